@@ -1,0 +1,1 @@
+"""Schedule: placeholder of the contract while the module is being written."""
