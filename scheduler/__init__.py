@@ -24,7 +24,7 @@ _HOME = {
     "Interval": "schedule",
     "next_fires": "schedule",
 }
-__all__ = ["CatchUp", "Clocked", "Crontab", "Entry", "Interval", "next_fires"]  # noqa: F822 - see __getattr__
+__all__ = ["CatchUp", "Clocked", "Crontab", "Entry", "Interval", "next_fires"]
 
 
 def __getattr__(name: str) -> object:

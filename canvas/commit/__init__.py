@@ -1,0 +1,1 @@
+"""Commit: outcomes, parts, next messages and acknowledgements in one step (memory, sql, redis; split for two stores)."""

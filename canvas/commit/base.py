@@ -1,0 +1,189 @@
+"""Commit: the seam through which everything that happened is written down, in one step, and new work is taken.
+
+A worker brings what ended (transitions) and gets what to do next (taken messages). One transition is applied whole or not at all:
+its outcome, the effects that flow computed from it, and the acknowledgement of its message. Who brings an outcome that another
+one beat is told which one stands, and must compute the effects from that one and bring these (decisions K1, K2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ..continuation import ChainRecord, JoinRecord
+from ..flow import Effect, Part
+from ..message import Message
+from ..outcome import Outcome
+from ..wire import Wire
+
+LEASE_SECONDS = 10.0
+"""How long a message or a claim that nobody renews is held for its worker."""
+MAX_LOST = 3
+"""How many workers or processes a task may take with it before it ends as WorkerLostError (decisions K8)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message that is held for a worker. `tag` names the holding, and means something only to the store that gave it."""
+
+    tag: str
+    queue: str
+    wire: Wire | None
+    raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The outcome that stands, and the attempt that it ended. Outcome None: a later attempt is under way, nothing follows."""
+
+    outcome: Outcome | None
+    attempt: int
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Verdict: the claim is stored, run it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Verdict: this attempt ended before; do again what follows from its outcome."""
+
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Verdict: a living worker runs it; look again at `until_us`."""
+
+    until_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """Verdict: a later attempt is under way; nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class WasRevoked:
+    """Verdict: it was revoked before it started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """Verdict: it took too many workers with it."""
+
+    lost: int
+
+
+Verdict = Run | Settled | Busy | Stale | WasRevoked | Poison
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A message that was taken, with its verdict; `message` None and `reason` where it could not be decoded."""
+
+    delivery: Delivery
+    message: Message | None
+    verdict: Verdict
+    reason: str = ""
+    task_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that no worker can run, kept whole."""
+
+    reason: str
+    raw: str
+    task_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One thing that ended, and all that follows from it.
+
+    With `message` and `outcome`: the outcome is stored first, by compare-and-set. With `closes`: the join is closed first, and if
+    it is closed already nothing is applied but the acknowledgement. With neither: the effects are applied.
+    """
+
+    message: Message | None = None
+    outcome: Outcome | None = None
+    effects: tuple[Effect, ...] = ()
+    children: tuple[str, ...] = ()
+    delivery: Delivery | None = None
+    closes: str | None = None
+    dead: DeadLetter | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """The answer: for each transition None (applied) or the outcome that stands instead (not applied); and new work."""
+
+    standing: Sequence[Standing | None]
+    taken: Sequence[Taken] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JoinState:
+    """A join as it stands; `complete` when all parts are in and it is not closed."""
+
+    record: JoinRecord
+    parts: Sequence[Part]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Records that were asked for; those that the store does not have are missing."""
+
+    chains: Mapping[str, ChainRecord] = field(default_factory=dict)
+    joins: Mapping[str, JoinState] = field(default_factory=dict)
+
+
+class Commit(Protocol):
+    """One worker's (or client's) way to a store and a broker. Not thread-safe. Raises Unavailable when these cannot be reached.
+
+    After Unavailable it is unknown whether a transition was applied; bringing it again is safe, as everything is idempotent.
+    """
+
+    def exchange(self, transitions: Sequence[Transition], *, take: int = 0) -> Exchange:
+        """Apply `transitions`, each whole or not at all, in order; then take up to `take` messages, and claim them.
+
+        When it returns, what was published is durable. A message that is taken is held for a lease and comes back to any worker
+        if it is neither acknowledged nor renewed. Never waits for messages.
+        """
+        ...
+
+    def load(self, chains: Collection[str] = (), joins: Collection[str] = ()) -> Loaded:
+        """The records of these chains and joins; for chains also those below them."""
+        ...
+
+    def renew(self, held: Sequence[Taken]) -> None:
+        """Hold these messages, and their claims, for another lease."""
+        ...
+
+    def release(self, held: Sequence[Taken], *, lost: bool = False) -> None:
+        """Hand messages back, to be taken again at once by anyone. `lost`: they had started and their process died."""
+        ...
+
+    def sweep(self) -> list[JoinRecord]:
+        """Hand back what dead workers held, send what is due, relay what dead writers left.
+
+        Returns the joins whose sender died before they were sealed, for the caller to settle (`flow.interrupted`) and close.
+        """
+        ...
+
+    def wait(self, timeout: float) -> None:
+        """Wait until there may be something to take, or `timeout` seconds have passed. May return early."""
+        ...
+
+    def revoke(self, ids: Sequence[str]) -> None:
+        """Remember that these ids (tasks or roots) must not start."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections. Messages that are still held come back to others after their lease."""
+        ...

@@ -1,0 +1,337 @@
+"""Memory: the reference implementation of Commit and Results, in one process. It is what the others are compared with.
+
+Messages are kept as the text that travels on a wire, and records as the text that stores keep, so what works here has been through
+the codec. A `MemoryStore` is shared by all who open it; `MemoryCommit` is one worker's or client's view of it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+from collections import defaultdict, deque
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+
+from ..clock import Clock, SystemClock
+from ..continuation import JoinRecord
+from ..errors import MessageError
+from ..flow import AddPart, Effect, OpenChain, OpenJoin, Publish, SealJoin, Settle, chain_needed, join_message
+from ..message import Message
+from ..outcome import Failure, State
+from ..results.document import Document, document_of, from_text, to_text
+from ..wire import from_wire, pack, to_wire, unpack
+from . import records
+from .base import (
+    LEASE_SECONDS,
+    DeadLetter,
+    Delivery,
+    Exchange,
+    JoinState,
+    Loaded,
+    Run,
+    Standing,
+    Taken,
+    Transition,
+)
+from .run import RunRecord, judge, settle
+
+
+@dataclass(slots=True)
+class _Join:
+    record: str
+    size: int | None
+    deadline_us: int | None
+    parts: dict[int, str] = field(default_factory=dict)
+    closed: bool = False
+
+    @property
+    def complete(self) -> bool:
+        return not self.closed and self.size is not None and len(self.parts) >= self.size
+
+
+@dataclass(slots=True)
+class _Held:
+    queue: str
+    text: str
+    lease_us: int
+
+
+@dataclass(slots=True)
+class _State:
+    """All that a store holds."""
+
+    queues: dict[str, deque[str]] = field(default_factory=lambda: defaultdict(deque))
+    timers: list[tuple[int, int, str, str]] = field(default_factory=list)
+    held: dict[str, _Held] = field(default_factory=dict)
+    runs: dict[str, RunRecord] = field(default_factory=dict)
+    documents: dict[str, str] = field(default_factory=dict)
+    chains: dict[str, str] = field(default_factory=dict)
+    joins: dict[str, _Join] = field(default_factory=dict)
+    revoked: set[str] = field(default_factory=set)
+    dead: list[DeadLetter] = field(default_factory=list)
+
+
+class MemoryStore:
+    """What is shared: messages, runs, documents, chains, joins. `changed` is notified on each change."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock = clock or SystemClock()
+        self.state = _State()
+        self.changed = threading.Condition()
+        self.serial = itertools.count()
+
+
+class MemoryCommit:
+    """One worker's or client's view of a MemoryStore; a Commit."""
+
+    def __init__(self, store: MemoryStore, *, worker: str = "", queues: Sequence[str] = ()) -> None:
+        self._store = store
+        self._worker = worker
+        self._queues = list(queues)
+        self._lease_us = round(LEASE_SECONDS * 1_000_000)
+
+    def exchange(self, transitions: Sequence[Transition], *, take: int = 0) -> Exchange:
+        with self._store.changed:
+            standing = [self._apply(transition) for transition in transitions]
+            taken = self._take(take) if take else []
+            self._store.changed.notify_all()
+            return Exchange(standing, taken)
+
+    def load(self, chains: Collection[str] = (), joins: Collection[str] = ()) -> Loaded:
+        with self._store.changed:
+            state = self._store.state
+            found = {}
+            wanted = list(chains)
+            while wanted:
+                id_ = wanted.pop()
+                if id_ in state.chains and id_ not in found:
+                    found[id_] = records.chain_from_text(state.chains[id_])
+                    below = chain_needed(found[id_].below)
+                    wanted += [below] if below else []
+            return Loaded(found, {id_: _join_state(state.joins[id_]) for id_ in joins if id_ in state.joins})
+
+    def renew(self, held: Sequence[Taken]) -> None:
+        with self._store.changed:
+            state, until = self._store.state, self._now() + self._lease_us
+            for taken in held:
+                if taken.delivery.tag in state.held:
+                    state.held[taken.delivery.tag].lease_us = until
+                run = state.runs.get(taken.message.id) if taken.message else None
+                if taken.message and run and run.worker == self._worker and run.outcome is None:
+                    state.runs[taken.message.id] = replace(run, lease_us=until)
+
+    def release(self, held: Sequence[Taken], *, lost: bool = False) -> None:
+        with self._store.changed:
+            state = self._store.state
+            for taken in held:
+                kept = state.held.pop(taken.delivery.tag, None)
+                if kept is not None:
+                    state.queues[kept.queue].appendleft(kept.text)
+                run = state.runs.get(taken.message.id) if taken.message else None
+                if taken.message and run and run.worker == self._worker and run.outcome is None:
+                    state.runs[taken.message.id] = replace(run, worker="", lease_us=0, lost=run.lost + lost)
+            self._store.changed.notify_all()
+
+    def sweep(self) -> list[JoinRecord]:
+        with self._store.changed:
+            state, now = self._store.state, self._now()
+            for tag, kept in list(state.held.items()):
+                if kept.lease_us <= now:
+                    del state.held[tag]
+                    state.queues[kept.queue].appendleft(kept.text)
+            self._store.changed.notify_all()
+            return [
+                records.join_from_text(join.record)
+                for join in state.joins.values()
+                if not join.closed
+                and join.size is None
+                and join.deadline_us is not None
+                and join.deadline_us <= now
+            ]
+
+    def wait(self, timeout: float) -> None:
+        with self._store.changed:
+            if not any(self._store.state.queues[queue] for queue in self._queues):
+                self._store.changed.wait(timeout)
+
+    def revoke(self, ids: Sequence[str]) -> None:
+        with self._store.changed:
+            self._store.state.revoked.update(ids)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    # --- inside the lock -----------------------------------------------------------------------------------------------------
+
+    def _now(self) -> int:
+        return self._store.clock.now_us()
+
+    def _apply(self, transition: Transition) -> Standing | None:
+        # whatever can fail (encoding) is done before anything is changed, so a transition is applied whole or not at all
+        texts = [_text_of(effect) for effect in transition.effects]
+        standing = self._settle(transition)
+        if standing is not None:
+            return standing
+        if self._closes(transition):
+            for effect, text in zip(transition.effects, texts, strict=True):
+                self._effect(effect, text)
+        if transition.dead is not None:
+            self._store.state.dead.append(transition.dead)
+        if transition.delivery is not None:
+            self._store.state.held.pop(transition.delivery.tag, None)
+        return None
+
+    def _settle(self, transition: Transition) -> Standing | None:
+        message, outcome = transition.message, transition.outcome
+        if message is None or outcome is None:
+            return None
+        state = self._store.state
+        standing, record = settle(state.runs.get(message.id), message, outcome)
+        if record is not None:
+            state.runs[message.id] = record
+            if not message.ignore_result:
+                document = document_of(
+                    message.id,
+                    outcome,
+                    now_us=self._now(),
+                    message=message,
+                    children=transition.children,
+                    worker=self._worker,
+                )
+                state.documents[message.id] = to_text(document)
+        return standing
+
+    def _closes(self, transition: Transition) -> bool:
+        if transition.closes is None:
+            return True
+        join = self._store.state.joins.get(transition.closes)
+        if join is None or join.closed:
+            return False
+        join.closed, join.parts = True, {}
+        return True
+
+    def _effect(self, effect: Effect, text: str) -> None:
+        state = self._store.state
+        match effect:
+            case Publish(message, not_before_us):
+                self._publish(message, text, not_before_us)
+            case Settle(id_, outcome, name):
+                self._settle_unstarted(id_, outcome, name)
+            case OpenChain(record):
+                state.chains.setdefault(record.chain_id, text)
+            case OpenJoin(record, size, lease_seconds):
+                deadline = None if lease_seconds is None else self._now() + round(lease_seconds * 1_000_000)
+                state.joins.setdefault(record.join_id, _Join(text, size, deadline)).deadline_us = deadline
+            case SealJoin(join_id, size):
+                if state.joins[join_id].size is None:
+                    state.joins[join_id].size = size
+                    self._dispatch_if_complete(join_id)
+            case AddPart(join_id, index):
+                join = state.joins.get(join_id)
+                if join is not None and not join.closed:
+                    join.parts.setdefault(index, text)
+                    self._dispatch_if_complete(join_id)
+
+    def _publish(self, message: Message, text: str, not_before_us: int | None) -> None:
+        state = self._store.state
+        due = not_before_us if not_before_us is not None else message.eta_us
+        if due is not None and due > self._now():
+            heapq.heappush(state.timers, (due, next(self._store.serial), message.queue, text))
+        else:
+            state.queues[message.queue].append(text)
+
+    def _settle_unstarted(self, id_: str, outcome: Failure, name: str) -> None:
+        state = self._store.state
+        if id_ not in state.runs or state.runs[id_].outcome is None:
+            state.runs[id_] = RunRecord(outcome=outcome)
+            state.documents[id_] = to_text(document_of(id_, outcome, now_us=self._now(), name=name))
+
+    def _dispatch_if_complete(self, join_id: str) -> None:
+        """Level-triggered: whoever brings a part to a complete join sends the join's message, again if need be."""
+        if self._store.state.joins[join_id].complete:
+            message = join_message(join_id)
+            self._publish(message, pack(to_wire(message), message.queue), None)
+
+    def _take(self, limit: int) -> list[Taken]:
+        state, now = self._store.state, self._now()
+        while state.timers and state.timers[0][0] <= now:
+            _, _, queue, text = heapq.heappop(state.timers)
+            state.queues[queue].append(text)
+        taken: list[Taken] = []
+        for queue in self._queues:
+            while state.queues[queue] and len(taken) < limit:
+                taken.append(self._hold(queue, state.queues[queue].popleft(), now))
+        return taken
+
+    def _hold(self, queue: str, text: str, now: int) -> Taken:
+        state = self._store.state
+        tag = f"{self._worker}:{next(self._store.serial)}"
+        state.held[tag] = _Held(queue, text, now + self._lease_us)
+        try:
+            wire = unpack(text)
+            message = from_wire(wire, queue)
+        except MessageError as error:
+            return Taken(Delivery(tag, queue, None, text), None, Run(), str(error), error.task_id)
+        verdict, record = judge(
+            state.runs.get(message.id),
+            message,
+            worker=self._worker,
+            now_us=now,
+            lease_us=self._lease_us,
+            revoked=message.id in state.revoked or message.root_id in state.revoked,
+        )
+        if record is not None:
+            state.runs[message.id] = record
+        return Taken(Delivery(tag, queue, wire, text), message, verdict)
+
+
+def _text_of(effect: Effect) -> str:
+    match effect:
+        case Publish(message):
+            return pack(to_wire(message), message.queue)
+        case OpenChain(record):
+            return records.chain_to_text(record)
+        case OpenJoin(record):
+            return records.join_to_text(record)
+        case AddPart(_, _, id_, outcome):
+            return records.part_to_text(id_, outcome)
+        case _:
+            return ""
+
+
+def _join_state(join: _Join) -> JoinState:
+    parts = [records.part_from_text(index, text) for index, text in join.parts.items()]
+    return JoinState(records.join_from_text(join.record), parts, join.complete)
+
+
+class MemoryResults:
+    """Reads a MemoryStore; a Results."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    def get(self, ids: Sequence[str]) -> list[Document]:
+        with self._store.changed:
+            return [self._document(id_) for id_ in ids]
+
+    def wait(self, ids: Sequence[str], timeout: float | None) -> bool:
+        with self._store.changed:
+            return self._store.changed.wait_for(
+                lambda: all(self._document(id_).ready for id_ in ids), timeout
+            )
+
+    def forget(self, ids: Sequence[str]) -> None:
+        with self._store.changed:
+            for id_ in ids:
+                self._store.state.documents.pop(id_, None)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _document(self, id_: str) -> Document:
+        state = self._store.state
+        if id_ in state.documents:
+            return from_text(state.documents[id_])
+        run = state.runs.get(id_)
+        return Document(id=id_, state=State.STARTED if run is not None and run.worker else State.PENDING)

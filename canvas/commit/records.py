@@ -1,0 +1,113 @@
+"""Records: chains, joins, parts and outcomes as the text that stores keep. Versioned by `VERSION`; new code reads old text. PURE."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ..continuation import ChainRecord, Continuation, Inline, JoinRecord, Member, Step, position_of, ref_of
+from ..errors import DecodeError
+from ..flow import Part
+from ..json_text import Json
+from ..node import node_from_data, node_to_data
+from ..outcome import Failure, Success, outcome_from_data, outcome_to_data
+
+VERSION = 1
+
+
+def chain_to_text(record: ChainRecord) -> str:
+    """A chain record as text."""
+    return json.dumps(
+        {
+            "v": VERSION,
+            "id": record.chain_id,
+            "root": record.root_id,
+            "steps": [node_to_data(step, json.loads) for step in record.steps],
+            "below": _continuation_to_data(record.below),
+        }
+    )
+
+
+def chain_from_text(text: str | bytes) -> ChainRecord:
+    """The inverse of `chain_to_text`."""
+    data = _checked(text)
+    return ChainRecord(
+        chain_id=data["id"],
+        root_id=data["root"],
+        steps=tuple(node_from_data(step, _dump) for step in data["steps"]),
+        below=_continuation_from_data(data["below"]),
+    )
+
+
+def join_to_text(record: JoinRecord) -> str:
+    """A join record as text."""
+    return json.dumps(
+        {
+            "v": VERSION,
+            "id": record.join_id,
+            "root": record.root_id,
+            "parent": record.parent_id,
+            "then": _continuation_to_data(record.then),
+        }
+    )
+
+
+def join_from_text(text: str | bytes) -> JoinRecord:
+    """The inverse of `join_to_text`."""
+    data = _checked(text)
+    return JoinRecord(
+        join_id=data["id"],
+        root_id=data["root"],
+        parent_id=data["parent"],
+        then=_continuation_from_data(data["then"]),
+    )
+
+
+def part_to_text(id_: str, outcome: Success | Failure) -> str:
+    """A part of a join, without its index, as text."""
+    return json.dumps({"id": id_, "outcome": outcome_to_data(outcome)})
+
+
+def part_from_text(index: int, text: str | bytes) -> Part:
+    """The inverse of `part_to_text`."""
+    data = json.loads(text)
+    outcome = outcome_from_data(data["outcome"])
+    assert isinstance(outcome, Success | Failure)
+    return Part(index, data["id"], outcome)
+
+
+def _checked(text: str | bytes) -> Mapping[str, Any]:
+    data: Mapping[str, Any] = json.loads(text)
+    if data.get("v") != VERSION:
+        raise DecodeError(
+            f"a stored record has version {data.get('v')}, this backbeat reads {VERSION}: upgrade all workers"
+        )
+    return data
+
+
+def _continuation_to_data(then: Continuation | None) -> Any:
+    match then:
+        case None:
+            return None
+        case Step() | Member():
+            return ref_of(then)
+        case Inline(steps, below):
+            return {
+                "steps": [node_to_data(step, json.loads) for step in steps],
+                "below": None if below is None else ref_of(below),
+            }
+
+
+def _continuation_from_data(data: Any) -> Continuation | None:
+    if data is None:
+        return None
+    if isinstance(data, str):
+        return position_of(data)
+    steps = tuple(node_from_data(step, _dump) for step in data["steps"])
+    below = data["below"]
+    return Inline(steps, None if below is None else position_of(below))
+
+
+def _dump(value: Any) -> Json:
+    return Json(json.dumps(value, separators=(",", ":")))

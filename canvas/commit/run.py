@@ -1,0 +1,81 @@
+"""Run: what a store knows about one task id, and the two decisions that every store takes on it. PURE.
+
+                 claim                  outcome (compare-and-set)
+    nothing  ------------> claimed  -----------------------------> ended(attempt)
+                             ^   \\                                    |  Retry: a message of the next attempt
+          lease is dead: lost+1 |  \\-- lost > MAX_LOST: Poison         v
+                             \\--+                                  claimed(attempt + 1) ...
+
+The identity of a run is (generation, attempt) under its id (decisions K6). The Redis script `exchange.lua` takes the same decisions;
+the conformance suite holds them together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..message import Message
+from ..outcome import Outcome
+from .base import MAX_LOST, Busy, Poison, Settled, Stale, Standing, Verdict, WasRevoked
+from .base import Run as RunIt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """One task id in a store. `outcome` is that of (generation, attempt); None while it is claimed or was only lost or revoked."""
+
+    generation: int = 0
+    attempt: int = 0
+    outcome: Outcome | None = None
+    worker: str = ""
+    lease_us: int = 0
+    lost: int = 0
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return self.generation, self.attempt
+
+
+def judge(
+    record: RunRecord | None, message: Message, *, worker: str, now_us: int, lease_us: int, revoked: bool
+) -> tuple[Verdict, RunRecord | None]:
+    """May `worker` run `message` now? Returns the verdict and the record to store, if it changed."""
+    record = record or RunRecord()
+    key = (message.generation, message.attempt)
+    if record.outcome is not None and record.key >= key:
+        return Settled(Standing(record.outcome, record.attempt, record.generation)), None
+    if record.key > key:
+        return Stale(), None
+    if revoked:
+        return WasRevoked(), None
+    same = record.key == key
+    if same and record.worker and record.lease_us > now_us:
+        return Busy(record.lease_us), None
+    # a claim that died counts; a retry or a later generation starts counting anew
+    lost = (record.lost + (1 if record.worker else 0)) if same else 0
+    if lost >= MAX_LOST:
+        return Poison(lost), replace(record, lost=lost)
+    claim = RunRecord(
+        generation=message.generation,
+        attempt=message.attempt,
+        worker=worker,
+        lease_us=now_us + lease_us,
+        lost=lost,
+    )
+    return RunIt(), claim
+
+
+def settle(
+    record: RunRecord | None, message: Message, outcome: Outcome
+) -> tuple[Standing | None, RunRecord | None]:
+    """Which outcome stands? Returns it if it is another one than `outcome`, and the record to store, if it changed."""
+    key = (message.generation, message.attempt)
+    if record is not None and record.outcome is not None and record.key >= key:
+        if record.key == key and record.outcome == outcome:
+            return None, None
+        return Standing(record.outcome, record.attempt, record.generation), None
+    if record is not None and record.key > key:
+        # a later attempt runs: it exists because this one ended before, so there is nothing to add
+        return Standing(None, record.attempt, record.generation), None
+    lost = record.lost if record is not None else 0
+    return None, RunRecord(generation=message.generation, attempt=message.attempt, outcome=outcome, lost=lost)

@@ -1,0 +1,83 @@
+"""Continuation: what follows a message. PURE data.
+
+Steps that are still to run are stored once, in a chain record or in a join, and a message only says where it stands:
+
+* `Step(chain, i)`: step i of the stored chain is next;
+* `Member(join, i)`: the value is part i of the stored join;
+* `Inline(steps, below)`: the steps themselves, for short tails, for clients of Celery and where no store exists.
+
+None means that nothing follows. `ref` is the text of a Step or Member on the wire (decisions K13).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .node import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The next step is number `index` of the stored chain `chain_id`."""
+
+    chain_id: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """The outcome is part number `index` of the stored join `join_id`."""
+
+    join_id: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """The next steps, carried by the message; after them comes `below`."""
+
+    steps: tuple[Node, ...]
+    below: Step | Member | None = None
+
+
+Continuation = Step | Member | Inline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainRecord:
+    """A chain as it is stored: its steps, what follows the last one, and whose canvas it belongs to."""
+
+    chain_id: str
+    steps: tuple[Node, ...]
+    below: Continuation | None
+    root_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinRecord:
+    """A join as it is stored: what follows when all parts are there. `parent_id` is the task that opened it."""
+
+    join_id: str
+    then: Continuation | None
+    root_id: str
+    parent_id: str | None = None
+
+
+def ref_of(position: Step | Member) -> str:
+    """The text of a position: "step:<chain>:<index>" or "member:<join>:<index>"."""
+    match position:
+        case Step():
+            return f"step:{position.chain_id}:{position.index}"
+        case Member():
+            return f"member:{position.join_id}:{position.index}"
+
+
+def position_of(ref: str) -> Step | Member:
+    """The inverse of `ref_of`. Raises ValueError for any other text."""
+    kind, id_, index = ref.split(":")
+    match kind:
+        case "step":
+            return Step(id_, int(index))
+        case "member":
+            return Member(id_, int(index))
+    raise ValueError(f"not a position: {ref!r}")

@@ -1,0 +1,329 @@
+"""Flow: what happens next. PURE.
+
+Theory of operation. A canvas is set going by `start`, and goes on by `next_steps`, a function from "this ended so" to a list of
+effects; `perform` carries the effects out, all of them or none, together with the acknowledgement of the message that ended.
+
+* Nothing is drawn: every id comes from the ids above it, so a step that is decided twice is the same step.
+* A join is a set of parts, keyed by index, never a counter: a part that comes twice counts once. When the last part is in, the
+  store sends the join's own message (`JOIN_TASK`), so the dispatch is as durable as any task.
+* What stands in the store is what counts: the caller stores an outcome by compare-and-set and asks `next_steps` about the outcome
+  that stands, which need not be the one that it brought.
+* Every ending settles what depends on it: on success the next step starts; on anything else all later steps are stored as
+  failed with the cause, up to the join above, which gets the failure as its part.
+
+    next_steps(message, outcome) --> Publish next | AddPart | Settle ...     joined(record, parts) --> the same
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from .continuation import ChainRecord, Continuation, Inline, JoinRecord, Member, Step
+from .ids import derive
+from .json_text import EMPTY_LIST, Json, json_list, json_string, prepend
+from .message import CONTROL_QUEUE, Message, message_of
+from .node import Call, Chain, Group, Node, calls, first_calls, freeze
+from .outcome import Ending, Failure, Outcome, Retry, Success, cause_of, celery_error, lost
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Send a message; not before `not_before_us`, or else its eta."""
+
+    message: Message
+    not_before_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Store the outcome of a task that can no longer run, unless one is stored."""
+
+    id: str
+    outcome: Failure
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenChain:
+    """Store a chain, unless it is stored."""
+
+    record: ChainRecord
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJoin:
+    """Store a join of `size` parts, unless it is stored.
+
+    Size None: unsealed, SealJoin will tell it (decisions K4). If nobody repeats this effect for `lease_seconds` before that,
+    the sender is taken for dead; None where a redelivery stands in for the sender.
+    """
+
+    record: JoinRecord
+    size: int | None
+    lease_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SealJoin:
+    """Tell an unsealed join its size."""
+
+    join_id: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class AddPart:
+    """Put a part into a join, unless part `index` is there; `id` is the member that brought it."""
+
+    join_id: str
+    index: int
+    id: str
+    outcome: Success | Failure
+
+
+Effect = Publish | Settle | OpenChain | OpenJoin | SealJoin | AddPart
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part as a join gives it back."""
+
+    index: int
+    id: str
+    outcome: Success | Failure
+
+
+Chains = Mapping[str, ChainRecord]
+
+JOIN_TASK = "backbeat.join"
+NEXT_TASK = "backbeat.next"
+FAILED_TASK = "backbeat.failed"
+START_TASK = "backbeat.start"
+"""Tasks that every backbeat worker serves itself, from the queue `backbeat`."""
+
+INLINE_LIMIT = 2_000
+"""Bytes of arguments up to which a chain of plain calls travels inside its messages (decisions K13)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """Whose effects these are (the canvas, and the task that ended just before), and the chain records that are at hand."""
+
+    root_id: str
+    parent_id: str | None
+    chains: Chains
+    inline_limit: int = INLINE_LIMIT
+
+    def knowing(self, record: ChainRecord) -> _Scope:
+        return replace(self, chains={**self.chains, record.chain_id: record})
+
+
+def start(
+    node: Node,
+    root_id: str,
+    *,
+    parent_id: str | None = None,
+    then: Continuation | None = None,
+    inline_limit: int = INLINE_LIMIT,
+) -> list[Effect]:
+    """Effects that set the frozen canvas `node` going. Tails of plain calls up to `inline_limit` bytes travel in the message."""
+    return list(_enter(node, None, then, _Scope(root_id, parent_id, {}, inline_limit)))
+
+
+def next_steps(message: Message, outcome: Outcome, chains: Chains) -> list[Effect]:
+    """What follows when `message` ended with the standing `outcome`, in the order in which it must be performed.
+
+    `chains` holds the record that `message.then` refers to, if it is a Step (see `chain_needed`). Raises KeyError without it.
+    """
+    if isinstance(outcome, Retry):
+        return [Publish(_again(message, outcome))]
+    scope = _Scope(message.root_id, message.id, chains)
+    effects = list(_advance(message.id, outcome, message.then, scope))
+    match outcome:
+        case Success():
+            for index, link in enumerate(message.link):
+                effects += _enter(_named(link, message.id, f"link:{index}"), outcome.value, None, scope)
+        case _:
+            effects += _call_errbacks(
+                message.link_error, message.id, message.task, cause_of(outcome, message.id), scope
+            )
+    return effects
+
+
+def joined(record: JoinRecord, parts: Sequence[Part], chains: Chains) -> list[Effect]:
+    """What follows when all `parts` of a join are in. `chains` as in `next_steps`."""
+    ordered = sorted(parts, key=lambda part: part.index)
+    scope = _Scope(record.root_id, record.parent_id, chains)
+    for part in ordered:
+        if isinstance(part.outcome, Failure):
+            return list(_fail_join(record, _chord_failure(part), scope))
+    value = json_list(part.outcome.value for part in ordered if isinstance(part.outcome, Success))
+    return list(_advance(record.join_id, Success(value=value), record.then, scope))
+
+
+def interrupted(record: JoinRecord, chains: Chains) -> list[Effect]:
+    """What follows when the sender of a join died before it had sent all members."""
+    reason = lost(
+        "SendInterrupted",
+        "the process that was sending this canvas died before all of it was sent",
+        record.join_id,
+    )
+    return list(_fail_join(record, reason, _Scope(record.root_id, record.parent_id, chains)))
+
+
+def join_message(join_id: str) -> Message:
+    """The message that stores send, in the same step, when the last part of a join comes in; `joined` answers it."""
+    args = json_list([json_string(join_id)])
+    return Message(id=derive(join_id, "join"), task=JOIN_TASK, args=args, queue=CONTROL_QUEUE)
+
+
+def started_id(start_id: str) -> str:
+    """The id of the value of a canvas that was sent as one START_TASK message."""
+    return derive(start_id, "canvas")
+
+
+def chain_needed(then: Continuation | None) -> str | None:
+    """The id of the chain record that `next_steps` or `joined` will need for `then`."""
+    match then:
+        case Step():
+            return then.chain_id
+        case Inline(below=Step() as below):
+            return below.chain_id
+    return None
+
+
+def _again(message: Message, retry: Retry) -> Message:
+    return replace(
+        message,
+        attempt=message.attempt + 1,
+        eta_us=retry.eta_us,
+        args=message.args if retry.args is None else retry.args,
+        kwargs=message.kwargs if retry.kwargs is None else retry.kwargs,
+    )
+
+
+def _enter(node: Node, value: Json | None, then: Continuation | None, scope: _Scope) -> Iterator[Effect]:
+    """Start `node` with `value` in front of its arguments; `then` comes after it."""
+    match node:
+        case Call():
+            args = node.args if value is None or node.immutable else prepend(value, node.args)
+            yield Publish(
+                message_of(node, args=args, then=then, root_id=scope.root_id, parent_id=scope.parent_id)
+            )
+        case Chain() if then is None and _fits_inline(node, scope.inline_limit):
+            yield from _enter(node.steps[0], value, Inline(node.steps[1:]), scope)
+        case Chain():
+            record = ChainRecord(chain_id=node.id, steps=node.steps, below=then, root_id=scope.root_id)
+            yield OpenChain(record)
+            yield from _enter(node.steps[0], value, Step(node.id, 1), scope.knowing(record))
+        case Group(members=()):
+            yield from _advance(node.id, Success(value=EMPTY_LIST), then, scope)
+        case Group():
+            if then is not None:
+                join = JoinRecord(
+                    join_id=node.id, then=then, root_id=scope.root_id, parent_id=scope.parent_id
+                )
+                yield OpenJoin(join, len(node.members))
+            for index, member in enumerate(node.members):
+                yield from _enter(member, value, None if then is None else Member(node.id, index), scope)
+
+
+def _advance(id_: str, outcome: Ending, then: Continuation | None, scope: _Scope) -> Iterator[Effect]:
+    """Go on to `then` after `id_` ended with `outcome`."""
+    match then:
+        case None:
+            return
+        case Member():
+            part = outcome if isinstance(outcome, Success) else cause_of(outcome, id_)
+            yield AddPart(then.join_id, then.index, id_, part)
+            return
+    steps, below = _rest(then, scope.chains)
+    if not isinstance(outcome, Success):
+        failure = cause_of(outcome, id_)
+        for step in steps:
+            yield from _settle(step, failure)
+        yield from _advance(_last_id(steps, id_), failure, below, scope)
+    elif not steps:
+        yield from _advance(id_, outcome, below, scope)
+    else:
+        yield from _step(steps, then, below, outcome.value, scope)
+
+
+def _step(
+    steps: tuple[Node, ...], at: Step | Inline, below: Continuation | None, value: Json, scope: _Scope
+) -> Iterator[Effect]:
+    """Start the first of `steps`; the others follow it."""
+    then: Continuation | None = below
+    if len(steps) > 1:
+        then = Step(at.chain_id, at.index + 1) if isinstance(at, Step) else Inline(steps[1:], at.below)
+    yield from _enter(steps[0], value, then, scope)
+
+
+def _fits_inline(chain: Chain, limit: int) -> bool:
+    size = 0
+    for step in chain.steps:
+        if not isinstance(step, Call) or step.link or step.link_error:
+            return False
+        size += len(step.args) + len(step.kwargs) + len(step.task) + 150
+        if size > limit:
+            return False
+    return True
+
+
+def _rest(then: Step | Inline, chains: Chains) -> tuple[tuple[Node, ...], Continuation | None]:
+    if isinstance(then, Inline):
+        return then.steps, then.below
+    record = chains[then.chain_id]
+    return record.steps[then.index :], record.below
+
+
+def _last_id(steps: tuple[Node, ...], id_: str) -> str:
+    return steps[-1].id if steps else id_
+
+
+def _settle(node: Node, failure: Failure) -> Iterator[Settle]:
+    for call in calls(node):
+        yield Settle(call.id, failure, call.task)
+
+
+def _chord_failure(part: Part) -> Failure:
+    assert isinstance(part.outcome, Failure)
+    error = part.outcome.error
+    text = f"Dependency {part.id} raised {error.type}({error.text!r})"
+    return Failure(error=celery_error("ChordError", text, error.node or part.id, error))
+
+
+def _fail_join(record: JoinRecord, failure: Failure, scope: _Scope) -> Iterator[Effect]:
+    """The join failed: what was to follow is settled, and its error callbacks are called, once, under its own id."""
+    if isinstance(record.then, Step | Inline):
+        steps, _ = _rest(record.then, scope.chains)
+        for call in first_calls(steps[0]) if steps else ():
+            yield from _call_errbacks(call.link_error, call.id, call.task, failure, scope)
+    yield from _advance(record.join_id, failure, record.then, scope)
+
+
+def _call_errbacks(
+    errbacks: tuple[Node, ...], id_: str, task: str, failure: Failure, scope: _Scope
+) -> Iterator[Effect]:
+    """Error callbacks are tasks: they get the failed id in front, and the error itself in the header `errback`."""
+    error = failure.error
+    report = {
+        "id": id_,
+        "name": task,
+        "exc_type": error.type,
+        "exc_module": error.module,
+        "exc_args": error.args,
+        "exc_message": error.text,
+        "traceback": failure.traceback,
+        "root_id": scope.root_id,
+    }
+    for index, errback in enumerate(errbacks):
+        node = _named(errback, id_, f"errback:{index}")
+        if isinstance(node, Call):
+            node = replace(node, options={**node.options, "errback": report})
+        yield from _enter(node, json_string(id_), None, replace(scope, parent_id=id_))
+
+
+def _named(node: Node, base: str, path: str) -> Node:
+    return freeze(node, derive(base, path))

@@ -1,0 +1,20 @@
+"""Ids: the first id of a canvas is drawn, once, by its sender; every other one is derived from it. PURE but for `draw`.
+
+Deriving is what makes doing a thing twice the same as doing it once: a step sent again after a crash has the id that it had.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4, uuid5
+
+_NAMESPACE = UUID("6f5a2b0e-7c55-5a2d-9a37-0b6c1f9d8e44")
+
+
+def draw() -> str:
+    """A new random id. Only senders draw; flow never does."""
+    return str(uuid4())
+
+
+def derive(base: str, path: str) -> str:
+    """The id at `path` under `base`: a version-5 UUID (RFC 9562) of the two texts, 36 characters."""
+    return str(uuid5(_NAMESPACE, f"{base}/{path}"))

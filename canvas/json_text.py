@@ -1,0 +1,33 @@
+"""Json: a value as encoded JSON text. PURE.
+
+Values travel through backbeat as text: encoded once, where a task returned or a caller passed them; decoded once, where a task
+or a caller wants them. What lies between (flow, stores, brokers) only joins texts, so it costs little and cannot change a value.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import NewType
+
+Json = NewType("Json", str)
+
+NULL = Json("null")
+EMPTY_LIST = Json("[]")
+EMPTY_MAP = Json("{}")
+
+
+def json_string(text: str) -> Json:
+    """A string, as JSON text."""
+    return Json(json.dumps(text))
+
+
+def json_list(values: Iterable[Json]) -> Json:
+    """The list of `values`, as text."""
+    return Json("[" + ",".join(values) + "]")
+
+
+def prepend(value: Json, args: Json) -> Json:
+    """The list `args` with `value` in front of it. Both are compact or spaced JSON; `args` is a list without leading blanks."""
+    rest = args[1:].lstrip()
+    return Json(f"[{value}]") if rest.startswith("]") else Json(f"[{value},{rest}")

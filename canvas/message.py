@@ -1,0 +1,105 @@
+"""Message: one task on its way, as data; `message_of` makes one of a call. PURE. Its bytes are wire.py's matter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from .continuation import Continuation, Member
+from .json_text import EMPTY_LIST, EMPTY_MAP, Json
+from .node import Call, Node
+
+DEFAULT_QUEUE = "celery"
+CONTROL_QUEUE = "backbeat"
+"""The queue that every backbeat worker serves besides its own, for joins, starts and forwarded continuations."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One task on its way. `args` and `kwargs` are JSON text; times are microseconds UTC; (id, generation, attempt) is its identity."""
+
+    id: str
+    task: str
+    args: Json = EMPTY_LIST
+    kwargs: Json = EMPTY_MAP
+    root_id: str = ""
+    parent_id: str | None = None
+    then: Continuation | None = None
+    link: tuple[Node, ...] = ()
+    link_error: tuple[Node, ...] = ()
+    attempt: int = 0
+    generation: int = 0
+    group_id: str | None = None
+    group_index: int | None = None
+    eta_us: int | None = None
+    expires_us: int | None = None
+    queue: str = DEFAULT_QUEUE
+    priority: int | None = None
+    ignore_result: bool = False
+    time_limit: float | None = None
+    soft_time_limit: float | None = None
+    shadow: str | None = None
+    reply_to: str = ""
+    origin: str = ""
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    errback: Mapping[str, Any] | None = None
+
+
+def message_of(
+    call: Call,
+    *,
+    args: Json,
+    then: Continuation | None,
+    root_id: str,
+    parent_id: str | None,
+) -> Message:
+    """The message of a frozen call. Its options must be absolute already (eta and expires as ISO texts; see task.py)."""
+    options = call.options
+    member = then if isinstance(then, Member) else None
+    return Message(
+        id=call.id,
+        task=call.task,
+        args=args,
+        kwargs=call.kwargs,
+        root_id=root_id or call.id,
+        parent_id=parent_id,
+        then=then,
+        link=call.link,
+        link_error=call.link_error,
+        attempt=options.get("retries", 0),
+        group_id=member.join_id if member else options.get("group_id"),
+        group_index=member.index if member else options.get("group_index"),
+        eta_us=us_of_iso(options.get("eta")),
+        expires_us=us_of_iso(options.get("expires")),
+        queue=options.get("queue") or DEFAULT_QUEUE,
+        priority=options.get("priority"),
+        ignore_result=bool(options.get("ignore_result", False)),
+        time_limit=options.get("time_limit"),
+        soft_time_limit=options.get("soft_time_limit"),
+        shadow=options.get("shadow"),
+        reply_to=options.get("reply_to") or "",
+        origin=options.get("origin", ""),
+        headers=options.get("headers") or {},
+        errback=options.get("errback"),
+    )
+
+
+def us_of_iso(text: str | None) -> int | None:
+    """Microseconds UTC of an ISO 8601 text; a text without an offset is UTC. Raises ValueError."""
+    if text is None:
+        return None
+    moment = datetime.fromisoformat(text)
+    return us_of(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def us_of(moment: datetime) -> int:
+    """Microseconds since 1970 UTC of an aware datetime."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def iso_of_us(us: int) -> str:
+    """ISO 8601 text, with offset, of microseconds UTC."""
+    return (_EPOCH + timedelta(microseconds=us)).isoformat()

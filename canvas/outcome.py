@@ -1,0 +1,212 @@
+"""Outcome: how one attempt of a task ended, and the states that users see. PURE data.
+
+    PENDING --> STARTED --> SUCCESS | FAILURE | REVOKED | REJECTED | IGNORED     (final)
+                        \\-> RETRY --> STARTED ...                               (the next attempt)
+
+An outcome is stored once for each (id, generation, attempt): the first one stands (decisions K2, K6). `KIND` and `STATE` below are
+the whole table; everything that can end a task is in it, because each ending must settle what depends on the task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, assert_never
+
+from .json_text import EMPTY_LIST, Json, json_list, json_string
+
+
+class State(StrEnum):
+    """Celery's state names."""
+
+    PENDING = "PENDING"
+    """Not known, or not started yet."""
+    RECEIVED = "RECEIVED"
+    """A worker has it."""
+    STARTED = "STARTED"
+    """A worker runs it."""
+    SUCCESS = "SUCCESS"
+    """It returned a value."""
+    FAILURE = "FAILURE"
+    """It raised, was lost, or can no longer run because something before it failed."""
+    REVOKED = "REVOKED"
+    """It was revoked or expired before it ran."""
+    REJECTED = "REJECTED"
+    """It refused its message."""
+    RETRY = "RETRY"
+    """It will run again."""
+    IGNORED = "IGNORED"
+    """It asked that its outcome be ignored."""
+
+
+READY_STATES = frozenset({State.SUCCESS, State.FAILURE, State.REVOKED, State.REJECTED, State.IGNORED})
+PROPAGATE_STATES = frozenset({State.FAILURE, State.REVOKED, State.REJECTED, State.IGNORED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Error:
+    """An exception as data: its class by name, its arguments as JSON, the node where it broke, and what caused it."""
+
+    type: str
+    module: str = "builtins"
+    args: Json = EMPTY_LIST
+    text: str = ""
+    node: str = ""
+    cause: Error | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Success:
+    """It returned `value`. `children` are the ids of what the task sent while it ran."""
+
+    value: Json
+    children: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """It raised, or cannot run any more."""
+
+    error: Error
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revoked:
+    """It was revoked, or expired, before it ran."""
+
+    reason: str = "revoked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """It refused its message for good."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ignored:
+    """It raised Ignore."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """It shall run again, at `eta_us` (absolute), with `args` and `kwargs` if these are not None."""
+
+    eta_us: int
+    error: Error | None = None
+    traceback: str = ""
+    args: Json | None = None
+    kwargs: Json | None = None
+
+
+Ending = Success | Failure | Revoked | Rejected | Ignored
+Outcome = Ending | Retry
+
+
+def state_of(outcome: Outcome) -> State:
+    """The state that users see."""
+    match outcome:
+        case Success():
+            return State.SUCCESS
+        case Failure():
+            return State.FAILURE
+        case Revoked():
+            return State.REVOKED
+        case Rejected():
+            return State.REJECTED
+        case Ignored():
+            return State.IGNORED
+        case Retry():
+            return State.RETRY
+    assert_never(outcome)
+
+
+def cause_of(outcome: Failure | Revoked | Rejected | Ignored, node: str) -> Failure:
+    """What everything downstream of `node` is settled with, as it can no longer run."""
+    match outcome:
+        case Failure():
+            return outcome
+        case Revoked():
+            return Failure(error=celery_error("TaskRevokedError", outcome.reason, node))
+        case Rejected():
+            return Failure(error=celery_error("Reject", outcome.reason, node))
+        case Ignored():
+            return Failure(error=celery_error("Ignore", "the task asked to be ignored", node))
+    assert_never(outcome)
+
+
+def celery_error(type_name: str, text: str, node: str, cause: Error | None = None) -> Error:
+    """An error of a class that Celery has too, with `text` as its only argument."""
+    return Error(
+        type=type_name,
+        module="celery.exceptions",
+        args=json_list([json_string(text)]),
+        text=text,
+        node=node,
+        cause=cause,
+    )
+
+
+def lost(type_name: str, text: str, node: str) -> Failure:
+    """A failure of one of backbeat's own kinds (JoinLost, SendInterrupted)."""
+    return Failure(
+        error=Error(
+            type=type_name,
+            module="backbeat.canvas.errors",
+            args=json_list([json_string(text)]),
+            text=text,
+            node=node,
+        )
+    )
+
+
+_KINDS: dict[str, type[Outcome]] = {
+    "success": Success,
+    "failure": Failure,
+    "revoked": Revoked,
+    "rejected": Rejected,
+    "ignored": Ignored,
+    "retry": Retry,
+}
+_NAMES = {cls: name for name, cls in _KINDS.items()}
+
+
+def outcome_to_data(outcome: Outcome) -> dict[str, Any]:
+    """The outcome as plain data, for a store; `outcome_from_data` gives it back."""
+    data: dict[str, Any] = {"kind": _NAMES[type(outcome)]}
+    for name in outcome.__slots__:
+        value = getattr(outcome, name)
+        data[name] = error_to_data(value) if isinstance(value, Error) else value
+    return data
+
+
+def outcome_from_data(data: Mapping[str, Any]) -> Outcome:
+    """The inverse of `outcome_to_data`."""
+    fields = {name: value for name, value in data.items() if name != "kind"}
+    if fields.get("error") is not None:
+        fields["error"] = error_from_data(fields["error"])
+    if "children" in fields:
+        fields["children"] = tuple(fields["children"])
+    return _KINDS[data["kind"]](**fields)
+
+
+def error_to_data(error: Error) -> dict[str, Any]:
+    """The error as plain data."""
+    return {
+        "type": error.type,
+        "module": error.module,
+        "args": error.args,
+        "text": error.text,
+        "node": error.node,
+        "cause": error_to_data(error.cause) if error.cause else None,
+    }
+
+
+def error_from_data(data: Mapping[str, Any]) -> Error:
+    """The inverse of `error_to_data`."""
+    fields = dict(data)
+    cause = fields.pop("cause", None)
+    return Error(cause=error_from_data(cause) if cause else None, **fields)

@@ -1,0 +1,303 @@
+"""Perform: between flow, which decides, and Commit, which writes down. The only place that turns effects into transitions.
+
+`Performer` is one worker's: `route` says of each taken message whether a function must run, or gives the transition that it needs
+right away; `finished` makes the transition of a task that ended; `commit` brings transitions until each is applied, asking flow again
+where another outcome stands. `send` is a client's: it brings the effects of `flow.start`, in slices where there are many.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from . import flow
+from .commit.base import (
+    Busy,
+    Commit,
+    DeadLetter,
+    Poison,
+    Run,
+    Settled,
+    Stale,
+    Standing,
+    Taken,
+    Transition,
+    WasRevoked,
+)
+from .continuation import ChainRecord, Continuation, JoinRecord, position_of
+from .errors import DecodeError
+from .json_text import Json
+from .message import Message
+from .node import Call, Chain, Group, Node, freeze, node_from_data, root_of
+from .outcome import Failure, Outcome, Revoked, Success, celery_error
+from .results.base import Results
+
+logger = logging.getLogger(__name__)
+
+SLICE = 500
+"""Effects in one commit of a sender."""
+SENDER_LEASE_SECONDS = 60.0
+"""How long a sender of a large canvas may be silent between two slices."""
+CHAINS_KEPT = 1_000
+"""Chain records, which never change, kept by a worker."""
+BUILT_IN = frozenset({flow.JOIN_TASK, flow.NEXT_TASK, flow.FAILED_TASK, flow.START_TASK})
+
+
+@dataclass(frozen=True, slots=True)
+class Execute:
+    """Route: a function must run; bring its outcome to `finished`."""
+
+    taken: Taken
+    message: Message
+
+
+Route = Execute | Transition
+
+
+class Performer:
+    """A worker's side. Not thread-safe."""
+
+    def __init__(self, commit: Commit, results: Results | None, *, now_us: Callable[[], int]) -> None:
+        self._commit = commit
+        self._results = results
+        self._now_us = now_us
+        self._chains: OrderedDict[str, ChainRecord] = OrderedDict()
+
+    def route(self, taken: Taken) -> Route:
+        """What to do with a taken message."""
+        message = taken.message
+        if message is None:
+            return self._undecodable(taken)
+        match taken.verdict:
+            case Settled(standing):
+                return self._stands(taken, message, standing)
+            case Stale():
+                return Transition(delivery=taken.delivery)
+            case Busy(until_us):
+                return Transition(effects=(flow.Publish(message, until_us),), delivery=taken.delivery)
+            case WasRevoked():
+                return self.finished(taken, message, Revoked(reason="revoked"))
+            case Poison(lost):
+                text = f"{lost} workers were lost while they ran this task"
+                failure = Failure(error=celery_error("WorkerLostError", text, message.id))
+                return replace(self.finished(taken, message, failure), dead=_dead_letter(taken, text))
+            case Run():
+                return self._start(taken, message)
+
+    def finished(self, taken: Taken, message: Message, outcome: Outcome) -> Transition:
+        """The transition of a message that ended with `outcome`."""
+        try:
+            effects = flow.next_steps(message, outcome, self._chains_for(message.then))
+        except KeyError as error:
+            return self._chain_lost(taken, message, outcome, error)
+        return Transition(
+            message=message,
+            outcome=outcome,
+            effects=tuple(effects),
+            children=_children(message, effects),
+            delivery=taken.delivery,
+        )
+
+    def dead(self, taken: Taken, message: Message, failure: Failure) -> Transition:
+        """The transition of a message that no worker can run: it fails, and is kept as a dead letter."""
+        return replace(self.finished(taken, message, failure), dead=_dead_letter(taken, failure.error.text))
+
+    def commit(self, transitions: Sequence[Transition], *, take: int = 0) -> Sequence[Taken]:
+        """Bring `transitions`, and those that replace the ones that another outcome beat; then take."""
+        exchange = self._commit.exchange(transitions, take=take)
+        pairs = zip(transitions, exchange.standing, strict=True)
+        again = [self._instead(t, standing) for t, standing in pairs if standing is not None]
+        taken = list(exchange.taken)
+        while again:
+            exchange = self._commit.exchange(again)
+            pairs = zip(again, exchange.standing, strict=True)
+            again = [self._instead(t, standing) for t, standing in pairs if standing is not None]
+        return taken
+
+    def settle_interrupted(self, records: Sequence[JoinRecord]) -> None:
+        """Settle canvases whose sender died before it had sent all of them."""
+        for record in records:
+            logger.warning(
+                "the sender of join %s died while it was sending",
+                record.join_id,
+                extra={"action": "send_interrupted"},
+            )
+            effects = flow.interrupted(record, self._chains_for(record.then))
+            self._commit.exchange([Transition(effects=tuple(effects), closes=record.join_id)])
+
+    # --- verdicts ------------------------------------------------------------------------------------------------------------
+
+    def _start(self, taken: Taken, message: Message) -> Route:
+        if message.expires_us is not None and message.expires_us <= self._now_us():
+            return self.finished(taken, message, Revoked(reason="expired"))
+        if message.eta_us is not None and message.eta_us > self._now_us():
+            self._commit.release([replace(taken, delivery=replace(taken.delivery, tag=""))])
+            return Transition(effects=(flow.Publish(message, message.eta_us),), delivery=taken.delivery)
+        if message.task not in BUILT_IN:
+            return Execute(taken, message)
+        try:
+            return self._serve(taken, message)
+        except (ValueError, KeyError, TypeError, DecodeError) as error:
+            text = f"{message.task} was called with arguments that it cannot have: {error}"
+            return self.dead(taken, message, Failure(error=celery_error("Reject", text, message.id)))
+
+    def _stands(self, taken: Taken, message: Message, standing: Standing) -> Transition:
+        if standing.outcome is None:
+            return Transition(delivery=taken.delivery)
+        attempted = replace(message, attempt=standing.attempt, generation=standing.generation)
+        return self.finished(taken, attempted, standing.outcome)
+
+    def _instead(self, transition: Transition, standing: Standing) -> Transition:
+        assert transition.message is not None
+        assert transition.delivery is not None
+        return self._stands(
+            Taken(transition.delivery, transition.message, Run()), transition.message, standing
+        )
+
+    def _undecodable(self, taken: Taken) -> Transition:
+        logger.error(
+            "refused a message from queue %s: %s",
+            taken.delivery.queue,
+            taken.reason,
+            extra={"action": "message_refused", "id": taken.task_id},
+        )
+        dead = _dead_letter(taken, taken.reason)
+        if taken.task_id is None:
+            return Transition(delivery=taken.delivery, dead=dead)
+        failure = Failure(
+            error=celery_error("Reject", f"the message was refused: {taken.reason}", taken.task_id)
+        )
+        return Transition(
+            effects=(flow.Settle(taken.task_id, failure),),
+            delivery=taken.delivery,
+            dead=dead,
+        )
+
+    def _chain_lost(self, taken: Taken, message: Message, outcome: Outcome, error: KeyError) -> Transition:
+        text = f"the store no longer has chain {error}, so what follows this task cannot be found"
+        logger.error("task %s: %s", message.id, text, extra={"action": "chain_lost", "id": message.id})
+        bare = self.finished(taken, replace(message, then=None), outcome)
+        return replace(bare, dead=_dead_letter(taken, text))
+
+    # --- the tasks that every worker serves itself ---------------------------------------------------------------------------
+
+    def _serve(self, taken: Taken, message: Message) -> Transition:
+        args = json.loads(message.args)
+        match message.task:
+            case flow.JOIN_TASK:
+                (join_id,) = args
+                return self._serve_join(taken, message, join_id)
+            case flow.START_TASK:
+                (signature,) = args
+                return self._serve_start(taken, message, signature)
+            case flow.NEXT_TASK:
+                value, ref = args
+                outcome: Outcome = Success(value=Json(json.dumps(value)))
+                return self.finished(taken, replace(message, then=position_of(ref)), outcome)
+            case _:
+                failed_id, ref = args
+                return self.finished(
+                    taken, replace(message, then=position_of(ref)), self._failure_of(failed_id)
+                )
+
+    def _serve_join(self, taken: Taken, message: Message, join_id: str) -> Transition:
+        join = self._commit.load(joins=[join_id]).joins.get(join_id)
+        if join is None or not join.complete:
+            return replace(
+                self.finished(taken, message, Success(value=Json("null"))), outcome=None, message=None
+            )
+        effects = flow.joined(join.record, join.parts, self._chains_for(join.record.then))
+        return Transition(effects=tuple(effects), delivery=taken.delivery, closes=join_id)
+
+    def _serve_start(self, taken: Taken, message: Message, signature: dict[str, object]) -> Transition:
+        """A canvas that travelled as one message (decisions B7). Its value is found under an id derived from the message's."""
+        node = freeze(node_from_data(signature, _dump), flow.started_id(message.id))
+        handle = node.id if not isinstance(node, Group) else [member.id for member in node.members]
+        effects = flow.start(_with_headers(node, message), root_of(node), parent_id=message.id)
+        return Transition(
+            message=message,
+            outcome=Success(value=_dump(handle)),
+            effects=tuple(effects),
+            delivery=taken.delivery,
+        )
+
+    def _failure_of(self, failed_id: str) -> Outcome:
+        text = f"task {failed_id} failed in a Celery worker"
+        if self._results is not None:
+            (document,) = self._results.get([failed_id])
+            if document.error is not None:
+                return Failure(
+                    error=replace(document.error, node=failed_id), traceback=document.traceback or ""
+                )
+        return Failure(error=celery_error("TaskError", text, failed_id))
+
+    def _chains_for(self, then: Continuation | None) -> dict[str, ChainRecord]:
+        wanted = flow.chain_needed(then)
+        if wanted is None:
+            return {}
+        if wanted not in self._chains:
+            self._chains.update(self._commit.load(chains=[wanted]).chains)
+            while len(self._chains) > CHAINS_KEPT:
+                self._chains.popitem(last=False)
+        return dict(_with_below(wanted, self._chains))
+
+
+def send(commit: Commit, effects: Sequence[flow.Effect]) -> None:
+    """Bring the effects of `flow.start`. Raises Unavailable.
+
+    Up to SLICE effects are one commit: all or nothing. More go in slices, into joins that are sealed after the last slice, so that
+    a sender that dies in between leaves joins that workers settle as SendInterrupted (decisions K4).
+    """
+    if len(effects) <= SLICE:
+        commit.exchange([Transition(effects=tuple(effects))])
+        return
+    unsealed = {e.record.join_id: e for e in effects if isinstance(e, flow.OpenJoin)}
+    opened: dict[str, flow.Effect] = {}
+    for first in range(0, len(effects), SLICE):
+        part = effects[first : first + SLICE]
+        slice_: list[flow.Effect] = list(opened.values())
+        for effect in part:
+            if isinstance(effect, flow.OpenJoin):
+                effect = replace(effect, size=None, lease_seconds=SENDER_LEASE_SECONDS)  # noqa: PLW2901 - the same, unsealed
+                opened[effect.record.join_id] = effect
+            slice_.append(effect)
+        commit.exchange([Transition(effects=tuple(slice_))])
+    seals = [flow.SealJoin(id_, e.size) for id_, e in unsealed.items() if e.size is not None]
+    commit.exchange([Transition(effects=tuple(seals))])
+
+
+def _with_below(id_: str, chains: OrderedDict[str, ChainRecord]) -> Iterator[tuple[str, ChainRecord]]:
+    wanted: str | None = id_
+    while wanted is not None and wanted in chains:
+        chains.move_to_end(wanted)
+        yield wanted, chains[wanted]
+        wanted = flow.chain_needed(chains[wanted].below)
+
+
+def _children(message: Message, effects: Sequence[flow.Effect]) -> tuple[str, ...]:
+    return tuple(e.message.id for e in effects if isinstance(e, flow.Publish) and e.message.id != message.id)
+
+
+def _dead_letter(taken: Taken, reason: str) -> DeadLetter:
+    return DeadLetter(
+        reason, taken.delivery.raw, taken.task_id or (taken.message.id if taken.message else None)
+    )
+
+
+def _with_headers(node: Node, message: Message) -> Node:
+    """The firing's headers (periodic_task_name, fire_time) on every call that starts the canvas."""
+    match node:
+        case Call():
+            headers = {**message.headers, **(node.options.get("headers") or {})}
+            return replace(node, options={**node.options, "headers": headers})
+        case Chain():
+            return replace(node, steps=(_with_headers(node.steps[0], message), *node.steps[1:]))
+        case Group():
+            return replace(node, members=tuple(_with_headers(member, message) for member in node.members))
+
+
+def _dump(value: object) -> Json:
+    return Json(json.dumps(value, separators=(",", ":")))

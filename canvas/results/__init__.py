@@ -1,0 +1,1 @@
+"""Results: reading and waiting for what tasks returned (memory, sql, redis)."""

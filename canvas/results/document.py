@@ -1,0 +1,170 @@
+"""Document: a result as Celery's clients read it (wire.md 4.3): one JSON object for each task. PURE.
+
+Errors are data: {exc_type, exc_module, exc_message}. Three more keys are ours, which Celery's reader passes over: `exc_text` (the
+exception's own text), `exc_node` (the id of the task that broke) and `exc_cause` (what caused it, in the same shape).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..json_text import EMPTY_LIST, NULL, Json
+from ..message import Message, iso_of_us
+from ..outcome import Error, Outcome, State, Success, cause_of, state_of
+from ..outcome import Retry as RetryOutcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """What is known of one task. `value` is its result as JSON text, `error` what it raised."""
+
+    id: str
+    state: State = State.PENDING
+    value: Json = NULL
+    error: Error | None = None
+    traceback: str | None = None
+    children: tuple[str, ...] = ()
+    date_done: str | None = None
+    name: str | None = None
+    args: Json | None = None
+    kwargs: Json | None = None
+    worker: str | None = None
+    retries: int | None = None
+    queue: str | None = None
+    group_id: str | None = None
+    parent_id: str | None = None
+
+    @property
+    def ready(self) -> bool:
+        """True if nothing will change any more."""
+        return self.date_done is not None
+
+
+def document_of(
+    id_: str,
+    outcome: Outcome,
+    *,
+    now_us: int,
+    message: Message | None = None,
+    children: Sequence[str] = (),
+    worker: str = "",
+    name: str = "",
+) -> Document:
+    """The document of a task that ended with `outcome`; without its `message` only what the outcome tells."""
+    own = outcome.children if isinstance(outcome, Success) else ()
+    error, traceback = _error_of(id_, outcome)
+    return Document(
+        id=id_,
+        state=state_of(outcome),
+        value=outcome.value if isinstance(outcome, Success) else NULL,
+        error=error,
+        traceback=traceback,
+        children=(*own, *children),
+        date_done=None if isinstance(outcome, RetryOutcome) else iso_of_us(now_us),
+        name=message.task if message else name or None,
+        args=message.args if message else None,
+        kwargs=message.kwargs if message else None,
+        worker=worker or None,
+        retries=message.attempt if message else None,
+        queue=message.queue if message else None,
+        group_id=message.group_id if message else None,
+        parent_id=message.parent_id if message else None,
+    )
+
+
+def _error_of(id_: str, outcome: Outcome) -> tuple[Error | None, str | None]:
+    match outcome:
+        case Success():
+            return None, None
+        case RetryOutcome():
+            return outcome.error, outcome.traceback or None
+        case _:
+            failure = cause_of(outcome, id_)
+            return failure.error, failure.traceback or None
+
+
+def to_text(document: Document) -> str:
+    """The document as Celery writes it. Values that are JSON text already are put in as they are."""
+    fields: dict[str, Any] = {
+        "traceback": document.traceback,
+        "children": [[[child, None], None] for child in document.children],
+        "date_done": document.date_done,
+        "task_id": document.id,
+    }
+    optional = {
+        "group_id": document.group_id,
+        "parent_id": document.parent_id,
+        "name": document.name,
+        "worker": document.worker,
+        "retries": document.retries,
+        "queue": document.queue,
+    }
+    fields |= {name: value for name, value in optional.items() if value is not None}
+    result = document.value if document.error is None else json.dumps(_error_to_celery(document.error))
+    raw = {"args": document.args, "kwargs": document.kwargs}
+    raw_text = "".join(f', "{name}": {text}' for name, text in raw.items() if text is not None)
+    return f'{{"status": "{document.state}", "result": {result}, {json.dumps(fields)[1:-1]}{raw_text}}}'
+
+
+def from_text(text: str | bytes) -> Document:
+    """The document of Celery's or our own JSON. Raises ValueError, KeyError or TypeError for anything else."""
+    data: Mapping[str, Any] = json.loads(text)
+    state = _state(data["status"])
+    result = data.get("result")
+    is_error = isinstance(result, Mapping) and "exc_type" in result and state is not State.SUCCESS
+    return Document(
+        id=data["task_id"],
+        state=state,
+        value=NULL if is_error else Json(json.dumps(result)),
+        error=_error_from_celery(result) if is_error and isinstance(result, Mapping) else None,
+        traceback=data.get("traceback"),
+        children=tuple(child[0][0] for child in data.get("children") or ()),
+        date_done=data.get("date_done"),
+        name=data.get("name"),
+        args=_raw(data, "args"),
+        kwargs=_raw(data, "kwargs"),
+        worker=data.get("worker"),
+        retries=data.get("retries"),
+        queue=data.get("queue"),
+        group_id=data.get("group_id"),
+        parent_id=data.get("parent_id"),
+    )
+
+
+def _raw(data: Mapping[str, Any], name: str) -> Json | None:
+    return Json(json.dumps(data[name])) if name in data else None
+
+
+def _state(name: str) -> State:
+    try:
+        return State(name)
+    except ValueError:
+        return State.STARTED  # a state of the task's own making: it runs
+
+
+def _error_to_celery(error: Error) -> dict[str, Any]:
+    return {
+        "exc_type": error.type,
+        "exc_module": error.module,
+        "exc_message": json.loads(error.args),
+        "exc_text": error.text,
+        "exc_node": error.node,
+        "exc_cause": _error_to_celery(error.cause) if error.cause else None,
+    }
+
+
+def _error_from_celery(data: Mapping[str, Any]) -> Error:
+    message = data.get("exc_message")
+    args = message if isinstance(message, list) else [] if message is None else [message]
+    cause = data.get("exc_cause")
+    return Error(
+        type=data["exc_type"],
+        module=data.get("exc_module") or "builtins",
+        args=Json(json.dumps(args)) if args else EMPTY_LIST,
+        text=data.get("exc_text") or ", ".join(map(str, args)),
+        node=data.get("exc_node") or "",
+        cause=_error_from_celery(cause) if cause else None,
+    )

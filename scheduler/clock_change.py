@@ -1,0 +1,94 @@
+"""ClockChange: the next fire time of a cron expression in a zone, with Debian cron's rule for hours that miss or come twice.
+
+PURE. Called by Crontab only. Seconds since 1970; `instant` is UTC, `local` is the wall clock's.
+
+Theory. A zone is a row of stretches of constant offset. Inside a stretch local times and instants run in step, so the next fire time
+is one search in the calendar and one subtraction. All rules are about the bound between two stretches:
+
+    offset grows (gap)     local times [bound + before, bound + offset) do not exist.
+                           wild: nothing. fixed: if one of them matches, the entry fires at the bound itself, once however
+                           many there are (Dst.SKIP: not at all).
+    offset shrinks (fold)  local times [bound + offset, bound + before) come a second time.
+                           wild: they fire again. fixed: they do not (Dst.TWICE: they do).
+    by more than 3 hours   a correction (Apia 2011, Kwajalein 1993), not a clock change: the new wall clock is taken as it is,
+                           lost times are lost and repeated ones are new.
+
+An entry is wild if its minute or its hour field begins with `*`: it stands for "every so often" and follows elapsed time.
+Each hop to a later bound moves the instant forward, so the search ends and its answer is always later than its argument.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from enum import Enum
+
+from .cron import Cron
+from .zone import FIRST_SECOND, LAST_SECOND, Zone
+
+CORRECTION = 3 * 3_600
+_DAY = 86_400
+
+
+class Dst(Enum):
+    """What becomes of a fixed time of day that a clock change skips or repeats. Wildcard entries follow elapsed time always."""
+
+    ONCE = "once"
+    """Debian cron's rule: a skipped time fires at the first instant after the gap, a repeated one the first time only."""
+    SKIP = "skip"
+    """A skipped time does not fire; a repeated one the first time only."""
+    TWICE = "twice"
+    """A skipped time fires at the first instant after the gap; a repeated one both times."""
+
+
+def next_fire(cron: Cron, zone: Zone, dst: Dst, after: int) -> int | None:
+    """First instant strictly later than `after` at which the entry fires; None if there is none (in the next 40 years)."""
+    first = after + 1
+    if not FIRST_SECOND <= first < LAST_SECOND:
+        if first >= LAST_SECOND:
+            return None
+        first = FIRST_SECOND
+    bounds, offsets = zone.known
+    if not bounds[0] + _DAY <= first < bounds[-1]:
+        bounds, offsets = zone.reach(first)
+    at = bisect_right(bounds, first) - 1
+    if first - bounds[at] <= CORRECTION and at > 0:
+        return _walk(cron, zone, dst, first, None)
+    offset = offsets[at]
+    wanted = cron.next_local(first + offset - 1)
+    if wanted is None:
+        return None
+    if wanted - offset < bounds[at + 1]:
+        return wanted - offset
+    return _walk(cron, zone, dst, first, wanted)
+
+
+def _walk(cron: Cron, zone: Zone, dst: Dst, instant: int, wanted: int | None) -> int | None:
+    """The search over bounds. `wanted`, where given, is the first matching local time from `instant` on in its stretch."""
+    bounds, offsets = zone.known
+    while True:
+        if not bounds[0] + _DAY <= instant < bounds[-1]:
+            if instant >= LAST_SECOND:
+                return None
+            bounds, offsets = zone.reach(instant)
+        at = bisect_right(bounds, instant) - 1
+        begin, end, offset = bounds[at], bounds[at + 1], offsets[at]
+        before = offsets[at - 1] if at else offset
+        floor = instant + offset
+        changed = begin + before  # what the wall clock would show at the bound, had nothing changed
+        if not cron.wild and 0 < abs(offset - before) <= CORRECTION:
+            if offset < before:
+                floor = floor if dst is Dst.TWICE else max(floor, changed)
+            elif instant == begin and dst is not Dst.SKIP:
+                wanted = cron.next_local(changed - 1) if wanted is None else wanted
+                if wanted is not None and wanted < floor:
+                    return begin
+        if (
+            wanted is None or wanted < floor or floor < changed
+        ):  # the last: the clock went back behind what was searched
+            wanted = cron.next_local(floor - 1)
+            if wanted is None:
+                return None
+        if wanted - offset < end:
+            return wanted - offset
+        # None of the local times up to `wanted` matches, so no bound before it can fire. Two days: offsets differ by 26 hours at most.
+        instant = max(end, wanted - offset - 2 * _DAY)

@@ -1,0 +1,55 @@
+"""Options: the delivery options of a schedule or a step, by the names that Celery's apply_async gives them.
+
+PURE. Times may be written as durations; on the wire they are seconds. A null unsets an option that defaults: would give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .node import Node, is_null
+from .value import arguments, count, duration, flag, mapping, text
+from .vocabulary import OPTION, check_keys
+
+HIGHEST_PRIORITY = 255  # what an AMQP message can carry
+
+
+def read_options(node: Node) -> dict[str, Any]:
+    """The options, None for those that are unset on purpose. Raises Fault."""
+    written = mapping(node, "options", help="write `options: {queue: fast}`")
+    check_keys(written, OPTION)
+    return {
+        name: None if is_null(pair.value) else _READERS[name](pair.value, name)
+        for name, pair in written.pairs.items()
+    }
+
+
+def _seconds(node: Node, key: str) -> int | float:
+    seconds = duration(node, key).total_seconds()
+    return int(seconds) if seconds.is_integer() else seconds
+
+
+def _name(node: Node, key: str) -> str:
+    return text(node, key, limit=255)
+
+
+def _priority(node: Node, key: str) -> int:
+    return count(node, key, 0, HIGHEST_PRIORITY)
+
+
+_READERS: dict[str, Callable[[Node, str], Any]] = {
+    "queue": _name,
+    "exchange": _name,
+    "routing_key": _name,
+    "priority": _priority,
+    "expires": _seconds,
+    "countdown": _seconds,
+    "time_limit": _seconds,
+    "soft_time_limit": _seconds,
+    "headers": arguments,
+    "serializer": _name,
+    "compression": _name,
+    "ignore_result": flag,
+    "retry": flag,
+}

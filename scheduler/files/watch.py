@@ -1,0 +1,66 @@
+"""Watch: have the schedules files changed since they were read?
+
+Beat calls `stamp` every two seconds with `Loaded.watched` and compares with `is_changed`. A content hash is made only where size or
+modification time moved, so a watch of a thousand files is a thousand stats; a `touch` alone changes no hash and reloads nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+CHUNK = 1 << 20  # bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileStamp:
+    """What a file was when it was looked at. `digest` is "" for one that is not there or cannot be read.
+
+    A folder's digest is that of the names in it: an include may find a new file.
+    """
+
+    path: Path
+    mtime_ns: int
+    size: int
+    digest: str
+
+
+def stamp(paths: Iterable[Path], before: Iterable[FileStamp] = ()) -> tuple[FileStamp, ...]:
+    """The stamps of `paths` now, in their order; the digest of an untouched file is taken from `before`. Raises nothing."""
+    known = {each.path: each for each in before}
+    return tuple(_stamp(path, known.get(path)) for path in paths)
+
+
+def is_changed(before: Iterable[FileStamp], now: Iterable[FileStamp]) -> bool:
+    """True when a file has other content, appeared or went. Pure."""
+    return [(each.path, each.digest) for each in before] != [(each.path, each.digest) for each in now]
+
+
+def _stamp(path: Path, before: FileStamp | None) -> FileStamp:
+    try:
+        status = path.stat()
+        if (
+            before is not None
+            and before.digest
+            and (before.mtime_ns, before.size) == (status.st_mtime_ns, status.st_size)
+        ):
+            return before
+        digest = _names(path) if path.is_dir() else _content(path)
+    except OSError:
+        return FileStamp(path=path, mtime_ns=0, size=0, digest="")
+    return FileStamp(path=path, mtime_ns=status.st_mtime_ns, size=status.st_size, digest=digest)
+
+
+def _names(folder: Path) -> str:
+    names = "\0".join(sorted(each.name for each in folder.iterdir()))
+    return hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _content(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

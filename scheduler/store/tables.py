@@ -1,0 +1,154 @@
+"""Tables of the scheduler's store: portable SQL, all times in microseconds UTC as BIGINT, every name begins with `bb_`.
+
+The key order is measured (feasibility 3): the ledger's primary key begins with the fire time, so that rows append at its
+end; the state of a batch is one row of bb_batch, and a firing carries a state of its own only as an exception. What an entry
+is at a revision stands once, in bb_revision: a firing names (entry, rev) in place of a copy of its payload.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, SmallInteger, String, Table, Text
+
+SCHEMA_VERSION = 1
+NAME = 120
+"""Characters in the name of an entry (decisions C3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The tables of one MetaData."""
+
+    meta: Table
+    lease: Table
+    entry: Table
+    revision: Table
+    batch: Table
+    firing: Table
+    skip: Table
+
+    @classmethod
+    def on(cls, metadata: MetaData) -> Tables:
+        """Define the tables on `metadata`; once per MetaData."""
+        return cls(
+            meta=_meta(metadata),
+            lease=_lease(metadata),
+            entry=_entry(metadata),
+            revision=_revision(metadata),
+            batch=_batch(metadata),
+            firing=_firing(metadata),
+            skip=_skip(metadata),
+        )
+
+    def all(self) -> list[Table]:
+        """All of them, for create_all."""
+        return [self.meta, self.lease, self.entry, self.revision, self.batch, self.firing, self.skip]
+
+
+def _meta(metadata: MetaData) -> Table:
+    """schema_version, revision (raised by each change of entries), store_id (drawn when the store was made)."""
+    return Table(
+        "bb_meta",
+        metadata,
+        Column("name", String(40), primary_key=True),
+        Column("number", BigInteger, nullable=False),
+        Column("text", Text, nullable=False),
+    )
+
+
+def _lease(metadata: MetaData) -> Table:
+    return Table(
+        "bb_lease",
+        metadata,
+        Column("name", String(40), primary_key=True),
+        Column("holder", String(300), nullable=False),
+        Column("epoch", BigInteger, nullable=False),
+        Column("renewal", BigInteger, nullable=False),
+        Column("ttl_ms", BigInteger, nullable=False),
+        Column("info", Text, nullable=False),
+    )
+
+
+def _entry(metadata: MetaData) -> Table:
+    """One small row per entry: each firing rewrites it. `changed` is the store's revision of its last edit."""
+    return Table(
+        "bb_entry",
+        metadata,
+        Column("name", String(NAME), primary_key=True),
+        Column("rev", Integer, nullable=False),
+        Column("cursor_us", BigInteger, nullable=False),
+        Column("next_us", BigInteger),
+        Column("removed", SmallInteger, nullable=False),
+        Column("changed", BigInteger, nullable=False),
+        Column("owner", String(8), nullable=False),
+        Column("source", Text, nullable=False),
+        Index("bb_entry_changed", "changed"),
+        sqlite_with_rowid=False,
+    )
+
+
+def _revision(metadata: MetaData) -> Table:
+    """What an entry was at each of its revisions: append only, for the payloads of firings and for the history."""
+    return Table(
+        "bb_revision",
+        metadata,
+        Column("entry", String(NAME), primary_key=True),
+        Column("rev", Integer, primary_key=True, autoincrement=False),
+        Column("decided_us", BigInteger, nullable=False),
+        Column("spec", Text, nullable=False),
+    )
+
+
+def _batch(metadata: MetaData) -> Table:
+    """One decision. `from_us` to `to_us` bound its fire times: that finds its firings without an index on batch_id."""
+    table = Table(
+        "bb_batch",
+        metadata,
+        Column("batch_id", BigInteger, primary_key=True, autoincrement=False),
+        Column("epoch", BigInteger, nullable=False),
+        Column("state", SmallInteger, nullable=False),
+        Column("size", Integer, nullable=False),
+        Column("from_us", BigInteger, nullable=False),
+        Column("to_us", BigInteger, nullable=False),
+        Column("decided_us", BigInteger, nullable=False),
+        Column("sent_us", BigInteger),
+    )
+    is_open = table.c.state == 1
+    Index("bb_batch_open", table.c.from_us, sqlite_where=is_open, postgresql_where=is_open)
+    return table
+
+
+def _firing(metadata: MetaData) -> Table:
+    """The ledger. `state` NULL means: the state of the batch."""
+    return Table(
+        "bb_firing",
+        metadata,
+        Column("due_us", BigInteger, primary_key=True, autoincrement=False),
+        Column("entry", String(NAME), primary_key=True),
+        Column("kind", String(8), primary_key=True),
+        Column("key", String(64), primary_key=True),
+        Column("task_id", String(36), nullable=False),
+        Column("rev", Integer, nullable=False),
+        Column("batch_id", BigInteger, ForeignKey("bb_batch.batch_id"), nullable=False),
+        Column("state", SmallInteger),
+        Column("error", Text),
+        sqlite_with_rowid=False,
+    )
+
+
+def _skip(metadata: MetaData) -> Table:
+    """Ranges that were not sent, and why; both ends are fire times. `count` NULL means: not counted (see plan.py)."""
+    return Table(
+        "bb_skip",
+        metadata,
+        Column("from_us", BigInteger, primary_key=True, autoincrement=False),
+        Column("entry", String(NAME), primary_key=True),
+        Column("to_us", BigInteger, nullable=False),
+        Column("count", BigInteger),
+        Column("reason", String(20), nullable=False),
+        Column("rev", Integer, nullable=False),
+        Column("epoch", BigInteger, nullable=False),
+        Column("decided_us", BigInteger, nullable=False),
+        sqlite_with_rowid=False,
+    )

@@ -1,0 +1,147 @@
+"""Zone: a time zone as stretches of constant offset, so that a schedule computes with additions instead of datetimes.
+
+PURE but for zone data, which zoneinfo reads once a zone. All entries of a zone share one `Zone`, and what it has learnt.
+The data are those that Python's zoneinfo finds: the system's first, then the tzdata package (PYTHONTZPATH="" takes the package).
+So backbeat agrees with every other datetime of the process; hosts that differ in age may disagree about changed rules.
+"""
+
+from __future__ import annotations
+
+import difflib
+from bisect import bisect_right
+from datetime import datetime, timezone, tzinfo
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
+
+from .errors import ScheduleError
+
+DAY = 86_400
+FIRST_SECOND = -62_135_596_800 + 5 * DAY
+"""Schedules begin here: a few days into year 1, so that local times stay inside what datetime can hold."""
+LAST_SECOND = 253_402_300_800 - 400 * DAY
+"""And end here: more than a year before the year 10000."""
+
+_YEAR = 366 * DAY
+_FAR = 60 * _YEAR
+_ENDLESS = 1 << 62
+
+Stretches = tuple[tuple[int, ...], tuple[int, ...]]
+"""(bounds, offsets): from bounds[i] to before bounds[i+1], in seconds since 1970 UTC, local time is UTC plus offsets[i] seconds.
+
+The first and the last bound are where knowledge ends; each bound between them is a change of the offset.
+"""
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """The zone of an IANA name such as Europe/Berlin.
+
+    Raises: ScheduleError for a name that is not known, with the nearest one that is.
+    """
+    try:
+        return ZoneInfo(name)
+    except (
+        KeyError,
+        ValueError,
+        OSError,
+        TypeError,
+    ):  # zoneinfo's ways to say no: unknown, not a key, a folder, no text
+        raise ScheduleError(f'unknown time zone "{name}"', help=_nearest(str(name))) from None
+
+
+@cache
+def zone_rules(name: str) -> Zone:
+    """The shared `Zone` of an IANA name. Raises: ScheduleError as `zone_named`."""
+    return Zone(zone_named(name))
+
+
+class Zone:
+    """Stretches of one zone, learnt as they are asked for.
+
+    `known` is one immutable tuple that is replaced as a whole, so threads may share a zone: the worst they do is learn twice.
+    """
+
+    __slots__ = ("_tz", "known")
+
+    known: Stretches
+
+    def __init__(self, tz: tzinfo) -> None:
+        self._tz = tz
+        # Zones without any change answer for None; those, UTC above all, are one endless stretch.
+        fixed = tz.utcoffset(None) if isinstance(tz, (ZoneInfo, timezone)) else None
+        if fixed is None:
+            self.known = ((0, 0), ())
+        else:
+            self.known = ((-_ENDLESS, _ENDLESS), (fixed.days * DAY + fixed.seconds,))
+
+    def __reduce__(self) -> tuple[type[Zone], tuple[tzinfo]]:
+        return Zone, (self._tz,)
+
+    def reach(self, second: int) -> Stretches:
+        """What is known, after learning whatever misses of the year around `second` (FIRST_SECOND to LAST_SECOND)."""
+        bounds, offsets = self.known
+        low, high = bounds[0], bounds[-1]
+        if low + DAY <= second < high:
+            return self.known
+        if not offsets or not low - _FAR < second < high + _FAR:  # to learn all years between would take long
+            low = high = second
+            bounds, offsets = (second, second), ()
+        if second - DAY < low:
+            bounds, offsets = _join(self._learn(second - _YEAR, low), (bounds, offsets))
+        if second >= high:
+            bounds, offsets = _join((bounds, offsets), self._learn(high, second + _YEAR))
+        self.known = bounds, offsets
+        return self.known
+
+    def _learn(self, low: int, high: int) -> Stretches:
+        """One look a day: no zone has changed twice within a day (the nearest two changes of 2026f are more than two days apart)."""
+        low = max(low, FIRST_SECOND - 2 * DAY)
+        bounds, offsets = [low], [self._offset(low)]
+        seen = low
+        while seen < high:
+            look = min(seen + DAY, high)
+            offset = self._offset(look)
+            if offset != offsets[-1]:
+                before, after = seen, look
+                while after - before > 1:
+                    middle = (before + after) // 2
+                    before, after = (
+                        (middle, after) if self._offset(middle) == offsets[-1] else (before, middle)
+                    )
+                if after < high:  # a change exactly at `high` belongs to the next part, which begins with it
+                    bounds.append(after)
+                    offsets.append(offset)
+            seen = look
+        return (*bounds, high), tuple(offsets)
+
+    def _offset(self, second: int) -> int:
+        offset = datetime.fromtimestamp(second, self._tz).utcoffset()
+        assert offset is not None  # an aware datetime has one
+        return offset.days * DAY + offset.seconds
+
+
+def offset_at(zone: Zone, second: int) -> int:
+    """Seconds that local time is ahead of UTC at `second`."""
+    bounds, offsets = zone.reach(second)
+    return offsets[bisect_right(bounds, second) - 1]
+
+
+def _join(left: Stretches, right: Stretches) -> Stretches:
+    """Two neighbours as one, without a bound where the offset does not change."""
+    if not left[1]:
+        return right
+    if not right[1]:
+        return left
+    if left[1][-1] == right[1][0]:
+        return left[0][:-1] + right[0][1:], left[1] + right[1][1:]
+    return left[0][:-1] + right[0], left[1] + right[1]
+
+
+def _nearest(name: str) -> str:
+    # Reads the disk, some tens of milliseconds: only for a message.
+    known = sorted(available_timezones())
+    lowered = {zone.lower(): zone for zone in known}
+    cities = {zone.lower().rpartition("/")[2]: zone for zone in known if "/" in zone}
+    wanted = name.strip().lower().replace(" ", "_")
+    near = difflib.get_close_matches(wanted, lowered, n=1, cutoff=0.7)
+    found = lowered.get(wanted) or cities.get(wanted) or (lowered[near[0]] if near else None)
+    return f"did you mean {found}?" if found else "an IANA name such as Europe/Berlin, or UTC"
