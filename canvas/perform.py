@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from . import flow
 from .commit.base import (
-    Busy,
+    Later,
     Commit,
     DeadLetter,
     Poison,
@@ -29,7 +29,7 @@ from .commit.base import (
 )
 from .continuation import ChainRecord, Continuation, JoinRecord, position_of
 from .errors import DecodeError
-from .json_text import Json
+from .json_text import NULL, Json
 from .message import Message
 from .node import Call, Chain, Group, Node, freeze, node_from_data, root_of
 from .outcome import Failure, Outcome, Revoked, Success, celery_error
@@ -76,7 +76,7 @@ class Performer:
                 return self._stands(taken, message, standing)
             case Stale():
                 return Transition(delivery=taken.delivery)
-            case Busy(until_us):
+            case Later(until_us):
                 return Transition(effects=(flow.Publish(message, until_us),), delivery=taken.delivery)
             case WasRevoked():
                 return self.finished(taken, message, Revoked(reason="revoked"))
@@ -133,9 +133,6 @@ class Performer:
     def _start(self, taken: Taken, message: Message) -> Route:
         if message.expires_us is not None and message.expires_us <= self._now_us():
             return self.finished(taken, message, Revoked(reason="expired"))
-        if message.eta_us is not None and message.eta_us > self._now_us():
-            self._commit.release([replace(taken, delivery=replace(taken.delivery, tag=""))])
-            return Transition(effects=(flow.Publish(message, message.eta_us),), delivery=taken.delivery)
         if message.task not in BUILT_IN:
             return Execute(taken, message)
         try:
@@ -205,12 +202,13 @@ class Performer:
 
     def _serve_join(self, taken: Taken, message: Message, join_id: str) -> Transition:
         join = self._commit.load(joins=[join_id]).joins.get(join_id)
+        done = Transition(
+            message=replace(message, ignore_result=True), outcome=Success(value=NULL), delivery=taken.delivery
+        )
         if join is None or not join.complete:
-            return replace(
-                self.finished(taken, message, Success(value=Json("null"))), outcome=None, message=None
-            )
+            return done
         effects = flow.joined(join.record, join.parts, self._chains_for(join.record.then))
-        return Transition(effects=tuple(effects), delivery=taken.delivery, closes=join_id)
+        return replace(done, effects=tuple(effects), closes=join_id)
 
     def _serve_start(self, taken: Taken, message: Message, signature: dict[str, object]) -> Transition:
         """A canvas that travelled as one message (decisions B7). Its value is found under an id derived from the message's."""

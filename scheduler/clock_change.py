@@ -90,5 +90,6 @@ def _walk(cron: Cron, zone: Zone, dst: Dst, instant: int, wanted: int | None) ->
                 return None
         if wanted - offset < end:
             return wanted - offset
-        # None of the local times up to `wanted` matches, so no bound before it can fire. Two days: offsets differ by 26 hours at most.
-        instant = max(end, wanted - offset - 2 * _DAY)
+        # No local time from floor to `wanted` matches, so no bound between them can fire - but the clock may go back behind
+        # floor at a bound that is near. Two days: offsets differ by 26 hours at most, and bounds lie farther apart than that.
+        instant = max(end, wanted - offset - 2 * _DAY) if instant + 2 * _DAY < end else end

@@ -107,7 +107,9 @@ def spec_text(entry: Entry) -> str:
 def _edit(before: KeptEntry | None, entry: Entry, owner: Owner, now_us: int) -> Edit | None:
     text = spec_text(entry)
     if before is None:
-        after = KeptEntry(name=entry.name, owner=owner, source=entry.source, spec=text, rev=1, cursor_us=now_us)
+        after = KeptEntry(
+            name=entry.name, owner=owner, source=entry.source, spec=text, rev=1, cursor_us=now_us
+        )
         return Edit(kind=EditKind.ADDED, after=after, next_us=_next_us(entry, now_us))
     after = replace(before, owner=owner, source=entry.source, spec=text, removed=False)
     if before.removed:
@@ -139,7 +141,9 @@ def _close(before: KeptEntry, old: Entry, now_us: int, kind: EditKind, after: Ke
         dues += verdict.dues
         skips += verdict.skips
     after = replace(after, cursor_us=max(cursor_us, now_us))
-    return Edit(kind=kind, after=after, next_us=None, old_rev=before.rev, dues=tuple(dues), skips=tuple(skips))
+    return Edit(
+        kind=kind, after=after, next_us=None, old_rev=before.rev, dues=tuple(dues), skips=tuple(skips)
+    )
 
 
 def _timing(entry: Entry) -> tuple[object, ...]:

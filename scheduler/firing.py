@@ -95,7 +95,9 @@ class Firing:
         return FiringKey(self.due_us, self.entry, self.kind.value, self.key)
 
 
-def regular_firing(cluster: str, entry: str, due_us: int, payload: Mapping[str, Any], *, rev: int, batch_id: int) -> Firing:
+def regular_firing(
+    cluster: str, entry: str, due_us: int, payload: Mapping[str, Any], *, rev: int, batch_id: int
+) -> Firing:
     """The firing of `entry` that its schedule wants at `due_us`."""
     key = str(due_us)
     task_id = derive_task_id(cluster, entry, FiringKind.REGULAR, key, due_us)

@@ -17,10 +17,25 @@ from ..message import Message
 from ..outcome import Outcome
 from ..wire import Wire
 
-LEASE_SECONDS = 10.0
-"""How long a message or a claim that nobody renews is held for its worker."""
-MAX_LOST = 3
-"""How many workers or processes a task may take with it before it ends as WorkerLostError (decisions K8)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What every store of a fleet should agree on."""
+
+    lease_seconds: float = 10.0
+    """How long a message or a claim that nobody renews is held for its worker."""
+    max_lost: int = 3
+    """How many workers or processes a task may take with it before it ends as WorkerLostError (decisions K8)."""
+    keep_seconds: float = 86_400.0
+    """How long results, ended runs and closed joins are kept (`result_expires`)."""
+
+    @property
+    def lease_us(self) -> int:
+        return round(self.lease_seconds * 1_000_000)
+
+
+DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +70,8 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
-class Busy:
-    """Verdict: a living worker runs it; look again at `until_us`."""
+class Later:
+    """Verdict: its eta has not come, or a living worker runs it; look again at `until_us`."""
 
     until_us: int
 
@@ -78,7 +93,7 @@ class Poison:
     lost: int
 
 
-Verdict = Run | Settled | Busy | Stale | WasRevoked | Poison
+Verdict = Run | Settled | Later | Stale | WasRevoked | Poison
 
 
 @dataclass(frozen=True, slots=True)

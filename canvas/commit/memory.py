@@ -23,11 +23,12 @@ from ..results.document import Document, document_of, from_text, to_text
 from ..wire import from_wire, pack, to_wire, unpack
 from . import records
 from .base import (
-    LEASE_SECONDS,
+    DEFAULT_LIMITS,
     DeadLetter,
     Delivery,
     Exchange,
     JoinState,
+    Limits,
     Loaded,
     Run,
     Standing,
@@ -85,11 +86,18 @@ class MemoryStore:
 class MemoryCommit:
     """One worker's or client's view of a MemoryStore; a Commit."""
 
-    def __init__(self, store: MemoryStore, *, worker: str = "", queues: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        store: MemoryStore,
+        *,
+        worker: str = "",
+        queues: Sequence[str] = (),
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
         self._store = store
         self._worker = worker
         self._queues = list(queues)
-        self._lease_us = round(LEASE_SECONDS * 1_000_000)
+        self._limits = limits
 
     def exchange(self, transitions: Sequence[Transition], *, take: int = 0) -> Exchange:
         with self._store.changed:
@@ -113,7 +121,7 @@ class MemoryCommit:
 
     def renew(self, held: Sequence[Taken]) -> None:
         with self._store.changed:
-            state, until = self._store.state, self._now() + self._lease_us
+            state, until = self._store.state, self._now() + self._limits.lease_us
             for taken in held:
                 if taken.delivery.tag in state.held:
                     state.held[taken.delivery.tag].lease_us = until
@@ -267,7 +275,7 @@ class MemoryCommit:
     def _hold(self, queue: str, text: str, now: int) -> Taken:
         state = self._store.state
         tag = f"{self._worker}:{next(self._store.serial)}"
-        state.held[tag] = _Held(queue, text, now + self._lease_us)
+        state.held[tag] = _Held(queue, text, now + self._limits.lease_us)
         try:
             wire = unpack(text)
             message = from_wire(wire, queue)
@@ -278,7 +286,7 @@ class MemoryCommit:
             message,
             worker=self._worker,
             now_us=now,
-            lease_us=self._lease_us,
+            limits=self._limits,
             revoked=message.id in state.revoked or message.root_id in state.revoked,
         )
         if record is not None:

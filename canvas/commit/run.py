@@ -3,7 +3,7 @@
                  claim                  outcome (compare-and-set)
     nothing  ------------> claimed  -----------------------------> ended(attempt)
                              ^   \\                                    |  Retry: a message of the next attempt
-          lease is dead: lost+1 |  \\-- lost > MAX_LOST: Poison         v
+          lease is dead: lost+1 |  \\-- max_lost: Poison         v
                              \\--+                                  claimed(attempt + 1) ...
 
 The identity of a run is (generation, attempt) under its id (decisions K6). The Redis script `exchange.lua` takes the same decisions;
@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from ..message import Message
 from ..outcome import Outcome
-from .base import MAX_LOST, Busy, Poison, Settled, Stale, Standing, Verdict, WasRevoked
+from .base import Later, Limits, Poison, Settled, Stale, Standing, Verdict, WasRevoked
 from .base import Run as RunIt
 
 
@@ -37,7 +37,7 @@ class RunRecord:
 
 
 def judge(
-    record: RunRecord | None, message: Message, *, worker: str, now_us: int, lease_us: int, revoked: bool
+    record: RunRecord | None, message: Message, *, worker: str, now_us: int, limits: Limits, revoked: bool
 ) -> tuple[Verdict, RunRecord | None]:
     """May `worker` run `message` now? Returns the verdict and the record to store, if it changed."""
     record = record or RunRecord()
@@ -48,18 +48,20 @@ def judge(
         return Stale(), None
     if revoked:
         return WasRevoked(), None
+    if message.eta_us is not None and message.eta_us > now_us:
+        return Later(message.eta_us), None
     same = record.key == key
     if same and record.worker and record.lease_us > now_us:
-        return Busy(record.lease_us), None
+        return Later(record.lease_us), None
     # a claim that died counts; a retry or a later generation starts counting anew
     lost = (record.lost + (1 if record.worker else 0)) if same else 0
-    if lost >= MAX_LOST:
+    if lost >= limits.max_lost:
         return Poison(lost), replace(record, lost=lost)
     claim = RunRecord(
         generation=message.generation,
         attempt=message.attempt,
         worker=worker,
-        lease_us=now_us + lease_us,
+        lease_us=now_us + limits.lease_us,
         lost=lost,
     )
     return RunIt(), claim

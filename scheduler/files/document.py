@@ -65,7 +65,7 @@ def compose(text: str, file_name: str, environ: MappingOf[str, str], *, parser: 
         )
     builder = _Builder(source, environ)
     try:
-        for event in yaml.parse(text, Loader=parser):  # type: ignore[no-untyped-call,unused-ignore] - the stubs have no types here
+        for event in yaml.parse(text, Loader=parser):
             builder.take(event)
     except yaml.YAMLError as error:
         raise explain(error, source) from error

@@ -8,7 +8,8 @@ a schedule shows at most one error, all schedules' errors come together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections import deque
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 from ..entry import Entry
 from .definition import Surroundings, check_default, check_name, read_entry
 from .document import CHARACTERS, Document, compose
-from .node import Mapping, Pair
+from .node import Mapping, Node, Pair
 from .outline import Outline, read_outline
 from .problem import Fault, Problem, Severity, quoted
 from .source import Source
@@ -53,7 +54,7 @@ def parse(text: str, file_name: str, environ: MappingOf[str, str]) -> Loaded:
 def load(path: Path, environ: MappingOf[str, str]) -> Loaded:
     """The entries of a file and of all that it includes. A file that cannot be read is a problem; raises nothing."""
     reading = _Reading(environ)
-    reading.read(path, None, None)
+    reading.read(path)
     return _assemble(reading.outlines, reading.problems, tuple(reading.watched))
 
 
@@ -65,23 +66,26 @@ class _Reading:
         self.outlines: list[Outline] = []
         self.problems: list[Problem] = []
         self.watched: dict[Path, None] = {}
-        self.seen: set[Path] = set()
+        self.seen: set[str] = set()
+        self.asked = 0
 
-    def read(self, path: Path, above: Outline | None, asked: Problem | None) -> None:
-        """Read `path` and then its includes, file by file; `asked` is what to say where it cannot be read."""
-        waiting = [(path, above, asked)]
+    def read(self, path: Path) -> None:
+        """Read `path`, then what it includes, then what those include."""
+        waiting: deque[tuple[Path, Outline | None]] = deque([(path, None)])
         while waiting:
-            path, above, asked = waiting.pop(0)
-            identity = path.resolve()
-            if identity in self.seen or len(self.seen) >= FILES:
+            path, above = waiting.popleft()
+            identity = os.path.realpath(path)
+            if identity in self.seen:
                 continue
             self.seen.add(identity)
             self.watched[path] = None
             document = self._document(path)
-            if document is not None:
-                outline = read_outline(document, above)
-                self.outlines.append(outline)
-                waiting += [(found, outline, None) for found in self._included(path, outline)]
+            if document is None:
+                continue
+            outline = read_outline(document, above)
+            self.outlines.append(outline)
+            for node, pattern in outline.includes:
+                waiting.extend((found, outline) for found in self._included(path, node, pattern, outline))
 
     def _document(self, path: Path) -> Document | None:
         try:
@@ -90,20 +94,23 @@ class _Reading:
             self.problems.append(Problem.of(fault))
         return None
 
-    def _included(self, path: Path, outline: Outline) -> Iterable[Path]:
-        for node, pattern in outline.includes:
-            folder, found = path.parent, []
-            try:
-                found = _matches(folder, pattern)
-            except (ValueError, OSError, NotImplementedError) as error:
-                outline.problems.append(Problem.at(node.place, "E191", f"include {quoted(pattern)}: {error}"))
-                continue
-            self.watched[_fixed_folder(folder, pattern)] = None
-            if not found:
-                message = f"include {quoted(pattern)} matches nothing"
-                hint = f"patterns are relative to {folder}"
-                outline.problems.append(Problem.at(node.place, "E191", message, help=hint))
-            yield from found
+    def _included(self, path: Path, node: Node, pattern: str, outline: Outline) -> list[Path]:
+        try:
+            found = _matches(path.parent, pattern)
+        except (ValueError, OSError, NotImplementedError) as error:
+            outline.problems.append(Problem.at(node.place, "E191", f"include {quoted(pattern)}: {error}"))
+            return []
+        self.watched[_fixed_folder(path.parent, pattern)] = None
+        if not found:
+            message = f"include {quoted(pattern)} matches nothing"
+            hint = f"patterns are relative to {path.parent.resolve()}"
+            outline.problems.append(Problem.at(node.place, "E191", message, help=hint))
+        self.asked += len(found)
+        if self.asked > FILES:
+            message = f"include {quoted(pattern)}: more than {FILES:,} files"
+            outline.problems.append(Problem.at(node.place, "E191", message, help="use fewer, larger files"))
+            return []
+        return found
 
 
 def _text(path: Path) -> str:
@@ -129,10 +136,13 @@ def _text(path: Path) -> str:
 
 
 def _matches(folder: Path, pattern: str) -> list[Path]:
+    """Files that match, sorted; hidden ones only where the pattern asks for them: editors keep locks and copies beside a file."""
     pure = Path(pattern)
     if pure.is_absolute():
         folder, pattern = Path(pure.anchor), str(pure.relative_to(pure.anchor))
-    return sorted(found for found in folder.glob(pattern) if found.is_file())
+    is_hidden_asked = pure.name.startswith(".")
+    found = (each for each in folder.glob(pattern) if is_hidden_asked or not each.name.startswith("."))
+    return sorted(each for each in found if each.is_file())
 
 
 def _fixed_folder(folder: Path, pattern: str) -> Path:
@@ -180,7 +190,7 @@ def _read_workflows(
             _check_first("workflow", pair, firsts)
             workflows[name] = read_step(pair.value)
         except Fault as fault:
-            told = fault.inside(f"workflow {name}")
+            told = fault.inside(f"workflow {quoted(name)}")
             workflows.setdefault(name, told)
             outline.problems.append(Problem.of(told))
 

@@ -82,7 +82,7 @@ class Problem:
 
     def render(self) -> str:
         """The lines that a person reads: place, source line, caret, help."""
-        who = f"{printable(self.schedule)}: " if self.schedule else ""
+        who = f"{printable(self.schedule[:LINE_SHOWN])}: " if self.schedule else ""
         place = f"{printable(self.file)}:{self.line}:{self.column}"
         lines = [f"{place}: {self.severity.value} {self.code}: {who}{printable(self.message)}"]
         if self.source_line.strip():

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import wraps
 from threading import Lock
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -24,8 +23,7 @@ R = TypeVar("R")
 def _locked(method: Callable[Concatenate[MemoryStore, P], R]) -> Callable[Concatenate[MemoryStore, P], R]:
     """One transaction at a time: nothing in them can fail half-way."""
 
-    @wraps(method)
-    def wrapper(store: MemoryStore, *args: P.args, **kwargs: P.kwargs) -> R:
+    def wrapper(store: MemoryStore, /, *args: P.args, **kwargs: P.kwargs) -> R:
         with store._lock:
             return method(store, *args, **kwargs)
 
@@ -65,7 +63,9 @@ class MemoryStore:
         if known == self._revision:
             return None
         names = [name for name, changed in self._changed.items() if known is None or changed > known]
-        entries = [self._known(name) for name in names if known is not None or not self._entries[name].removed]
+        entries = [
+            self._known(name) for name in names if known is not None or not self._entries[name].removed
+        ]
         return Loaded(tuple(entries), self._revision)
 
     @_locked
@@ -83,7 +83,9 @@ class MemoryStore:
         skips = tuple(skip for edit in wish.edits for skip in edit.skips)
         if wish.edits:
             self._revision += 1
-        return Reconciled(tuple((e.after.name, e.kind) for e in wish.edits), wish.foreign, tuple(firings), skips)
+        return Reconciled(
+            tuple((e.after.name, e.kind) for e in wish.edits), wish.foreign, tuple(firings), skips
+        )
 
     @_locked
     def decide(self, batch: Batch, fence: Fence) -> Decided | Fenced:
@@ -96,7 +98,9 @@ class MemoryStore:
                 self._entries[move.entry] = replace(self._entries[move.entry], cursor_us=move.to_us)
         fresh = self._insert([firing for firing in batch.firings if firing.entry not in stale])
         self._put_skips([skip for skip in batch.skips if skip.entry not in stale])
-        return Decided(tuple(fresh), tuple(self._known(name) for name in sorted(stale) if name in self._entries))
+        return Decided(
+            tuple(fresh), tuple(self._known(name) for name in sorted(stale) if name in self._entries)
+        )
 
     @_locked
     def load_open(self, fence: Fence, limit: int) -> tuple[Firing, ...] | Fenced:
@@ -133,7 +137,11 @@ class MemoryStore:
 
     def _fits(self, move: Move) -> bool:
         kept = self._entries.get(move.entry)
-        return kept is not None and (kept.rev, kept.cursor_us, kept.removed) == (move.rev, move.from_us, False)
+        return kept is not None and (kept.rev, kept.cursor_us, kept.removed) == (
+            move.rev,
+            move.from_us,
+            False,
+        )
 
     def _owed(self, edit: Edit, batch_id: int) -> list[Firing]:
         return [
@@ -170,5 +178,3 @@ class MemoryStore:
                 self._open[batch_id].discard(key)
                 if not self._open[batch_id]:
                     del self._open[batch_id]
-
-

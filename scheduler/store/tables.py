@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, SmallInteger, String, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, SmallInteger, String, Table, Text
 
 SCHEMA_VERSION = 1
 NAME = 120
@@ -120,7 +120,7 @@ def _batch(metadata: MetaData) -> Table:
 
 
 def _firing(metadata: MetaData) -> Table:
-    """The ledger. `state` NULL means: the state of the batch."""
+    """The ledger. `state` NULL means: the state of the batch. No foreign key: it would be looked up for every row."""
     return Table(
         "bb_firing",
         metadata,
@@ -130,7 +130,7 @@ def _firing(metadata: MetaData) -> Table:
         Column("key", String(64), primary_key=True),
         Column("task_id", String(36), nullable=False),
         Column("rev", Integer, nullable=False),
-        Column("batch_id", BigInteger, ForeignKey("bb_batch.batch_id"), nullable=False),
+        Column("batch_id", BigInteger, nullable=False),
         Column("state", SmallInteger),
         Column("error", Text),
         sqlite_with_rowid=False,

@@ -14,12 +14,10 @@ from itertools import islice, takewhile
 from zoneinfo import ZoneInfo
 
 import pytest
+from backbeat.scheduler.schedule import Crontab, DayMatch, Dst
 from cronsim import CronSim
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
-
-from backbeat.scheduler.schedule import Crontab, DayMatch, Dst
-
 
 MINUTE = timedelta(minutes=1)
 CORRECTION = timedelta(hours=3)

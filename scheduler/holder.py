@@ -1,0 +1,116 @@
+"""Holder: who holds the lease: one incarnation of one process, never reused; and what can be known of it on its own host.
+
+The text of a holder stands in the lease row. Its `host_id` is the boot id with the pid namespace: only where both are equal
+does a pid mean the same process, so that containers of one machine do not judge each other by their pids.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """`host` is for people; `host_id` "" is unknown; `started` is the start time of the pid, in the kernel's ticks."""
+
+    host: str
+    host_id: str
+    pid: int
+    started: int
+    nonce: str
+
+    def __str__(self) -> str:
+        return f"{self.host} {self.host_id or '-'} {self.pid} {self.started} {self.nonce}"
+
+    @classmethod
+    def parse(cls, text: str) -> Holder | None:
+        """The holder of a lease row; None for nobody, and for a text that is not ours."""
+        match text.split(" "):
+            case [host, host_id, pid, started, nonce] if pid.isdigit() and started.isdigit():
+                known = "" if host_id == "-" else host_id
+                return cls(host=host, host_id=known, pid=int(pid), started=int(started), nonce=nonce)
+            case _:
+                return None
+
+
+class Sighting(Enum):
+    """What one process can see of the process of a holder."""
+
+    GONE = "gone"
+    """It ran on this host, and has ended: it can do nothing any more."""
+    ALIVE = "alive"
+    """It is on this host, the same pid with the same start time. It may be stopped."""
+    UNKNOWN = "unknown"
+    """Another host, or this system does not tell."""
+
+
+class Processes(Protocol):
+    """The processes of this host."""
+
+    def look(self, holder: Holder) -> Sighting:
+        """What can be seen of the holder's process."""
+
+    def end(self, holder: Holder) -> None:
+        """Kill the holder's process, if it is ALIVE and not the caller's own. Silent when that is impossible."""
+
+
+class LocalProcesses:
+    """Processes by /proc and signals. Where there is no /proc nothing is known, and only the lease's TTL decides."""
+
+    def __init__(self) -> None:
+        self._host_id = _host_id()
+
+    def myself(self) -> Holder:
+        """A new incarnation of this process."""
+        pid = os.getpid()
+        host = socket.gethostname().replace(" ", "_")[:100]
+        started = _started(pid) or 0
+        return Holder(host=host, host_id=self._host_id, pid=pid, started=started, nonce=secrets.token_hex(8))
+
+    def look(self, holder: Holder) -> Sighting:
+        if not self._host_id or holder.host_id != self._host_id:
+            return Sighting.UNKNOWN
+        try:
+            os.kill(holder.pid, 0)
+        except ProcessLookupError:
+            return Sighting.GONE
+        except PermissionError:
+            pass  # somebody else's process: it exists, and /proc may still tell since when
+        started = _started(holder.pid)
+        if started is None:
+            return Sighting.UNKNOWN  # hidden (ProtectProc=invisible), or it ended just now
+        return Sighting.ALIVE if started == holder.started else Sighting.GONE
+
+    def end(self, holder: Holder) -> None:
+        if holder.pid == os.getpid() or self.look(holder) is not Sighting.ALIVE:
+            return
+        try:
+            os.kill(holder.pid, signal.SIGKILL)
+        except OSError:
+            return  # the caller takes over all the same: the fence refuses the holder's decisions
+
+
+def _host_id() -> str:
+    try:
+        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        namespace = os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 - as terse as it gets
+    except OSError:
+        return ""
+    return f"{boot_id}/{namespace}"
+
+
+def _started(pid: int) -> int | None:
+    """Start time of a process, in ticks since boot; -1 for a zombie, which is as good as gone; None: not known."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()  # the name before may hold spaces and brackets
+    return -1 if fields[0] in "ZX" else int(fields[19])

@@ -1,0 +1,1 @@
+"""The durable truth of a beat, behind one seam (base.py): memory, and SQL."""

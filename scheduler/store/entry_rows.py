@@ -1,0 +1,59 @@
+"""Entry rows: entries on their way into bb_entry and bb_revision, and back."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, RowMapping, bindparam
+
+from ..edit import Edit, EditKind, Edits, KeptEntry
+from ..entry import Owner
+from .statements import Statements
+
+
+def kept_entry(row: RowMapping) -> KeptEntry:
+    """A row of `Statements.load_entries`."""
+    return KeptEntry(
+        name=row["name"],
+        owner=Owner(row["owner"]),
+        source=row["source"],
+        spec=row["spec"],
+        rev=row["rev"],
+        cursor_us=row["cursor_us"],
+        removed=bool(row["removed"]),
+    )
+
+
+def write_entries(conn: Connection, statements: Statements, wish: Edits, *, changed: int, now_us: int) -> None:
+    """Write the entries as they shall be. A file has thousands: three statements, whatever their number."""
+    tables = statements.tables
+    rows = [_entry_row(edit, changed) for edit in wish.edits]
+    added = [row for row, edit in zip(rows, wish.edits, strict=True) if edit.kind is EditKind.ADDED]
+    others = [row for row, edit in zip(rows, wish.edits, strict=True) if edit.kind is not EditKind.ADDED]
+    revisions = [
+        {"entry": edit.after.name, "rev": edit.after.rev, "decided_us": now_us, "spec": edit.after.spec}
+        for edit in wish.edits
+    ]
+    # First the revisions: a removed or moved entry keeps its own, which is there already.
+    conn.execute(statements.insert_new(tables.revision), revisions)
+    if added:
+        conn.execute(tables.entry.insert(), added)
+    if others:
+        entry = tables.entry
+        values = {
+            name: bindparam(name if name != "name" else "b_name") for name in others[0] if name != "name"
+        }
+        update = entry.update().where(entry.c.name == bindparam("b_name")).values(values)
+        conn.execute(update, [{**row, "b_name": row["name"]} for row in others])
+
+
+def _entry_row(edit: Edit, changed: int) -> dict[str, object]:
+    after = edit.after
+    return {
+        "name": after.name,
+        "rev": after.rev,
+        "cursor_us": after.cursor_us,
+        "next_us": edit.next_us,
+        "removed": int(after.removed),
+        "changed": changed,
+        "owner": after.owner.value,
+        "source": after.source,
+    }

@@ -1,0 +1,308 @@
+"""SqlStore: Store over SQLAlchemy: SQLite (embedded default) and PostgreSQL; the statements are portable to MariaDB/MySQL.
+
+It is given its engine and its MetaData and chooses neither (see wiring.py). Each method is one short transaction; on SQLite
+a writing one begins IMMEDIATE, so that it waits for the lock where nothing is lost yet. Driver errors become StoreDown here.
+
+States of a batch: decided (1), sent (2). A firing without a state of its own has the state of its batch.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, MetaData, RowMapping, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..edit import Edits, edits
+from ..entry import Entry, Owner
+from ..firing import Firing, FiringKey, FiringKind, FiringState, regular_firing
+from ..plan import Skip
+from .base import (
+    FENCED,
+    Batch,
+    Decided,
+    Fence,
+    Fenced,
+    Known,
+    Lease,
+    Loaded,
+    Marks,
+    Move,
+    Reconciled,
+    StoreDown,
+    StoreRefused,
+)
+from .entry_rows import kept_entry, write_entries
+from .statements import LEASE_NAME, Statements
+from .tables import SCHEMA_VERSION, Tables
+
+
+class SqlStore:
+    """The store of a cluster in one SQL database."""
+
+    def __init__(self, engine: Engine, metadata: MetaData, cluster: str = "backbeat") -> None:
+        self._engine = engine
+        self._cluster = cluster
+        self._tables = Tables.on(metadata)
+        self._sql = Statements(self._tables, engine.dialect)
+        self._parsed: dict[str, tuple[int, Entry]] = {}
+
+    def create(self) -> None:
+        """Make the tables that are missing, and the first rows; refuse a store that a newer backbeat has made.
+
+        Two beats may do this at once: the loser of the race meets a table that is there, and looks again.
+        """
+        try:
+            self._tables.meta.metadata.create_all(self._engine, self._tables.all())
+        except SQLAlchemyError:
+            with _errors_as_store_down():
+                self._tables.meta.metadata.create_all(self._engine, self._tables.all())
+        with self._transaction() as conn:
+            self._seed(conn)
+            meta = self._tables.meta
+            version = conn.execute(meta.select().where(meta.c.name == "schema_version")).one().number
+        if version > SCHEMA_VERSION:
+            raise StoreRefused(
+                f"the store has schema version {version}, this backbeat knows {SCHEMA_VERSION}: use a newer backbeat"
+            )
+
+    def read_lease(self) -> Lease:
+        lease = self._tables.lease
+        with self._transaction(write=False) as conn:
+            row = conn.execute(lease.select().where(lease.c.name == LEASE_NAME)).one()
+        return Lease(row.holder, row.epoch, row.renewal, row.ttl_ms)
+
+    def swap_lease(self, seen: Lease, put: Lease) -> bool:
+        values = {f"put_{name}": getattr(put, name) for name in ("holder", "epoch", "renewal", "ttl_ms")}
+        values |= {f"seen_{name}": getattr(seen, name) for name in ("holder", "epoch", "renewal")}
+        with self._transaction() as conn:
+            return conn.execute(self._sql.swap_lease, values).rowcount == 1
+
+    def load(self, known: int | None) -> Loaded | None:
+        with self._transaction(write=False) as conn:
+            # The number first: an entry that changes in between comes twice and is not missed.
+            revision = self._revision(conn)
+            if revision == known:
+                return None
+            entry = self._tables.entry.c
+            which = entry.removed == 0 if known is None else entry.changed > known
+            rows = conn.execute(self._sql.load_entries.where(which)).mappings().all()
+        return Loaded(tuple(self._known(row) for row in rows), revision)
+
+    def reconcile(
+        self, wanted: Sequence[Entry], now_us: int, fence: Fence, *, batch_id: int, owner: Owner = Owner.FILE
+    ) -> Reconciled | Fenced:
+        with self._transaction() as conn:
+            if not self._holds(conn, fence):
+                return FENCED
+            rows = conn.execute(self._sql.load_entries).mappings()
+            wish = edits({row["name"]: kept_entry(row) for row in rows}, wanted, owner, now_us)
+            firings = self._write_edits(conn, wish, now_us, fence.epoch, batch_id)
+        skips = tuple(skip for edit in wish.edits for skip in edit.skips)
+        return Reconciled(tuple((e.after.name, e.kind) for e in wish.edits), wish.foreign, firings, skips)
+
+    def decide(self, batch: Batch, fence: Fence) -> Decided | Fenced:
+        decided = self._decide(batch, fence, one_by_one=False)
+        if (
+            decided is None
+        ):  # rare: somebody edited an entry since we read it; the transaction was rolled back
+            decided = self._decide(batch, fence, one_by_one=True)
+        assert decided is not None
+        return decided
+
+    def load_open(self, fence: Fence, limit: int) -> tuple[Firing, ...] | Fenced:
+        with self._transaction() as conn:
+            if not self._holds(conn, fence):
+                return FENCED
+            found: list[Firing] = []
+            wanted: list[int] = []
+            size = 0
+            for batch in conn.execute(self._sql.open_batches()).all():
+                wanted.append(batch.batch_id)
+                size += batch.size
+                if size >= limit:
+                    found += self._load_batches(conn, wanted, fence.epoch)
+                    wanted, size = [], len(found)
+                    if size >= limit:
+                        break
+            found += self._load_batches(conn, wanted, fence.epoch)
+        return tuple(sorted(found, key=lambda firing: firing.ledger_key))
+
+    def mark(self, marks: Marks) -> None:
+        with self._transaction() as conn:
+            self._write_marks(conn, marks)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def _transaction(self, *, write: bool = True) -> Iterator[Connection]:
+        """Commit on leaving, roll back on any exception; what the driver raises becomes StoreDown."""
+        with _errors_as_store_down(), self._engine.connect() as conn:
+            if write and self._engine.dialect.name == "sqlite":
+                conn.exec_driver_sql("BEGIN IMMEDIATE")
+            yield conn
+            conn.commit()
+
+    def _seed(self, conn: Connection) -> None:
+        """The first rows; those that are there stay. The store id is drawn once, when the store is made (B12)."""
+        tables = self._tables
+        for name, number, text in (
+            ("schema_version", SCHEMA_VERSION, ""),
+            ("revision", 1, ""),
+            ("store_id", 0, uuid.uuid4().hex),
+        ):
+            conn.execute(self._sql.insert_new(tables.meta).values(name=name, number=number, text=text))
+        nobody = {"name": LEASE_NAME, "holder": "", "epoch": 0, "renewal": 0, "ttl_ms": 0, "info": ""}
+        conn.execute(self._sql.insert_new(tables.lease).values(nobody))
+
+    def _revision(self, conn: Connection) -> int:
+        meta = self._tables.meta
+        number: int = conn.execute(meta.select().where(meta.c.name == "revision")).one().number
+        return number
+
+    def _holds(self, conn: Connection, fence: Fence) -> bool:
+        return (
+            conn.execute(self._sql.fence, {"holder": fence.holder, "epoch": fence.epoch}).first() is not None
+        )
+
+    def _decide(self, batch: Batch, fence: Fence, *, one_by_one: bool) -> Decided | Fenced | None:
+        """One try: None says that some cursor had moved and nothing was done; one by one finds out which."""
+        with self._transaction() as conn:
+            if not self._holds(conn, fence):
+                return FENCED
+            stale: set[str] = set()
+            if one_by_one:
+                stale = {move.entry for move in batch.moves if self._move(conn, [move]) == 0}
+            elif self._move(conn, batch.moves) != len(batch.moves):
+                conn.rollback()
+                return None
+            self._write_marks(conn, batch.marks)
+            firings = [firing for firing in batch.firings if firing.entry not in stale]
+            fresh = self._insert(conn, firings, batch.decided_us, fence.epoch)
+            revs = {move.entry: move.rev for move in batch.moves if move.entry not in stale}
+            self._write_skips(conn, batch.skips, revs, batch.decided_us, fence.epoch)
+            known = conn.execute(self._sql.known(sorted(stale))).mappings().all() if stale else ()
+        return Decided(fresh, tuple(self._known(row) for row in known))
+
+    def _move(self, conn: Connection, moves: Sequence[Move]) -> int:
+        """Compare-and-set of cursors; the number of those that fitted."""
+        rows = [(move.to_us, move.next_us, move.entry, move.rev, move.from_us) for move in moves]
+        return conn.exec_driver_sql(self._sql.move_cursor, rows).rowcount if rows else 0
+
+    def _insert(
+        self, conn: Connection, firings: Sequence[Firing], decided_us: int, epoch: int
+    ) -> tuple[Firing, ...]:
+        """Insert the firings of one batch; those that the ledger had already are not among the answer."""
+        if not firings:
+            return ()
+        batch_id, dues = firings[0].batch_id, [firing.due_us for firing in firings]
+        values = {
+            "batch_id": batch_id,
+            "epoch": epoch,
+            "state": FiringState.DECIDED.value,
+            "size": len(firings),
+        }
+        values |= {"from_us": min(dues), "to_us": max(dues), "decided_us": decided_us}
+        conn.execute(self._tables.batch.insert().values(values))
+        rows = [(f.due_us, f.entry, f.kind._value_, f.key, f.task_id, f.rev, batch_id) for f in firings]
+        if conn.exec_driver_sql(self._sql.insert_firing, rows).rowcount == len(rows):
+            return tuple(firings)
+        ledger = self._tables.firing.c
+        mine = select(ledger.due_us, ledger.entry, ledger.kind, ledger.key).where(
+            ledger.due_us.between(min(dues), max(dues)), ledger.batch_id == batch_id
+        )
+        fresh = {FiringKey(*row) for row in conn.execute(mine)}
+        return tuple(firing for firing in firings if firing.ledger_key in fresh)
+
+    def _write_skips(
+        self, conn: Connection, skips: Sequence[Skip], revs: Mapping[str, int], decided_us: int, epoch: int
+    ) -> None:
+        rows = [
+            {
+                "from_us": skip.from_us,
+                "entry": skip.entry,
+                "to_us": skip.to_us,
+                "count": skip.count,
+                "reason": skip.reason.value,
+                "rev": revs[skip.entry],
+                "epoch": epoch,
+                "decided_us": decided_us,
+            }
+            for skip in skips
+            if skip.entry in revs
+        ]
+        if rows:
+            conn.execute(self._sql.insert_new(self._tables.skip), rows)
+
+    def _write_marks(self, conn: Connection, marks: Marks) -> None:
+        if marks.batches:
+            rows = [(marks.sent_us, batch_id) for batch_id in marks.batches]
+            conn.exec_driver_sql(self._sql.mark_batch, rows)
+        if marks.firings:
+            keys = [{f"b_{name}": value for name, value in key._asdict().items()} for key in marks.firings]
+            conn.execute(self._sql.mark_firing, keys)
+
+    def _load_batches(self, conn: Connection, batch_ids: list[int], epoch: int) -> list[Firing]:
+        """The open firings of these batches, which are taken over; a batch that has none left is closed."""
+        if not batch_ids:
+            return []
+        conn.execute(self._sql.take_over(), {"batch_ids": batch_ids, "my_epoch": epoch})
+        rows = conn.execute(self._sql.load_open, {"batch_ids": batch_ids}).all()
+        empty = set(batch_ids) - {row.batch_id for row in rows}
+        self._write_marks(conn, Marks(batches=tuple(sorted(empty))))
+        return [
+            Firing(
+                entry=row.entry,
+                due_us=row.due_us,
+                kind=FiringKind(row.kind),
+                key=row.key,
+                task_id=row.task_id,
+                payload=json.loads(row.spec)["what"],
+                rev=row.rev,
+                batch_id=row.batch_id,
+            )
+            for row in rows
+        ]
+
+    def _write_edits(
+        self, conn: Connection, wish: Edits, now_us: int, epoch: int, batch_id: int
+    ) -> tuple[Firing, ...]:
+        """Write what the old revisions owe, then the new ones, then the number that tells the others."""
+        if not wish.edits:
+            return ()
+        owed = [
+            regular_firing(
+                self._cluster, d.entry.name, d.due_us, d.entry.what, rev=edit.old_rev, batch_id=batch_id
+            )
+            for edit in wish.edits
+            for d in edit.dues
+        ]
+        fresh = self._insert(conn, owed, now_us, epoch)
+        for edit in wish.edits:
+            self._write_skips(conn, edit.skips, {edit.after.name: edit.old_rev}, now_us, epoch)
+        meta = self._tables.meta
+        changed = self._revision(conn) + 1
+        conn.execute(meta.update().where(meta.c.name == "revision").values(number=changed))
+        write_entries(conn, self._sql, wish, changed=changed, now_us=now_us)
+        return fresh
+
+    def _known(self, row: RowMapping) -> Known:
+        """An entry from its row; one whose revision is known is not parsed again."""
+        name, rev = row["name"], row["rev"]
+        parsed = self._parsed.get(name)
+        if parsed is None or parsed[0] != rev:
+            parsed = self._parsed[name] = (rev, kept_entry(row).entry())
+        return Known(parsed[1], rev, row["cursor_us"], bool(row["removed"]))
+
+
+@contextmanager
+def _errors_as_store_down() -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as cause:
+        reason = str(getattr(cause, "orig", None) or cause).strip().splitlines() or [type(cause).__name__]
+        raise StoreDown(f"the store does not answer: {reason[0]}") from cause

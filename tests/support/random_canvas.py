@@ -1,0 +1,141 @@
+"""Random canvases, and the naive evaluator that says what each of them must come to.
+
+The evaluator walks the tree and knows nothing of messages, joins or stores. Tasks return a value that differs from run to run, so the
+value of a call is what the store says stands; its arguments are what the evaluator says they must be.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from backbeat.canvas.ids import derive
+from backbeat.canvas.json_text import Json
+from backbeat.canvas.node import Call, Chain, Group, Node, calls, chain_of, first_calls, freeze
+from backbeat.canvas.outcome import State
+from backbeat.canvas.results.document import Document
+
+PAST = "2001-01-01T00:00:00+00:00"
+
+
+def random_canvas(rng: random.Random, depth: int = 3) -> Node:
+    """A canvas of calls, chains, groups and chords to `depth`; about one call in eight does not succeed."""
+    kind = rng.choice(["call", "chain", "group", "chord", "chord"]) if depth else "call"
+    match kind:
+        case "chain":
+            return chain_of(tuple(random_canvas(rng, depth - 1) for _ in range(rng.randint(1, 4))))
+        case "group":
+            return _random_group(rng, depth)
+        case "chord":
+            return chain_of((_random_group(rng, depth), random_canvas(rng, depth - 1)))
+    return random_call(rng, links=depth > 0)
+
+
+def _random_group(rng: random.Random, depth: int) -> Group:
+    members: list[Node] = []
+    for _ in range(rng.choice([0, 1, 2, 2, 3])):
+        member = random_canvas(rng, depth - 1)
+        members.extend(member.members if isinstance(member, Group) else (member,))
+    return Group(members=tuple(members))
+
+
+def random_call(rng: random.Random, *, links: bool) -> Call:
+    task = rng.choices(["ok", "retry", "fail", "expired", "ignored"], [80, 8, 6, 3, 3])[0]
+    options = {"expires": PAST} if task == "expired" else {}
+    return Call(
+        task=task,
+        args=Json(json.dumps([rng.randint(0, 9) for _ in range(rng.randint(0, 2))])),
+        immutable=rng.random() < 0.15,
+        options=options,
+        link=tuple(random_canvas(rng, 1) for _ in range(rng.choice([0, 0, 0, 1, 2]))) if links else (),
+        link_error=tuple(random_call(rng, links=False) for _ in range(rng.choice([0, 0, 1])))
+        if links
+        else (),
+    )
+
+
+@dataclass
+class Expectation:
+    """What must be true of the store when nothing moves any more."""
+
+    documents: Mapping[str, Document]
+    revoked: frozenset[str]
+    wrong: list[str] = field(default_factory=list)
+    pending: list[str] = field(default_factory=list)
+
+    def check(self, node: Node, value: object = None, *, first: bool = True) -> tuple[bool, object]:
+        """Compare the frozen `node`, started with `value`, with the store; returns (succeeded, value)."""
+        match node:
+            case Call():
+                return self._check_call(node, value, first=first)
+            case Chain():
+                ok = True
+                for index, step in enumerate(node.steps):
+                    if ok:
+                        ok, value = self.check(step, value, first=first and index == 0)
+                        if not ok and isinstance(step, Group) and index + 1 < len(node.steps):
+                            self._check_body_errbacks(node.steps[index + 1])
+                    else:
+                        self._must_have_failed(step)
+                return ok, value
+            case Group():
+                results = [self.check(member, value, first=first) for member in node.members]
+                return all(ok for ok, _ in results), [value for _, value in results]
+
+    def _check_call(self, call: Call, value: object, *, first: bool) -> tuple[bool, object]:
+        document = self._document(call)
+        if document is None:
+            return False, None
+        expected = {"ok": State.SUCCESS, "retry": State.SUCCESS, "fail": State.FAILURE}.get(call.task)
+        if call.task == "expired" or call.id in self.revoked:
+            expected = State.REVOKED
+        elif call.task == "ignored":
+            expected = State.IGNORED
+        if document.state is not expected:
+            self.wrong.append(f"{call.task} {call.id} is {document.state}, not {expected}")
+        args = json.loads(call.args)
+        if not first and not call.immutable:
+            args = [value, *args]
+        if document.args is None or json.loads(document.args) != args:
+            self.wrong.append(f"{call.task} {call.id} got {document.args}, not {args}")
+        succeeded = document.state is State.SUCCESS
+        result = json.loads(document.value)
+        if succeeded:
+            for index, link in enumerate(call.link):
+                self.check(freeze(link, derive(call.id, f"link:{index}")), result, first=False)
+        else:
+            self._check_errbacks(call)
+        return succeeded, result
+
+    def _check_errbacks(self, call: Call) -> None:
+        for index, errback in enumerate(call.link_error):
+            self.check(freeze(errback, derive(call.id, f"errback:{index}")), call.id, first=False)
+
+    def _check_body_errbacks(self, body: Node) -> None:
+        for call in first_calls(body):
+            self._check_errbacks(call)
+
+    def _must_have_failed(self, node: Node) -> None:
+        for call in calls(node):
+            document = self._document(call)
+            if document is not None and document.state is not State.FAILURE:
+                self.wrong.append(f"{call.task} {call.id} can not run, but is {document.state}")
+
+    def _document(self, call: Call) -> Document | None:
+        document = self.documents.get(call.id)
+        if document is None or not document.ready:
+            self.pending.append(f"{call.task} {call.id}")
+            return None
+        return document
+
+
+def all_ids(node: Node) -> Iterator[str]:
+    """The ids of every call that could ever run for the frozen `node`, links and error callbacks included."""
+    for call in calls(node):
+        yield call.id
+        for index, link in enumerate(call.link):
+            yield from all_ids(freeze(link, derive(call.id, f"link:{index}")))
+        for index, errback in enumerate(call.link_error):
+            yield from all_ids(freeze(errback, derive(call.id, f"errback:{index}")))

@@ -1,0 +1,121 @@
+"""Zones as stretches: they say what zoneinfo says, and learn only what is asked."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+import pytest
+from backbeat.scheduler.errors import ScheduleError
+from backbeat.scheduler.zone import FIRST_SECOND, LAST_SECOND, Zone, offset_at, zone_named, zone_rules
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+ZONES = [
+    "UTC",
+    "Etc/GMT+12",
+    "Europe/Berlin",
+    "Europe/Dublin",
+    "Australia/Lord_Howe",
+    "Pacific/Apia",
+    "Africa/Casablanca",
+    "Africa/Monrovia",
+    "Antarctica/Troll",
+    "America/Sao_Paulo",
+]
+
+
+def truth(zone: str, second: int) -> int:
+    offset = datetime.fromtimestamp(second, ZoneInfo(zone)).utcoffset()
+    assert offset is not None
+    return offset // timedelta(seconds=1)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(ZONES), st.lists(st.integers(-3_000_000_000, 6_000_000_000), min_size=1, max_size=4))
+def test_offsets_are_those_of_zoneinfo_in_whatever_order_they_are_asked(
+    name: str, seconds: list[int]
+) -> None:
+    zone = Zone(ZoneInfo(name))
+
+    assert [offset_at(zone, second) for second in seconds] == [truth(name, second) for second in seconds]
+
+
+@pytest.mark.parametrize("name", ZONES)
+@pytest.mark.parametrize("start", [0, 1_000_000_000, 1_325_000_000, 1_767_225_600])
+def test_each_bound_of_a_decade_is_a_change_to_the_second_and_none_is_missing(name: str, start: int) -> None:
+    zone = Zone(ZoneInfo(name))
+    for year in range(11):  # past the last probe
+        zone.reach(start + year * 31_000_000)
+    bounds, offsets = zone.known
+
+    assert list(bounds) == sorted(set(bounds))
+    for at, bound in enumerate(bounds[1:-1], 1):
+        assert (truth(name, bound - 1), truth(name, bound)) == (offsets[at - 1], offsets[at])
+        assert offsets[at - 1] != offsets[at]
+    probes = range(start, start + 300_000_000, 7 * 3_600)
+    changes = sum(truth(name, a) != truth(name, a + 7 * 3_600) for a in probes)
+    assert changes == sum(start < bound <= probes[-1] + 7 * 3_600 for bound in bounds[1:-1])
+
+
+def test_utc_is_one_endless_stretch() -> None:
+    for zone in (zone_rules("UTC"), Zone(timezone(timedelta(hours=3)))):
+        assert len(zone.known[1]) == 1
+        assert zone.reach(FIRST_SECOND) is zone.reach(LAST_SECOND) is zone.known
+
+
+@pytest.mark.parametrize("second", [FIRST_SECOND, LAST_SECOND - 1])
+def test_the_ends_of_time_can_be_asked(second: int) -> None:
+    assert offset_at(Zone(ZoneInfo("Europe/Berlin")), second) == truth("Europe/Berlin", second)
+
+
+def test_a_far_question_does_not_learn_the_centuries_between() -> None:
+    zone = Zone(ZoneInfo("Europe/Berlin"))
+    zone.reach(0)
+
+    zone.reach(200_000_000_000)
+
+    assert len(zone.known[1]) < 10
+    assert offset_at(zone, 0) == 3600
+
+
+def test_entries_of_a_zone_share_it_and_copies_find_it_again() -> None:
+    zone = zone_rules("Europe/Berlin")
+
+    assert zone_rules("Europe/Berlin") is zone
+    for twin in (pickle.loads(pickle.dumps(zone)), copy.deepcopy(zone)):
+        assert offset_at(twin, 1_767_225_600) == 3600
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Europe/Berln", 'unknown time zone "Europe/Berln"; did you mean Europe/Berlin?'),
+        ("europe/berlin", 'unknown time zone "europe/berlin"; did you mean Europe/Berlin?'),
+        ("Berlin", 'unknown time zone "Berlin"; did you mean Europe/Berlin?'),
+        ("new york", 'unknown time zone "new york"; did you mean America/New_York?'),
+        ("Europe", 'unknown time zone "Europe"'),
+        ("CET+1", 'unknown time zone "CET+1"'),
+        ("", 'unknown time zone ""'),
+        ("../etc/passwd", 'unknown time zone "../etc/passwd"'),
+        ("/etc/passwd", 'unknown time zone "/etc/passwd"'),
+        ("a\0b", "unknown time zone"),
+        ("Zürich", "unknown time zone"),
+        ("\ud800", "unknown time zone"),
+        ("qqqqqqqqqqqq", "an IANA name such as Europe/Berlin"),
+    ],
+)
+def test_an_unknown_zone_is_refused_with_the_nearest_known_one(name: str, message: str) -> None:
+    with pytest.raises(ScheduleError) as caught:
+        zone_named(name)
+
+    assert message in str(caught.value)
+    assert caught.value.help
+    assert caught.value.message == f'unknown time zone "{name}"'
+
+
+def test_a_known_zone_is_the_ordinary_zoneinfo() -> None:
+    assert zone_named("Europe/Berlin") is ZoneInfo("Europe/Berlin")
+    assert datetime(2026, 7, 1, tzinfo=UTC).astimezone(zone_named("Europe/Berlin")).hour == 2
