@@ -52,6 +52,13 @@ class OpenChain:
 
 
 @dataclass(frozen=True, slots=True)
+class CloseChain:
+    """The last step of a chain is on its way, or the chain failed: its record may go once no duplicate can come any more."""
+
+    chain_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class OpenJoin:
     """Store a join of `size` parts, unless it is stored.
 
@@ -82,7 +89,7 @@ class AddPart:
     outcome: Success | Failure
 
 
-Effect = Publish | Settle | OpenChain | OpenJoin | SealJoin | AddPart
+Effect = Publish | Settle | OpenChain | CloseChain | OpenJoin | SealJoin | AddPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +250,8 @@ def _advance(id_: str, outcome: Ending, then: Continuation | None, scope: _Scope
         failure = cause_of(outcome, id_)
         for step in steps:
             yield from _settle(step, failure)
+        if isinstance(then, Step):
+            yield CloseChain(then.chain_id)
         yield from _advance(_last_id(steps, id_), failure, below, scope)
     elif not steps:
         yield from _advance(id_, outcome, below, scope)
@@ -258,6 +267,8 @@ def _step(
     if len(steps) > 1:
         then = Step(at.chain_id, at.index + 1) if isinstance(at, Step) else Inline(steps[1:], at.below)
     yield from _enter(steps[0], value, then, scope)
+    if len(steps) == 1 and isinstance(at, Step):
+        yield CloseChain(at.chain_id)
 
 
 def _fits_inline(chain: Chain, limit: int) -> bool:

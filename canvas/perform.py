@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 
 from . import flow
 from .commit.base import (
-    Later,
     Commit,
     DeadLetter,
+    Later,
     Poison,
     Run,
     Settled,

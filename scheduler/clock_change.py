@@ -27,6 +27,8 @@ from .zone import FIRST_SECOND, LAST_SECOND, Zone
 
 CORRECTION = 3 * 3_600
 _DAY = 86_400
+_HORIZON = 50 * 366 * _DAY
+"""Longer than any wait of the calendar (40 years); only a time that falls into a gap each year, under SKIP, gets there."""
 
 
 class Dst(Enum):
@@ -41,7 +43,7 @@ class Dst(Enum):
 
 
 def next_fire(cron: Cron, zone: Zone, dst: Dst, after: int) -> int | None:
-    """First instant strictly later than `after` at which the entry fires; None if there is none (in the next 40 years)."""
+    """First instant strictly later than `after` at which the entry fires; None if there is none in the next 50 years."""
     first = after + 1
     if not FIRST_SECOND <= first < LAST_SECOND:
         if first >= LAST_SECOND:
@@ -65,10 +67,9 @@ def next_fire(cron: Cron, zone: Zone, dst: Dst, after: int) -> int | None:
 def _walk(cron: Cron, zone: Zone, dst: Dst, instant: int, wanted: int | None) -> int | None:
     """The search over bounds. `wanted`, where given, is the first matching local time from `instant` on in its stretch."""
     bounds, offsets = zone.known
-    while True:
+    horizon = min(instant + _HORIZON, LAST_SECOND)
+    while instant < horizon:
         if not bounds[0] + _DAY <= instant < bounds[-1]:
-            if instant >= LAST_SECOND:
-                return None
             bounds, offsets = zone.reach(instant)
         at = bisect_right(bounds, instant) - 1
         begin, end, offset = bounds[at], bounds[at + 1], offsets[at]
@@ -93,3 +94,4 @@ def _walk(cron: Cron, zone: Zone, dst: Dst, instant: int, wanted: int | None) ->
         # No local time from floor to `wanted` matches, so no bound between them can fire - but the clock may go back behind
         # floor at a bound that is near. Two days: offsets differ by 26 hours at most, and bounds lie farther apart than that.
         instant = max(end, wanted - offset - 2 * _DAY) if instant + 2 * _DAY < end else end
+    return None

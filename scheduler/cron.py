@@ -95,13 +95,21 @@ class Cron:
         return None
 
 
-@lru_cache(maxsize=65_536)
 def parse_cron(expression: str, day_match: DayMatch) -> Cron:
     """The compiled form of an expression; the same object for the same text.
 
     Raises: ScheduleError that names the field, the text and what to write instead; also for a date that never comes (31 February).
     """
-    fields = split_fields(expression)
+    if not isinstance(expression, str) or len(expression) > _LONGEST_TEXT:
+        raise ScheduleError(
+            f'"{str(expression)[:40]}" is not a cron expression', help='text such as "30 2 * * *"'
+        )
+    return _compile(expression, day_match)
+
+
+@lru_cache(maxsize=65_536)
+def _compile(expression: str, day_match: DayMatch) -> Cron:
+    fields = _split(expression)
     parsed = [parse_field(kind, text, expression) for kind, text in zip(FIELDS, fields, strict=True)]
     minutes, hours, dates, months, weekdays = parsed
     starred = fields[DAYS[0]].startswith("*") or fields[DAYS[1]].startswith("*")
@@ -123,12 +131,8 @@ def parse_cron(expression: str, day_match: DayMatch) -> Cron:
     return cron
 
 
-def split_fields(expression: str) -> tuple[str, ...]:
-    """The five fields of an expression, with an @word replaced by what it stands for. Raises: ScheduleError."""
-    if not isinstance(expression, str) or len(expression) > _LONGEST_TEXT:
-        raise ScheduleError(
-            f"{str(expression)[:40]!r} is not a cron expression", help='text such as "30 2 * * *"'
-        )
+def _split(expression: str) -> tuple[str, ...]:
+    """The five fields of an expression, with an @word replaced by what it stands for."""
     if expression.strip().startswith("@"):
         word = expression.strip().lower()
         if word not in WORDS:

@@ -37,6 +37,7 @@ from .store.base import Fence, Lease, StoreDown
 log = logging.getLogger(__name__)
 
 TTL_SECONDS = 10.0
+SHORTEST_TTL_SECONDS = 0.1
 
 
 class LeaseRow(Protocol):
@@ -85,8 +86,8 @@ class Elector:
         ttl_seconds: float = TTL_SECONDS,
         end_frozen: bool = False,
     ) -> None:
-        if ttl_seconds < 0.1:
-            raise ValueError(f"lease ttl {ttl_seconds} s: at least 0.1 s is needed")
+        if ttl_seconds < SHORTEST_TTL_SECONDS:
+            raise ValueError(f"lease ttl {ttl_seconds} s: at least {SHORTEST_TTL_SECONDS} s is needed")
         self._row = row
         self._clock = clock
         self._me = str(myself)
@@ -118,12 +119,20 @@ class Elector:
         try:
             return self._watch(now) if self._mine is None else self._renew(self._mine, now)
         except StoreDown as cause:
-            log.warning("No answer about the lease, standing by: %s", cause, extra={"action": "lease_in_doubt"})
+            self.doubt()
+            log.warning(
+                "No answer about the lease, standing by: %s", cause, extra={"action": "lease_in_doubt"}
+            )
             return None
 
     def holds(self, term: Term) -> bool:
         """Whether `term` may still be acted upon; asks nobody."""
-        return self._mine is not None and self._clock.boottime() < term.deadline - self.budget_seconds
+        deadline = min(term.deadline, self._deadline)
+        return self._mine is not None and self._clock.boottime() < deadline - self.budget_seconds
+
+    def doubt(self) -> None:
+        """Trust nothing until the row has been asked again."""
+        self._deadline = 0.0
 
     def release(self) -> None:
         """Leave the lease to whoever comes, if it is mine; after the last decision and the last mark."""
@@ -133,7 +142,11 @@ class Elector:
         try:
             self._row.swap_lease(mine, replace(mine, holder="", renewal=mine.renewal + 1))
         except StoreDown as cause:
-            log.warning("The lease was not released and will expire: %s", cause, extra={"action": "lease_not_released"})
+            log.warning(
+                "The lease was not released and will expire: %s",
+                cause,
+                extra={"action": "lease_not_released"},
+            )
 
     def _term(self, mine: Lease) -> Term:
         return Term(self._me, mine.epoch, self._deadline)
@@ -143,7 +156,9 @@ class Elector:
         if self._row.swap_lease(mine, put):
             return self._lead(put, asked_at)
         row = self._row.read_lease()
-        if row.holder == self._me and row.epoch == mine.epoch:  # an earlier renewal was done and its answer lost
+        if (
+            row.holder == self._me and row.epoch == mine.epoch
+        ):  # an earlier renewal was done and its answer lost
             self._mine = row
             put = replace(row, renewal=row.renewal + 1)
             return self._lead(put, asked_at) if self._row.swap_lease(row, put) else None
@@ -170,7 +185,9 @@ class Elector:
         if unchanged_seconds < row.ttl_ms / 1000:
             return False
         if holder is not None and self._end_frozen and self._processes.look(holder) is Sighting.ALIVE:
-            log.error("Ending the frozen leader, process %d", holder.pid, extra={"action": "frozen_leader_ended"})
+            log.error(
+                "Ending the frozen leader, process %d", holder.pid, extra={"action": "frozen_leader_ended"}
+            )
             self._processes.end(holder)
         return True
 

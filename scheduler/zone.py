@@ -48,9 +48,13 @@ def zone_named(name: str) -> ZoneInfo:
         raise ScheduleError(f'unknown time zone "{name}"', help=_nearest(str(name))) from None
 
 
-@cache
 def zone_rules(name: str) -> Zone:
     """The shared `Zone` of an IANA name. Raises: ScheduleError as `zone_named`."""
+    return _shared(name if isinstance(name, str) else str(name))
+
+
+@cache
+def _shared(name: str) -> Zone:
     return Zone(zone_named(name))
 
 

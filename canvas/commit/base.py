@@ -18,7 +18,6 @@ from ..outcome import Outcome
 from ..wire import Wire
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What every store of a fleet should agree on."""
@@ -191,8 +190,11 @@ class Commit(Protocol):
         """
         ...
 
-    def wait(self, timeout: float) -> None:
-        """Wait until there may be something to take, or `timeout` seconds have passed. May return early."""
+    def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
+        """Wait until there may be something to take, a file descriptor of `wakers` can be read, or `timeout` seconds have passed.
+
+        May return early.
+        """
         ...
 
     def revoke(self, ids: Sequence[str]) -> None:

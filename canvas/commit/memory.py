@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import select
 import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +18,18 @@ from dataclasses import dataclass, field, replace
 from ..clock import Clock, SystemClock
 from ..continuation import JoinRecord
 from ..errors import MessageError
-from ..flow import AddPart, Effect, OpenChain, OpenJoin, Publish, SealJoin, Settle, chain_needed, join_message
+from ..flow import (
+    AddPart,
+    CloseChain,
+    Effect,
+    OpenChain,
+    OpenJoin,
+    Publish,
+    SealJoin,
+    Settle,
+    chain_needed,
+    join_message,
+)
 from ..message import Message
 from ..outcome import Failure, State
 from ..results.document import Document, document_of, from_text, to_text
@@ -36,6 +49,9 @@ from .base import (
     Transition,
 )
 from .run import RunRecord, judge, settle
+
+LOOK_SECONDS = 0.01
+"""How often a waiter looks at timers, which nobody announces."""
 
 
 @dataclass(slots=True)
@@ -158,10 +174,15 @@ class MemoryCommit:
                 and join.deadline_us <= now
             ]
 
-    def wait(self, timeout: float) -> None:
-        with self._store.changed:
-            if not any(self._store.state.queues[queue] for queue in self._queues):
-                self._store.changed.wait(timeout)
+    def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
+        deadline = time.monotonic() + timeout
+        while not self._anything() and (left := deadline - time.monotonic()) > 0:
+            if wakers:
+                if select.select(wakers, [], [], min(left, LOOK_SECONDS))[0]:
+                    return
+            else:
+                with self._store.changed:
+                    self._store.changed.wait(min(left, LOOK_SECONDS))
 
     def revoke(self, ids: Sequence[str]) -> None:
         with self._store.changed:
@@ -169,6 +190,12 @@ class MemoryCommit:
 
     def close(self) -> None:
         """Nothing to let go of."""
+
+    def _anything(self) -> bool:
+        with self._store.changed:
+            state = self._store.state
+            due = bool(state.timers) and state.timers[0][0] <= self._now()
+            return due or any(state.queues[queue] for queue in self._queues)
 
     # --- inside the lock -----------------------------------------------------------------------------------------------------
 
@@ -228,6 +255,8 @@ class MemoryCommit:
                 self._settle_unstarted(id_, outcome, name)
             case OpenChain(record):
                 state.chains.setdefault(record.chain_id, text)
+            case CloseChain():
+                pass  # a store in memory lives as long as its process
             case OpenJoin(record, size, lease_seconds):
                 deadline = None if lease_seconds is None else self._now() + round(lease_seconds * 1_000_000)
                 state.joins.setdefault(record.join_id, _Join(text, size, deadline)).deadline_us = deadline

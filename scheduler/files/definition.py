@@ -108,7 +108,8 @@ def _what(keys: Mapping, own: Mapping, around: Surroundings) -> Signature:
             help="add task:, chain:, group:, chord: or workflow:",
         )
     signature = _workflow(keys, around) if kind == "workflow" else read_work(keys, kind)
-    options = _default_options(around.defaults) | signature["options"]
+    has_unset = "options" in own.pairs and own.get("options") is None
+    options = signature["options"] if has_unset else _default_options(around.defaults) | signature["options"]
     node = own.get("options")
     if node is not None:
         options = options | read_options(node)

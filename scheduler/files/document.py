@@ -156,7 +156,14 @@ class _Builder:
     def _value(self, text: str, place: Place, *, is_plain: bool) -> ScalarValue:
         try:
             value = resolve(text) if is_plain else text
-            return substitute(value, self.environ) if isinstance(value, str) else value
+            if not isinstance(value, str) or "$" not in value:
+                return value
+            value = substitute(value, self.environ)
+            if not _NOT_TEXT.search(value):
+                return value
+            self._flaw(
+                Fault(place, "E190", "a variable holds bytes that are not UTF-8", help="set it to text")
+            )
         except ScalarRefusedError as error:
             self._flaw(Fault(place, "E104", str(error), help=error.help))
         except VariableError as error:

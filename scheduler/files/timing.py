@@ -109,11 +109,12 @@ def _expressions(node: Node) -> list[tuple[Node, str]]:
             raise Fault(
                 item.place, "E141", f"{item.text} is a number; {fields}", help='write `cron: "0 3 * * *"`'
             )
-        if isinstance(item, Scalar) and len(item.text) > CRON_LIMIT:
-            raise Fault(
-                item.place, "E140", f"an expression of {len(item.text):,} characters is not a crontab"
-            )
-    return [(item, expression.strip()) for item, expression in texts(node, "cron")]
+    found = [(item, expression.strip()) for item, expression in texts(node, "cron")]
+    for item, expression in found:
+        if len(expression) > CRON_LIMIT:
+            message = f"an expression of {len(expression):,} characters is not a crontab"
+            raise Fault(item.place, "E140", message, help="five fields: minute hour day month weekday")
+    return found
 
 
 def _cron_code(expression: str, error: ScheduleError) -> str:

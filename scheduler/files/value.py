@@ -90,7 +90,9 @@ def count(node: Node, key: str, least: int, most: int) -> int:
 def choice(node: Node, key: str, kind: type[Choice]) -> Choice:
     """The node as a member of `kind`, by its value."""
     words = [str(member.value) for member in kind]
-    written = node.text if isinstance(node, Scalar) else ""
+    written = ""
+    if isinstance(node, Scalar):
+        written = node.value if isinstance(node.value, str) else node.text
     if written in words:
         return kind(written)
     near = get_close_matches(written.lower()[:40], words, n=1)

@@ -8,7 +8,6 @@ States of a batch: decided (1), sent (2). A firing without a state of its own ha
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..edit import Edits, edits
 from ..entry import Entry, Owner
-from ..firing import Firing, FiringKey, FiringKind, FiringState, regular_firing
+from ..firing import Firing, FiringKey, FiringState, regular_firing
 from ..plan import Skip
 from .base import (
     FENCED,
@@ -35,7 +34,7 @@ from .base import (
     StoreDown,
     StoreRefused,
 )
-from .entry_rows import kept_entry, write_entries
+from .rows import kept_entry, loaded_firing, write_entries
 from .statements import LEASE_NAME, Statements
 from .tables import SCHEMA_VERSION, Tables
 
@@ -251,22 +250,10 @@ class SqlStore:
         if not batch_ids:
             return []
         conn.execute(self._sql.take_over(), {"batch_ids": batch_ids, "my_epoch": epoch})
-        rows = conn.execute(self._sql.load_open, {"batch_ids": batch_ids}).all()
-        empty = set(batch_ids) - {row.batch_id for row in rows}
+        rows = conn.execute(self._sql.load_open, {"batch_ids": batch_ids}).mappings().all()
+        empty = set(batch_ids) - {row["batch_id"] for row in rows}
         self._write_marks(conn, Marks(batches=tuple(sorted(empty))))
-        return [
-            Firing(
-                entry=row.entry,
-                due_us=row.due_us,
-                kind=FiringKind(row.kind),
-                key=row.key,
-                task_id=row.task_id,
-                payload=json.loads(row.spec)["what"],
-                rev=row.rev,
-                batch_id=row.batch_id,
-            )
-            for row in rows
-        ]
+        return [loaded_firing(row) for row in rows]
 
     def _write_edits(
         self, conn: Connection, wish: Edits, now_us: int, epoch: int, batch_id: int

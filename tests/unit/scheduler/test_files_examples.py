@@ -98,7 +98,7 @@ schedules:
 PERIODIC = {"queue": "periodic", "expires": 600}
 
 
-def signature(task, args=(), kwargs=None, options=None, subtask_type=None, immutable=False):
+def signature(task, args=(), kwargs=None, options=None, subtask_type=None, *, immutable=False):
     return {
         "task": task,
         "args": list(args),
@@ -350,3 +350,24 @@ def test_a_thousand_schedules_load():
     text = "schedules:\n" + "".join(f"  s{n}: {{task: t, cron: '{n % 60} 2 * * *'}}\n" for n in range(1000))
 
     assert len(entries_of(parse(text, "s", {}))) == 1000
+
+
+def test_options_null_takes_no_options_of_defaults():
+    entry = one("task: t\nevery: 1m\noptions: null", "defaults: {options: {queue: a}}\n")
+
+    assert entry.what["options"] == {}
+
+
+def test_policies_and_times_may_come_from_variables():
+    environ = {"CRON": "5 4 * * *", "UP": "none"}
+
+    entry = one("task: t\ncron: ${CRON}\ncatch_up: ${UP}\ngrace: ${GRACE:-2m}", environ=environ)
+
+    assert entry.when == Crontab(expression="5 4 * * *")
+    assert (entry.catch_up, entry.grace_us) == (CatchUp.NONE, 120_000_000)
+
+
+def test_a_variable_that_is_not_text_is_refused():
+    loaded = parse("schedules: {it: {task: t, every: 1m, args: ['${A}']}}", "s", {"A": "\udcff"})
+
+    assert [problem.code for problem in loaded.problems] == ["E190"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -207,9 +208,9 @@ def told(loaded: Loaded) -> list[str]:
         (RUNS + '    cron: "61 2 * * *"\n', "4:11:E140:ping", "minute 61 is out of range 0-59", ""),
         (RUNS + '    cron: ["0 0 * * *", "0 25 * * *"]\n', "4:25:E140:ping", "hour 25 is out of range", ""),
         (
-            RUNS + f'    cron: "{"1," * 5000}1 * * * *"\n',
+            RUNS + f'    cron: "{"1," * 1000}1 * * * *"\n',
             "4:11:E140:ping",
-            "an expression of 10,009 characters",
+            "an expression of 2,009 characters",
             "",
         ),
         (
@@ -336,13 +337,13 @@ schedules:
 
     assert told(loaded) == [
         "1:11:E150:",
-        "3:10:E111:" if False else "3:10:E160:",
+        "3:10:E160:",
         "4:20:E111:",
         "6:21:E120:",
         "8:45:E120:one",
         "12:37:E190:five",
         "13:24:W142:six",
-        "13:51:E111:six",
+        "13:49:E111:six",
         "14:3:E110:two",
     ]
     assert [entry.name for entry in loaded.entries] == ["three"]
@@ -374,7 +375,7 @@ BOMB = "a: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (BOMB, "5:31:E103:"),
+        (BOMB, "5:45:E103:"),
         ("[" * 20_000, "1:21:E103:"),
         ("{a: " * 20_000, "1:81:E103:"),
         ("- " * 20_000 + "x", "1:41:E103:"),
@@ -500,9 +501,43 @@ PIECES = st.sampled_from(
 TEXTS = st.one_of(st.text(), st.lists(PIECES, max_size=60).map("".join))
 
 
-@given(TEXTS)
+SAMPLE = """\
+timezone: Europe/Berlin
+defaults: {options: {queue: periodic, expires: 10m}}
+workflows:
+  feed: {chain: [{task: a}, {group: [{task: b, kwargs: {x: 0}}]}]}
+schedules:
+  one: {task: t, every: 30s, args: &args [1, "${A}"]}
+  two:
+    cron: ["25 9 * * mon-fri", "55 15 13 * 5"]
+    chord: {header: [{task: h, args: *args}], body: {task: b}}
+    on_error: {task: e}
+  three: {workflow: feed, at: 2026-03-29T02:30, start: 2026-01-01, enabled: false}
+"""
+
+
+@st.composite
+def changed_samples(draw: st.DrawFn) -> str:
+    """The sample with a few stretches cut out, doubled or replaced."""
+    text = SAMPLE
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(text)))
+        end = min(len(text), start + draw(st.integers(0, 12)))
+        text = (
+            text[:start]
+            + draw(st.sampled_from(["", text[start:end] * 2, " ", "\n", "[1]", "{}", "0", ":"]))
+            + text[end:]
+        )
+    return text
+
+
+@given(st.one_of(TEXTS, changed_samples()))
 @settings(max_examples=600, deadline=None)
 def test_parse_never_raises_and_points_inside_the_text(text):
+    check_parse(text)
+
+
+def check_parse(text: str) -> None:
     loaded = parse(text, "s.yaml", {"A": "x"})
 
     lines = LINE_BREAK.split(text.removeprefix("\ufeff"))
@@ -521,7 +556,5 @@ def test_parse_never_raises_and_points_inside_the_text(text):
 @given(TEXTS)
 @settings(max_examples=200, deadline=None)
 def test_the_python_parser_never_raises_anything_but_a_fault(text):
-    try:
+    with contextlib.suppress(Fault):
         compose(text, "s.yaml", {}, parser=yaml.SafeLoader)
-    except Fault:
-        pass

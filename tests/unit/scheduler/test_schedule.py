@@ -43,7 +43,8 @@ def us(text: str) -> int:
 
 
 def fires(schedule: Schedule, start: str, n: int, zone: str = "UTC") -> list[str]:
-    found, after = [], us(start)
+    found: list[str] = []
+    after = us(start)
     while len(found) < n and (after := schedule.next_after(after) or 0):
         found.append(datetime.fromtimestamp(after // SECOND_US, ZoneInfo(zone)).strftime("%m-%dT%H:%M%z"))
     return found
@@ -121,6 +122,18 @@ AROUND_TRANSITIONS = [
         "twice",
         "2018-02-17T12:00-02:00",
         ["02-17T23:30-0200", "02-17T23:30-0300", "02-18T23:30-0300"],
+    ),
+    # asked from the middle of things
+    ("30 2 * * *", BERLIN, "once", "2026-03-29T01:59:59+01:00", ["03-29T03:00+0200"]),
+    ("30 2 * * *", BERLIN, "once", "2026-03-29T03:00+02:00", ["03-30T02:30+0200"]),
+    ("30 2 * * *", BERLIN, "once", "2026-10-25T02:10+01:00", ["10-26T02:30+0100"]),
+    ("30 2 * * *", BERLIN, "twice", "2026-10-25T02:10+01:00", ["10-25T02:30+0100"]),
+    (
+        "* 23 31 10 *",
+        "Africa/Cairo",
+        "once",
+        "2024-10-31T23:59+03:00",
+        ["10-31T23:00+0200", "10-31T23:01+0200"],
     ),
     # skip and twice
     ("30 2 * * *", BERLIN, "skip", "2026-03-28T12:00+01:00", ["03-30T02:30+0200"]),
@@ -233,9 +246,8 @@ def test_a_time_that_is_skipped_each_year_never_fires_under_skip_and_the_search_
     # New York's clocks change on the second Sunday of March.
     schedule = Crontab(expression="30 2 8-14 3 0", timezone=NY, dst=Dst.SKIP, day_match=DayMatch.ALL)
 
-    assert schedule.next_after(us("2026-01-01T00:00+00:00")) is None or schedule.next_after(0) is not None
-    found = schedule.next_after(us("2026-01-01T00:00+00:00"))
-    assert found is None or found > us("2037-01-01T00:00+00:00")
+    assert schedule.next_after(us("2026-01-01T00:00+00:00")) is None
+    assert schedule.next_after(0) == us("1970-03-08T02:30-05:00")  # it was April then
 
 
 def test_the_end_of_a_gap_that_is_no_whole_minute_is_the_fire_time() -> None:
@@ -331,6 +343,7 @@ def test_a_union_fires_with_the_earliest_and_ends_with_the_last() -> None:
         lambda: AnyOf(schedules=()),
         lambda: Crontab(expression="61 * * * *"),
         lambda: Crontab(expression="* * * * *", timezone="Europe/Berln"),
+        lambda: Crontab(expression="* * * * *", timezone=["UTC"]),  # type: ignore[arg-type]  # what is tested
         lambda: schedule_to_spec("* * * * *"),  # type: ignore[arg-type]  # what is tested
     ],
 )
@@ -338,8 +351,8 @@ def test_a_schedule_that_means_nothing_is_refused(wrong: Any) -> None:
     with pytest.raises(ScheduleError) as caught:
         wrong()
 
-    assert isinstance(caught.value, (ValueError, BackbeatScheduleError))
-    assert caught.value.help
+    assert isinstance(caught.value, ValueError)
+    assert isinstance(caught.value, BackbeatScheduleError)
 
 
 @pytest.mark.parametrize(
@@ -489,8 +502,6 @@ def test_a_duration_is_read(text: str | float, seconds: float) -> None:
         "5m\n5",
         True,
         False,
-    ]
-    + [
         float("nan"),
         float("inf"),
         -1,

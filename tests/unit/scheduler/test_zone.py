@@ -60,6 +60,19 @@ def test_each_bound_of_a_decade_is_a_change_to_the_second_and_none_is_missing(na
     assert changes == sum(start < bound <= probes[-1] + 7 * 3_600 for bound in bounds[1:-1])
 
 
+@pytest.mark.parametrize("distance", [-366 * 86_400, 366 * 86_400])
+def test_a_change_at_the_very_edge_of_what_was_learnt_is_not_lost(distance: int) -> None:
+    change = 1_774_746_000  # Berlin, 2026-03-29 01:00 UTC
+    zone = Zone(ZoneInfo("Europe/Berlin"))
+
+    zone.reach(change + distance)
+    assert change in (zone.known[0][0], zone.known[0][-1])
+    zone.reach(change)
+
+    assert [offset_at(zone, change + second) for second in (-1, 0, 1)] == [3600, 7200, 7200]
+    assert change in zone.known[0]
+
+
 def test_utc_is_one_endless_stretch() -> None:
     for zone in (zone_rules("UTC"), Zone(timezone(timedelta(hours=3)))):
         assert len(zone.known[1]) == 1

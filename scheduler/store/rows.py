@@ -1,11 +1,15 @@
-"""Entry rows: entries on their way into bb_entry and bb_revision, and back."""
+"""Rows: entries on their way into bb_entry and bb_revision, and back; firings on their way out of bb_firing."""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, RowMapping, bindparam
+import json
+from typing import Any
+
+from sqlalchemy import BindParameter, Connection, RowMapping, bindparam
 
 from ..edit import Edit, EditKind, Edits, KeptEntry
 from ..entry import Owner
+from ..firing import Firing, FiringKind
 from .statements import Statements
 
 
@@ -22,7 +26,23 @@ def kept_entry(row: RowMapping) -> KeptEntry:
     )
 
 
-def write_entries(conn: Connection, statements: Statements, wish: Edits, *, changed: int, now_us: int) -> None:
+def loaded_firing(row: RowMapping) -> Firing:
+    """A row of `Statements.load_open`."""
+    return Firing(
+        entry=row["entry"],
+        due_us=row["due_us"],
+        kind=FiringKind(row["kind"]),
+        key=row["key"],
+        task_id=row["task_id"],
+        payload=json.loads(row["spec"])["what"],
+        rev=row["rev"],
+        batch_id=row["batch_id"],
+    )
+
+
+def write_entries(
+    conn: Connection, statements: Statements, wish: Edits, *, changed: int, now_us: int
+) -> None:
     """Write the entries as they shall be. A file has thousands: three statements, whatever their number."""
     tables = statements.tables
     rows = [_entry_row(edit, changed) for edit in wish.edits]
@@ -43,6 +63,10 @@ def write_entries(conn: Connection, statements: Statements, wish: Edits, *, chan
         }
         update = entry.update().where(entry.c.name == bindparam("b_name")).values(values)
         conn.execute(update, [{**row, "b_name": row["name"]} for row in others])
+
+
+def _parameter(name: str) -> BindParameter[Any]:
+    return bindparam(name)
 
 
 def _entry_row(edit: Edit, changed: int) -> dict[str, object]:

@@ -1,0 +1,274 @@
+"""SqlCommit: broker, results and canvas in one SQL database (SQLite, PostgreSQL): every exchange is one transaction.
+
+A message is deleted when it is acknowledged; until then whoever holds it has moved its `visible_us` one lease ahead (see tables.py),
+so what a killed worker held is there again after the lease, or at once when the worker's process is known to be gone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, delete, func, select, update
+from sqlalchemy.exc import DBAPIError
+
+from ..continuation import ChainRecord, JoinRecord
+from ..errors import MessageError
+from ..flow import chain_needed
+from ..incarnation import is_gone
+from ..message import Message
+from ..sql.engine import is_passing, now_us, unavailable
+from ..sql.tables import (
+    chain_table,
+    join_table,
+    message_table,
+    metadata,
+    part_table,
+    result_table,
+    revoked_table,
+    run_table,
+)
+from ..sql.wake import Waker, open_waker
+from ..wire import Wire, from_wire, unpack
+from . import records
+from .base import DEFAULT_LIMITS, Delivery, Exchange, JoinState, Limits, Loaded, Run, Taken, Transition
+from .run import judge
+from .sql_batch import SqlBatch, insert_missing
+
+T = TypeVar("T")
+TRIES = 8
+"""How often a transaction that lost against another one is tried."""
+
+
+class SqlCommit:
+    """One worker's or client's view of a database; a Commit."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        worker: str = "",
+        queues: Sequence[str] = (),
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self._engine = engine
+        self._worker = worker
+        self._queues = list(queues)
+        self._limits = limits
+        self._waker: Waker | None = None
+        with unavailable():
+            metadata.create_all(engine)
+
+    def exchange(self, transitions: Sequence[Transition], *, take: int = 0) -> Exchange:
+        if not transitions and take and not self._anything_visible():
+            return Exchange([])
+
+        def work(connection: Connection) -> Exchange:
+            batch = SqlBatch(connection, self._worker, self._limits, now_us(connection))
+            standing = batch.apply(transitions)
+            taken = self._take(batch, take) if take else []
+            notify(connection, batch)
+            return Exchange(standing, taken)
+
+        return self._transact(work)
+
+    def load(self, chains: Collection[str] = (), joins: Collection[str] = ()) -> Loaded:
+        return self._transact(lambda connection: _load(connection, chains, joins))
+
+    def renew(self, held: Sequence[Taken]) -> None:
+        seqs, ids = _held_keys(held)
+
+        def work(connection: Connection) -> None:
+            until = now_us(connection) + self._limits.lease_us
+            mine = message_table.c.holder == self._worker
+            connection.execute(
+                update(message_table).where(message_table.c.seq.in_(seqs), mine).values(visible_us=until)
+            )
+            claimed = (run_table.c.worker == self._worker) & run_table.c.outcome.is_(None)
+            connection.execute(
+                update(run_table).where(run_table.c.task_id.in_(ids), claimed).values(lease_us=until)
+            )
+
+        self._transact(work)
+
+    def release(self, held: Sequence[Taken], *, lost: bool = False) -> None:
+        seqs, ids = _held_keys(held)
+
+        def work(connection: Connection) -> None:
+            mine = message_table.c.holder == self._worker
+            freed = update(message_table).where(message_table.c.seq.in_(seqs), mine)
+            connection.execute(freed.values(visible_us=0, holder=""))
+            claimed = (run_table.c.worker == self._worker) & run_table.c.outcome.is_(None)
+            unclaimed = update(run_table).where(run_table.c.task_id.in_(ids), claimed)
+            connection.execute(unclaimed.values(worker="", lease_us=0, lost=run_table.c.lost + int(lost)))
+
+        self._transact(work)
+
+    def sweep(self) -> list[JoinRecord]:
+        return self._transact(_sweep)
+
+    def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
+        if self._waker is None:
+            self._waker = open_waker(self._engine, "bb_message")
+        with unavailable(), self._engine.connect() as connection:
+            query = select(func.min(message_table.c.visible_us)).where(
+                message_table.c.queue.in_(self._queues)
+            )
+            next_us = connection.execute(query).scalar()
+            if next_us is not None:
+                timeout = min(timeout, (next_us - now_us(connection)) / 1_000_000)
+            connection.rollback()
+        if timeout > 0:
+            with unavailable():
+                self._waker.wait(timeout, wakers)
+
+    def revoke(self, ids: Sequence[str]) -> None:
+        def work(connection: Connection) -> None:
+            rows = [{"id": id_, "at_us": now_us(connection)} for id_ in ids]
+            if rows:
+                connection.execute(insert_missing(connection, revoked_table), rows)
+
+        self._transact(work)
+
+    def close(self) -> None:
+        if self._waker is not None:
+            self._waker.close()
+
+    # --- taking --------------------------------------------------------------------------------------------------------------
+
+    def _anything_visible(self) -> bool:
+        """A look without a write transaction, so that idle workers do not stand in each other's way."""
+        with unavailable(), self._engine.connect() as connection:
+            query = select(message_table.c.seq).where(
+                message_table.c.queue.in_(self._queues), message_table.c.visible_us <= now_us(connection)
+            )
+            found = connection.execute(query.limit(1)).first() is not None
+            connection.rollback()
+            return found
+
+    def _take(self, batch: SqlBatch, limit: int) -> list[Taken]:
+        connection = batch.connection
+        visible = (message_table.c.queue.in_(self._queues)) & (message_table.c.visible_us <= batch.now_us)
+        free = (
+            select(message_table.c.seq)
+            .where(visible)
+            .order_by(message_table.c.visible_us, message_table.c.seq)
+        )
+        free = free.limit(limit).with_for_update(skip_locked=True)
+        hold = update(message_table).where(message_table.c.seq.in_(free.scalar_subquery()))
+        hold = hold.values(visible_us=batch.now_us + self._limits.lease_us, holder=self._worker)
+        rows = connection.execute(
+            hold.returning(message_table.c.seq, message_table.c.queue, message_table.c.body)
+        ).all()
+        decoded = [_decode(row, self._worker) for row in sorted(rows)]
+        return self._claim(batch, decoded)
+
+    def _claim(self, batch: SqlBatch, taken: Sequence[Taken]) -> list[Taken]:
+        messages = [item.message for item in taken if item.message is not None]
+        if not messages:
+            return list(taken)
+        runs = batch.lock_runs([message.id for message in messages])
+        revoked = _revoked(batch.connection, messages)
+        claimed = []
+        for item in taken:
+            message = item.message
+            if message is None:
+                claimed.append(item)
+                continue
+            verdict, record = judge(
+                runs[message.id],
+                message,
+                worker=self._worker,
+                now_us=batch.now_us,
+                limits=self._limits,
+                revoked=message.id in revoked or message.root_id in revoked,
+            )
+            if record is not None:
+                batch.put_run(message.id, record)
+                runs[message.id] = record
+            claimed.append(Taken(item.delivery, message, verdict))
+        batch.write_runs()
+        return claimed
+
+    def _transact(self, work: Callable[[Connection], T]) -> T:
+        for attempt in range(TRIES):
+            try:
+                with unavailable(), self._engine.begin() as connection:
+                    return work(connection)
+            except DBAPIError as error:
+                if not is_passing(error) or attempt == TRIES - 1:
+                    raise
+                time.sleep(0.005 * 2**attempt)
+        raise AssertionError("unreachable")
+
+
+def notify(connection: Connection, batch: SqlBatch) -> None:
+    """Wake those who wait, where the database can (PostgreSQL); elsewhere they look (see wake.py)."""
+    if connection.dialect.name == "postgresql":
+        if batch.messages:
+            connection.execute(select(func.pg_notify("bb_message", "")))
+        for id_ in batch.documented:
+            connection.execute(select(func.pg_notify("bb_result", id_)))
+
+
+def _load(connection: Connection, chains: Collection[str], joins: Collection[str]) -> Loaded:
+    found: dict[str, ChainRecord] = {}
+    wanted = set(chains)
+    while wanted:
+        query = select(chain_table.c.chain_id, chain_table.c.record).where(
+            chain_table.c.chain_id.in_(sorted(wanted))
+        )
+        loaded = {row.chain_id: records.chain_from_text(row.record) for row in connection.execute(query)}
+        found |= loaded
+        below = {chain_needed(record.below) for record in loaded.values()} - {None}
+        wanted = {id_ for id_ in below if id_ is not None and id_ not in found}
+    states = {}
+    for id_ in joins:
+        row = connection.execute(select(join_table).where(join_table.c.join_id == id_)).first()
+        if row is not None:
+            query = select(part_table.c.part, part_table.c.outcome).where(part_table.c.join_id == id_)
+            parts = [records.part_from_text(part, text) for part, text in connection.execute(query)]
+            complete = not row.closed and row.size is not None and len(parts) >= row.size
+            states[id_] = JoinState(records.join_from_text(row.record), parts, complete)
+    return Loaded(found, states)
+
+
+def _sweep(connection: Connection) -> list[JoinRecord]:
+    now = now_us(connection)
+    holding = select(message_table.c.holder).where(message_table.c.holder != "").distinct()
+    for gone in [row.holder for row in connection.execute(holding) if is_gone(row.holder)]:
+        connection.execute(
+            update(message_table).where(message_table.c.holder == gone).values(visible_us=0, holder="")
+        )
+        claimed = (run_table.c.worker == gone) & run_table.c.outcome.is_(None)
+        connection.execute(update(run_table).where(claimed).values(lease_us=0))
+    for table in (run_table, result_table, chain_table, join_table):
+        connection.execute(delete(table).where(table.c.expires_us <= now))
+    overdue = join_table.c.size.is_(None) & (join_table.c.deadline_us <= now) & join_table.c.closed.is_(False)
+    return [
+        records.join_from_text(row.record)
+        for row in connection.execute(select(join_table.c.record).where(overdue))
+    ]
+
+
+def _revoked(connection: Connection, messages: Sequence[Message]) -> set[str]:
+    ids = {message.id for message in messages} | {message.root_id for message in messages}
+    query = select(revoked_table.c.id).where(revoked_table.c.id.in_(sorted(ids)))
+    return {row.id for row in connection.execute(query)}
+
+
+def _decode(row: Any, worker: str) -> Taken:
+    tag = f"{row.seq}@{worker}"
+    wire: Wire | None = None
+    try:
+        wire = unpack(row.body)
+        message = from_wire(wire, row.queue)
+    except MessageError as error:
+        return Taken(Delivery(tag, row.queue, wire, row.body), None, Run(), str(error), error.task_id)
+    return Taken(Delivery(tag, row.queue, wire, row.body), message, Run())
+
+
+def _held_keys(held: Sequence[Taken]) -> tuple[list[int], list[str]]:
+    seqs = [int(item.delivery.tag.split("@", 1)[0]) for item in held]
+    return seqs, [item.message.id for item in held if item.message is not None]

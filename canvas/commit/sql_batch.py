@@ -1,0 +1,330 @@
+"""SqlBatch: what one exchange changes in a SQL database, decided in memory and written in few statements.
+
+Rows that decide (runs, joins) are locked first, in the order of their keys, so that two workers can neither both see a join one part
+short nor wait for each other (decisions K3). Everything happens in the caller's transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Table, bindparam, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ..flow import (
+    AddPart,
+    CloseChain,
+    Effect,
+    OpenChain,
+    OpenJoin,
+    Publish,
+    SealJoin,
+    Settle,
+    join_message,
+)
+from ..message import Message
+from ..outcome import Failure, outcome_from_data, outcome_to_data
+from ..outcome import Retry as RetryOutcome
+from ..results.document import document_of, to_text
+from ..sql.tables import (
+    chain_table,
+    dead_table,
+    join_table,
+    message_table,
+    part_table,
+    result_table,
+    run_table,
+)
+from ..wire import pack, to_wire
+from . import records
+from .base import Limits, Standing, Transition
+from .run import RunRecord, settle
+
+Row = dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Join:
+    size: int | None
+    closed: bool
+
+
+@dataclass(slots=True)
+class SqlBatch:
+    """The changes of one exchange. `now_us` is the database's clock."""
+
+    connection: Connection
+    worker: str
+    limits: Limits
+    now_us: int
+    messages: list[Row] = field(default_factory=list)
+    _runs: dict[str, RunRecord] = field(default_factory=dict)
+    _changed: dict[str, RunRecord] = field(default_factory=dict)
+    _documents: dict[str, str] = field(default_factory=dict)
+    _joins: dict[str, _Join] = field(default_factory=dict)
+    _parts: dict[tuple[str, int], str] = field(default_factory=dict)
+    _touched: set[str] = field(default_factory=set)
+
+    @property
+    def documented(self) -> Collection[str]:
+        """The ids whose documents this batch wrote."""
+        return self._documents.keys()
+
+    @property
+    def keep_until_us(self) -> int:
+        return self.now_us + round(self.limits.keep_seconds * 1_000_000)
+
+    def apply(self, transitions: Sequence[Transition]) -> list[Standing | None]:
+        """Decide all transitions, in order, and write what they change."""
+        self.lock_runs(_run_ids(transitions))
+        self._open_chains_and_joins(transitions)
+        self._lock_joins(_join_ids(transitions))
+        standing = [self._apply(transition) for transition in transitions]
+        self._write_parts()
+        self.write_runs()
+        self._write_documents()
+        if self.messages:
+            self.connection.execute(message_table.insert(), self.messages)
+        return standing
+
+    def lock_runs(self, ids: Collection[str]) -> dict[str, RunRecord]:
+        """The runs of `ids`, locked; rows that do not exist are made, so that two workers cannot both make them."""
+        wanted = sorted(set(ids))
+        if wanted:
+            rows = [
+                {"task_id": id_, "generation": 0, "attempt": 0, "worker": "", "lease_us": 0, "lost": 0}
+                for id_ in wanted
+            ]
+            self.connection.execute(insert_missing(self.connection, run_table), rows)
+            query = (
+                select(run_table)
+                .where(run_table.c.task_id.in_(wanted))
+                .order_by(run_table.c.task_id)
+                .with_for_update()
+            )
+            for row in self.connection.execute(query):
+                self._runs[row.task_id] = _run_of(row)
+        return {id_: self._runs[id_] for id_ in wanted}
+
+    def put_run(self, id_: str, record: RunRecord) -> None:
+        """Remember a changed run; `write_runs` writes it."""
+        self._runs[id_] = self._changed[id_] = record
+
+    def write_runs(self) -> None:
+        """Write the runs that changed."""
+        if not self._changed:
+            return
+        rows = []
+        for id_, record in self._changed.items():
+            ended = record.outcome is not None and not isinstance(record.outcome, RetryOutcome)
+            rows.append(
+                {
+                    "b_task_id": id_,
+                    "generation": record.generation,
+                    "attempt": record.attempt,
+                    "outcome": None
+                    if record.outcome is None
+                    else json.dumps(outcome_to_data(record.outcome)),
+                    "worker": record.worker,
+                    "lease_us": record.lease_us,
+                    "lost": record.lost,
+                    "expires_us": self.keep_until_us if ended else None,
+                }
+            )
+        self.connection.execute(_UPDATE_RUN, rows)
+        self._changed = {}
+
+    # --- deciding ------------------------------------------------------------------------------------------------------------
+
+    def _apply(self, transition: Transition) -> Standing | None:
+        standing = self._settle(transition)
+        if standing is not None:
+            return standing
+        if self._closes(transition):
+            for effect in transition.effects:
+                self._effect(effect)
+        if transition.dead is not None:
+            dead = transition.dead
+            row = {"at_us": self.now_us, "task_id": dead.task_id, "reason": dead.reason, "message": dead.raw}
+            self.connection.execute(dead_table.insert(), row)
+        if transition.delivery is not None and transition.delivery.tag:
+            seq, holder = transition.delivery.tag.split("@", 1)
+            where = (message_table.c.seq == int(seq)) & (message_table.c.holder == holder)
+            self.connection.execute(delete(message_table).where(where))
+        return None
+
+    def _settle(self, transition: Transition) -> Standing | None:
+        message, outcome = transition.message, transition.outcome
+        if message is None or outcome is None:
+            return None
+        standing, record = settle(self._runs[message.id], message, outcome)
+        if record is not None:
+            self.put_run(message.id, record)
+            if not message.ignore_result:
+                document = document_of(
+                    message.id,
+                    outcome,
+                    now_us=self.now_us,
+                    message=message,
+                    children=transition.children,
+                    worker=self.worker,
+                )
+                self._documents[message.id] = to_text(document)
+        return standing
+
+    def _closes(self, transition: Transition) -> bool:
+        id_ = transition.closes
+        if id_ is None:
+            return True
+        join = self._joins.get(id_)
+        if join is None or join.closed:
+            return False
+        join.closed = True
+        closing = update(join_table).where(join_table.c.join_id == id_)
+        self.connection.execute(closing.values(closed=True, expires_us=self.keep_until_us))
+        self.connection.execute(delete(part_table).where(part_table.c.join_id == id_))
+        return True
+
+    def _effect(self, effect: Effect) -> None:
+        match effect:
+            case Publish(message, not_before_us):
+                self.publish(message, not_before_us)
+            case Settle(id_, outcome, name):
+                self._settle_unstarted(id_, outcome, name)
+            case OpenChain() | OpenJoin():
+                pass  # written before joins are locked
+            case CloseChain(chain_id):
+                closing = update(chain_table).where(chain_table.c.chain_id == chain_id)
+                self.connection.execute(closing.values(expires_us=self.keep_until_us))
+            case SealJoin(join_id, size):
+                self._joins[join_id].size = size
+                sealing = update(join_table).where(join_table.c.join_id == join_id)
+                self.connection.execute(sealing.values(size=size, deadline_us=None))
+                self._touched.add(join_id)
+            case AddPart(join_id, index, id_, outcome):
+                join = self._joins.get(join_id)
+                if join is not None and not join.closed:
+                    self._parts.setdefault((join_id, index), records.part_to_text(id_, outcome))
+                    self._touched.add(join_id)
+
+    def publish(self, message: Message, not_before_us: int | None = None) -> None:
+        """Send a message when the batch is written."""
+        due = not_before_us if not_before_us is not None else message.eta_us
+        visible = self.now_us if due is None else max(due, self.now_us)
+        body = pack(to_wire(message), message.queue)
+        self.messages.append({"queue": message.queue, "visible_us": visible, "holder": "", "body": body})
+
+    def _settle_unstarted(self, id_: str, outcome: Failure, name: str) -> None:
+        if self._runs[id_].outcome is None:
+            self.put_run(id_, RunRecord(outcome=outcome))
+            self._documents[id_] = to_text(document_of(id_, outcome, now_us=self.now_us, name=name))
+
+    # --- joins ---------------------------------------------------------------------------------------------------------------
+
+    def _open_chains_and_joins(self, transitions: Sequence[Transition]) -> None:
+        """Records are written whether or not their transition stands: they are derived, so they cannot be wrong, only early."""
+        chains: list[Row] = []
+        joins: list[Row] = []
+        for effect in _effects(transitions):
+            match effect:
+                case OpenChain(record):
+                    chains.append({"chain_id": record.chain_id, "record": records.chain_to_text(record)})
+                case OpenJoin(record, size, lease):
+                    deadline = None if lease is None else self.now_us + round(lease * 1_000_000)
+                    row = {"join_id": record.join_id, "record": records.join_to_text(record), "size": size}
+                    joins.append({**row, "deadline_us": deadline, "closed": False})
+        if chains:
+            self.connection.execute(insert_missing(self.connection, chain_table), chains)
+        if joins:
+            joins.sort(key=lambda row: row["join_id"])
+            self.connection.execute(insert_missing(self.connection, join_table), joins)
+            for row in joins:
+                if row["deadline_us"] is not None:
+                    renewing = update(join_table).where(
+                        join_table.c.join_id == row["join_id"], join_table.c.size.is_(None)
+                    )
+                    self.connection.execute(renewing.values(deadline_us=row["deadline_us"]))
+
+    def _lock_joins(self, ids: Collection[str]) -> None:
+        if ids:
+            query = select(join_table.c.join_id, join_table.c.size, join_table.c.closed)
+            query = (
+                query.where(join_table.c.join_id.in_(sorted(ids)))
+                .order_by(join_table.c.join_id)
+                .with_for_update()
+            )
+            self._joins = {row.join_id: _Join(row.size, row.closed) for row in self.connection.execute(query)}
+
+    def _write_parts(self) -> None:
+        """Write parts, count under the locks taken before, and send the message of each join that is complete."""
+        if self._parts:
+            rows = [
+                {"join_id": j, "part": i, "outcome": text} for (j, i), text in sorted(self._parts.items())
+            ]
+            self.connection.execute(insert_missing(self.connection, part_table), rows)
+        if not self._touched:
+            return
+        counting = select(part_table.c.join_id, func.count()).where(
+            part_table.c.join_id.in_(sorted(self._touched))
+        )
+        counts = dict(tuple(row) for row in self.connection.execute(counting.group_by(part_table.c.join_id)))
+        for join_id in sorted(self._touched):
+            join = self._joins[join_id]
+            if not join.closed and join.size is not None and counts.get(join_id, 0) >= join.size:
+                self.publish(join_message(join_id))
+
+    def _write_documents(self) -> None:
+        if self._documents:
+            rows = [
+                {"task_id": id_, "document": text, "expires_us": self.keep_until_us}
+                for id_, text in sorted(self._documents.items())
+            ]
+            self.connection.execute(_upsert_document(self.connection), rows)
+
+
+_UPDATE_RUN = (
+    update(run_table)
+    .where(run_table.c.task_id == bindparam("b_task_id"))
+    .values({column.name: bindparam(column.name) for column in run_table.c if column.name != "task_id"})
+)
+
+
+def _effects(transitions: Sequence[Transition]) -> list[Effect]:
+    return [effect for transition in transitions for effect in transition.effects]
+
+
+def _run_ids(transitions: Sequence[Transition]) -> set[str]:
+    own = {t.message.id for t in transitions if t.message is not None and t.outcome is not None}
+    return own | {effect.id for effect in _effects(transitions) if isinstance(effect, Settle)}
+
+
+def _join_ids(transitions: Sequence[Transition]) -> set[str]:
+    closed = {t.closes for t in transitions if t.closes is not None}
+    return closed | {e.join_id for e in _effects(transitions) if isinstance(e, AddPart | SealJoin)}
+
+
+def _run_of(row: Any) -> RunRecord:
+    return RunRecord(
+        generation=row.generation,
+        attempt=row.attempt,
+        outcome=None if row.outcome is None else outcome_from_data(json.loads(row.outcome)),
+        worker=row.worker,
+        lease_us=row.lease_us,
+        lost=row.lost,
+    )
+
+
+def insert_missing(connection: Connection, table: Table) -> Any:
+    """INSERT ... ON CONFLICT DO NOTHING for the database at hand."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table).on_conflict_do_nothing()
+
+
+def _upsert_document(connection: Connection) -> Any:
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    insert = dialect.insert(result_table)
+    values = {"document": insert.excluded.document, "expires_us": insert.excluded.expires_us}
+    return insert.on_conflict_do_update(index_elements=["task_id"], set_=values)

@@ -1,0 +1,111 @@
+"""Engine: a SQLAlchemy engine for a backbeat URL, with what each database needs to be safe and quick."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+
+from ..errors import ImproperlyConfigured, Unavailable
+
+BUSY_SECONDS = 15
+_DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+
+
+def sql_url(url: str) -> URL | None:
+    """The SQLAlchemy URL of a broker, result or store URL (`sqla+`, `db+` and plain forms); None if it is not SQL."""
+    plain = re.sub(r"^(sqla|sqlalchemy|db)\+", "", url)
+    scheme = plain.split(":", 1)[0]
+    base = scheme.split("+", 1)[0]
+    if base not in _DRIVERS:
+        return None
+    try:
+        parsed = make_url(plain)
+    except ArgumentError as error:
+        raise ImproperlyConfigured(
+            f"{url!r} is not a database URL: {error}. Write sqlite:///file or postgresql://host/db."
+        ) from error
+    return parsed if "+" in scheme else parsed.set(drivername=_DRIVERS[base])
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for a SQL URL. SQLite: WAL, synchronous=FULL, transactions that begin as writers; its directory is made."""
+    parsed = sql_url(url)
+    if parsed is None:
+        raise ImproperlyConfigured(
+            f"{url!r} is not a SQL database. Write sqlite:///file or postgresql://user@host/db."
+        )
+    if parsed.get_backend_name() == "sqlite":
+        return _open_sqlite(parsed)
+    try:
+        return create_engine(
+            parsed, pool_pre_ping=True, pool_size=5, max_overflow=20, connect_args={"connect_timeout": 4}
+        )
+    except ModuleNotFoundError as error:
+        raise ImproperlyConfigured(
+            f"{parsed.drivername} needs a driver: pip install 'backbeat[postgres]'"
+        ) from error
+
+
+def _open_sqlite(url: URL) -> Engine:
+    if url.database in (None, "", ":memory:"):
+        raise ImproperlyConfigured(
+            "an SQLite database in memory cannot be shared. Write sqlite:///path/to/file."
+        )
+    assert url.database is not None
+    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # transactions begin where we say so, see below
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            f"busy_timeout={BUSY_SECONDS * 1000}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # a transaction that reads first and writes later fails at once when another one wrote in between
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+_PASSING = re.compile(r"deadlock|could not serialize|database is locked|lock timeout", re.IGNORECASE)
+
+
+def is_passing(error: DBAPIError) -> bool:
+    """True for a conflict with another transaction, after which the same transaction may be tried again."""
+    return _PASSING.search(str(error.orig)) is not None
+
+
+@contextmanager
+def unavailable() -> Iterator[None]:
+    """Turn a lost or refused connection into Unavailable, without the password."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise Unavailable(f"the database cannot be reached: {str(error.orig).strip()}") from error
+
+
+def now_us(connection: Connection) -> int:
+    """The database's clock. SQLite has the machine's."""
+    if connection.dialect.name == "postgresql":
+        return int(
+            connection.execute(
+                text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+            ).scalar_one()
+        )
+    import time
+
+    return time.time_ns() // 1000

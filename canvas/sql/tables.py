@@ -1,0 +1,84 @@
+"""Tables of the broker, the results and the canvas. Times are microseconds UTC as integers, so no time zone of a database enters.
+
+A message is there for whoever asks once `visible_us` has come: it is the due time of a timer, the end of a lease of a held message,
+and 0 after a hand-back. So a dead worker's messages come back without anybody doing anything.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text
+
+metadata = MetaData()
+_Id = String(255)
+_Sequence = BigInteger().with_variant(Integer, "sqlite")
+
+message_table = Table(
+    "bb_message",
+    metadata,
+    Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    Column("queue", _Id, nullable=False),
+    Column("visible_us", BigInteger, nullable=False),
+    Column("holder", Text, nullable=False, default=""),
+    Column("body", Text, nullable=False),
+    Index("bb_message_queue", "queue", "visible_us"),
+)
+run_table = Table(
+    "bb_run",
+    metadata,
+    Column("task_id", _Id, primary_key=True),
+    Column("generation", Integer, nullable=False, default=0),
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("outcome", Text),
+    Column("worker", Text, nullable=False, default=""),
+    Column("lease_us", BigInteger, nullable=False, default=0),
+    Column("lost", Integer, nullable=False, default=0),
+    Column("expires_us", BigInteger),
+    Index("bb_run_expires", "expires_us"),
+)
+result_table = Table(
+    "bb_result",
+    metadata,
+    Column("task_id", _Id, primary_key=True),
+    Column("document", Text, nullable=False),
+    Column("expires_us", BigInteger),
+    Index("bb_result_expires", "expires_us"),
+)
+chain_table = Table(
+    "bb_chain",
+    metadata,
+    Column("chain_id", _Id, primary_key=True),
+    Column("record", Text, nullable=False),
+    Column("expires_us", BigInteger),
+)
+join_table = Table(
+    "bb_join",
+    metadata,
+    Column("join_id", _Id, primary_key=True),
+    Column("record", Text, nullable=False),
+    Column("size", Integer),
+    Column("deadline_us", BigInteger),
+    Column("closed", Boolean, nullable=False, default=False),
+    Column("expires_us", BigInteger),
+)
+part_table = Table(
+    "bb_part",
+    metadata,
+    Column("join_id", _Id, primary_key=True),
+    Column("part", Integer, primary_key=True),
+    Column("outcome", Text, nullable=False),
+)
+revoked_table = Table(
+    "bb_revoked",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("at_us", BigInteger, nullable=False),
+)
+dead_table = Table(
+    "bb_dead",
+    metadata,
+    Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    Column("at_us", BigInteger, nullable=False),
+    Column("task_id", _Id),
+    Column("reason", Text, nullable=False),
+    Column("message", Text, nullable=False),
+)

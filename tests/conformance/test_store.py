@@ -1,0 +1,496 @@
+"""The contract of scheduler.store.base.Store, over every implementation: memory, SQLite, PostgreSQL.
+
+PostgreSQL gets a database of its own on the server at BACKBEAT_TEST_POSTGRES (default: the local one), made and dropped here.
+A missing server is a loud skip on a laptop and a failure where CI=true.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import MetaData, create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from backbeat.scheduler.edit import EditKind
+from backbeat.scheduler.entry import SECOND_US, CatchUp, Entry, Owner
+from backbeat.scheduler.firing import FiringState, regular_firing
+from backbeat.scheduler.plan import Skip, SkipReason
+from backbeat.scheduler.schedule import Interval
+from backbeat.scheduler.store.base import FENCED, Batch, Decided, Fence, Lease, Marks, Move, StoreDown
+from backbeat.scheduler.store.memory import MemoryStore
+from backbeat.scheduler.store.sql import SqlStore
+from backbeat.scheduler.store.wiring import open_engine
+
+SERVER = os.environ.get("BACKBEAT_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432")
+NOW = 1_700_000_000 * SECOND_US
+MINUTE = 60 * SECOND_US
+A, B = Fence("a", 1), Fence("b", 2)
+
+
+def entry(name="tick", seconds=60, **known) -> Entry:
+    what = known.pop("what", {"task": "app.tick", "args": [1]})
+    return Entry(name=name, when=Interval(every=timedelta(seconds=seconds)), what=what, **known)
+
+
+@pytest.fixture(scope="module")
+def postgres_url():
+    try:
+        admin = create_engine(f"{SERVER}/postgres", isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 3})
+        name = f"bb_test_{secrets.token_hex(4)}"
+        with admin.connect() as conn:
+            conn.execute(text(f"CREATE DATABASE {name}"))
+    except SQLAlchemyError as cause:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"no PostgreSQL at {SERVER}: {cause}")
+        pytest.skip(f"NO POSTGRESQL at {SERVER}: the store is not tested on it")
+    yield f"{SERVER}/{name}"
+    with admin.connect() as conn:
+        conn.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    admin.dispose()
+
+
+@dataclass
+class Opened:
+    """A store, and a second one on the same data, as another process would have it."""
+
+    store: object
+    other: object
+
+
+def _sql_pair(url, prepare=lambda engine: None):
+    engines = [open_engine(url), open_engine(url)]
+    for engine in engines:
+        prepare(engine)
+    stores = [SqlStore(engine, MetaData(), "test") for engine in engines]
+    for store in stores:
+        store.create()
+    return Opened(*stores)
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql", "postgresql-repeatable-read"])
+def opened(request, tmp_path):
+    match request.param:
+        case "memory":
+            store = MemoryStore("test")
+            yield Opened(store, store)
+            return
+        case "sqlite":
+            pair = _sql_pair(f"sqlite:///{tmp_path}/store.db")
+        case kind:
+            url = request.getfixturevalue("postgres_url")
+            if kind.endswith("read"):
+                url += "?options=-c%20default_transaction_isolation%3Drepeatable%5C%20read"
+            _drop_tables(url)
+            pair = _sql_pair(url)
+    yield pair
+    pair.store.close()
+    pair.other.close()
+
+
+def _drop_tables(url):
+    engine = create_engine(url)
+    with engine.begin() as conn:
+        conn.execute(text("DROP SCHEMA public CASCADE"))
+        conn.execute(text("CREATE SCHEMA public"))
+    engine.dispose()
+
+
+@pytest.fixture
+def store(opened):
+    return opened.store
+
+
+def lead(store, fence=A):
+    row = store.read_lease()
+    assert store.swap_lease(row, Lease(fence.holder, fence.epoch, row.renewal + 1, 10_000))
+
+
+def reconcile(store, *entries, now_us=NOW, fence=A, batch_id=1, owner=Owner.FILE):
+    answer = store.reconcile(entries, now_us, fence, batch_id=batch_id, owner=owner)
+    assert answer is not FENCED
+    return answer
+
+
+def cursors(store):
+    loaded = store.load(None)
+    return {known.entry.name: (known.rev, known.cursor_us) for known in loaded.entries}
+
+
+def batch(batch_id, *dues, name="tick", rev=1, from_us=NOW, marks=Marks(), skips=(), payload=None):
+    payload = payload or {"task": "app.tick", "args": [1]}
+    firings = tuple(regular_firing("test", name, due, payload, rev=rev, batch_id=batch_id) for due in dues)
+    moves = (Move(name, rev, from_us, max(dues), max(dues) + MINUTE),) if dues else ()
+    return Batch(batch_id, NOW + 5, firings, moves, skips, marks)
+
+
+def test_the_lease_begins_with_nobody_and_the_epoch_zero(store):
+    assert store.read_lease() == Lease("", 0, 0, 0)
+
+
+def test_a_swap_needs_the_very_row_that_was_seen(store):
+    seen = store.read_lease()
+
+    assert store.swap_lease(seen, Lease("a", 1, 1, 10_000))
+
+    assert store.read_lease() == Lease("a", 1, 1, 10_000)
+    assert not store.swap_lease(seen, Lease("b", 1, 1, 10_000))
+    assert not store.swap_lease(Lease("b", 1, 1, 10_000), Lease("b", 2, 2, 10_000))
+    assert not store.swap_lease(Lease("a", 1, 0, 10_000), Lease("b", 2, 2, 10_000))
+    assert store.read_lease() == Lease("a", 1, 1, 10_000)
+
+
+def test_of_many_that_swap_the_same_row_one_wins(opened):
+    seen = opened.store.read_lease()
+    won = []
+
+    def run(me):
+        store = (opened.store, opened.other)[me % 2]
+        try:
+            won.append((me, store.swap_lease(seen, Lease(str(me), 1, 1, 10_000))))
+        except StoreDown:  # REPEATABLE READ answers the loser with a serialisation failure
+            won.append((me, False))
+
+    threads = [threading.Thread(target=run, args=(me,)) for me in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    winners = [me for me, did in won if did]
+    assert len(won) == 8
+    assert [str(me) for me in winners] == [opened.store.read_lease().holder]
+
+
+def test_a_new_entry_starts_now(store):
+    lead(store)
+
+    answer = reconcile(store, entry("b"), entry("a"))
+
+    assert sorted(answer.changes) == [("a", EditKind.ADDED), ("b", EditKind.ADDED)]
+    assert (answer.firings, answer.skips, answer.foreign) == ((), (), ())
+    assert cursors(store) == {"a": (1, NOW), "b": (1, NOW)}
+
+
+def test_an_entry_comes_back_as_it_was_given(store):
+    lead(store)
+    given = entry("naïve “name” / 1", catch_up=CatchUp.ALL, grace_us=5, end_us=NOW * 2, what={"task": "é", "kwargs": {"a": None}})
+
+    reconcile(store, given)
+
+    known = store.load(None).entries[0]
+    assert known.entry == given
+    assert known.entry.owner is Owner.FILE
+
+
+def test_the_same_entries_again_change_nothing(store):
+    lead(store)
+    reconcile(store, entry())
+    revision = store.load(None).revision
+
+    assert reconcile(store, entry(), now_us=NOW + 1).changes == ()
+
+    assert store.load(revision) is None
+
+
+def test_load_tells_only_what_changed_since(store):
+    lead(store)
+    reconcile(store, entry("a"), entry("b"))
+    revision = store.load(None).revision
+
+    reconcile(store, entry("a", what={"task": "other"}), now_us=NOW + 1)
+
+    changed = store.load(revision)
+    assert changed.revision > revision
+    assert {known.entry.name: known.removed for known in changed.entries} == {"a": False, "b": True}
+    assert [known.entry.name for known in store.load(None).entries] == ["a"]
+
+
+def test_another_line_of_the_file_is_no_revision(store):
+    lead(store)
+    reconcile(store, entry(source="schedules.yaml:3"))
+
+    reconcile(store, entry(source="schedules.yaml:9"), now_us=NOW + 1)
+
+    assert cursors(store) == {"tick": (1, NOW)}
+    assert store.load(None).entries[0].entry.source == "schedules.yaml:9"
+
+
+def test_an_edit_of_what_keeps_the_cursor(store):
+    lead(store)
+    reconcile(store, entry())
+
+    answer = reconcile(store, entry(what={"task": "other"}), now_us=NOW + 10 * MINUTE)
+
+    assert answer.changes == (("tick", EditKind.REVISED),)
+    assert answer.firings == ()
+    assert cursors(store) == {"tick": (2, NOW)}
+
+
+def test_an_edit_of_when_decides_the_past_by_the_old_revision(store):
+    lead(store)
+    reconcile(store, entry(catch_up=CatchUp.ALL))
+    later = NOW + 3 * MINUTE
+
+    answer = reconcile(store, entry(seconds=7, catch_up=CatchUp.NONE, what={"task": "new"}), now_us=later, batch_id=9)
+
+    dues = [(NOW // MINUTE + k) * MINUTE for k in (1, 2, 3)]
+    assert [(f.due_us, f.rev, f.batch_id, f.payload["task"]) for f in answer.firings] == [(d, 1, 9, "app.tick") for d in dues]
+    assert cursors(store) == {"tick": (2, later)}
+    assert store.load_open(A, 100) == answer.firings
+
+
+def test_a_removed_entry_is_decided_up_to_now_and_replays_nothing_when_it_is_back(store):
+    lead(store)
+    reconcile(store, entry())
+    first = (NOW // MINUTE + 1) * MINUTE
+
+    answer = reconcile(store, now_us=first + 1, batch_id=2)
+    assert [f.due_us for f in answer.firings] == [first]
+    assert cursors(store) == {}
+    again = reconcile(store, entry(), now_us=NOW + 60 * MINUTE, batch_id=3)
+
+    assert again.changes == (("tick", EditKind.RESTORED),)
+    assert (again.firings, again.skips) == ((), ())
+    assert cursors(store) == {"tick": (2, NOW + 60 * MINUTE)}
+
+
+def test_enabling_an_entry_fires_nothing(store):
+    lead(store)
+    reconcile(store, entry(enabled=False))
+
+    answer = reconcile(store, entry(), now_us=NOW + 60 * MINUTE)
+
+    assert (answer.firings, answer.skips) == ((), ())
+    assert cursors(store) == {"tick": (2, NOW + 60 * MINUTE)}
+
+
+def test_an_edit_never_moves_a_cursor_back(store):
+    lead(store)
+    reconcile(store, entry())
+
+    reconcile(store, entry(seconds=7), now_us=NOW - 60 * MINUTE)
+
+    assert cursors(store) == {"tick": (2, NOW)}
+
+
+def test_an_entry_of_another_owner_is_left_alone(store):
+    lead(store)
+    reconcile(store, entry("db"), owner=Owner.DB)
+
+    answer = reconcile(store, entry("db", seconds=1), entry("file"), now_us=NOW + 1)
+
+    assert answer.foreign == ("db",)
+    assert cursors(store) == {"db": (1, NOW), "file": (1, NOW + 1)}
+    assert reconcile(store, now_us=NOW + 2).changes == (("file", EditKind.REMOVED),)
+
+
+def test_a_stale_leader_can_neither_reconcile_nor_decide_nor_load(opened):
+    old, new = opened.store, opened.other
+    lead(old)
+    reconcile(old, entry())
+    old.decide(batch(1, NOW + MINUTE), A)
+    lead(new, B)
+
+    assert old.reconcile([], NOW, A, batch_id=2) is FENCED
+    assert old.decide(batch(2, NOW + 2 * MINUTE, from_us=NOW + MINUTE), A) is FENCED
+    assert old.load_open(A, 10) is FENCED
+    for wrong in (Fence("a", 2), Fence("b", 1), Fence("", 2), Fence("", 0)):
+        assert old.load_open(wrong, 10) is FENCED
+
+    assert cursors(new) == {"tick": (1, NOW + MINUTE)}
+    assert [f.due_us for f in new.load_open(B, 10)] == [NOW + MINUTE]
+
+
+def test_nobody_decides_while_the_lease_is_free(store):
+    assert store.load_open(Fence("", 0), 10) is FENCED
+
+
+def test_a_decision_records_firings_and_moves_the_cursor(store):
+    lead(store)
+    reconcile(store, entry())
+    given = batch(1, NOW + MINUTE, NOW + 2 * MINUTE)
+
+    answer = store.decide(given, A)
+
+    assert answer == Decided(given.firings)
+    assert cursors(store) == {"tick": (1, NOW + 2 * MINUTE)}
+    assert store.load_open(A, 10) == given.firings
+
+
+def test_a_batch_without_firings_may_still_skip(store):
+    lead(store)
+    reconcile(store, entry())
+    skip = Skip("tick", NOW + MINUTE, NOW + 5 * MINUTE, None, SkipReason.CATCH_UP_NONE)
+
+    answer = store.decide(Batch(1, NOW, (), (Move("tick", 1, NOW, NOW + 5 * MINUTE, None),), (skip,)), A)
+
+    assert answer == Decided(())
+    assert skips(store) == [skip]
+    assert cursors(store) == {"tick": (1, NOW + 5 * MINUTE)}
+
+
+def test_a_firing_that_is_in_the_ledger_is_not_decided_again(store):
+    lead(store)
+    reconcile(store, entry())
+    store.decide(batch(1, NOW + MINUTE), A)
+    store.mark(Marks(batches=(1,)))
+
+    answer = store.decide(batch(2, NOW + MINUTE, NOW + 2 * MINUTE, from_us=NOW + MINUTE), A)
+
+    assert [f.due_us for f in answer.fresh] == [NOW + 2 * MINUTE]
+    assert [f.due_us for f in store.load_open(A, 10)] == [NOW + 2 * MINUTE]
+    assert len(ledger(store)) == 2
+
+
+@pytest.mark.parametrize("wrong", [{"from_us": NOW + 1}, {"from_us": NOW - 1}, {"rev": 2}, {"name": "unknown"}])
+def test_an_entry_that_has_changed_is_stale_and_the_rest_is_decided(store, wrong):
+    lead(store)
+    reconcile(store, entry(), entry("other"))
+    good = batch(1, NOW + MINUTE, name="other")
+    skip = Skip(wrong.get("name", "tick"), NOW, NOW, 1, SkipReason.LIMIT)
+    bad = batch(1, NOW + MINUTE, **wrong, skips=(skip,))
+
+    answer = store.decide(Batch(1, NOW, good.firings + bad.firings, good.moves + bad.moves, (skip,)), A)
+
+    assert answer.fresh == good.firings
+    expected = [] if "name" in wrong else [("tick", 1, NOW)]
+    assert [(known.entry.name, known.rev, known.cursor_us) for known in answer.stale] == expected
+    assert cursors(store) == {"tick": (1, NOW), "other": (1, NOW + MINUTE)}
+    assert skips(store) == []
+
+
+def test_a_removed_entry_is_stale(store):
+    lead(store)
+    reconcile(store, entry())
+    reconcile(store, now_us=NOW)
+
+    answer = store.decide(batch(2, NOW + MINUTE), A)
+
+    assert answer.fresh == ()
+    assert [known.removed for known in answer.stale] == [True]
+
+
+def test_open_firings_come_oldest_first_and_in_whole_batches(store):
+    lead(store)
+    reconcile(store, entry())
+    store.decide(batch(1, NOW + 3 * MINUTE, NOW + 4 * MINUTE), A)
+    store.decide(batch(2, NOW + MINUTE, NOW + 9 * MINUTE, from_us=NOW + 4 * MINUTE), A)
+
+    def minutes(limit):
+        return [(f.due_us - NOW) // MINUTE for f in store.load_open(A, limit)]
+
+    assert minutes(100) == [1, 3, 4, 9]
+    assert minutes(1) == [1, 9]
+    assert minutes(3) == [1, 3, 4, 9]
+
+
+def test_what_is_loaded_has_the_payload_of_the_revision_that_decided_it(opened):
+    lead(opened.store)
+    reconcile(opened.store, entry())
+    opened.store.decide(batch(1, NOW + MINUTE), A)
+    reconcile(opened.store, entry(what={"task": "new"}), batch_id=2)
+    reconcile(opened.store, batch_id=3)
+    lead(opened.other, B)
+
+    (firing,) = opened.other.load_open(B, 10)
+
+    assert (firing.rev, firing.payload) == (1, {"task": "app.tick", "args": [1]})
+    assert firing.task_id == batch(1, NOW + MINUTE).firings[0].task_id
+
+
+def test_a_mark_closes_a_batch_or_single_firings_and_is_idempotent(store):
+    lead(store)
+    reconcile(store, entry())
+    one = batch(1, NOW + MINUTE, NOW + 2 * MINUTE)
+    two = batch(2, NOW + 3 * MINUTE, NOW + 4 * MINUTE, from_us=NOW + 2 * MINUTE)
+    store.decide(one, A)
+    store.decide(two, A)
+
+    for _ in range(2):
+        store.mark(Marks(batches=(1, 77), firings=(two.firings[0].ledger_key,), sent_us=NOW))
+        assert store.load_open(A, 10) == two.firings[1:]
+    store.mark(Marks(firings=(two.firings[1].ledger_key, replace(two.firings[1], entry="no").ledger_key)))
+
+    assert store.load_open(A, 10) == ()
+    assert set(ledger(store).values()) == {FiringState.SENT}
+
+
+def test_batches_that_are_sent_one_by_one_do_not_hide_open_ones(store):
+    lead(store)
+    reconcile(store, entry())
+    from_us = NOW
+    for k in range(1, 6):
+        store.decide(batch(k, NOW + k * MINUTE, from_us=from_us), A)
+        from_us = NOW + k * MINUTE
+        if k < 5:
+            store.mark(Marks(firings=(batch(k, NOW + k * MINUTE).firings[0].ledger_key,)))
+
+    assert [f.batch_id for f in store.load_open(A, 1)] == [5]
+
+
+def test_a_mark_is_a_fact_and_needs_no_fence(opened):
+    lead(opened.store)
+    reconcile(opened.store, entry())
+    opened.store.decide(batch(1, NOW + MINUTE), A)
+    lead(opened.other, B)
+
+    opened.store.mark(Marks(batches=(1,)))
+
+    assert opened.other.load_open(B, 10) == ()
+
+
+def test_marks_travel_with_the_next_decision_but_not_with_a_refused_one(opened):
+    store = opened.store
+    lead(store)
+    reconcile(store, entry())
+    store.decide(batch(1, NOW + MINUTE), A)
+    second = batch(2, NOW + 2 * MINUTE, from_us=NOW + MINUTE, marks=Marks(batches=(1,), sent_us=NOW))
+
+    assert store.decide(second, Fence("a", 9)) is FENCED
+    assert [f.batch_id for f in store.load_open(A, 10)] == [1]
+    store.decide(second, A)
+
+    assert [f.batch_id for f in store.load_open(A, 10)] == [2]
+
+
+def test_two_leaders_that_race_decide_an_instant_once(opened):
+    lead(opened.store)
+    reconcile(opened.store, entry())
+    fresh, barrier = [], threading.Barrier(2)
+
+    def run(store, batch_id):
+        barrier.wait()
+        try:
+            fresh.extend(store.decide(batch(batch_id, NOW + MINUTE), A).fresh)
+        except StoreDown:  # REPEATABLE READ: refused, and tried again by the loop
+            pass
+
+    threads = [threading.Thread(target=run, args=(s, k)) for k, s in enumerate((opened.store, opened.other), 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(fresh) == len(ledger(opened.store)) == 1
+
+
+def ledger(store):
+    """(due, entry) -> effective state, read past the seam."""
+    if isinstance(store, MemoryStore):
+        return {key[:2]: state for key, (_, state) in store.ledger().items()}
+    query = "SELECT f.due_us, f.entry, COALESCE(f.state, b.state) FROM bb_firing f JOIN bb_batch b USING (batch_id)"
+    with store._engine.connect() as conn:
+        return {(due_us, name): FiringState(state) for due_us, name, state in conn.execute(text(query))}
+
+
+def skips(store):
+    if isinstance(store, MemoryStore):
+        return store.skips()
+    query = "SELECT entry, from_us, to_us, count, reason FROM bb_skip ORDER BY from_us"
+    with store._engine.connect() as conn:
+        return [Skip(*row[:4], SkipReason(row[4])) for row in conn.execute(text(query))]
