@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,7 +19,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One task on its way. `args` and `kwargs` are JSON text; times are microseconds UTC; (id, generation, attempt) is its identity."""
+    """One task on its way. `args` and `kwargs` are JSON text; times are microseconds UTC; (id, generation, attempt) is its identity.
+
+    `countdown` and `expires_after` (seconds) count from the moment when the message is sent; `sent_at` makes them absolute.
+    """
 
     id: str
     task: str
@@ -35,7 +38,9 @@ class Message:
     group_id: str | None = None
     group_index: int | None = None
     eta_us: int | None = None
+    countdown: float | None = None
     expires_us: int | None = None
+    expires_after: float | None = None
     queue: str = DEFAULT_QUEUE
     priority: int | None = None
     ignore_result: bool = False
@@ -56,8 +61,10 @@ def message_of(
     root_id: str,
     parent_id: str | None,
 ) -> Message:
-    """The message of a frozen call. Its options must be absolute already (eta and expires as ISO texts; see task.py)."""
+    """The message of a frozen call, with `args` in place of its own."""
     options = call.options
+    expires = options.get("expires")
+    relative = isinstance(expires, int | float)
     member = then if isinstance(then, Member) else None
     return Message(
         id=call.id,
@@ -73,7 +80,9 @@ def message_of(
         group_id=member.join_id if member else options.get("group_id"),
         group_index=member.index if member else options.get("group_index"),
         eta_us=us_of_iso(options.get("eta")),
-        expires_us=us_of_iso(options.get("expires")),
+        countdown=options.get("countdown"),
+        expires_us=None if relative else us_of_iso(expires),
+        expires_after=expires if relative else None,
         queue=options.get("queue") or DEFAULT_QUEUE,
         priority=options.get("priority"),
         ignore_result=bool(options.get("ignore_result", False)),
@@ -85,6 +94,18 @@ def message_of(
         headers=options.get("headers") or {},
         errback=options.get("errback"),
     )
+
+
+def sent_at(message: Message, now_us: int) -> Message:
+    """The message with countdown and relative expiry made absolute, as they count from the moment of sending."""
+    if message.countdown is None and message.expires_after is None:
+        return message
+    eta_us, expires_us = message.eta_us, message.expires_us
+    if message.countdown is not None and eta_us is None:
+        eta_us = now_us + round(message.countdown * 1_000_000)
+    if message.expires_after is not None:
+        expires_us = now_us + round(message.expires_after * 1_000_000)
+    return replace(message, eta_us=eta_us, countdown=None, expires_us=expires_us, expires_after=None)
 
 
 def us_of_iso(text: str | None) -> int | None:

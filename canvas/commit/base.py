@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Protocol
 
 from ..continuation import ChainRecord, JoinRecord
+from ..errors import MessageError
 from ..flow import Effect, Part
 from ..message import Message
 from ..outcome import Outcome
-from ..wire import Wire
+from ..wire import Wire, from_wire, unpack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,23 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+
+
+class Role(Enum):
+    """What a store is used for."""
+
+    WHOLE = "whole"
+    """It is broker and store: a message that is published goes to its queue, a message that is taken is claimed."""
+    BROKER = "broker"
+    """It only carries messages: what is taken is not claimed."""
+    STORE = "store"
+    """It only keeps the canvas, another broker carries messages: what is published goes to the outbox (see split.py)."""
+
+
+OUTBOX = "backbeat.outbox"
+"""The queue of messages that are stored and still have to be sent by the broker."""
+OUTBOX_LEASE_SECONDS = 2.0
+"""How long the writer of an outbox message has to send it before any worker's relay does (decisions K1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +125,23 @@ class Taken:
     task_id: str | None = None
 
 
+def decoded(delivery: Delivery) -> Taken:
+    """A delivery with its message, before anything is known about it; with the reason where it is not a task message."""
+    wire: Wire | None = delivery.wire
+    try:
+        wire = wire or unpack(delivery.raw)
+        return Taken(delivery, from_wire(wire, _queue_of(wire, delivery.queue)), Run())
+    except MessageError as error:
+        return Taken(delivery, None, Run(), str(error), error.task_id)
+
+
+def _queue_of(wire: Wire, queue: str) -> str:
+    """Messages in the outbox know themselves where they are going."""
+    if queue != OUTBOX:
+        return queue
+    return str(wire.properties["delivery_info"]["routing_key"])
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A message that no worker can run, kept whole."""
@@ -134,10 +170,16 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """The answer: for each transition None (applied) or the outcome that stands instead (not applied); and new work."""
+    """The answer: for each transition None (applied) or the outcome that stands instead (not applied); and new work.
+
+    `claimed` holds the messages that were brought to be claimed, with their verdicts, in order. `outbox` (Role.STORE only) holds the
+    messages that this exchange wrote and that are due, held for the caller to send and then to acknowledge.
+    """
 
     standing: Sequence[Standing | None]
     taken: Sequence[Taken] = ()
+    claimed: Sequence[Taken] = ()
+    outbox: Sequence[Delivery] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +205,12 @@ class Commit(Protocol):
     After Unavailable it is unknown whether a transition was applied; bringing it again is safe, as everything is idempotent.
     """
 
-    def exchange(self, transitions: Sequence[Transition], *, take: int = 0) -> Exchange:
+    def exchange(
+        self, transitions: Sequence[Transition], *, take: int = 0, claim: Sequence[Taken] = ()
+    ) -> Exchange:
         """Apply `transitions`, each whole or not at all, in order; then take up to `take` messages, and claim them.
+
+        `claim` are messages that another broker delivered, to be claimed too (Role.STORE).
 
         When it returns, what was published is durable. A message that is taken is held for a lease and comes back to any worker
         if it is neither acknowledged nor renewed. Never waits for messages.

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field, replace
 
 from ..clock import Clock, SystemClock
 from ..continuation import JoinRecord
-from ..errors import MessageError
 from ..flow import (
     AddPart,
     CloseChain,
@@ -30,23 +29,26 @@ from ..flow import (
     chain_needed,
     join_message,
 )
-from ..message import Message
+from ..message import Message, sent_at
 from ..outcome import Failure, State
 from ..results.document import Document, document_of, from_text, to_text
-from ..wire import from_wire, pack, to_wire, unpack
+from ..wire import pack, to_wire
 from . import records
 from .base import (
     DEFAULT_LIMITS,
+    OUTBOX,
+    OUTBOX_LEASE_SECONDS,
     DeadLetter,
     Delivery,
     Exchange,
     JoinState,
     Limits,
     Loaded,
-    Run,
+    Role,
     Standing,
     Taken,
     Transition,
+    decoded,
 )
 from .run import RunRecord, judge, settle
 
@@ -109,18 +111,25 @@ class MemoryCommit:
         worker: str = "",
         queues: Sequence[str] = (),
         limits: Limits = DEFAULT_LIMITS,
+        role: Role = Role.WHOLE,
     ) -> None:
         self._store = store
         self._worker = worker
-        self._queues = list(queues)
+        self._queues = [OUTBOX] if role is Role.STORE else list(queues)
+        self._role = role
+        self._outbox: list[Delivery] = []
         self._limits = limits
 
-    def exchange(self, transitions: Sequence[Transition], *, take: int = 0) -> Exchange:
+    def exchange(
+        self, transitions: Sequence[Transition], *, take: int = 0, claim: Sequence[Taken] = ()
+    ) -> Exchange:
         with self._store.changed:
+            self._outbox = []
             standing = [self._apply(transition) for transition in transitions]
+            claimed = [self._judged(item) for item in claim]
             taken = self._take(take) if take else []
             self._store.changed.notify_all()
-            return Exchange(standing, taken)
+            return Exchange(standing, taken, claimed, self._outbox)
 
     def load(self, chains: Collection[str] = (), joins: Collection[str] = ()) -> Loaded:
         with self._store.changed:
@@ -204,12 +213,13 @@ class MemoryCommit:
 
     def _apply(self, transition: Transition) -> Standing | None:
         # whatever can fail (encoding) is done before anything is changed, so a transition is applied whole or not at all
-        texts = [_text_of(effect) for effect in transition.effects]
+        effects = [self._dated(effect) for effect in transition.effects]
+        texts = [_text_of(effect) for effect in effects]
         standing = self._settle(transition)
         if standing is not None:
             return standing
         if self._closes(transition):
-            for effect, text in zip(transition.effects, texts, strict=True):
+            for effect, text in zip(effects, texts, strict=True):
                 self._effect(effect, text)
         if transition.dead is not None:
             self._store.state.dead.append(transition.dead)
@@ -246,6 +256,11 @@ class MemoryCommit:
         join.closed, join.parts = True, {}
         return True
 
+    def _dated(self, effect: Effect) -> Effect:
+        if isinstance(effect, Publish):
+            return replace(effect, message=sent_at(effect.message, self._now()))
+        return effect
+
     def _effect(self, effect: Effect, text: str) -> None:
         state = self._store.state
         match effect:
@@ -272,11 +287,15 @@ class MemoryCommit:
 
     def _publish(self, message: Message, text: str, not_before_us: int | None) -> None:
         state = self._store.state
+        queue = OUTBOX if self._role is Role.STORE else message.queue
         due = not_before_us if not_before_us is not None else message.eta_us
         if due is not None and due > self._now():
-            heapq.heappush(state.timers, (due, next(self._store.serial), message.queue, text))
+            heapq.heappush(state.timers, (due, next(self._store.serial), queue, text))
+        elif self._role is Role.STORE:
+            lease_us = round(OUTBOX_LEASE_SECONDS * 1_000_000)
+            self._outbox.append(self._hold(queue, text, self._now() + lease_us))
         else:
-            state.queues[message.queue].append(text)
+            state.queues[queue].append(text)
 
     def _settle_unstarted(self, id_: str, outcome: Failure, name: str) -> None:
         state = self._store.state
@@ -295,32 +314,35 @@ class MemoryCommit:
         while state.timers and state.timers[0][0] <= now:
             _, _, queue, text = heapq.heappop(state.timers)
             state.queues[queue].append(text)
+        until = now + self._limits.lease_us
         taken: list[Taken] = []
         for queue in self._queues:
             while state.queues[queue] and len(taken) < limit:
-                taken.append(self._hold(queue, state.queues[queue].popleft(), now))
+                delivery = self._hold(queue, state.queues[queue].popleft(), until)
+                taken.append(self._judged(decoded(delivery)))
         return taken
 
-    def _hold(self, queue: str, text: str, now: int) -> Taken:
-        state = self._store.state
+    def _hold(self, queue: str, text: str, until_us: int) -> Delivery:
         tag = f"{self._worker}:{next(self._store.serial)}"
-        state.held[tag] = _Held(queue, text, now + self._limits.lease_us)
-        try:
-            wire = unpack(text)
-            message = from_wire(wire, queue)
-        except MessageError as error:
-            return Taken(Delivery(tag, queue, None, text), None, Run(), str(error), error.task_id)
+        self._store.state.held[tag] = _Held(queue, text, until_us)
+        return Delivery(tag, queue, None, text)
+
+    def _judged(self, taken: Taken) -> Taken:
+        """The message with its verdict, its claim stored; without claims it may always run."""
+        state, message = self._store.state, taken.message
+        if message is None or self._role is Role.BROKER or taken.delivery.queue == OUTBOX:
+            return taken
         verdict, record = judge(
             state.runs.get(message.id),
             message,
             worker=self._worker,
-            now_us=now,
+            now_us=self._now(),
             limits=self._limits,
             revoked=message.id in state.revoked or message.root_id in state.revoked,
         )
         if record is not None:
             state.runs[message.id] = record
-        return Taken(Delivery(tag, queue, wire, text), message, verdict)
+        return replace(taken, verdict=verdict)
 
 
 def _text_of(effect: Effect) -> str:

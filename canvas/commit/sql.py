@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, delete, func, select, update
 from sqlalchemy.exc import DBAPIError
 
 from ..continuation import ChainRecord, JoinRecord
-from ..errors import MessageError
 from ..flow import chain_needed
 from ..incarnation import is_gone
 from ..message import Message
@@ -30,9 +30,20 @@ from ..sql.tables import (
     run_table,
 )
 from ..sql.wake import Waker, open_waker
-from ..wire import Wire, from_wire, unpack
 from . import records
-from .base import DEFAULT_LIMITS, Delivery, Exchange, JoinState, Limits, Loaded, Run, Taken, Transition
+from .base import (
+    DEFAULT_LIMITS,
+    OUTBOX,
+    Delivery,
+    Exchange,
+    JoinState,
+    Limits,
+    Loaded,
+    Role,
+    Taken,
+    Transition,
+    decoded,
+)
 from .run import judge
 from .sql_batch import SqlBatch, insert_missing
 
@@ -51,25 +62,30 @@ class SqlCommit:
         worker: str = "",
         queues: Sequence[str] = (),
         limits: Limits = DEFAULT_LIMITS,
+        role: Role = Role.WHOLE,
     ) -> None:
         self._engine = engine
         self._worker = worker
-        self._queues = list(queues)
+        self._queues = [OUTBOX] if role is Role.STORE else list(queues)
+        self._role = role
         self._limits = limits
         self._waker: Waker | None = None
         with unavailable():
             metadata.create_all(engine)
 
-    def exchange(self, transitions: Sequence[Transition], *, take: int = 0) -> Exchange:
-        if not transitions and take and not self._anything_visible():
+    def exchange(
+        self, transitions: Sequence[Transition], *, take: int = 0, claim: Sequence[Taken] = ()
+    ) -> Exchange:
+        if not transitions and not claim and not self._anything_visible():
             return Exchange([])
 
         def work(connection: Connection) -> Exchange:
-            batch = SqlBatch(connection, self._worker, self._limits, now_us(connection))
+            batch = SqlBatch(connection, self._worker, self._limits, now_us(connection), self._role)
             standing = batch.apply(transitions)
+            claimed = self._claim(batch, claim)
             taken = self._take(batch, take) if take else []
             notify(connection, batch)
-            return Exchange(standing, taken)
+            return Exchange(standing, taken, claimed, batch.outbox)
 
         return self._transact(work)
 
@@ -161,12 +177,14 @@ class SqlCommit:
         rows = connection.execute(
             hold.returning(message_table.c.seq, message_table.c.queue, message_table.c.body)
         ).all()
-        decoded = [_decode(row, self._worker) for row in sorted(rows)]
-        return self._claim(batch, decoded)
+        deliveries = [
+            Delivery(f"{row.seq}@{self._worker}", row.queue, None, row.body) for row in sorted(rows)
+        ]
+        return self._claim(batch, [decoded(delivery) for delivery in deliveries])
 
     def _claim(self, batch: SqlBatch, taken: Sequence[Taken]) -> list[Taken]:
         messages = [item.message for item in taken if item.message is not None]
-        if not messages:
+        if not messages or self._role is Role.BROKER or taken[0].delivery.queue == OUTBOX:
             return list(taken)
         runs = batch.lock_runs([message.id for message in messages])
         revoked = _revoked(batch.connection, messages)
@@ -187,7 +205,7 @@ class SqlCommit:
             if record is not None:
                 batch.put_run(message.id, record)
                 runs[message.id] = record
-            claimed.append(Taken(item.delivery, message, verdict))
+            claimed.append(replace(item, verdict=verdict))
         batch.write_runs()
         return claimed
 
@@ -256,17 +274,6 @@ def _revoked(connection: Connection, messages: Sequence[Message]) -> set[str]:
     ids = {message.id for message in messages} | {message.root_id for message in messages}
     query = select(revoked_table.c.id).where(revoked_table.c.id.in_(sorted(ids)))
     return {row.id for row in connection.execute(query)}
-
-
-def _decode(row: Any, worker: str) -> Taken:
-    tag = f"{row.seq}@{worker}"
-    wire: Wire | None = None
-    try:
-        wire = unpack(row.body)
-        message = from_wire(wire, row.queue)
-    except MessageError as error:
-        return Taken(Delivery(tag, row.queue, wire, row.body), None, Run(), str(error), error.task_id)
-    return Taken(Delivery(tag, row.queue, wire, row.body), message, Run())
 
 
 def _held_keys(held: Sequence[Taken]) -> tuple[list[int], list[str]]:

@@ -25,7 +25,7 @@ from ..flow import (
     Settle,
     join_message,
 )
-from ..message import Message
+from ..message import Message, sent_at
 from ..outcome import Failure, outcome_from_data, outcome_to_data
 from ..outcome import Retry as RetryOutcome
 from ..results.document import document_of, to_text
@@ -40,7 +40,7 @@ from ..sql.tables import (
 )
 from ..wire import pack, to_wire
 from . import records
-from .base import Limits, Standing, Transition
+from .base import OUTBOX, OUTBOX_LEASE_SECONDS, Delivery, Limits, Role, Standing, Transition
 from .run import RunRecord, settle
 
 Row = dict[str, Any]
@@ -60,6 +60,8 @@ class SqlBatch:
     worker: str
     limits: Limits
     now_us: int
+    role: Role = Role.WHOLE
+    outbox: list[Delivery] = field(default_factory=list)
     messages: list[Row] = field(default_factory=list)
     _runs: dict[str, RunRecord] = field(default_factory=dict)
     _changed: dict[str, RunRecord] = field(default_factory=dict)
@@ -86,8 +88,7 @@ class SqlBatch:
         self._write_parts()
         self.write_runs()
         self._write_documents()
-        if self.messages:
-            self.connection.execute(message_table.insert(), self.messages)
+        self._write_messages()
         return standing
 
     def lock_runs(self, ids: Collection[str]) -> dict[str, RunRecord]:
@@ -212,10 +213,21 @@ class SqlBatch:
 
     def publish(self, message: Message, not_before_us: int | None = None) -> None:
         """Send a message when the batch is written."""
+        message = sent_at(message, self.now_us)
         due = not_before_us if not_before_us is not None else message.eta_us
         visible = self.now_us if due is None else max(due, self.now_us)
-        body = pack(to_wire(message), message.queue)
-        self.messages.append({"queue": message.queue, "visible_us": visible, "holder": "", "body": body})
+        row = {
+            "queue": message.queue,
+            "visible_us": visible,
+            "holder": "",
+            "body": pack(to_wire(message), message.queue),
+        }
+        if self.role is Role.STORE:
+            row["queue"] = OUTBOX
+            if visible <= self.now_us:
+                row["visible_us"] = self.now_us + round(OUTBOX_LEASE_SECONDS * 1_000_000)
+                row["holder"] = self.worker
+        self.messages.append(row)
 
     def _settle_unstarted(self, id_: str, outcome: Failure, name: str) -> None:
         if self._runs[id_].outcome is None:
@@ -275,6 +287,21 @@ class SqlBatch:
             join = self._joins[join_id]
             if not join.closed and join.size is not None and counts.get(join_id, 0) >= join.size:
                 self.publish(join_message(join_id))
+
+    def _write_messages(self) -> None:
+        if not self.messages:
+            return
+        if self.role is not Role.STORE:
+            self.connection.execute(message_table.insert(), self.messages)
+            return
+        inserted = self.connection.execute(
+            message_table.insert().returning(
+                message_table.c.seq, message_table.c.holder, message_table.c.body
+            ),
+            self.messages,
+        )
+        held = sorted(row for row in inserted if row.holder)
+        self.outbox = [Delivery(f"{row.seq}@{row.holder}", OUTBOX, None, row.body) for row in held]
 
     def _write_documents(self) -> None:
         if self._documents:

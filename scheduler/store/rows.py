@@ -58,9 +58,7 @@ def write_entries(
         conn.execute(tables.entry.insert(), added)
     if others:
         entry = tables.entry
-        values = {
-            name: bindparam(name if name != "name" else "b_name") for name in others[0] if name != "name"
-        }
+        values = {name: _parameter(name) for name in others[0] if name != "name"}
         update = entry.update().where(entry.c.name == bindparam("b_name")).values(values)
         conn.execute(update, [{**row, "b_name": row["name"]} for row in others])
 

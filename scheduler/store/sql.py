@@ -164,9 +164,8 @@ class SqlStore:
         return number
 
     def _holds(self, conn: Connection, fence: Fence) -> bool:
-        return (
-            conn.execute(self._sql.fence, {"holder": fence.holder, "epoch": fence.epoch}).first() is not None
-        )
+        shown = {"holder": fence.holder, "epoch": fence.epoch}
+        return bool(fence.holder) and conn.execute(self._sql.fence, shown).first() is not None
 
     def _decide(self, batch: Batch, fence: Fence, *, one_by_one: bool) -> Decided | Fenced | None:
         """One try: None says that some cursor had moved and nothing was done; one by one finds out which."""

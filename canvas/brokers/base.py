@@ -1,0 +1,47 @@
+"""Broker: the seam through which messages are carried, and nothing else is. Split commits and the beat stand on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ..commit.base import Delivery
+from ..message import Message
+
+
+class Broker(Protocol):
+    """One process's way to a broker. At-least-once: what is not acknowledged comes back. Not thread-safe.
+
+    Raises Unavailable when the broker cannot be reached; the next call connects again.
+    """
+
+    def publish(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """Send messages, persistent, confirmed and mandatory; returns those that the broker has confirmed.
+
+        One that is not among them was returned or refused, or nobody knows; sending it again is safe, as its id is the same.
+        """
+        ...
+
+    def take(self, limit: int) -> list[Delivery]:
+        """Up to `limit` messages that are there now, held for this process. Never waits."""
+        ...
+
+    def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """These are done with. A delivery that is no longer held is passed over."""
+        ...
+
+    def release(self, deliveries: Sequence[Delivery]) -> None:
+        """Hand these back, to be taken again at once by anyone."""
+        ...
+
+    def renew(self, deliveries: Sequence[Delivery]) -> None:
+        """Hold these for another lease, where the broker knows leases."""
+        ...
+
+    def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
+        """Wait until there may be something to take, a file descriptor of `wakers` can be read, or `timeout` seconds have passed."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections; what is still held comes back to others. Idempotent."""
+        ...

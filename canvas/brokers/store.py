@@ -1,0 +1,42 @@
+"""StoreBroker: one of our own stores (memory, sql, redis) used as a broker only, while another store keeps the canvas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..commit.base import Commit, Delivery, Run, Taken, Transition
+from ..flow import Publish
+from ..message import Message
+
+
+class StoreBroker:
+    """A Broker over a Commit that was opened with Role.BROKER."""
+
+    def __init__(self, commit: Commit) -> None:
+        self._commit = commit
+
+    def publish(self, messages: Sequence[Message]) -> Sequence[Message]:
+        self._commit.exchange([Transition(effects=tuple(Publish(message) for message in messages))])
+        return messages
+
+    def take(self, limit: int) -> list[Delivery]:
+        return [taken.delivery for taken in self._commit.exchange([], take=limit).taken]
+
+    def ack(self, deliveries: Sequence[Delivery]) -> None:
+        self._commit.exchange([Transition(delivery=delivery) for delivery in deliveries])
+
+    def release(self, deliveries: Sequence[Delivery]) -> None:
+        self._commit.release(_held(deliveries))
+
+    def renew(self, deliveries: Sequence[Delivery]) -> None:
+        self._commit.renew(_held(deliveries))
+
+    def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
+        self._commit.wait(timeout, wakers)
+
+    def close(self) -> None:
+        self._commit.close()
+
+
+def _held(deliveries: Sequence[Delivery]) -> list[Taken]:
+    return [Taken(delivery, None, Run()) for delivery in deliveries]

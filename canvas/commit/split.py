@@ -1,0 +1,84 @@
+"""SplitCommit: one broker, another store: what happened is stored first, with the messages that it causes; then these are sent.
+
+    store: outcome + parts + outbox rows   ->   broker: publish, confirmed   ->   store: delete the rows   ->   broker: ack
+
+Whoever dies in between leaves outbox rows that any worker's relay sends after two seconds, and messages that the broker delivers
+again; both carry ids that are known, so nothing runs that has run (decisions K1). Timers wait in the outbox until they are due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from ..brokers.base import Broker
+from ..continuation import JoinRecord
+from .base import Commit, Delivery, Exchange, Loaded, Taken, Transition, decoded
+
+RELAY_LIMIT = 500
+
+
+class SplitCommit:
+    """A Commit over a Broker and a store that was opened with Role.STORE."""
+
+    def __init__(self, broker: Broker, store: Commit) -> None:
+        self._broker = broker
+        self._store = store
+
+    def exchange(
+        self, transitions: Sequence[Transition], *, take: int = 0, claim: Sequence[Taken] = ()
+    ) -> Exchange:
+        stored = Exchange([])
+        if transitions:
+            stored = self._store.exchange([_without_delivery(transition) for transition in transitions])
+            self._send(stored.outbox)
+            pairs = zip(transitions, stored.standing, strict=True)
+            done = [t.delivery for t, standing in pairs if standing is None and t.delivery is not None]
+            if done:
+                self._broker.ack(done)
+        taken = [decoded(delivery) for delivery in self._broker.take(take)] if take else []
+        claimed = self._store.exchange([], claim=[*taken, *claim]).claimed if taken or claim else []
+        return Exchange(stored.standing, claimed[: len(taken)], claimed[len(taken) :])
+
+    def load(self, chains: Collection[str] = (), joins: Collection[str] = ()) -> Loaded:
+        return self._store.load(chains, joins)
+
+    def renew(self, held: Sequence[Taken]) -> None:
+        self._store.renew(held)
+        self._broker.renew([taken.delivery for taken in held])
+
+    def release(self, held: Sequence[Taken], *, lost: bool = False) -> None:
+        self._store.release(held, lost=lost)
+        self._broker.release([taken.delivery for taken in held])
+
+    def sweep(self) -> list[JoinRecord]:
+        """Relay what is due or was left by the dead."""
+        interrupted = self._store.sweep()
+        self._send([taken.delivery for taken in self._store.exchange([], take=RELAY_LIMIT).taken])
+        return interrupted
+
+    def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
+        self._broker.wait(timeout, wakers)
+
+    def revoke(self, ids: Sequence[str]) -> None:
+        self._store.revoke(ids)
+
+    def close(self) -> None:
+        self._broker.close()
+        self._store.close()
+
+    def _send(self, outbox: Sequence[Delivery]) -> None:
+        """Send outbox rows, and delete those that the broker has confirmed; the others are tried again by the next sweep."""
+        taken = [item for item in map(decoded, outbox) if item.message is not None]
+        if not taken:
+            return
+        confirmed = {
+            message.id
+            for message in self._broker.publish([t.message for t in taken if t.message is not None])
+        }
+        sent = [item.delivery for item in taken if item.message is not None and item.message.id in confirmed]
+        self._store.exchange([Transition(delivery=delivery) for delivery in sent])
+
+
+def _without_delivery(transition: Transition) -> Transition:
+    return replace(transition, delivery=None)

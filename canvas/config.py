@@ -1,0 +1,206 @@
+"""Config: an app's settings under Celery's lower-case names. Names are checked: a misspelt one is an error with a suggestion.
+
+Defaults are Celery's but for those of decisions C2: tasks are acknowledged late, one message is prefetched, started tasks can be told
+from waiting ones, children come from a fork server, results hold their task's name and arguments.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any
+
+from .errors import ImproperlyConfigured
+
+DEFAULTS: dict[str, Any] = {
+    "accept_content": ["json"],
+    "beat_cron_starting_deadline": None,
+    "beat_max_loop_interval": 0,
+    "beat_schedule": {},
+    "beat_schedule_filename": "celerybeat-schedule",
+    "beat_scheduler": "celery.beat:PersistentScheduler",
+    "beat_sync_every": 0,
+    "broker_channel_error_retry": False,
+    "broker_connection_max_retries": 100,
+    "broker_connection_retry": True,
+    "broker_connection_retry_on_startup": None,
+    "broker_connection_timeout": 4,
+    "broker_failover_strategy": None,
+    "broker_heartbeat": 120,
+    "broker_heartbeat_checkrate": 3.0,
+    "broker_login_method": None,
+    "broker_native_delayed_delivery_queue_type": "quorum",
+    "broker_pool_limit": 10,
+    "broker_read_url": None,
+    "broker_transport_options": {},
+    "broker_url": None,
+    "broker_use_ssl": False,
+    "broker_write_url": None,
+    "canvas_mode": "strict",
+    "canvas_wire": "auto",
+    "cluster": None,
+    "control_exchange": "celery",
+    "control_queue_expires": 10,
+    "control_queue_ttl": 300,
+    "database_create_tables_at_setup": True,
+    "database_engine_options": None,
+    "database_table_names": None,
+    "database_url": None,
+    "enable_utc": True,
+    "event_exchange": "celeryev",
+    "event_queue_expires": 60,
+    "event_queue_prefix": "celeryev",
+    "event_queue_ttl": 5,
+    "event_serializer": "json",
+    "imports": (),
+    "include": (),
+    "redis_backend_use_ssl": None,
+    "redis_max_connections": None,
+    "redis_retry_on_timeout": False,
+    "redis_socket_timeout": 120,
+    "result_accept_content": None,
+    "result_backend": None,
+    "result_backend_always_retry": False,
+    "result_backend_max_retries": None,
+    "result_backend_transport_options": {},
+    "result_chord_expires": None,
+    "result_chord_join_timeout": 3.0,
+    "result_chord_retry_interval": 1.0,
+    "result_compression": None,
+    "result_expires": 86_400,
+    "result_extended": True,
+    "result_failure_expires": None,
+    "result_serializer": "json",
+    "task_acks_late": True,
+    "task_acks_on_failure_or_timeout": True,
+    "task_allow_error_cb_on_chord_header": False,
+    "task_always_eager": False,
+    "task_annotations": None,
+    "task_compression": None,
+    "task_create_missing_queue_type": "classic",
+    "task_create_missing_queues": True,
+    "task_default_delivery_mode": 2,
+    "task_default_exchange": None,
+    "task_default_exchange_type": "direct",
+    "task_default_priority": None,
+    "task_default_queue": "celery",
+    "task_default_queue_type": "classic",
+    "task_default_rate_limit": None,
+    "task_default_routing_key": None,
+    "task_eager_propagates": False,
+    "task_ignore_result": False,
+    "task_inherit_parent_priority": False,
+    "task_lease_seconds": 10.0,
+    "task_max_lost": 3,
+    "task_protocol": 2,
+    "task_publish_retry": True,
+    "task_publish_retry_policy": {
+        "max_retries": 3,
+        "interval_start": 0,
+        "interval_max": 1,
+        "interval_step": 0.2,
+    },
+    "task_queue_max_priority": None,
+    "task_queues": None,
+    "task_reject_on_worker_lost": None,
+    "task_remote_tracebacks": False,
+    "task_retry_on_worker_lost": False,
+    "task_routes": None,
+    "task_send_sent_event": False,
+    "task_serializer": "json",
+    "task_soft_time_limit": None,
+    "task_store_eager_result": False,
+    "task_store_errors_even_if_ignored": False,
+    "task_time_limit": None,
+    "task_track_started": True,
+    "timezone": None,
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
+    "worker_concurrency": None,
+    "worker_deduplicate_successful_tasks": False,
+    "worker_direct": False,
+    "worker_disable_prefetch": False,
+    "worker_disable_rate_limits": False,
+    "worker_enable_remote_control": True,
+    "worker_hijack_root_logger": False,
+    "worker_lost_wait": 10,
+    "worker_max_memory_per_child": None,
+    "worker_max_tasks_per_child": None,
+    "worker_pool": "processes",
+    "worker_pool_start_method": "forkserver",
+    "worker_prefetch_multiplier": 1,
+    "worker_proc_alive_timeout": 4,
+    "worker_redirect_stdouts": False,
+    "worker_send_task_events": False,
+    "worker_soft_shutdown_timeout": 0,
+    "worker_state_db": None,
+}
+"""Every name that is known, with its default."""
+
+_FORMER = {
+    "BROKER_URL": "broker_url",
+    "CELERYBEAT_SCHEDULE": "beat_schedule",
+    "CELERY_ACCEPT_CONTENT": "accept_content",
+    "CELERY_DEFAULT_QUEUE": "task_default_queue",
+    "CELERY_IGNORE_RESULT": "task_ignore_result",
+    "CELERY_IMPORTS": "imports",
+    "CELERY_RESULT_BACKEND": "result_backend",
+    "CELERY_ROUTES": "task_routes",
+    "CELERY_TASK_SERIALIZER": "task_serializer",
+    "CELERY_TIMEZONE": "timezone",
+}
+
+
+class Config(MutableMapping[str, Any]):
+    """Settings, as attributes and as items. Raises ImproperlyConfigured for a name that does not exist."""
+
+    def __init__(self, values: Mapping[str, Any] | None = None) -> None:
+        object.__setattr__(self, "_values", {})
+        self.update(values or {})
+
+    def __getitem__(self, name: str) -> Any:
+        _check(name)
+        return self._values.get(name, DEFAULTS[name])
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        _check(name)
+        self._values[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        self._values.pop(name, None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(DEFAULTS)
+
+    def __len__(self) -> int:
+        return len(DEFAULTS)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self[name]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value
+
+    def is_set(self, name: str) -> bool:
+        """True if the value was given, and is not the default."""
+        _check(name)
+        return name in self._values
+
+    def read_environment(self, environ: Mapping[str, str] = os.environ) -> None:
+        """Take broker and result backend from the environment where nothing was given: BACKBEAT_..., then Celery's names."""
+        for name in ("broker_url", "result_backend"):
+            for variable in (f"BACKBEAT_{name.upper()}", f"CELERY_{name.upper()}"):
+                if environ.get(variable) and not self.is_set(name):
+                    self[name] = environ[variable]
+
+
+def _check(name: str) -> None:
+    if name in DEFAULTS:
+        return
+    if name in _FORMER:
+        raise ImproperlyConfigured(f"setting {name!r} has a new name: {_FORMER[name]}")
+    near = difflib.get_close_matches(name.lower(), DEFAULTS, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ImproperlyConfigured(f"there is no setting {name!r}{hint}")

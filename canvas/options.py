@@ -1,0 +1,145 @@
+"""Options: what `apply_async` takes, checked and laid onto the calls of a canvas (canvas.md S4, C2-C9, G2, H2, H8).
+
+Positional arguments, keyword arguments and most options go to what starts first; `task_id` and `link` belong to what ends last;
+`link_error` to every step that can fail.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from .codec import dumps, loads
+from .errors import ImproperlyConfigured
+from .json_text import EMPTY_LIST, Json
+from .message import us_of_iso
+from .node import Call, Chain, Group, Node
+
+KNOWN = frozenset(
+    "add_to_parent argsrepr chord compression connection countdown delivery_mode errback eta exchange expires group_id "
+    "group_index headers ignore_result kwargsrepr link link_error max_retries parent_id priority producer queue reply_to "
+    "retries retry retry_policy root_id router routing_key serializer shadow soft_time_limit stamped_headers task_id "
+    "task_type time_limit interval".split()
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What one `apply_async` call was given, besides the canvas itself."""
+
+    args: Sequence[Any] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    link: tuple[Node, ...] = ()
+    link_error: tuple[Node, ...] = ()
+
+
+def checked(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that can be written as JSON. Raises TypeError for an unknown name, ImproperlyConfigured for a wrong value."""
+    for name in options:
+        if name not in KNOWN:
+            near = difflib.get_close_matches(name, KNOWN, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise TypeError(
+                f"apply_async() has no option {name!r}{hint}. Values of your own go under headers={{...}}."
+            )
+    out = {name: value for name, value in options.items() if value is not None}
+    if "eta" in out:
+        out["eta"] = _moment("eta", out["eta"])
+    if "expires" in out:
+        expires = out["expires"]
+        out["expires"] = _seconds("expires", expires) if _is_number(expires) else _moment("expires", expires)
+    if "countdown" in out:
+        out["countdown"] = _seconds("countdown", out["countdown"])
+    return out
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | timedelta) and not isinstance(value, bool)
+
+
+def _seconds(name: str, value: Any) -> float:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if not _is_number(value):
+        raise ImproperlyConfigured(f"{name} must be seconds, found {value!r}")
+    return float(value)
+
+
+def _moment(name: str, value: Any) -> str:
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ImproperlyConfigured(
+                f"{name} {value.isoformat()} has no time zone; write datetime.now(UTC) + timedelta(...)"
+            )
+        return value.astimezone(UTC).isoformat()
+    try:
+        us_of_iso(value)
+    except (TypeError, ValueError) as error:
+        raise ImproperlyConfigured(
+            f"{name} must be an aware datetime or an ISO 8601 text, found {value!r}"
+        ) from error
+    return str(value)
+
+
+def laid_on(node: Node, given: Given) -> Node:
+    """The canvas with `given` laid onto it; ids are given by `freeze` later."""
+    node = _on_first(node, given)
+    if given.link:
+        node = _on_last(node, given.link)
+    if given.link_error:
+        node = map_calls(
+            node, lambda call: replace(call, link_error=_added(call.link_error, given.link_error))
+        )
+    return node
+
+
+def _on_first(node: Node, given: Given) -> Node:
+    match node:
+        case Call():
+            options = {**node.options, **given.options}
+            if node.immutable:
+                return replace(node, options=options)
+            kwargs = dumps({**loads(node.kwargs), **given.kwargs}) if given.kwargs else node.kwargs
+            return replace(node, args=_in_front(given.args, node.args), kwargs=kwargs, options=options)
+        case Chain():
+            return replace(node, steps=(_on_first(node.steps[0], given), *node.steps[1:]))
+        case Group():
+            return replace(node, members=tuple(_on_first(member, given) for member in node.members))
+
+
+def _in_front(values: Sequence[Any], args: Json) -> Json:
+    front = dumps(list(values)) if values else EMPTY_LIST
+    if EMPTY_LIST in (front, args):
+        return args if front == EMPTY_LIST else front
+    return Json(f"{front[:-1]},{args[1:]}")
+
+
+def _on_last(node: Node, links: tuple[Node, ...]) -> Node:
+    match node:
+        case Call():
+            return replace(node, link=_added(node.link, links))
+        case Chain():
+            return replace(node, steps=(*node.steps[:-1], _on_last(node.steps[-1], links)))
+        case Group():
+            raise TypeError(
+                "a group has no single end to link to: use chord(group, callback), or link each member"
+            )
+
+
+def _added(links: tuple[Node, ...], more: tuple[Node, ...]) -> tuple[Node, ...]:
+    return (*links, *(link for link in more if link not in links))
+
+
+def map_calls(node: Node, change: Callable[[Call], Call]) -> Node:
+    """The canvas with `change` applied to each call of it; links and error callbacks stay as they are."""
+    match node:
+        case Call():
+            return change(node)
+        case Chain():
+            return replace(node, steps=tuple(map_calls(step, change) for step in node.steps))
+        case Group():
+            return replace(node, members=tuple(map_calls(member, change) for member in node.members))

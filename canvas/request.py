@@ -1,0 +1,94 @@
+"""Request: what a running task can know of itself, as `self.request`; the current one is kept for each thread and coroutine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from .codec import loads
+from .message import Message, iso_of_us
+
+
+@dataclass(slots=True, kw_only=True)
+class Request:
+    """One run of a task. Names and meanings are Celery's."""
+
+    id: str | None = None
+    task: str | None = None
+    args: list[Any] = field(default_factory=list)
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    root_id: str | None = None
+    parent_id: str | None = None
+    group: str | None = None
+    group_index: int | None = None
+    retries: int = 0
+    eta: str | None = None
+    expires: str | None = None
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    delivery_info: Mapping[str, Any] = field(default_factory=dict)
+    timelimit: tuple[float | None, float | None] = (None, None)
+    hostname: str | None = None
+    origin: str | None = None
+    reply_to: str | None = None
+    correlation_id: str | None = None
+    ignore_result: bool = False
+    called_directly: bool = True
+    is_eager: bool = False
+    children: list[str] = field(default_factory=list)
+
+
+_current: ContextVar[Request | None] = ContextVar("backbeat_request", default=None)
+
+
+def current_request() -> Request:
+    """The request of the task that runs here; outside of a task one that is empty, with `called_directly`."""
+    return _current.get() or Request()
+
+
+def running_request() -> Request | None:
+    """The request of the task that runs here, or None."""
+    return _current.get()
+
+
+@contextmanager
+def running(request: Request) -> Iterator[Request]:
+    """Make `request` the current one."""
+    token = _current.set(request)
+    try:
+        yield request
+    finally:
+        _current.reset(token)
+
+
+def request_of(message: Message, hostname: str) -> Request:
+    """The request of a message. Raises DecodeError if its arguments are not what they say."""
+    return Request(
+        id=message.id,
+        task=message.task,
+        args=loads(message.args),
+        kwargs=loads(message.kwargs),
+        root_id=message.root_id,
+        parent_id=message.parent_id,
+        group=message.group_id,
+        group_index=message.group_index,
+        retries=message.attempt,
+        eta=None if message.eta_us is None else iso_of_us(message.eta_us),
+        expires=None if message.expires_us is None else iso_of_us(message.expires_us),
+        headers=message.headers,
+        delivery_info={
+            "exchange": "",
+            "routing_key": message.queue,
+            "priority": message.priority,
+            "redelivered": None,
+        },
+        timelimit=(message.time_limit, message.soft_time_limit),
+        hostname=hostname,
+        origin=message.origin,
+        reply_to=message.reply_to,
+        correlation_id=message.id,
+        ignore_result=message.ignore_result,
+        called_directly=False,
+    )

@@ -1,0 +1,482 @@
+"""The loop over a real store: its order, its crashes, its doubts.
+
+A crash is an exception that nothing catches, raised before or after one effect: every transaction of the store, every
+publish, and on SQLite every single statement. After each the beat is forgotten, a new one with a new holder starts on what is
+left, and the ledger and the messages must agree: none missing, one task id per (entry, fire time), no unexplained copy.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import MetaData, event
+
+from backbeat.scheduler.beat import Beat
+from backbeat.scheduler.clock import FakeClock
+from backbeat.scheduler.entry import SECOND_US, CatchUp, Entry
+from backbeat.scheduler.firing import FiringState, derive_task_id, FiringKind
+from backbeat.scheduler.holder import Holder, Sighting
+from backbeat.scheduler.leader import Elector
+from backbeat.scheduler.listener import SilentListener
+from backbeat.scheduler.relay import MemoryOutlet, OutletDown
+from backbeat.scheduler.schedule import Interval
+from backbeat.scheduler.store.base import StoreDown
+from backbeat.scheduler.store.memory import MemoryStore
+from backbeat.scheduler.store.sql import SqlStore
+from backbeat.scheduler.store.wiring import open_engine
+
+START = 1_700_000_000 * SECOND_US
+TTL = 10.0
+EFFECTS = ("read_lease", "swap_lease", "load", "reconcile", "decide", "load_open", "mark", "publish")
+numbers = itertools.count()
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+class Wire:
+    """A store or an outlet whose every call may be struck: `strike(name, when)` is asked before and after each."""
+
+    def __init__(self, inner, strike):
+        self._inner = inner
+        self._strike = strike
+
+    def __getattr__(self, name):
+        call = getattr(self._inner, name)
+        if name not in EFFECTS:
+            return call
+
+        def struck(*args, **kwargs):
+            self._strike(name, "before")
+            answer = call(*args, **kwargs)
+            self._strike(name, "after")
+            return answer
+
+        return struck
+
+
+class Gone:
+    """Every other holder's process has ended, or none has."""
+
+    def __init__(self, sighting):
+        self.sighting = sighting
+
+    def look(self, _holder):
+        return self.sighting
+
+    def end(self, _holder):
+        raise AssertionError("nothing is frozen here")
+
+
+def entries(count=3, seconds=(1, 2, 3)):
+    return [
+        Entry(
+            name=f"e{k}",
+            when=Interval(every=timedelta(seconds=seconds[k % len(seconds)])),
+            what={"task": f"app.t{k}", "args": [k]},
+            catch_up=CatchUp.ALL,
+        )
+        for k in range(count)
+    ]
+
+
+class World:
+    """One store, one broker, one clock; beats come and go."""
+
+    def __init__(self, store):
+        self.store = store
+        self.outlet = MemoryOutlet()
+        self.clock = FakeClock(START)
+        self.wanted = entries()
+
+    def beat(self, strike=lambda name, when: None, *, sighting=Sighting.GONE, listener=None, source=None):
+        holder = Holder(host="h", host_id="b", pid=1, started=1, nonce=str(next(numbers)))
+        store = Wire(self.store, strike)
+        elector = Elector(store, self.clock, holder, Gone(sighting), ttl_seconds=TTL)
+        given = [self.wanted]
+        source = source or (lambda: given.pop() if given else None)
+        return Beat(
+            store, Wire(self.outlet, strike), self.clock, elector, cluster="test", listener=listener, entries_source=source
+        )
+
+    def seed(self):
+        """Apply the entries at START, so that a delay at the start of the test does not shift where they begin."""
+        beat = self.beat()
+        beat.step()
+        beat.retire()
+        return self
+
+    def run(self, beat, seconds):
+        end_us = self.clock.now_us() + round(seconds * SECOND_US)
+        while self.clock.now_us() < end_us:
+            self.clock.wait(min(beat.step(), (end_us - self.clock.now_us()) / SECOND_US))
+        while beat.step() == 0:
+            pass
+
+    def expected(self):
+        """What must have been sent by now, since the entries were applied."""
+        now_us = self.clock.now_us()
+        return {
+            (e.name, due)
+            for e in self.wanted
+            for due in range(START, now_us + 1, SECOND_US)
+            if due > START and due % (e.when.every // timedelta(microseconds=1)) == 0
+        }
+
+    def audit(self, copies=1):
+        """Ledger and broker agree with each other and with the schedule."""
+        sent = Counter((f.entry, f.due_us) for f in self.outlet.sent)
+        rows = {(f.entry, f.due_us): state for f, state in self.ledger().values()}
+        assert set(sent) == set(rows) == self.expected()
+        assert set(rows.values()) <= {FiringState.SENT}
+        assert max(sent.values(), default=0) <= copies
+        for f in self.outlet.sent:
+            assert f.task_id == derive_task_id("test", f.entry, FiringKind.REGULAR, str(f.due_us), f.due_us)
+            assert f.payload["task"] == f"app.t{f.entry[1:]}"
+        return sent
+
+    def ledger(self):
+        if isinstance(self.store, MemoryStore):
+            return self.store.ledger()
+        known = self.store.load(None)
+        assert known is not None
+        query = (
+            "SELECT f.due_us, f.entry, f.kind, f.key, COALESCE(f.state, b.state) FROM bb_firing f JOIN bb_batch b USING (batch_id)"
+        )
+        by_key = {(f.due_us, f.entry): f for f in self.outlet.sent}
+        with self.store._engine.connect() as conn:
+            rows = conn.exec_driver_sql(query).all()
+        return {tuple(row[:4]): (by_key[row[0], row[1]], FiringState(row[4])) for row in rows}
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def make_world(request, tmp_path):
+    opened = []
+
+    def make():
+        if request.param == "memory":
+            return World(MemoryStore("test"))
+        engine = open_engine(f"sqlite:///{tmp_path}/store{len(opened)}.db")
+        # The crashes here are of processes, not of machines: what the kernel has is safe.
+        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
+        store = SqlStore(engine, MetaData(), "test")
+        store.create()
+        opened.append(store)
+        return World(store)
+
+    yield make
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def world(make_world):
+    return make_world()
+
+
+def test_a_fault_free_run_sends_every_instant_once(world):
+    beat = world.beat()
+    world.run(beat, 30)
+    beat.retire()
+
+    world.audit(copies=1)
+    assert world.store.read_lease().holder == ""
+
+
+def test_each_firing_is_told_and_logged_once_in_the_words_people_grep_for(world, caplog):
+    told = []
+
+    class Ears(SilentListener):
+        def fired(self, firing, lateness_us):
+            told.append((firing.entry, lateness_us))
+
+        def leading(self, term):
+            told.append(("leading", term.epoch))
+
+        def standby(self):
+            told.append(("standby", 0))
+
+        def reloaded(self, changes):
+            told.append(("reloaded", changes))
+
+    caplog.set_level(logging.INFO, logger="backbeat.scheduler")
+    beat = world.beat(listener=Ears())
+    world.run(beat, 2)
+    beat.retire()
+
+    assert told == [
+        ("leading", 1),
+        ("reloaded", 3),
+        *((name, 0) for name in ("e0", "e2", "e0", "e1")),
+        ("standby", 0),
+    ]
+    lines = [r for r in caplog.records if getattr(r, "action", "") == "sent"]
+    assert [r.getMessage() for r in lines][:1] == ["Scheduler: Sending due task e0 (app.t0)"]
+
+
+def test_a_listener_that_raises_does_not_stop_the_beat(world):
+    class Rude(SilentListener):
+        def fired(self, firing, lateness_us):
+            raise RuntimeError("rude")
+
+    world.run(world.beat(listener=Rude()), 5)
+
+    world.audit()
+
+
+def count_effects(make_world, seconds):
+    """The effects of one fault-free run, in order."""
+    seen = []
+    world = make_world()
+    world.run(world.beat(lambda name, when: seen.append((name, when))), seconds)
+    return seen
+
+
+def test_a_crash_at_any_effect_loses_nothing_and_decides_nothing_twice(make_world):
+    """Table 9 of the reliability spec: a crash after each line, with the recovery and the copies that it allows."""
+    effects = count_effects(make_world, 4)
+    assert {name for name, _ in effects} == set(EFFECTS)
+    copied = Counter()
+    for k, (name, when) in enumerate(effects):
+        world, left = make_world(), [k]
+
+        def strike(*_, left=left):
+            left[0] -= 1
+            if left[0] < 0:
+                raise Crash
+
+        with pytest.raises(Crash):
+            world.run(world.beat(strike), 4)
+        world.run(world.beat(), 4)
+
+        sent = world.audit(copies=2)
+        if max(sent.values()) == 2:
+            copied[name, when] += 1
+
+    # W1, and nothing else: the broker has it, and the mark is not yet in the store.
+    assert set(copied) <= {("publish", "after"), ("mark", "before"), ("decide", "before"), ("swap_lease", "before")}
+    assert copied["publish", "after"]
+
+
+def test_a_crash_at_any_statement_of_sqlite_leaves_whole_transactions(make_world):
+    world = make_world()
+    if isinstance(world.store, MemoryStore):
+        pytest.skip("no statements here")
+    points = itertools.count()
+    for k in points:
+        world, seen = make_world(), itertools.count()
+
+        def strike(*_args, seen=seen, k=k):
+            if next(seen) == k:
+                raise Crash
+
+        engine = world.store._engine
+        for name in ("before_cursor_execute", "after_cursor_execute", "commit"):
+            event.listen(engine, name, strike)
+        try:
+            world.run(world.beat(), 2)
+        except Crash:
+            world.run(world.beat(), 2)
+            world.audit(copies=2)
+        else:
+            break
+    assert next(points) > 100
+
+
+def test_an_answer_lost_at_any_effect_is_a_doubt_and_not_an_end(make_world):
+    """The request was done or not, nobody knows: the same beat goes on."""
+    effects = count_effects(make_world, 4)
+    for k, (name, when) in enumerate(effects):
+        world, left = make_world().seed(), [k]
+
+        def strike(name, when, left=left):
+            left[0] -= 1
+            if left[0] == -1:
+                raise OutletDown("cut") if name == "publish" else StoreDown("cut")
+
+        world.run(world.beat(strike), 8)
+
+        world.audit(copies=2 if (name, when) == ("publish", "after") else 1)
+
+
+def test_another_beat_that_takes_over_at_any_effect_decides_nothing_twice(make_world):
+    """A is paused before or after an effect for longer than the TTL; B leads meanwhile, then A goes on where it was."""
+    effects = count_effects(make_world, 4)
+    for k, (name, when) in enumerate(effects):
+        world, left = make_world().seed(), [k]
+        intruder = []
+
+        def strike(name, when, left=left, world=world, intruder=intruder):
+            left[0] -= 1
+            if left[0] == -1:
+                b = world.beat(sighting=Sighting.UNKNOWN)
+                intruder.append(b)
+                world.run(b, TTL + 3)
+
+        a = world.beat(strike, sighting=Sighting.UNKNOWN)
+        world.run(a, 4)
+        for _ in range(20):  # both live on, side by side
+            world.clock.advance(0.5)
+            a.step()
+            intruder[0].step()
+        while world.clock.now_us() % SECOND_US:
+            world.clock.advance(0.5)
+        a.step()
+        intruder[0].step()
+
+        world.audit(copies=2)
+        assert world.store.read_lease().epoch <= 3, (name, when)
+
+
+def test_a_stopped_broker_loses_nothing_and_is_drained_oldest_first(world):
+    beat = world.beat()
+    world.run(beat, 3)
+    world.outlet.up = False
+    world.run(beat, 300)
+    before = len(world.outlet.sent)
+    world.outlet.up = True
+    world.run(beat, 31)
+
+    world.audit(copies=1)
+    late = [f.due_us for f in world.outlet.sent[before:]]
+    assert late == sorted(late)
+
+
+def test_a_firing_that_is_never_confirmed_holds_up_nobody(world):
+    class Picky(MemoryOutlet):
+        refuse = True
+
+        def publish(self, firings):
+            good = [f for f in firings if not self.refuse or f.entry != "e0"]
+            return super().publish(good)
+
+    world.outlet = Picky()
+    beat = world.beat()
+    world.run(beat, 20)
+    assert {f.entry for f in world.outlet.sent} == {"e1", "e2"}
+    world.outlet.refuse = False
+    world.run(beat, 60)
+
+    world.audit(copies=1)
+
+
+def test_a_stopped_store_stops_emission_and_the_same_beat_goes_on(world):
+    down = [False]
+
+    def strike(name, when):
+        if down[0] and name != "publish":
+            raise StoreDown("cut")
+
+    beat = world.beat(strike)
+    world.run(beat, 3)
+    down[0], before = True, len(world.outlet.sent)
+    world.run(beat, 40)
+    assert len(world.outlet.sent) == before
+    down[0] = False
+    world.run(beat, 5)
+
+    world.audit(copies=1)
+
+
+def test_a_burst_is_decided_in_batches_and_sent_in_slices(world):
+    world.wanted = entries(1200, seconds=(10,))
+    sizes = []
+
+    def strike(name, when):
+        if name == "publish" and when == "before":
+            sizes.append(len(world.outlet.sent))
+
+    world.run(world.beat(strike), 10)
+
+    world.audit()
+    assert max(b - a for a, b in itertools.pairwise([*sizes, len(world.outlet.sent)])) <= 256
+
+
+def test_a_graceful_stop_marks_and_hands_over(world):
+    beat, standby = world.beat(sighting=Sighting.UNKNOWN), world.beat(sighting=Sighting.UNKNOWN)
+    steps = itertools.count()
+    beat.step()
+
+    def stop():
+        standby.step()
+        return next(steps) > 40
+
+    beat.run(stop)
+    assert world.store.read_lease().holder == ""
+    world.run(standby, 3)
+
+    world.audit(copies=1)
+    assert world.store.read_lease().epoch == 2
+
+
+def test_new_entries_are_applied_while_running_and_bad_ones_change_nothing(world):
+    given = [world.wanted]
+
+    def source():
+        match given:
+            case ["bad"]:
+                given.clear()
+                raise ValueError("schedules.yaml:3: no")
+            case [wanted]:
+                given.clear()
+                return wanted
+        return None
+
+    beat = world.beat(source=source)
+    world.run(beat, 3)
+    given.append("bad")
+    world.run(beat, 3)
+    world.audit()
+    given.append([world.wanted[0]])
+    world.run(beat, 3)
+
+    late = {f.entry for f in world.outlet.sent if f.due_us > START + 8 * SECOND_US}
+    assert late == {"e0"}
+
+
+def test_an_entry_that_cannot_be_evaluated_hurts_only_itself(world, caplog):
+    beat = world.beat()
+    world.run(beat, 2)
+    slot = beat._ledger._agenda._slots["e2"]
+
+    class Poisoned:
+        def next_after(self, _after_us):
+            raise ZeroDivisionError
+
+    slot.entry = Entry(name="e2", when=Poisoned(), what={})
+    world.run(beat, 6)
+
+    assert {f.entry for f in world.outlet.sent if f.due_us > START + 5 * SECOND_US} == {"e0", "e1"}
+    assert "e2" in caplog.text
+
+
+def test_a_wall_clock_that_jumps_repeats_nothing_and_dates_nothing_in_the_future(world):
+    beat = world.beat()
+    world.run(beat, 5)
+    before = len(world.outlet.sent)
+    world.clock.step_wall(-3600)
+    world.run(beat, 60)
+    assert len(world.outlet.sent) == before
+    world.clock.step_wall(3600)
+    world.run(beat, 5)
+
+    world.audit(copies=1)
+
+
+def test_an_idle_step_does_not_touch_the_store():
+    world = World(MemoryStore("test"))
+    calls = []
+    beat = world.beat(lambda name, when: calls.append(name))
+    world.wanted = []
+    world.run(beat, 1)
+    calls.clear()
+
+    for _ in range(100):
+        assert beat.step() > 0
+
+    assert calls == []

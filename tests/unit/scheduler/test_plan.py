@@ -1,0 +1,321 @@
+"""plan: the policy as a table, and its laws as properties."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backbeat.scheduler.agenda import Agenda, Slot
+from backbeat.scheduler.entry import DAY_US, SECOND_US, CatchUp, Entry
+from backbeat.scheduler.plan import SkipReason, plan
+from backbeat.scheduler.schedule import Clocked, Crontab, Interval
+
+MINUTE = 60 * SECOND_US
+HOUR = 60 * MINUTE
+T0 = 1_699_999_980 * SECOND_US  # a whole minute
+YEAR = 365 * DAY_US
+
+
+def every(us, name="e", **known):
+    return Entry(name=name, when=Interval(every=timedelta(microseconds=us)), what={"task": "t"}, **known)
+
+
+def cron(expression, name="c", zone="UTC", **known):
+    return Entry(name=name, when=Crontab(expression=expression, timezone=zone), what={"task": "t"}, **known)
+
+
+def at(*times_us, **known):
+    return Entry(name="at", when=Clocked(times_us=times_us), what={"task": "t"}, **known)
+
+
+def one(entry, cursor_us, now_us, limit=10_000):
+    """Fire times sent, and (from, to, count, reason) skipped, in units of seconds after T0."""
+    p = plan([entry], {entry.name: cursor_us}, now_us, limit)
+    dues = [(due.due_us - T0) // SECOND_US for due in p.dues]
+    skips = [((s.from_us - T0) // SECOND_US, (s.to_us - T0) // SECOND_US, s.count, s.reason.value) for s in p.skips]
+    return dues, skips
+
+
+def seconds(n):
+    return T0 + n * SECOND_US
+
+
+# cursor and now in seconds after T0; an entry of every 60 s or every 10 s
+POLICY = [
+    # catch_up, period, limit, cursor, now, sent, skipped
+    ("latest", 60, 1000, 0, 59, [], []),
+    ("latest", 60, 1000, 0, 60, [60], []),
+    ("none", 60, 1000, 0, 119, [60], []),
+    ("none", 60, 1000, 0, 120, [60, 120], []),  # 60 is exactly as old as the grace
+    ("none", 60, 1000, 0, 121, [120], [(60, 60, 1, "catch_up_none")]),
+    ("none", 3600, 1000, 0, 3661, [], [(3600, 3600, 1, "catch_up_none")]),
+    ("latest", 60, 1000, 0, 599, [540], [(60, 480, 8, "superseded")]),
+    ("latest", 3600, 1000, 0, 3600 * 3 - 1, [7200], [(3600, 3600, 1, "superseded")]),
+    ("latest", 3600, 1000, 0, 3600 * 2 - 1, [3600], []),
+    ("all", 60, 1000, 0, 299, [60, 120, 180, 240], []),
+    ("all", 60, 2, 0, 359, [180, 240, 300], [(60, 120, 2, "limit")]),
+    ("all", 60, 0, 0, 359, [300], [(60, 240, 4, "limit")]),
+]
+
+
+@pytest.mark.parametrize(("catch_up", "period", "limit", "cursor", "now", "sent", "skipped"), POLICY)
+def test_the_policy(catch_up, period, limit, cursor, now, sent, skipped):
+    for entry in (
+        every(period * SECOND_US, catch_up=CatchUp(catch_up), catch_up_limit=limit),
+        cron("* * * * *" if period == 60 else "0 * * * *", catch_up=CatchUp(catch_up), catch_up_limit=limit),
+    ):
+        shift = 0 if period == 60 else T0 % HOUR  # hours are counted from midnight, T0 is no whole hour
+        base = T0 - shift
+        p = plan([entry], {entry.name: base + cursor * SECOND_US}, base + now * SECOND_US)
+
+        assert [(d.due_us - base) // SECOND_US for d in p.dues] == sent
+        ranges = [((s.from_us - base) // SECOND_US, (s.to_us - base) // SECOND_US, s.count, s.reason.value) for s in p.skips]
+        assert ranges == skipped
+
+
+def test_latest_after_a_month_sends_one_and_accounts_for_all():
+    p = plan([every(MINUTE)], {"e": T0}, T0 + 30 * DAY_US + SECOND_US)
+
+    assert [due.due_us for due in p.dues] == [T0 + 30 * DAY_US]
+    assert [(skip.count, skip.reason) for skip in p.skips] == [(30 * 1440 - 1, SkipReason.SUPERSEDED)]
+
+
+def test_a_window_bounds_all_and_latest():
+    window = {"catch_up_window_us": 200 * SECOND_US}
+
+    assert one(every(MINUTE, catch_up=CatchUp.ALL, **window), seconds(0), seconds(599)) == (
+        [420, 480, 540],
+        [(60, 360, 6, "window")],
+    )
+    assert one(at(seconds(10), seconds(20), **window), seconds(0), seconds(221)) == ([], [(10, 20, 2, "window")])
+    assert one(at(seconds(10), seconds(20), **window), seconds(0), seconds(220)) == ([20], [(10, 10, 1, "superseded")])
+
+
+@pytest.mark.parametrize("catch_up", [CatchUp.ALL, CatchUp.LATEST])
+def test_the_default_window_is_one_day_or_one_period(catch_up):
+    monthly = cron("0 0 1 * *", catch_up=catch_up)
+    march = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp()) * SECOND_US
+    april = int(datetime(2026, 4, 1, tzinfo=UTC).timestamp()) * SECOND_US
+
+    p = plan([monthly], {"c": march - 40 * DAY_US}, april - 1)
+
+    assert [due.due_us for due in p.dues] == [march]
+    assert [skip.count for skip in p.skips] == [1]
+
+
+def test_start_and_end_are_inside():
+    entry = every(MINUTE, start_us=seconds(120), end_us=seconds(240), catch_up=CatchUp.ALL)
+
+    assert one(entry, seconds(0), seconds(999)) == ([120, 180, 240], [])
+    p = plan([entry], {"e": seconds(240)}, seconds(999))
+    assert (p.dues, p.wake_at_us) == ((), None)
+
+
+def test_a_new_entry_and_a_disabled_one_owe_nothing():
+    p = plan([every(MINUTE), every(MINUTE, name="off", enabled=False)], {"off": T0 - DAY_US}, T0)
+
+    assert (p.dues, p.skips) == ((), ())
+    assert p.wake_at_us == T0 + MINUTE
+
+
+def test_dues_of_many_entries_come_by_time_and_then_by_name():
+    entries = [every(MINUTE, name="b"), every(MINUTE, name="a"), every(30 * SECOND_US, name="c")]
+
+    p = plan(entries, dict.fromkeys("abc", T0), seconds(60))
+
+    assert [(due.due_us - T0, due.entry.name) for due in p.dues] == sorted((due.due_us - T0, due.entry.name) for due in p.dues)
+    assert len(p.dues) == 4
+
+
+def test_a_plan_that_is_cut_short_asks_to_be_called_again_at_once():
+    entry = every(MINUTE, catch_up=CatchUp.ALL)
+
+    p = plan([entry, every(MINUTE, name="z")], {"e": T0, "z": T0}, seconds(300), limit=2)
+
+    assert [(due.due_us - T0) // MINUTE for due in p.dues] == [1, 2]
+    assert p.wake_at_us == seconds(300)
+    assert p.cursors == {"e": seconds(120), "z": T0}
+
+
+TEN_YEARS = [
+    every(SECOND_US, catch_up=CatchUp.NONE),
+    every(SECOND_US, catch_up=CatchUp.LATEST),
+    every(SECOND_US, catch_up=CatchUp.ALL),
+    cron("* * * * *", catch_up=CatchUp.NONE),
+    cron("* * * * *", catch_up=CatchUp.LATEST),
+    cron("* * * * *", catch_up=CatchUp.ALL),
+    cron("* * * * *", catch_up=CatchUp.ALL, catch_up_window_us=20 * YEAR),
+    cron("* * * * *", catch_up=CatchUp.LATEST, end_us=T0 + YEAR),
+]
+
+
+@pytest.mark.parametrize("entry", TEN_YEARS, ids=lambda e: f"{e.name}-{e.catch_up.value}-{e.catch_up_window_us}-{e.end_us}")
+def test_ten_years_are_decided_in_bounded_time_and_memory(entry):
+    now_us = T0 + 10 * YEAR
+    entry.next_after(now_us)  # the zone is warm
+    tracemalloc.start()
+    begun = time.perf_counter()
+
+    p = plan([entry], {entry.name: T0}, now_us)
+
+    spent = time.perf_counter() - begun
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert spent < 1.0  # 100 ms without tracemalloc
+    assert peak < 10_000_000
+    assert p.cursors[entry.name] > T0
+
+
+def test_a_range_that_is_too_long_to_walk_says_that_it_was_not_counted():
+    p = plan([cron("* * * * *")], {"c": T0}, T0 + YEAR)
+
+    (skip,) = p.skips
+    assert (skip.from_us, skip.to_us, skip.count) == (T0 + MINUTE, T0 + YEAR - MINUTE * 2, None)
+
+
+# ---- laws ----
+
+ZONE = "Europe/Berlin"
+SPRING = int(datetime(2026, 3, 28, 20, tzinfo=UTC).timestamp()) * SECOND_US
+AUTUMN = int(datetime(2026, 10, 24, 20, tzinfo=UTC).timestamp()) * SECOND_US
+WEEKEND = 14 * HOUR
+
+schedules = st.one_of(
+    st.builds(lambda m: Interval(every=timedelta(minutes=m)), st.integers(1, 500)),
+    st.builds(
+        lambda minute, hour: Crontab(expression=f"{minute} {hour} * * *", timezone=ZONE),
+        st.sampled_from(["*", "*/7", "0", "30", "5,35"]),
+        st.sampled_from(["*", "*/2", "2", "1-3", "3"]),
+    ),
+    st.builds(lambda offsets: Clocked(times_us=tuple(SPRING + o * MINUTE for o in offsets)), st.lists(st.integers(0, 800), min_size=1)),
+)
+
+
+@st.composite
+def entry_sets(draw, catch_up=None):
+    entries = []
+    for name in ("a", "b", "c")[: draw(st.integers(1, 3))]:
+        policy = catch_up or draw(st.sampled_from(CatchUp))
+        grace_us = draw(st.sampled_from([0, 60, 3600])) * SECOND_US
+        entries.append(Entry(name=name, when=draw(schedules), what={}, catch_up=policy, grace_us=grace_us, catch_up_limit=100_000))
+    return entries
+
+
+starts = st.sampled_from([SPRING, AUTUMN])
+steps = st.lists(st.integers(0, WEEKEND // MINUTE), max_size=12).map(lambda minutes: sorted(m * MINUTE for m in minutes))
+
+
+def follow(entries, start_us, instants, limit=10**6):
+    """Plan at each instant until nothing is left; (dues in order of decision, skips, cursors)."""
+    cursors = {entry.name: start_us for entry in entries}
+    dues, skips = [], []
+    for now_us in instants:
+        while True:
+            p = plan(entries, cursors, now_us, limit)
+            assert all(p.cursors[name] >= cursors[name] for name in cursors)
+            assert list(p.dues) == sorted(p.dues, key=lambda due: (due.due_us, due.entry.name))
+            assert len(p.dues) <= limit
+            progress = p.cursors != cursors
+            cursors = dict(p.cursors)
+            dues += [(due.entry.name, due.due_us) for due in p.dues]
+            skips += p.skips
+            if not progress:
+                break
+        assert p.wake_at_us is None or p.wake_at_us > now_us
+    return dues, skips, cursors
+
+
+def truth(entries, start_us, end_us):
+    found = []
+    for entry in entries:
+        due_us = entry.next_after(start_us)
+        while due_us is not None and due_us <= end_us:
+            found.append((entry.name, due_us))
+            due_us = entry.next_after(due_us)
+    return found
+
+
+@given(entry_sets(CatchUp.ALL), starts, steps, st.integers(1, 9))
+@settings(max_examples=60, deadline=None)
+def test_many_small_passes_give_what_one_late_pass_gives(entries, start_us, moments, limit):
+    end_us = start_us + WEEKEND
+    small, _, _ = follow(entries, start_us, [*(start_us + m for m in moments), end_us], limit)
+    late, skips, _ = follow(entries, start_us, [end_us])
+
+    assert sorted(small) == sorted(late) == sorted(truth(entries, start_us, end_us))
+    assert skips == []
+
+
+@given(entry_sets(), starts)
+@settings(max_examples=60, deadline=None)
+def test_following_wake_at_loses_nothing(entries, start_us):
+    cursors = {entry.name: start_us for entry in entries}
+    dues, wakes, end_us = [], start_us, start_us + WEEKEND
+    while wakes is not None and wakes <= end_us:
+        p = plan(entries, cursors, wakes)
+        cursors = dict(p.cursors)
+        dues += [(due.entry.name, due.due_us) for due in p.dues]
+        assert p.skips == ()
+        assert p.wake_at_us != wakes or p.dues
+        wakes = p.wake_at_us
+
+    assert sorted(dues) == sorted(truth(entries, start_us, end_us))
+
+
+@given(entry_sets(), starts, steps, st.integers(1, 9), st.sampled_from([0, 3, 100_000]), st.sampled_from([None, 4 * HOUR]))
+@settings(max_examples=100, deadline=None)
+def test_every_instant_is_sent_once_or_in_one_skip(entries, start_us, moments, limit, cap, window_us):
+    entries = [
+        Entry(name=e.name, when=e.when, what={}, catch_up=e.catch_up, grace_us=e.grace_us, catch_up_limit=cap, catch_up_window_us=window_us)
+        for e in entries
+    ]
+    end_us = start_us + WEEKEND
+    dues, skips, _ = follow(entries, start_us, [*(start_us + m for m in moments), end_us], limit)
+
+    expected = truth(entries, start_us, end_us)
+    skipped = []
+    for skip in skips:
+        inside = [due for due in expected if due[0] == skip.entry and skip.from_us <= due[1] <= skip.to_us]
+        assert len(inside) == skip.count
+        assert {inside[0][1], inside[-1][1]} == {skip.from_us, skip.to_us}
+        skipped += inside
+    assert sorted(dues + skipped) == sorted(expected)
+
+
+@given(entry_sets(), starts, st.lists(st.integers(-WEEKEND // MINUTE, WEEKEND // MINUTE), max_size=10))
+@settings(max_examples=60, deadline=None)
+def test_a_clock_that_jumps_sends_nothing_twice(entries, start_us, moments):
+    dues, _, _ = follow(entries, start_us, [start_us + m * MINUTE for m in moments])
+
+    assert len(dues) == len(set(dues))
+    assert all(due > start_us for _, due in dues)
+
+
+# ---- the agenda ----
+
+
+def test_the_agenda_gives_what_is_due_earliest_first_and_once():
+    agenda = Agenda()
+    agenda.fill([Slot(every(MINUTE, name=name), 1, 0, next_us) for name, next_us in (("a", 30), ("b", 10), ("c", None))])
+    agenda.put(Slot(every(MINUTE, name="a"), 2, 0, 20))
+    agenda.put(Slot(every(MINUTE, name="a"), 3, 0, 20))
+
+    assert agenda.next_us() == 10
+    assert [(slot.entry.name, slot.rev) for slot in agenda.take(40, 10)] == [("b", 1), ("a", 3)]
+    assert agenda.next_us() is None
+    assert len(agenda) == 3
+
+
+def test_the_agenda_forgets_what_is_dropped_and_takes_no_more_than_asked():
+    agenda = Agenda()
+    agenda.fill([Slot(every(MINUTE, name=name), 1, 0, 10) for name in "abc"])
+    agenda.drop("a")
+
+    assert [slot.entry.name for slot in agenda.take(10, 1)] == ["b"]
+    assert agenda.next_us() == 10
+    assert agenda.take(9, 5) == []
