@@ -29,7 +29,7 @@ from .clock import SECOND_US, Clock
 from .entry import Entry
 from .firing import Firing
 from .leader import Elector, Term
-from .ledger import Ledger
+from .ledger import OPEN_AT_ONCE, Ledger
 from .listener import Listener, SilentListener
 from .plan import Skip
 from .relay import Outlet, Relay
@@ -134,7 +134,7 @@ class Beat:
         firings = self._ledger.load_open(term.fence)
         if isinstance(firings, Refusal):
             raise Fenced
-        self._relay.restart(firings)
+        self._relay.restart(firings, more=len(firings) >= OPEN_AT_ONCE)
         self._loaded = True
         if self._enter(term.epoch):
             log.info(

@@ -163,7 +163,7 @@ class Elector:
             put = replace(row, renewal=row.renewal + 1)
             return self._lead(put, asked_at) if self._row.swap_lease(row, put) else None
         self._mine = None
-        self._seen = _Seen(row, asked_at)
+        self._seen = _Seen(row, self._clock.boottime())
         log.warning("Another beat leads now: %s", row.holder or "nobody", extra={"action": "lease_lost"})
         return None
 
@@ -172,7 +172,8 @@ class Elector:
         if row.holder == self._me:  # a take-over was done and its answer lost
             return self._renew(row, now)
         if self._seen is None or self._seen.lease != row:
-            self._seen = _Seen(row, now)
+            # After the answer, while `now` is before the question: a pause in between must not make the row look old.
+            self._seen = _Seen(row, self._clock.boottime())
         if not self._is_free(row, now - self._seen.since):
             return None
         put = Lease(self._me, row.epoch + 1, row.renewal + 1, round(self._ttl * 1000))

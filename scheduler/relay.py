@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 256
 """Firings that are with the broker and not confirmed (I-CAP); the gate is asked again for each such slice."""
+SLICES_AT_ONCE = 8
+"""Slices in one call: a backlog must not keep the loop from deciding what is due meanwhile."""
 HELD_IN_MEMORY = 20_000
 """Open firings in memory; beyond it, while the broker is down, they wait in the ledger alone."""
 FIRST_RETRY_SECONDS = 0.5
@@ -88,14 +90,17 @@ class Relay:
         self._ready.extend(batch)
         self._open.update(firing.batch_id for firing in batch)
 
-    def restart(self, firings: Sequence[Firing]) -> None:
-        """Forget everything; hold these, which the ledger says are open, oldest first. Marks must be stored before."""
+    def restart(self, firings: Sequence[Firing], *, more: bool = False) -> None:
+        """Forget everything; hold these, which the ledger says are open, oldest first; `more` are in the ledger alone.
+
+        Marks must be stored before.
+        """
         self._ready = deque(firings)
         self._later.clear()
         self._tries.clear()
         self._confirmed.clear()
         self._open = Counter(firing.batch_id for firing in firings)
-        self.overflowed = False
+        self.overflowed = more
 
     def send(self, gate: Callable[[], bool]) -> list[Firing]:
         """Publish what is ready, slice by slice while `gate` is open; the firings that were confirmed."""
@@ -103,7 +108,9 @@ class Relay:
         now = self._clock.boottime()
         while self._later and self._later[0][0] <= now:
             self._ready.appendleft(heapq.heappop(self._later)[2])
-        while self._ready and now >= self._retry_at and gate():
+        for _ in range(SLICES_AT_ONCE):
+            if not self._ready or now < self._retry_at or not gate():
+                break
             size = min(AT_ONCE, len(self._ready))
             try:
                 took = self._outlet.publish([self._ready[i] for i in range(size)])

@@ -1,1 +1,1 @@
-
+"""Worker: the loop that takes messages, has them run and writes down what follows."""

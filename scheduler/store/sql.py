@@ -8,7 +8,6 @@ States of a batch: decided (1), sent (2). A firing without a state of its own ha
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -35,6 +34,7 @@ from .base import (
     StoreRefused,
 )
 from .rows import kept_entry, loaded_firing, write_entries
+from .schema import create_tables, schema_version, seed
 from .statements import LEASE_NAME, Statements
 from .tables import SCHEMA_VERSION, Tables
 
@@ -54,15 +54,14 @@ class SqlStore:
 
         Two beats may do this at once: the loser of the race meets a table that is there, and looks again.
         """
-        try:
-            self._tables.meta.metadata.create_all(self._engine, self._tables.all())
-        except SQLAlchemyError:
-            with _errors_as_store_down():
-                self._tables.meta.metadata.create_all(self._engine, self._tables.all())
-        with self._transaction() as conn:
-            self._seed(conn)
-            meta = self._tables.meta
-            version = conn.execute(meta.select().where(meta.c.name == "schema_version")).one().number
+        with _errors_as_store_down():
+            create_tables(self._engine, self._tables)
+        with self._transaction(write=False) as conn:
+            version = schema_version(conn, self._tables)
+        if version is None:
+            with self._transaction() as conn:
+                seed(conn, self._sql)
+            version = SCHEMA_VERSION
         if version > SCHEMA_VERSION:
             raise StoreRefused(
                 f"the store has schema version {version}, this backbeat knows {SCHEMA_VERSION}: use a newer backbeat"
@@ -141,22 +140,14 @@ class SqlStore:
     def _transaction(self, *, write: bool = True) -> Iterator[Connection]:
         """Commit on leaving, roll back on any exception; what the driver raises becomes StoreDown."""
         with _errors_as_store_down(), self._engine.connect() as conn:
-            if write and self._engine.dialect.name == "sqlite":
-                conn.exec_driver_sql("BEGIN IMMEDIATE")
-            yield conn
-            conn.commit()
-
-    def _seed(self, conn: Connection) -> None:
-        """The first rows; those that are there stay. The store id is drawn once, when the store is made (B12)."""
-        tables = self._tables
-        for name, number, text in (
-            ("schema_version", SCHEMA_VERSION, ""),
-            ("revision", 1, ""),
-            ("store_id", 0, uuid.uuid4().hex),
-        ):
-            conn.execute(self._sql.insert_new(tables.meta).values(name=name, number=number, text=text))
-        nobody = {"name": LEASE_NAME, "holder": "", "epoch": 0, "renewal": 0, "ttl_ms": 0, "info": ""}
-        conn.execute(self._sql.insert_new(tables.lease).values(nobody))
+            try:
+                if write and self._engine.dialect.name == "sqlite":
+                    conn.exec_driver_sql("BEGIN IMMEDIATE")
+                yield conn
+                conn.commit()
+            except BaseException:
+                conn.invalidate()  # a connection in doubt may hold a lock, or the answer to somebody else's question
+                raise
 
     def _revision(self, conn: Connection) -> int:
         meta = self._tables.meta

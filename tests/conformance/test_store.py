@@ -6,16 +6,15 @@ A missing server is a loud skip on a laptop and a failure where CI=true.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import threading
+import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import MetaData, create_engine, text
-from sqlalchemy.exc import SQLAlchemyError
-
 from backbeat.scheduler.edit import EditKind
 from backbeat.scheduler.entry import SECOND_US, CatchUp, Entry, Owner
 from backbeat.scheduler.firing import FiringState, regular_firing
@@ -25,10 +24,13 @@ from backbeat.scheduler.store.base import FENCED, Batch, Decided, Fence, Lease, 
 from backbeat.scheduler.store.memory import MemoryStore
 from backbeat.scheduler.store.sql import SqlStore
 from backbeat.scheduler.store.wiring import open_engine
+from sqlalchemy import MetaData, create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
 SERVER = os.environ.get("BACKBEAT_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432")
 NOW = 1_700_000_000 * SECOND_US
 MINUTE = 60 * SECOND_US
+NO_MARKS = Marks()
 A, B = Fence("a", 1), Fence("b", 2)
 
 
@@ -40,7 +42,9 @@ def entry(name="tick", seconds=60, **known) -> Entry:
 @pytest.fixture(scope="module")
 def postgres_url():
     try:
-        admin = create_engine(f"{SERVER}/postgres", isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 3})
+        admin = create_engine(
+            f"{SERVER}/postgres", isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 3}
+        )
         name = f"bb_test_{secrets.token_hex(4)}"
         with admin.connect() as conn:
             conn.execute(text(f"CREATE DATABASE {name}"))
@@ -121,7 +125,7 @@ def cursors(store):
     return {known.entry.name: (known.rev, known.cursor_us) for known in loaded.entries}
 
 
-def batch(batch_id, *dues, name="tick", rev=1, from_us=NOW, marks=Marks(), skips=(), payload=None):
+def batch(batch_id, *dues, name="tick", rev=1, from_us=NOW, marks=NO_MARKS, skips=(), payload=None):
     payload = payload or {"task": "app.tick", "args": [1]}
     firings = tuple(regular_firing("test", name, due, payload, rev=rev, batch_id=batch_id) for due in dues)
     moves = (Move(name, rev, from_us, max(dues), max(dues) + MINUTE),) if dues else ()
@@ -178,7 +182,13 @@ def test_a_new_entry_starts_now(store):
 
 def test_an_entry_comes_back_as_it_was_given(store):
     lead(store)
-    given = entry("naïve “name” / 1", catch_up=CatchUp.ALL, grace_us=5, end_us=NOW * 2, what={"task": "é", "kwargs": {"a": None}})
+    given = entry(
+        "naïve “name” / 1",
+        catch_up=CatchUp.ALL,
+        grace_us=5,
+        end_us=NOW * 2,
+        what={"task": "é", "kwargs": {"a": None}},
+    )
 
     reconcile(store, given)
 
@@ -236,10 +246,14 @@ def test_an_edit_of_when_decides_the_past_by_the_old_revision(store):
     reconcile(store, entry(catch_up=CatchUp.ALL))
     later = NOW + 3 * MINUTE
 
-    answer = reconcile(store, entry(seconds=7, catch_up=CatchUp.NONE, what={"task": "new"}), now_us=later, batch_id=9)
+    answer = reconcile(
+        store, entry(seconds=7, catch_up=CatchUp.NONE, what={"task": "new"}), now_us=later, batch_id=9
+    )
 
     dues = [(NOW // MINUTE + k) * MINUTE for k in (1, 2, 3)]
-    assert [(f.due_us, f.rev, f.batch_id, f.payload["task"]) for f in answer.firings] == [(d, 1, 9, "app.tick") for d in dues]
+    assert [(f.due_us, f.rev, f.batch_id, f.payload["task"]) for f in answer.firings] == [
+        (d, 1, 9, "app.tick") for d in dues
+    ]
     assert cursors(store) == {"tick": (2, later)}
     assert store.load_open(A, 100) == answer.firings
 
@@ -347,7 +361,9 @@ def test_a_firing_that_is_in_the_ledger_is_not_decided_again(store):
     assert len(ledger(store)) == 2
 
 
-@pytest.mark.parametrize("wrong", [{"from_us": NOW + 1}, {"from_us": NOW - 1}, {"rev": 2}, {"name": "unknown"}])
+@pytest.mark.parametrize(
+    "wrong", [{"from_us": NOW + 1}, {"from_us": NOW - 1}, {"rev": 2}, {"name": "unknown"}]
+)
 def test_an_entry_that_has_changed_is_stale_and_the_rest_is_decided(store, wrong):
     lead(store)
     reconcile(store, entry(), entry("other"))
@@ -465,18 +481,87 @@ def test_two_leaders_that_race_decide_an_instant_once(opened):
 
     def run(store, batch_id):
         barrier.wait()
-        try:
+        with contextlib.suppress(StoreDown):  # REPEATABLE READ: refused, and tried again by the loop
             fresh.extend(store.decide(batch(batch_id, NOW + MINUTE), A).fresh)
-        except StoreDown:  # REPEATABLE READ: refused, and tried again by the loop
-            pass
 
-    threads = [threading.Thread(target=run, args=(s, k)) for k, s in enumerate((opened.store, opened.other), 1)]
+    threads = [
+        threading.Thread(target=run, args=(s, k)) for k, s in enumerate((opened.store, opened.other), 1)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
     assert len(fresh) == len(ledger(opened.store)) == 1
+
+
+def test_beats_that_open_a_new_store_at_once_all_get_it(postgres_url, tmp_path):
+    for url in (f"sqlite:///{tmp_path}/new.db", postgres_url):
+        if not url.startswith("sqlite"):
+            _drop_tables(url)
+        stores = [SqlStore(open_engine(url), MetaData(), "test") for _ in range(4)]
+        faults = []
+
+        def create(store, faults=faults):
+            try:
+                store.create()
+            except Exception as fault:
+                faults.append(fault)
+
+        threads = [threading.Thread(target=create, args=(store,)) for store in stores]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert faults == []
+        assert {store.read_lease() for store in stores} == {Lease("", 0, 0, 0)}
+        for store in stores:
+            store.close()
+
+
+def test_a_leader_frozen_inside_a_transaction_of_postgresql_blocks_for_a_quarter_of_the_ttl(postgres_url):
+    _drop_tables(postgres_url)
+    frozen = SqlStore(open_engine(postgres_url, 2.0), MetaData(), "test")
+    candidate = SqlStore(open_engine(postgres_url, 2.0), MetaData(), "test")
+    frozen.create()
+    lead(frozen)
+    transaction = frozen._transaction()
+    conn = transaction.__enter__()
+    assert frozen._holds(conn, A)
+
+    begun = time.monotonic()
+    with contextlib.suppress(StoreDown):
+        lead(candidate, B)
+
+    assert candidate.read_lease().epoch == 2
+    assert time.monotonic() - begun < 2.0
+    with pytest.raises(StoreDown):
+        transaction.__exit__(None, None, None)
+    assert frozen.load_open(A, 1) is FENCED
+    frozen.close()
+    candidate.close()
+
+
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
+def test_the_fence_of_postgresql_is_no_old_snapshot(postgres_url, isolation):
+    """The transaction has begun, and read, before the lease changes hands: a plain SELECT would still see the old row."""
+    _drop_tables(postgres_url)
+    url = f"{postgres_url}?options=-c%20default_transaction_isolation%3D{isolation.replace(' ', '%5C%20')}"
+    old, new = (SqlStore(open_engine(each), MetaData(), "test") for each in (url, postgres_url))
+    old.create()
+    lead(old)
+
+    held = None
+    with contextlib.suppress(StoreDown), old._transaction() as conn:
+        assert conn.execute(text("SHOW transaction_isolation")).scalar() == isolation
+        conn.execute(text("SELECT * FROM bb_lease")).all()
+        lead(new, B)
+        held = old._holds(conn, A)
+
+    assert held is not True
+    old.close()
+    new.close()
 
 
 def ledger(store):

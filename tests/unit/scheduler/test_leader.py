@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-
 from backbeat.scheduler.clock import FakeClock
 from backbeat.scheduler.holder import Holder, LocalProcesses, Sighting
 from backbeat.scheduler.leader import Elector
@@ -198,6 +197,26 @@ def test_a_released_lease_is_taken_at_the_next_look(field):
     assert term.epoch == 2
     a.release()
     assert field.store.read_lease().holder != ""
+
+
+def test_a_candidate_that_was_paused_between_question_and_answer_does_not_take_a_live_row_for_old(field):
+    class PausedRow(FlakyRow):
+        pause = 3 * TTL
+
+        def read_lease(self):
+            field.clock.advance(self.pause)
+            a.hold()
+            self.pause = 0.0
+            return super().read_lease()
+
+    a, b = field.elector("a"), field.elector("b", PausedRow(field.store))
+    a.hold()
+
+    assert b.hold() is None
+    field.clock.advance(1.0)
+    assert b.hold() is None
+
+    assert field.store.read_lease().epoch == 1
 
 
 def test_wall_clock_steps_change_nothing(field):

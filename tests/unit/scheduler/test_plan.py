@@ -7,13 +7,12 @@ import tracemalloc
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from backbeat.scheduler.agenda import Agenda, Slot
 from backbeat.scheduler.entry import DAY_US, SECOND_US, CatchUp, Entry
 from backbeat.scheduler.plan import SkipReason, plan
 from backbeat.scheduler.schedule import Clocked, Crontab, Interval
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 MINUTE = 60 * SECOND_US
 HOUR = 60 * MINUTE
@@ -37,7 +36,9 @@ def one(entry, cursor_us, now_us, limit=10_000):
     """Fire times sent, and (from, to, count, reason) skipped, in units of seconds after T0."""
     p = plan([entry], {entry.name: cursor_us}, now_us, limit)
     dues = [(due.due_us - T0) // SECOND_US for due in p.dues]
-    skips = [((s.from_us - T0) // SECOND_US, (s.to_us - T0) // SECOND_US, s.count, s.reason.value) for s in p.skips]
+    skips = [
+        ((s.from_us - T0) // SECOND_US, (s.to_us - T0) // SECOND_US, s.count, s.reason.value) for s in p.skips
+    ]
     return dues, skips
 
 
@@ -63,8 +64,9 @@ POLICY = [
 ]
 
 
-@pytest.mark.parametrize(("catch_up", "period", "limit", "cursor", "now", "sent", "skipped"), POLICY)
-def test_the_policy(catch_up, period, limit, cursor, now, sent, skipped):
+@pytest.mark.parametrize("row", POLICY)
+def test_the_policy(row):
+    catch_up, period, limit, cursor, now, sent, skipped = row
     for entry in (
         every(period * SECOND_US, catch_up=CatchUp(catch_up), catch_up_limit=limit),
         cron("* * * * *" if period == 60 else "0 * * * *", catch_up=CatchUp(catch_up), catch_up_limit=limit),
@@ -74,7 +76,10 @@ def test_the_policy(catch_up, period, limit, cursor, now, sent, skipped):
         p = plan([entry], {entry.name: base + cursor * SECOND_US}, base + now * SECOND_US)
 
         assert [(d.due_us - base) // SECOND_US for d in p.dues] == sent
-        ranges = [((s.from_us - base) // SECOND_US, (s.to_us - base) // SECOND_US, s.count, s.reason.value) for s in p.skips]
+        ranges = [
+            ((s.from_us - base) // SECOND_US, (s.to_us - base) // SECOND_US, s.count, s.reason.value)
+            for s in p.skips
+        ]
         assert ranges == skipped
 
 
@@ -92,8 +97,14 @@ def test_a_window_bounds_all_and_latest():
         [420, 480, 540],
         [(60, 360, 6, "window")],
     )
-    assert one(at(seconds(10), seconds(20), **window), seconds(0), seconds(221)) == ([], [(10, 20, 2, "window")])
-    assert one(at(seconds(10), seconds(20), **window), seconds(0), seconds(220)) == ([20], [(10, 10, 1, "superseded")])
+    assert one(at(seconds(10), seconds(20), **window), seconds(0), seconds(221)) == (
+        [],
+        [(10, 20, 2, "window")],
+    )
+    assert one(at(seconds(10), seconds(20), **window), seconds(0), seconds(220)) == (
+        [20],
+        [(10, 10, 1, "superseded")],
+    )
 
 
 @pytest.mark.parametrize("catch_up", [CatchUp.ALL, CatchUp.LATEST])
@@ -128,7 +139,9 @@ def test_dues_of_many_entries_come_by_time_and_then_by_name():
 
     p = plan(entries, dict.fromkeys("abc", T0), seconds(60))
 
-    assert [(due.due_us - T0, due.entry.name) for due in p.dues] == sorted((due.due_us - T0, due.entry.name) for due in p.dues)
+    assert [(due.due_us - T0, due.entry.name) for due in p.dues] == sorted(
+        (due.due_us - T0, due.entry.name) for due in p.dues
+    )
     assert len(p.dues) == 4
 
 
@@ -154,7 +167,9 @@ TEN_YEARS = [
 ]
 
 
-@pytest.mark.parametrize("entry", TEN_YEARS, ids=lambda e: f"{e.name}-{e.catch_up.value}-{e.catch_up_window_us}-{e.end_us}")
+@pytest.mark.parametrize(
+    "entry", TEN_YEARS, ids=lambda e: f"{e.name}-{e.catch_up.value}-{e.catch_up_window_us}-{e.end_us}"
+)
 def test_ten_years_are_decided_in_bounded_time_and_memory(entry):
     now_us = T0 + 10 * YEAR
     entry.next_after(now_us)  # the zone is warm
@@ -192,7 +207,10 @@ schedules = st.one_of(
         st.sampled_from(["*", "*/7", "0", "30", "5,35"]),
         st.sampled_from(["*", "*/2", "2", "1-3", "3"]),
     ),
-    st.builds(lambda offsets: Clocked(times_us=tuple(SPRING + o * MINUTE for o in offsets)), st.lists(st.integers(0, 800), min_size=1)),
+    st.builds(
+        lambda offsets: Clocked(times_us=tuple(SPRING + o * MINUTE for o in offsets)),
+        st.lists(st.integers(0, 800), min_size=1),
+    ),
 )
 
 
@@ -202,12 +220,23 @@ def entry_sets(draw, catch_up=None):
     for name in ("a", "b", "c")[: draw(st.integers(1, 3))]:
         policy = catch_up or draw(st.sampled_from(CatchUp))
         grace_us = draw(st.sampled_from([0, 60, 3600])) * SECOND_US
-        entries.append(Entry(name=name, when=draw(schedules), what={}, catch_up=policy, grace_us=grace_us, catch_up_limit=100_000))
+        entries.append(
+            Entry(
+                name=name,
+                when=draw(schedules),
+                what={},
+                catch_up=policy,
+                grace_us=grace_us,
+                catch_up_limit=100_000,
+            )
+        )
     return entries
 
 
 starts = st.sampled_from([SPRING, AUTUMN])
-steps = st.lists(st.integers(0, WEEKEND // MINUTE), max_size=12).map(lambda minutes: sorted(m * MINUTE for m in minutes))
+steps = st.lists(st.integers(0, WEEKEND // MINUTE), max_size=12).map(
+    lambda minutes: sorted(m * MINUTE for m in minutes)
+)
 
 
 def follow(entries, start_us, instants, limit=10**6):
@@ -267,11 +296,26 @@ def test_following_wake_at_loses_nothing(entries, start_us):
     assert sorted(dues) == sorted(truth(entries, start_us, end_us))
 
 
-@given(entry_sets(), starts, steps, st.integers(1, 9), st.sampled_from([0, 3, 100_000]), st.sampled_from([None, 4 * HOUR]))
+@given(
+    entry_sets(),
+    starts,
+    steps,
+    st.integers(1, 9),
+    st.sampled_from([0, 3, 100_000]),
+    st.sampled_from([None, 4 * HOUR]),
+)
 @settings(max_examples=100, deadline=None)
 def test_every_instant_is_sent_once_or_in_one_skip(entries, start_us, moments, limit, cap, window_us):
     entries = [
-        Entry(name=e.name, when=e.when, what={}, catch_up=e.catch_up, grace_us=e.grace_us, catch_up_limit=cap, catch_up_window_us=window_us)
+        Entry(
+            name=e.name,
+            when=e.when,
+            what={},
+            catch_up=e.catch_up,
+            grace_us=e.grace_us,
+            catch_up_limit=cap,
+            catch_up_window_us=window_us,
+        )
         for e in entries
     ]
     end_us = start_us + WEEKEND
@@ -301,7 +345,12 @@ def test_a_clock_that_jumps_sends_nothing_twice(entries, start_us, moments):
 
 def test_the_agenda_gives_what_is_due_earliest_first_and_once():
     agenda = Agenda()
-    agenda.fill([Slot(every(MINUTE, name=name), 1, 0, next_us) for name, next_us in (("a", 30), ("b", 10), ("c", None))])
+    agenda.fill(
+        [
+            Slot(every(MINUTE, name=name), 1, 0, next_us)
+            for name, next_us in (("a", 30), ("b", 10), ("c", None))
+        ]
+    )
     agenda.put(Slot(every(MINUTE, name="a"), 2, 0, 20))
     agenda.put(Slot(every(MINUTE, name="a"), 3, 0, 20))
 

@@ -1,0 +1,25 @@
+"""backbeat.canvas: defines tasks, sends them, composes them into workflows and runs them.
+
+Importing it loads no broker, no database and no serialiser: these come with the first connection (see wiring.py).
+"""
+
+from .app import App, Celery, shared_task
+from .result import AsyncResult, GroupResult, result_from_tuple
+from .signature import Signature, chain, chord, group, signature, subtask
+from .task import Task
+
+__all__ = [
+    "App",
+    "AsyncResult",
+    "Celery",
+    "GroupResult",
+    "Signature",
+    "Task",
+    "chain",
+    "chord",
+    "group",
+    "result_from_tuple",
+    "shared_task",
+    "signature",
+    "subtask",
+]

@@ -1,0 +1,375 @@
+"""App: the object that a project defines its tasks on, and sends them with."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, overload
+
+from .commit.base import Commit
+from .config import Config
+from .errors import ImproperlyConfigured, NotRegistered
+from .ids import derive, draw
+from .node import Call, Chain, Group, Node, freeze, root_of
+from .options import Given, checked, laid_on, map_calls
+from .perform import send
+from .request import running_request
+from .result import AsyncResult, GroupResult, result_from_tuple
+from .results.base import Results
+from .signature import Result, Signature, set_default_sender, signature
+from .task import Task, TaskOptions, Tasks, share, task_name
+from .wiring import canvas_start, open_client, open_results
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class App:
+    """A project's tasks, settings and connections. Thread-safe; connections are opened on first use, anew in each process.
+
+    `broker` and `backend` are URLs (sqlite:///file, postgresql://, redis://, amqp://, memory://); without a backend results go where
+    messages go, if that is a store. `include` names the modules that define tasks. Further settings are named as in Celery.
+    """
+
+    def __init__(
+        self,
+        name: str = "",
+        *,
+        broker: str | None = None,
+        backend: str | None = None,
+        include: Iterable[str] = (),
+        set_as_current: bool = True,
+        **settings: Any,
+    ) -> None:
+        self.name = name
+        self.conf = Config(settings)
+        if broker is not None:
+            self.conf.broker_url = broker
+        if backend is not None:
+            self.conf.result_backend = backend
+        if include:
+            self.conf.include = tuple(include)
+        self.tasks = Tasks()
+        self._lock = threading.RLock()
+        self._client: Commit | None = None
+        self._results: Results | None = None
+        self._pid = os.getpid()
+        if set_as_current:
+            self.set_default()
+
+    # --- defining tasks ------------------------------------------------------------------------------------------------------
+
+    @overload
+    def task(self, run: Callable[P, R], /) -> Task[P, R]: ...
+
+    @overload
+    def task(
+        self, *, bind: Literal[True], name: str | None = None, **options: Any
+    ) -> Callable[[Callable[Concatenate[Any, P], R]], Task[P, R]]: ...
+
+    @overload
+    def task(
+        self, *, bind: Literal[False] = False, name: str | None = None, **options: Any
+    ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+
+    def task(self, *run: Any, **options: Any) -> Any:
+        """Make a task of a function: `@app.task` or `@app.task(bind=True, queue="slow", ...)`; options: see TaskOptions."""
+
+        def define(run: Callable[..., Any]) -> Task[Any, Any]:
+            return self.register_task(_task_of(run, options, self, main=self.name))
+
+        return define(*run) if run else define
+
+    def register_task(self, task: Task[Any, Any]) -> Task[Any, Any]:
+        """Add a task that was made elsewhere."""
+        self.tasks[task.name] = task
+        return task
+
+    def import_modules(self) -> None:
+        """Import the modules that define tasks. An ImportError goes through, as a worker without its tasks is of no use."""
+        for module in (*self.conf.imports, *self.conf.include):
+            importlib.import_module(module)
+
+    def config_from_object(self, source: Any) -> None:
+        """Take settings from a mapping, a module or its name: all lower-case names that are no underscore names."""
+        found = importlib.import_module(source) if isinstance(source, str) else source
+        values = found if isinstance(found, Mapping) else vars(found)
+        for name, value in values.items():
+            if (
+                name.islower()
+                and not name.startswith("_")
+                and not callable(value)
+                and not hasattr(value, "__spec__")
+            ):
+                self.conf[name] = value
+
+    # --- sending -------------------------------------------------------------------------------------------------------------
+
+    def send_task(
+        self, name: str, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> AsyncResult[Any]:
+        """Send a task by its name; its function need not be known here. Options: see `Task.apply_async`."""
+        handle = self.send_signature(Signature(name, app=self), args, kwargs or {}, options)
+        assert isinstance(handle, AsyncResult)
+        return handle
+
+    def send_signature(
+        self,
+        signature: Signature,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Result:
+        """Send a canvas; returns the handle of its value. When it returns, the broker has it."""
+        frozen = self.prepare(signature, args, kwargs, options)
+        request = running_request()
+        root, parent = (request.root_id, request.id) if request is not None else (None, None)
+        effects = canvas_start(self.conf, frozen, root or root_of(frozen), parent)
+        with self._lock:
+            send(self._open_client(), effects)
+        if request is not None:
+            request.children.append(frozen.id)
+        return self._handle(frozen)
+
+    def prepare(
+        self,
+        signature: Signature,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Node:
+        """The canvas as it would be sent: with all options laid on, and all ids."""
+        given = {**signature.options, **(options or {})} if signature.subtask_type else dict(options or {})
+        links = _nodes(given.pop("link", None))
+        errbacks = _nodes(given.pop("link_error", None))
+        id_ = given.pop("task_id", None)
+        node = signature.to_node()
+        given_options = checked({name: value for name, value in given.items() if value is not None})
+        laid = laid_on(
+            node,
+            Given(
+                args=list(args),
+                kwargs=dict(kwargs or {}),
+                options=given_options,
+                link=links,
+                link_error=errbacks,
+            ),
+        )
+        if isinstance(laid, Call) and id_:
+            laid = replace(laid, id=id_)
+        return freeze(map_calls(laid, self._resolve), id_ or laid.id or draw())
+
+    def _resolve(self, call: Call) -> Call:
+        """The call with its task's and the settings' defaults under its own options; its callbacks too."""
+        task = self.tasks.get(call.task)
+        defaults: dict[str, Any] = {"queue": self.conf.task_default_queue, "origin": _origin()}
+        if self.conf.task_ignore_result:
+            defaults["ignore_result"] = True
+        defaults |= self._route(call.task)
+        if task is not None:
+            defaults |= task.options.sent()
+        options = checked(
+            {name: value for name, value in {**defaults, **call.options}.items() if name != "origin"}
+        )
+        options["origin"] = defaults["origin"]
+        links = tuple(map_calls(link, self._resolve) for link in call.link)
+        errbacks = tuple(map_calls(link, self._resolve) for link in call.link_error)
+        return replace(call, options=options, link=links, link_error=errbacks)
+
+    def _route(self, name: str) -> dict[str, Any]:
+        routes = self.conf.task_routes or {}
+        for pattern, route in routes.items():
+            if fnmatchcase(name, pattern):
+                return {"queue": route} if isinstance(route, str) else dict(route)
+        return {}
+
+    def _handle(self, node: Node, parent: Result | None = None) -> Result:
+        match node:
+            case Call():
+                return AsyncResult(node.id, app=self, parent=parent)
+            case Group():
+                return GroupResult(
+                    node.id, [self._handle(member) for member in node.members], app=self, parent=parent
+                )
+            case Chain():
+                handle = parent
+                for step in node.steps:
+                    handle = self._handle(step, handle)
+                assert handle is not None
+                return handle
+
+    def call_task(self, name: str, args: Iterable[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Run a task's function here and now. Raises NotRegistered."""
+        if name not in self.tasks:
+            raise NotRegistered(f"there is no task {name!r} in app {self.name!r}")
+        return self.tasks[name](*args, **kwargs)
+
+    # --- results -------------------------------------------------------------------------------------------------------------
+
+    @property
+    def results(self) -> Results:
+        """Where results are read. Raises ImproperlyConfigured if there is no result backend."""
+        with self._lock:
+            self._forget_parent_process()
+            if self._results is None:
+                self._results = open_results(self.conf)
+            return self._results
+
+    @property
+    def backend(self) -> Results:
+        return self.results
+
+    def AsyncResult(self, task_id: str) -> AsyncResult[Any]:  # noqa: N802 - Celery's name
+        """The handle of a task by its id."""
+        return AsyncResult(task_id, app=self)
+
+    def GroupResult(self, id: str, results: Sequence[Any] | int = ()) -> GroupResult:  # noqa: N802 - Celery's name
+        """The handle of a group by its id and its members, or by its id and size."""
+        if isinstance(results, int):
+            results = [AsyncResult(derive(id, str(index)), app=self) for index in range(results)]
+        return GroupResult(id, results, app=self)
+
+    def result_from_tuple(self, data: Any) -> Result:
+        return result_from_tuple(data, app=self)
+
+    def revoke(self, ids: Sequence[str]) -> None:
+        """See to it that these tasks do not start; of those that run already nothing changes."""
+        with self._lock:
+            self._open_client().revoke(ids)
+
+    def signature(
+        self, task: Any, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Signature:
+        """A signature of a task's name, a task or a mapping, that belongs to this app."""
+        return signature(task, args, kwargs, app=self)
+
+    # --- life ----------------------------------------------------------------------------------------------------------------
+
+    def set_default(self) -> None:
+        """Make this the app of shared tasks and of signatures that have none."""
+        set_default_sender(self)
+
+    set_current = set_default
+
+    def close(self) -> None:
+        """Let go of connections; they are opened again when they are needed."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+            if self._results is not None:
+                self._results.close()
+            self._client = self._results = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @cached_property
+    def cluster(self) -> str:
+        """The name under which firings of this project are known (decisions B1)."""
+        return str(self.conf.cluster or self.name or "backbeat")
+
+    def _open_client(self) -> Commit:
+        self._forget_parent_process()
+        if self._client is None:
+            self._client = open_client(self.conf)
+        return self._client
+
+    def _forget_parent_process(self) -> None:
+        """A connection that was opened before a fork must not be used by both."""
+        if self._pid != os.getpid():
+            self._pid, self._client, self._results = os.getpid(), None, None
+
+    def __repr__(self) -> str:
+        return f"<App {self.name}>"
+
+
+Celery = App
+
+
+@overload
+def shared_task(run: Callable[P, R], /) -> Task[P, R]: ...
+
+
+@overload
+def shared_task(
+    *, bind: Literal[True], name: str | None = None, **options: Any
+) -> Callable[[Callable[Concatenate[Any, P], R]], Task[P, R]]: ...
+
+
+@overload
+def shared_task(
+    *, bind: Literal[False] = False, name: str | None = None, **options: Any
+) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+
+
+def shared_task(*run: Any, **options: Any) -> Any:
+    """A task that belongs to whatever app there will be; for libraries and for Django apps."""
+
+    def define(run: Callable[..., Any]) -> Task[Any, Any]:
+        return share(_task_of(run, options, None))
+
+    return define(*run) if run else define
+
+
+def find_app(spec: str) -> App:
+    """The app that `spec` names: "module:attribute" or "module" (then `app`, or the only App of the module).
+
+    Raises ImproperlyConfigured if there is none; errors of the module itself go through.
+    """
+    name, _, attribute = spec.partition(":")
+    here = str(Path.cwd())
+    if "" not in sys.path and here not in sys.path:
+        sys.path.insert(0, here)
+    module = importlib.import_module(name)
+    if attribute:
+        found = getattr(module, attribute, None)
+        if not isinstance(found, App):
+            raise ImproperlyConfigured(f"{spec}: module {name} has no App named {attribute!r}")
+        return found
+    apps = {key: value for key, value in vars(module).items() if isinstance(value, App)}
+    chosen = (
+        apps.get("app")
+        or apps.get("celery")
+        or (next(iter(apps.values())) if len({*map(id, apps.values())}) == 1 else None)
+    )
+    if chosen is None:
+        raise ImproperlyConfigured(
+            f"{spec}: module {name} defines {len(apps)} apps; say which one with -A {name}:NAME"
+        )
+    return chosen
+
+
+def _task_of(
+    run: Callable[..., Any], options: Mapping[str, Any], app: App | None, main: str = ""
+) -> Task[Any, Any]:
+    given = dict(options)
+    name = given.pop("name", None) or task_name(run, main)
+    try:
+        return Task(run, name=name, options=TaskOptions(**given), app=app)
+    except TypeError as error:
+        known = ", ".join(("name", *TaskOptions.__slots__))
+        raise TypeError(f"task {name}: {error}. Options are: {known}.") from None
+
+
+def _nodes(links: Any) -> tuple[Node, ...]:
+    if not links:
+        return ()
+    return tuple(
+        signature(link).to_node() for link in (links if isinstance(links, list | tuple) else [links])
+    )
+
+
+def _origin() -> str:
+    """Who sends, in the form that Flower and operators know: gen<pid>@<host>."""
+    return f"gen{os.getpid()}@{socket.gethostname()}"

@@ -1,0 +1,283 @@
+"""AmqpLine: one connection to RabbitMQ over py-amqp, for publishing with pipelined confirms or for consuming. KombuBroker owns it.
+
+py-amqp reads frame by frame and can only block or spin while a frame is half there. So frames are cut out of what the socket gives
+here, and only handed to py-amqp to be understood: `pump` never waits, takes one system call for many messages, and survives
+messages whose properties cannot be read.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
+from struct import error as struct_error
+from struct import unpack_from
+from typing import Any
+
+from amqp import spec  # type: ignore[import-untyped]  # py-amqp has no types
+from amqp.exceptions import (  # type: ignore[import-untyped]  # py-amqp has no types
+    ChannelError,
+    FrameSyntaxError,
+    PreconditionFailed,
+    UnexpectedFrame,
+)
+from kombu import Connection
+
+from ..message import Message
+from ..wire import to_wire
+
+logger = logging.getLogger(__name__)
+
+IO_SECONDS = 10.0
+"""How long a write or an answer of the server may take; also how long confirms are waited for."""
+CHUNK = 65_536
+"""Bytes asked for in one read."""
+PUMP_EVERY = 200
+"""Messages that are written before a look at what the server says."""
+_FRAME_HEADER, _FRAME_END = 7, 0xCE
+_METHOD, _PROPERTIES = 1, 2
+
+Receive = Callable[[str, str, Any], None]
+"""What is called with each message that comes: its queue, its tag and py-amqp's message."""
+
+
+class AmqpLine:
+    """One connection with one channel. Raises the errors of py-amqp and OSError; then it is of no use any more."""
+
+    def __init__(self, connection: Connection, *, create_queues: bool) -> None:
+        self._create_queues = create_queues
+        self._declared: set[str] = set()
+        self._blocked = False
+        self._confirming = False
+        self._published = 0
+        self._pending: dict[int, Message] = {}
+        self._confirmed: list[Message] = []
+        self._returned: set[str] = set()
+        self._outstanding: dict[int, None] = {}
+        self._next_tick = time.monotonic()
+        self._amqp = connection.transport.establish_connection()
+        self._amqp.on_blocked, self._amqp.on_unblocked = self._block, self._unblock
+        # py-amqp's own attributes connect again when they are read after the connection was lost: hold what they are now
+        self._transport = self._amqp.transport
+        self._sock = self._transport.sock
+        self._on_frame = self._amqp.on_inbound_frame
+        self._poll = select.poll()
+        self._poll.register(self._sock, select.POLLIN)
+        try:
+            self._sock.settimeout(IO_SECONDS)
+            self._channel = self._amqp.channel()
+        except BaseException:
+            self._amqp.collect()
+            raise
+
+    def fileno(self) -> int | None:
+        """The descriptor that can be read when there is something to pump."""
+        return int(self._sock.fileno())
+
+    @property
+    def tick_seconds(self) -> float:
+        """How often `tick` must be called."""
+        return float(self._amqp.heartbeat or 0) / 4 or IO_SECONDS
+
+    def tick(self) -> None:
+        """Keep heartbeats going; to be called after `pump`, as what waits in the socket proves that the server lives."""
+        now = time.monotonic()
+        if now >= self._next_tick:
+            self._next_tick = now + self.tick_seconds
+            self._amqp.heartbeat_tick(rate=2)
+
+    def close(self) -> None:
+        """Close the connection; what was not acknowledged goes back to its queue."""
+        try:
+            self._amqp.close()
+        finally:
+            self._amqp.collect()
+
+    # --- reading -------------------------------------------------------------------------------------------------------------
+
+    def pump(self, timeout: float = 0.0) -> None:
+        """Dispatch all that has come; waits up to `timeout` seconds for the first bytes."""
+        if self._sock.fileno() < 0:
+            raise ConnectionResetError("the connection is closed")
+        while self._readable(timeout):
+            timeout = 0.0
+            chunk = self._sock.recv(CHUNK)
+            if not chunk:
+                raise ConnectionResetError("the server closed the connection")
+            self._dispatch(self._transport._read_buffer + chunk)
+
+    def _readable(self, timeout: float) -> bool:
+        pending = getattr(self._sock, "pending", None)  # TLS may hold bytes that the socket no longer shows
+        return bool((pending is not None and pending()) or self._poll.poll(timeout * 1000))
+
+    def _dispatch(self, data: bytes) -> None:
+        offset = 0
+        while len(data) - offset > _FRAME_HEADER:
+            kind, channel, size = unpack_from(">BHI", data, offset)
+            end = offset + _FRAME_HEADER + size
+            if end >= len(data):
+                break
+            if data[end] != _FRAME_END:
+                raise UnexpectedFrame(f"a frame ends with {data[end]:#x}")
+            payload = data[offset + _FRAME_HEADER : end]
+            offset = end + 1
+            # what is left belongs to py-amqp's own reader from here on, whatever the frame makes it do
+            self._transport._read_buffer = data[offset:] if len(data) == offset else b""
+            self._understand(kind, channel, payload)
+        self._transport._read_buffer = data[offset:]
+
+    def _understand(self, kind: int, channel: int, payload: bytes) -> None:
+        try:
+            self._on_frame((kind, channel, payload))
+        except (ValueError, FrameSyntaxError, struct_error, RecursionError, OverflowError, IndexError, TypeError):
+            if kind != _PROPERTIES:
+                raise
+            # properties that cannot be read: a message without any, which the worker keeps as a dead letter; else it would
+            # come back after each reconnect for ever
+            logger.exception("a message has properties that cannot be read", extra={"action": "bad_properties"})
+            self._on_frame((kind, channel, payload[:12] + b"\0\0"))
+
+    # --- queues --------------------------------------------------------------------------------------------------------------
+
+    def declare(self, queues: Iterable[str]) -> None:
+        """Declare queues as Celery does. One that exists with other arguments is used as it is."""
+        for queue in sorted(set(queues) - self._declared):
+            self._declared.add(queue)
+            if self._create_queues:
+                self._declare(queue)
+
+    def _declare(self, queue: str) -> None:
+        try:
+            with self._amqp.channel() as channel:
+                channel.queue_declare(queue=queue, durable=True, auto_delete=False)
+                channel.exchange_declare(exchange=queue, type="direct", durable=True, auto_delete=False)
+                channel.queue_bind(queue=queue, exchange=queue, routing_key=queue)
+        except PreconditionFailed as error:
+            logger.info("queue %s is used as it is: %s", queue, error, extra={"action": "queue_kept"})
+        except (ChannelError, struct_error, ValueError, FrameSyntaxError) as error:
+            # who publishes to it gets the message back; who consumes from it is told by the server
+            logger.error("queue %s cannot be declared: %s", queue, error, extra={"action": "queue_refused"})  # noqa: TRY400
+
+    # --- publishing ----------------------------------------------------------------------------------------------------------
+
+    def publish(self, messages: Sequence[Message]) -> list[Message]:
+        """Write all messages, then wait for their confirms; returns those that were confirmed and routed."""
+        self.pump()
+        if self._blocked:
+            return []
+        self.declare(message.queue for message in messages)
+        self._select_confirms()
+        self._pending, self._confirmed, self._returned = {}, [], set()
+        for number, message in enumerate(messages, 1):
+            self._send(message)
+            if number % PUMP_EVERY == 0:
+                self.pump()
+        deadline = time.monotonic() + IO_SECONDS
+        while self._pending and (left := deadline - time.monotonic()) > 0:
+            self.pump(left)
+        return [message for message in self._confirmed if message.id not in self._returned]
+
+    @property
+    def in_doubt(self) -> bool:
+        """True if confirms of the last batch did not come in time."""
+        return bool(self._pending)
+
+    def _select_confirms(self) -> None:
+        if not self._confirming:
+            self._channel.confirm_select()
+            self._channel.events["basic_ack"].add(self._on_ack)
+            self._channel.events["basic_nack"].add(self._on_nack)
+            self._channel.events["basic_return"].add(self._on_return)
+            self._confirming = True
+
+    def _send(self, message: Message) -> None:
+        wire = to_wire(message)
+        properties = dict(wire.properties)
+        try:
+            content = self._channel.prepare_message(
+                wire.body,
+                priority=properties.pop("priority"),
+                content_type=properties.pop("content_type"),
+                content_encoding=properties.pop("content_encoding"),
+                headers=wire.headers,
+                properties=properties,
+            )
+            # not basic_publish, which looks for news after each message
+            arguments = (0, "", message.queue, True, False)
+            self._channel.send_method(spec.Basic.Publish, "Bssbb", arguments, content)
+        except (FrameSyntaxError, struct_error, ValueError, TypeError):
+            # nothing of it was written yet
+            logger.exception(
+                "message %s cannot be written as AMQP", message.id, extra={"action": "unsendable", "id": message.id}
+            )
+            return
+        self._published += 1
+        self._pending[self._published] = message
+
+    def _on_ack(self, tag: int, multiple: bool) -> None:
+        self._confirmed += self._answered(tag, multiple)
+
+    def _on_nack(self, tag: int, multiple: bool) -> None:
+        refused = self._answered(tag, multiple)
+        logger.warning("the broker refused %d messages", len(refused), extra={"action": "nacked"})
+
+    def _answered(self, tag: int, multiple: bool) -> list[Message]:
+        """Answers to earlier batches, which were given up, find nothing here."""
+        tags = [tag]
+        if multiple:
+            tags = []
+            for pending in self._pending:  # in ascending order
+                if pending > tag:
+                    break
+                tags.append(pending)
+        return [self._pending.pop(each) for each in tags if each in self._pending]
+
+    def _on_return(self, error: Exception, _exchange: str, queue: str, message: Any) -> None:
+        """Comes before the confirm of the same message. The queue is gone, so it is declared again before the next one."""
+        self._returned.add(message.properties.get("correlation_id", ""))
+        self._declared.discard(queue)
+        logger.warning("a message to queue %s came back: %s", queue, error, extra={"action": "returned"})
+
+    def _block(self, reason: str) -> None:
+        self._blocked = True
+        logger.warning("the broker blocks publishers: %s", reason, extra={"action": "blocked"})
+
+    def _unblock(self) -> None:
+        self._blocked = False
+
+    # --- consuming -----------------------------------------------------------------------------------------------------------
+
+    def consume(self, queues: Sequence[str], prefetch: int, receive: Receive) -> None:
+        """Subscribe to `queues`, each with `prefetch` messages that may be unacknowledged."""
+        self.declare(queues)
+        self._channel.basic_qos(0, prefetch, False)
+        for queue in queues:
+            self._channel.basic_consume(queue, callback=partial(self._receive, receive, queue))
+
+    def _receive(self, receive: Receive, queue: str, message: Any) -> None:
+        self._outstanding[message.delivery_tag] = None
+        receive(queue, str(message.delivery_tag), message)
+
+    def ack(self, tags: Collection[str]) -> None:
+        """Acknowledge: in one step up to the tag below which all are done (decisions K15), then one by one."""
+        done = {tag for tag in map(int, tags) if tag in self._outstanding}
+        below = 0
+        for tag in self._outstanding:  # in ascending order
+            if tag not in done:
+                break
+            below = tag
+        if below:
+            self._channel.basic_ack(below, multiple=True)
+        for tag in sorted(done):
+            del self._outstanding[tag]
+            if tag > below:
+                self._channel.basic_ack(tag)
+
+    def release(self, tags: Collection[str]) -> None:
+        """Hand back to the queue."""
+        for tag in sorted(map(int, tags)):
+            if tag in self._outstanding:
+                del self._outstanding[tag]
+                self._channel.basic_reject(tag, requeue=True)

@@ -1,0 +1,290 @@
+"""KombuBroker: RabbitMQ, or any transport that kombu knows, as a Broker. It carries messages in Celery's protocol 2 and nothing else.
+
+Publishing and consuming have a connection each, made when first needed: RabbitMQ stops reading from a connection that publishes
+while it is short of memory, and acknowledgements must not wait for that. A connection that fails is dropped and the error told as
+Unavailable; the next call connects, declares and subscribes again. Tags carry the number of their connection, so that one of a
+dead connection is passed over: its message has gone back to its queue.
+
+No message gets an AMQP expiration: RabbitMQ would delete it unseen (decisions K12).
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import decimal
+import logging
+import select
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from kombu import Connection
+
+from ..commit.base import Delivery
+from ..errors import ImproperlyConfigured, Unavailable
+from ..message import Message
+from ..wire import Wire, pack
+from .amqp import AmqpLine, ChannelError
+from .virtual import VirtualLine
+
+logger = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 4.0
+HEARTBEAT_SECONDS = 60.0
+PREFETCH = 32
+LOOK_SECONDS = (0.002, 0.05)
+"""Shortest and longest time between two looks, for transports that cannot be waited for."""
+MAX_DEPTH = 20
+"""Nesting of headers that is kept."""
+
+
+class KombuBroker:
+    """A Broker over kombu.
+
+    `queues` are consumed from; `prefetch` messages of each are sent ahead and may be unacknowledged. With `create_queues` those
+    that are published to or consumed from are declared first, durable, with a direct exchange of the same name, as Celery does.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        queues: Sequence[str] = (),
+        prefetch: int = PREFETCH,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
+        connect_seconds: float = CONNECT_SECONDS,
+        create_queues: bool = True,
+        transport_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._queues = list(queues)
+        self._prefetch = prefetch
+        self._create_queues = create_queues
+        self._publishing: _Line | None = None
+        self._consuming: _Line | None = None
+        self._generation = 0
+        self._buffer: deque[Delivery] = deque()
+        try:
+            self._connection = Connection(
+                url,
+                connect_timeout=connect_seconds,
+                heartbeat=heartbeat_seconds,
+                transport_options=dict(transport_options or {}),
+            )
+            self._open = (
+                AmqpLine if self._connection.transport.driver_name == "py-amqp" else VirtualLine
+            )
+        except (KeyError, ImportError, ValueError) as error:
+            raise ImproperlyConfigured(f"the broker URL is not one that kombu knows: {error}") from error
+
+    def publish(self, messages: Sequence[Message]) -> Sequence[Message]:
+        if not messages:
+            return []
+        with self._seam():
+            try:
+                return self._publish(messages)
+            except ChannelError as error:
+                # the server refuses one of them (its size, say) and closed the channel: find out which
+                self._drop_publishing()
+                if len(messages) > 1:
+                    return [done for message in messages for done in self.publish([message])]
+                logger.error(  # noqa: TRY400 - the server's sentence says all
+                    "the broker refuses message %s: %s",
+                    messages[0].id,
+                    error,
+                    extra={"action": "refused", "id": messages[0].id},
+                )
+                return []
+
+    def take(self, limit: int) -> list[Delivery]:
+        if len(self._buffer) < limit:
+            with self._seam():
+                self._read()
+        return [self._buffer.popleft() for _ in range(min(limit, len(self._buffer)))]
+
+    def ack(self, deliveries: Sequence[Delivery]) -> None:
+        with self._seam():
+            if (tags := self._alive(deliveries)) and self._consuming is not None:
+                self._consuming.ack(tags)
+
+    def release(self, deliveries: Sequence[Delivery]) -> None:
+        with self._seam():
+            if (tags := self._alive(deliveries)) and self._consuming is not None:
+                self._consuming.release(tags)
+
+    def renew(self, deliveries: Sequence[Delivery]) -> None:
+        """A message is held as long as its connection lives; heartbeats keep that."""
+
+    def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
+        deadline, look = time.monotonic() + timeout, LOOK_SECONDS[0]
+        with self._seam():
+            while not self._buffer:
+                line = self._read()
+                left = deadline - time.monotonic()
+                if self._buffer or left <= 0:
+                    return
+                fd = line.fileno()
+                pause, look = (line.tick_seconds, look) if fd is not None else (look, min(look * 1.2, LOOK_SECONDS[1]))
+                ready = _readable([*wakers] if fd is None else [fd, *wakers], min(left, pause))
+                if ready & set(wakers):
+                    return
+
+    def close(self) -> None:
+        self._drop_publishing()
+        self._drop_consuming()
+        self._connection.release()
+
+    # --- connections ---------------------------------------------------------------------------------------------------------
+
+    def _publish(self, messages: Sequence[Message]) -> list[Message]:
+        if self._publishing is not None:
+            try:
+                self._publishing.pump()
+            except self._errors:
+                # it died while nobody used it; nothing was sent on it yet, so nobody needs to be told
+                self._drop_publishing()
+        if self._publishing is None:
+            self._publishing = self._connect()
+        confirmed = self._publishing.publish(messages)
+        if self._publishing.in_doubt:
+            self._drop_publishing()
+        return confirmed
+
+    def _read(self) -> _Line:
+        if self._consuming is None:
+            self._generation += 1
+            line = self._connect()
+            try:
+                line.consume(self._queues, self._prefetch, self._receive)
+            except BaseException:
+                _close(line)
+                raise
+            self._consuming = line
+        self._consuming.pump()
+        self._consuming.tick()
+        if self._publishing is not None:
+            try:
+                self._publishing.pump()
+                self._publishing.tick()
+            except self._errors:
+                self._drop_publishing()
+        return self._consuming
+
+    def _connect(self) -> _Line:
+        """Over the first of the URL's servers (separated by `;`) that answers."""
+        for _ in self._connection.alt[1:]:
+            try:
+                return self._open(self._connection, create_queues=self._create_queues)
+            except self._errors as error:
+                logger.warning("%s: %s; trying the next", self._name, error, extra={"action": "failover"})
+                self._connection.maybe_switch_next()
+        return self._open(self._connection, create_queues=self._create_queues)
+
+    def _drop_publishing(self) -> None:
+        line, self._publishing = self._publishing, None
+        _close(line)
+
+    def _drop_consuming(self) -> None:
+        line, self._consuming = self._consuming, None
+        self._buffer.clear()
+        _close(line)
+
+    @property
+    def _errors(self) -> tuple[type[Exception], ...]:
+        transport = self._connection.transport
+        return (*transport.connection_errors, *transport.channel_errors, OSError)
+
+    @property
+    def _name(self) -> str:
+        return str(self._connection.as_uri())
+
+    @contextmanager
+    def _seam(self) -> Iterator[None]:
+        """Errors of kombu and its drivers end here; what they leave of the connections is dropped."""
+        try:
+            yield
+        except Unavailable:
+            raise
+        except (*self._errors, AttributeError) as error:
+            # py-amqp trips over its own None where a connection was lost while it used it
+            self._drop_publishing()
+            self._drop_consuming()
+            reason = str(error) or type(error).__name__
+            raise Unavailable(f"the broker {self._name} cannot be reached: {reason}") from error
+
+    # --- deliveries ----------------------------------------------------------------------------------------------------------
+
+    def _receive(self, queue: str, tag: str, message: Any) -> None:
+        wire = _wire_of(message)
+        self._buffer.append(Delivery(f"{self._generation}:{tag}", queue, wire, pack(wire, queue)))
+
+    def _alive(self, deliveries: Sequence[Delivery]) -> list[str]:
+        parts = (delivery.tag.partition(":") for delivery in deliveries)
+        return [tag for generation, _, tag in parts if generation == str(self._generation)]
+
+
+_Line = AmqpLine | VirtualLine
+
+
+def _close(line: _Line | None) -> None:
+    if line is not None:
+        with suppress(Exception):  # it may be dead already
+            line.close()
+
+
+def _readable(fds: Sequence[int], seconds: float) -> set[int]:
+    poll = select.poll()
+    for fd in fds:
+        poll.register(fd, select.POLLIN)
+    return {fd for fd, _ in poll.poll(seconds * 1000)}
+
+
+# --- what strangers send ---------------------------------------------------------------------------------------------------------
+
+
+def _wire_of(message: Any) -> Wire:
+    """Headers, properties and body of a py-amqp or kombu message, whoever sent it, as what JSON can hold."""
+    properties = dict(message.properties) if isinstance(message.properties, Mapping) else {}
+    headers = properties.pop("application_headers", None) or getattr(message, "headers", None)
+    kept = {str(name): _plain(value) for name, value in properties.items()}
+    kept |= {
+        "content_type": kept.get("content_type") or _plain(getattr(message, "content_type", None)),
+        "content_encoding": kept.get("content_encoding") or _plain(getattr(message, "content_encoding", None)),
+        "correlation_id": kept.get("correlation_id") or "",
+    }
+    plain = _plain(headers)
+    return Wire(plain if isinstance(plain, dict) else {}, kept, _bytes(message.body, properties))
+
+
+def _bytes(body: object, properties: Mapping[str, Any]) -> bytes:
+    match body:
+        case bytes() | bytearray() | memoryview():
+            return bytes(body)
+        case str() if properties.get("body_encoding") == "base64":
+            with suppress(ValueError):
+                return base64.b64decode(body, validate=True)
+            return body.encode(errors="replace")
+        case str():
+            return body.encode(errors="replace")
+    return b""
+
+
+def _plain(value: object, depth: int = 0) -> Any:
+    """AMQP tables know dates, decimals and bytes."""
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case bytes() | bytearray() | memoryview():
+            return bytes(value).decode(errors="backslashreplace")
+        case datetime.datetime():
+            aware = value if value.tzinfo else value.replace(tzinfo=datetime.UTC)
+            return aware.isoformat()
+        case decimal.Decimal():
+            return str(value)
+        case Mapping() if depth < MAX_DEPTH:
+            return {str(key): _plain(item, depth + 1) for key, item in value.items()}
+        case list() | tuple() if depth < MAX_DEPTH:
+            return [_plain(item, depth + 1) for item in value]
+    return str(type(value).__name__)

@@ -1,0 +1,99 @@
+"""VirtualLine: one connection over a kombu transport that is not AMQP (memory, filesystem, SQS ...). KombuBroker owns it.
+
+These transports know neither confirms nor returned messages: what was published without an error counts as confirmed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import Any
+
+from kombu import Connection, Exchange, Queue
+
+from ..message import Message
+from ..wire import to_wire
+
+logger = logging.getLogger(__name__)
+
+Receive = Callable[[str, str, Any], None]
+
+
+class VirtualLine:
+    """One connection with one channel. Raises the errors of its transport."""
+
+    def __init__(self, connection: Connection, *, create_queues: bool) -> None:
+        self._create_queues = create_queues
+        self._declared: set[str] = set()
+        self._transport: Any = connection.transport
+        self._connection = self._transport.establish_connection()
+        self._channel = self._transport.create_channel(self._connection)
+
+    in_doubt = False
+    tick_seconds = 60.0
+
+    def fileno(self) -> int | None:
+        """There is none that can be waited for."""
+        return None
+
+    def tick(self) -> None:
+        """There are no heartbeats."""
+
+    def close(self) -> None:
+        """Close the channel and the connection."""
+        self._channel.close()
+        self._transport.close_connection(self._connection)
+
+    def pump(self) -> None:
+        """Dispatch what is there, without waiting."""
+        while True:
+            try:
+                self._transport.drain_events(self._connection, timeout=0)
+            except TimeoutError:
+                return
+            except (KeyError, ValueError, TypeError, AttributeError):
+                logger.exception("not a message of kombu's", extra={"action": "bad_envelope"})
+
+    def publish(self, messages: Sequence[Message]) -> list[Message]:
+        """Send all messages."""
+        for message in messages:
+            self._declare(message.queue)
+            wire = to_wire(message)
+            properties = dict(wire.properties)
+            content = self._channel.prepare_message(
+                wire.body,
+                priority=properties.pop("priority"),
+                content_type=properties.pop("content_type"),
+                content_encoding=properties.pop("content_encoding"),
+                headers=wire.headers,
+                properties=properties,
+            )
+            self._channel.basic_publish(content, "", message.queue)
+        return list(messages)
+
+    def consume(self, queues: Sequence[str], prefetch: int, receive: Receive) -> None:
+        """Subscribe to `queues`."""
+        self._channel.basic_qos(0, prefetch, False)
+        for queue in queues:
+            self._declare(queue)
+            callback = partial(self._receive, receive, queue)
+            self._channel.basic_consume(queue, False, callback, f"backbeat:{queue}")
+
+    def _receive(self, receive: Receive, queue: str, message: Any) -> None:
+        receive(queue, str(message.delivery_tag), message)
+
+    def ack(self, tags: Collection[str]) -> None:
+        """Acknowledge one by one."""
+        for tag in tags:
+            self._channel.basic_ack(tag)
+
+    def release(self, tags: Collection[str]) -> None:
+        """Hand back to the queue."""
+        for tag in tags:
+            self._channel.basic_reject(tag, requeue=True)
+
+    def _declare(self, queue: str) -> None:
+        if self._create_queues and queue not in self._declared:
+            Queue(queue, Exchange(queue, type="direct"), routing_key=queue)(self._channel).declare()
+            self._declared.add(queue)

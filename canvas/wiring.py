@@ -1,0 +1,224 @@
+"""Wiring: from URLs to implementations; the only place of canvas that chooses one. Imports are lazy: a program pays for what it uses.
+
+| broker                     | result backend        | Commit                                   |
+| -------------------------- | --------------------- | ---------------------------------------- |
+| memory, sqlite, postgresql | the same, or not given| one store                                |
+| redis                      | the same, or not given| one store, one script                    |
+| any                        | another store         | split                                    |
+| amqp, other kombu          | not given             | stateless: messages only (decisions K17) |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from functools import cache
+from typing import Any
+
+from . import flow
+from .brokers.base import Broker
+from .commit.base import Commit, Limits, Role
+from .config import Config
+from .errors import ImproperlyConfigured
+from .node import Node
+from .results.base import Results
+
+
+class Kind(Enum):
+    """What a URL leads to."""
+
+    MEMORY = "memory"
+    SQL = "sql"
+    REDIS = "redis"
+    KOMBU = "kombu"
+
+
+_SCHEMES = {"memory": Kind.MEMORY, "redis": Kind.REDIS, "rediss": Kind.REDIS}
+_SQL = ("sqlite", "postgresql", "postgres")
+_KOMBU = (
+    "amqp",
+    "amqps",
+    "pyamqp",
+    "sqs",
+    "filesystem",
+    "confluentkafka",
+    "gcpubsub",
+    "azurestoragequeues",
+    "qpid",
+    "pyro",
+)
+
+
+def kind_of(url: str) -> Kind:
+    """What `url` leads to. Raises ImproperlyConfigured for a scheme that is not known."""
+    scheme = url.split(":", 1)[0].lower()
+    plain = scheme.removeprefix("sqla+").removeprefix("db+").split("+", 1)[0]
+    if plain in _SQL:
+        return Kind.SQL
+    if scheme in _SCHEMES:
+        return _SCHEMES[scheme]
+    if plain in _KOMBU:
+        return Kind.KOMBU
+    known = ", ".join((*_SQL, *_SCHEMES, "amqp"))
+    raise ImproperlyConfigured(
+        f"{scheme}:// is not a broker or result backend that is known; known are {known}"
+    )
+
+
+def broker_url(conf: Config) -> str:
+    """The broker's URL. Raises ImproperlyConfigured if there is none."""
+    conf.read_environment()
+    url = conf.broker_write_url or conf.broker_url
+    if not url:
+        raise ImproperlyConfigured(
+            "no broker is configured. Write App(broker='sqlite:///backbeat.db'), or redis://, amqp://, postgresql://; "
+            "or set BACKBEAT_BROKER_URL."
+        )
+    return str(url)
+
+
+def store_url(conf: Config) -> str | None:
+    """The URL of the result backend; the broker's where that is a store; None if there is none."""
+    broker = broker_url(conf)
+    backend = conf.result_backend
+    if backend:
+        if backend.startswith("rpc"):
+            return None
+        if kind_of(backend) is Kind.KOMBU:
+            raise ImproperlyConfigured(
+                f"{backend} cannot hold results; use redis://, postgresql:// or sqlite:///"
+            )
+        return str(backend)
+    return None if kind_of(broker) is Kind.KOMBU else broker
+
+
+def open_commit(conf: Config, *, worker: str = "", queues: Sequence[str] = ()) -> Commit:
+    """A worker's Commit."""
+    broker, store = broker_url(conf), store_url(conf)
+    limits = limits_of(conf)
+    if store is None:
+        from .commit.stateless import StatelessCommit
+
+        return StatelessCommit(_open_broker(conf, broker, worker, queues, limits))
+    if _same(broker, store):
+        return _open_store(broker, worker=worker, queues=queues, limits=limits)
+    from .commit.split import SplitCommit
+
+    own = _open_store(store, worker=worker, limits=limits, role=Role.STORE)
+    return SplitCommit(_open_broker(conf, broker, worker, queues, limits), own)
+
+
+def open_client(conf: Config) -> Commit:
+    """A client's Commit: it sends, and takes nothing."""
+    from .incarnation import incarnation
+
+    return open_commit(conf, worker=incarnation("client"))
+
+
+def open_broker(conf: Config) -> Broker:
+    """Only the broker, for who sends single messages and keeps no canvas (the beat)."""
+    from .incarnation import incarnation
+
+    return _open_broker(conf, broker_url(conf), incarnation("sender"), (), limits_of(conf))
+
+
+def open_results(conf: Config) -> Results:
+    """Where results are read. Raises ImproperlyConfigured if there is no result backend."""
+    url = store_url(conf)
+    if url is None:
+        raise ImproperlyConfigured(
+            "no result backend is configured. Write App(backend='redis://...') or postgresql://."
+        )
+    match kind_of(url):
+        case Kind.MEMORY:
+            from .commit.memory import MemoryResults
+
+            return MemoryResults(_memory_store(url))
+        case Kind.SQL:
+            from .results.sql import SqlResults
+
+            return SqlResults(_engine(url))
+        case _:
+            from .results.redis import RedisResults
+
+            return RedisResults(url)
+
+
+def canvas_start(conf: Config, node: Node, root_id: str, parent_id: str | None) -> list[flow.Effect]:
+    """The effects that set `node` going with what there is: without a store steps travel inline, and chords are refused."""
+    if store_url(conf) is not None:
+        return flow.start(node, root_id, parent_id=parent_id)
+    effects = flow.start(node, root_id, parent_id=parent_id, inline_limit=16_000_000)
+    if any(isinstance(effect, flow.OpenJoin | flow.OpenChain) for effect in effects):
+        raise ImproperlyConfigured(
+            "a chord, or a group inside a chain, needs a result backend: write App(backend='redis://...') or postgresql://."
+        )
+    return effects
+
+
+def limits_of(conf: Config) -> Limits:
+    """The limits that the settings ask for."""
+    expires: Any = conf.result_expires
+    seconds = expires.total_seconds() if hasattr(expires, "total_seconds") else float(expires or 0)
+    return Limits(
+        lease_seconds=float(conf.task_lease_seconds),
+        max_lost=int(conf.task_max_lost),
+        keep_seconds=seconds or 10 * 365 * 86_400.0,
+    )
+
+
+def _same(broker: str, store: str) -> bool:
+    kind = kind_of(broker)
+    if kind is not kind_of(store):
+        return False
+    if kind is Kind.SQL:
+        from .sql.engine import sql_url
+
+        return sql_url(broker) == sql_url(store)
+    return broker.rstrip("/") == store.rstrip("/")
+
+
+def _open_broker(conf: Config, url: str, worker: str, queues: Sequence[str], limits: Limits) -> Broker:
+    if kind_of(url) is Kind.KOMBU:
+        from .brokers.kombu import KombuBroker
+
+        return KombuBroker(url, queues=queues, transport_options=conf.broker_transport_options or None)
+    from .brokers.store import StoreBroker
+
+    return StoreBroker(_open_store(url, worker=worker, queues=queues, limits=limits, role=Role.BROKER))
+
+
+def _open_store(
+    url: str, *, worker: str, limits: Limits, queues: Sequence[str] = (), role: Role = Role.WHOLE
+) -> Commit:
+    match kind_of(url):
+        case Kind.MEMORY:
+            from .commit.memory import MemoryCommit
+
+            return MemoryCommit(_memory_store(url), worker=worker, queues=queues, limits=limits, role=role)
+        case Kind.SQL:
+            from .commit.sql import SqlCommit
+
+            return SqlCommit(_engine(url), worker=worker, queues=queues, limits=limits, role=role)
+        case Kind.REDIS:
+            from .commit.redis import RedisCommit
+
+            return RedisCommit(url, worker=worker, queues=queues, limits=limits, role=role)
+        case Kind.KOMBU:
+            raise ImproperlyConfigured(f"{url} only carries messages and cannot hold results")
+
+
+@cache
+def _memory_store(url: str) -> Any:  # noqa: ARG001 - the cache's key
+    """One store for each memory:// URL of this process."""
+    from .commit.memory import MemoryStore
+
+    return MemoryStore()
+
+
+@cache
+def _engine(url: str) -> Any:
+    """One engine, with its pool, for each database of this process."""
+    from .sql.engine import open_engine
+
+    return open_engine(url)

@@ -1,0 +1,214 @@
+"""Worker: one thread that takes, has the pool run, decides with flow, and commits; the acknowledgement comes last.
+
+Theory of operation. A pass of the loop (`_step`) brings what ended, in one commit, and takes as many new messages as the pool has room
+for, in the same call; it waits only when neither gave anything. Whatever is taken is renewed by this thread, also while tasks run in
+other processes, so a long task keeps its lease and a dead worker's tasks run elsewhere. If store or broker cannot be reached, what ended
+is kept and brought again; nothing is acknowledged meanwhile.
+
+    stop()        take nothing more, let what runs end, commit it, return
+    stop() again  end the pool at once and hand back what was unfinished
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+import select
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..commit.base import Commit, Limits, Run, Taken, Transition
+from ..errors import BackbeatError, Unavailable
+from ..json_text import json_list, json_string
+from ..message import Message
+from ..outcome import Error, Failure
+from ..perform import Execute, Performer
+from ..pools.base import Ended, Job, Lost, Pool, Report, Requeue
+from .listener import Listener
+
+logger = logging.getLogger("backbeat.worker")
+
+LONGEST_WAIT_SECONDS = 1.0
+SWEEP_SECONDS = 2.0
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 5.0
+"""Pauses while store or broker cannot be reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    taken: Taken
+    message: Message
+    since: float
+
+
+class Worker:
+    """Runs tasks until it is stopped."""
+
+    def __init__(
+        self, commit: Commit, performer: Performer, pool: Pool, listener: Listener, limits: Limits
+    ) -> None:
+        self._commit = commit
+        self._performer = performer
+        self._pool = pool
+        self._listener = listener
+        self._limits = limits
+        self._running: dict[str, _Running] = {}
+        self._pending: list[tuple[Transition, float | None]] = []
+        self._keys = itertools.count()
+        self._stops = 0
+        self._woken, self._wake = os.pipe()
+        os.set_blocking(self._wake, False)
+        self._next_sweep = self._next_renew = 0.0
+        self._pause = FIRST_RETRY_SECONDS
+        self.progressed_at = time.monotonic()
+
+    def stop(self) -> None:
+        """Stop, orderly; called a second time: at once. Safe in a signal handler and from other threads."""
+        self._stops += 1
+        with contextlib.suppress(OSError):  # a full pipe means that the loop is awake anyhow
+            os.write(self._wake, b"s")
+
+    def run(self) -> None:
+        """Work until `stop` was called and what ran has ended."""
+        self._listener.ready()
+        try:
+            while self._stops == 0 or (self._stops == 1 and (self._running or self._pending)):
+                self._guarded_step()
+            self._shut_down()
+        finally:
+            self._pool.stop(0)
+            self._commit.close()
+            os.close(self._woken)
+            os.close(self._wake)
+
+    @property
+    def busy(self) -> int:
+        """How many tasks run now."""
+        return len(self._running)
+
+    # --- a pass --------------------------------------------------------------------------------------------------------------
+
+    def _guarded_step(self) -> None:
+        try:
+            moved = self._step()
+            self._pause = FIRST_RETRY_SECONDS
+            self.progressed_at = time.monotonic()
+            if not moved and (self._stops == 0 or self._running):
+                self._commit.wait(LONGEST_WAIT_SECONDS, [self._woken, *self._pool.wakers()])
+                self._drain_wake()
+        except Unavailable as error:
+            logger.warning(
+                "%s; trying again in %.1f s",
+                error,
+                self._pause,
+                extra={"action": "unavailable", "pause": self._pause},
+            )
+            time.sleep(self._pause)
+            self._pause = min(self._pause * 2, LAST_RETRY_SECONDS)
+
+    def _step(self) -> bool:
+        for report in self._pool.collect():
+            self._reported(report)
+        self._housekeep()
+        room = self._pool.free if self._stops == 0 else 0
+        bringing, self._pending = self._pending, []
+        if not bringing and not room:
+            return False
+        taken = self._bring(bringing, room)
+        for item in taken:
+            self._route(item)
+        return bool(taken) or bool(bringing)
+
+    def _bring(self, bringing: list[tuple[Transition, float | None]], room: int) -> Sequence[Taken]:
+        try:
+            taken = self._performer.commit([transition for transition, _ in bringing], take=room)
+        except Unavailable:
+            self._pending = [*bringing, *self._pending]
+            raise
+        except BackbeatError as error:
+            self._bring_one_by_one(bringing, error)
+            return []
+        for transition, seconds in bringing:
+            self._listener.applied(transition, seconds)
+        return taken
+
+    def _bring_one_by_one(
+        self, bringing: list[tuple[Transition, float | None]], error: BackbeatError
+    ) -> None:
+        """One of several cannot be written: the others are, and that one ends as failed (decisions K18)."""
+        if len(bringing) > 1:
+            for item in bringing:
+                self._bring([item], 0)
+            return
+        for transition, seconds in bringing:
+            message, delivery = transition.message, transition.delivery
+            logger.error("a transition cannot be stored: %s", error, extra={"action": "transition_refused"})
+            if message is None or delivery is None or isinstance(transition.outcome, Failure):
+                raise error
+            text = f"what followed the task cannot be stored: {error}"
+            failure = Failure(
+                error=Error(
+                    type="EncodeError",
+                    module="backbeat.canvas.errors",
+                    args=json_list([json_string(text)]),
+                    text=text,
+                )
+            )
+            taken = Taken(delivery, message, Run())
+            self._bring([(self._performer.finished(taken, message, failure), seconds)], 0)
+
+    def _route(self, item: Taken) -> None:
+        match self._performer.route(item):
+            case Execute(taken, message):
+                key = str(next(self._keys))
+                self._running[key] = _Running(taken, message, time.monotonic())
+                self._listener.started(message)
+                self._pool.submit([Job(key, taken.delivery.raw, taken.delivery.queue)])
+            case Transition() as transition:
+                self._pending.append((transition, None))
+
+    def _reported(self, report: Report) -> None:
+        running = self._running.pop(report.key)
+        match report:
+            case Ended(outcome=outcome):
+                transition = self._performer.finished(running.taken, running.message, outcome)
+                self._pending.append((transition, time.monotonic() - running.since))
+            case Requeue():
+                self._commit.release([running.taken])
+            case Lost(reason=reason):
+                self._listener.lost(running.taken, reason)
+                self._commit.release([running.taken], lost=True)
+
+    def _housekeep(self) -> None:
+        now = time.monotonic()
+        if now >= self._next_renew:
+            self._next_renew = now + self._limits.lease_seconds / 3
+            if self._running:
+                self._commit.renew([running.taken for running in self._running.values()])
+        if now >= self._next_sweep:
+            self._next_sweep = now + SWEEP_SECONDS
+            self._performer.settle_interrupted(self._commit.sweep())
+
+    def _shut_down(self) -> None:
+        """What ended is committed; what did not is handed back, uncounted."""
+        for report in self._pool.stop(0):
+            if isinstance(report, Ended):
+                self._reported(report)
+        unfinished = [running.taken for running in self._running.values()]
+        try:
+            while self._pending:
+                bringing, self._pending = self._pending, []
+                self._bring(bringing, 0)
+            if unfinished:
+                self._commit.release(unfinished)
+        except Unavailable as error:
+            logger.warning(
+                "%s; what was held comes back after its lease", error, extra={"action": "unavailable"}
+            )
+
+    def _drain_wake(self) -> None:
+        while select.select([self._woken], [], [], 0)[0]:
+            os.read(self._woken, 4096)
