@@ -19,7 +19,7 @@ from .config import Config
 from .errors import ImproperlyConfigured, NotRegistered
 from .ids import derive, draw
 from .node import Call, Chain, Group, Node, freeze, root_of
-from .options import Given, checked, laid_on, map_calls
+from .options import Given, checked, laid_on, map_calls, named
 from .perform import send
 from .request import running_request
 from .result import AsyncResult, GroupResult, result_from_tuple
@@ -147,6 +147,17 @@ class App:
         options: Mapping[str, Any] | None = None,
     ) -> Node:
         """The canvas as it would be sent: with all options laid on, and all ids."""
+        node = self.resolved(signature, args, kwargs, options)
+        return freeze(node, node.id or draw())
+
+    def resolved(
+        self,
+        signature: Signature,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Node:
+        """The canvas with all options laid on: the caller's, the signatures', the tasks' and the settings'."""
         given = {**signature.options, **(options or {})} if signature.subtask_type else dict(options or {})
         links = _nodes(given.pop("link", None))
         errbacks = _nodes(given.pop("link_error", None))
@@ -163,9 +174,11 @@ class App:
                 link_error=errbacks,
             ),
         )
-        if isinstance(laid, Call) and id_:
-            laid = replace(laid, id=id_)
-        return freeze(map_calls(laid, self._resolve), id_ or laid.id or draw())
+        return named(map_calls(laid, self._resolve), id_)
+
+    def resolved_from_data(self, signature: Mapping[str, Any]) -> Node:
+        """As `resolved`, for a signature in its JSON shape."""
+        return self.resolved(Signature.from_dict(signature, app=self))
 
     def _resolve(self, call: Call) -> Call:
         """The call with its task's and the settings' defaults under its own options; its callbacks too."""

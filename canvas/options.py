@@ -143,3 +143,14 @@ def map_calls(node: Node, change: Callable[[Call], Call]) -> Node:
             return replace(node, steps=tuple(map_calls(step, change) for step in node.steps))
         case Group():
             return replace(node, members=tuple(map_calls(member, change) for member in node.members))
+
+
+def named(node: Node, id_: str | None) -> Node:
+    """The canvas with `id_` as the id of its value: of the task, the last step, or the group."""
+    if not id_:
+        return node
+    match node:
+        case Call() | Group():
+            return replace(node, id=id_)
+        case Chain():
+            return replace(node, steps=(*node.steps[:-1], named(node.steps[-1], id_)))

@@ -23,7 +23,7 @@ from amqp.exceptions import (  # type: ignore[import-untyped]  # py-amqp has no 
     PreconditionFailed,
     UnexpectedFrame,
 )
-from kombu import Connection
+from kombu.connection import Connection
 
 from ..message import Message
 from ..wire import to_wire
@@ -32,8 +32,8 @@ logger = logging.getLogger(__name__)
 
 IO_SECONDS = 10.0
 """How long a write or an answer of the server may take; also how long confirms are waited for."""
-CHUNK = 65_536
-"""Bytes asked for in one read."""
+CHUNK = 16_384
+"""Bytes asked for in one read; what is left of them is copied for each frame."""
 PUMP_EVERY = 200
 """Messages that are written before a look at what the server says."""
 _FRAME_HEADER, _FRAME_END = 7, 0xCE
@@ -72,6 +72,11 @@ class AmqpLine:
             self._amqp.collect()
             raise
 
+    @property
+    def alive(self) -> bool:
+        """False once the connection is known to be lost."""
+        return bool(self._transport.connected)
+
     def fileno(self) -> int | None:
         """The descriptor that can be read when there is something to pump."""
         return int(self._sock.fileno())
@@ -106,14 +111,15 @@ class AmqpLine:
             chunk = self._sock.recv(CHUNK)
             if not chunk:
                 raise ConnectionResetError("the server closed the connection")
-            self._dispatch(self._transport._read_buffer + chunk)
+            self._transport._read_buffer += chunk
+            self._dispatch()
 
     def _readable(self, timeout: float) -> bool:
         pending = getattr(self._sock, "pending", None)  # TLS may hold bytes that the socket no longer shows
         return bool((pending is not None and pending()) or self._poll.poll(timeout * 1000))
 
-    def _dispatch(self, data: bytes) -> None:
-        offset = 0
+    def _dispatch(self) -> None:
+        data, offset = self._transport._read_buffer, 0
         while len(data) - offset > _FRAME_HEADER:
             kind, channel, size = unpack_from(">BHI", data, offset)
             end = offset + _FRAME_HEADER + size
@@ -122,21 +128,31 @@ class AmqpLine:
             if data[end] != _FRAME_END:
                 raise UnexpectedFrame(f"a frame ends with {data[end]:#x}")
             payload = data[offset + _FRAME_HEADER : end]
-            offset = end + 1
-            # what is left belongs to py-amqp's own reader from here on, whatever the frame makes it do
-            self._transport._read_buffer = data[offset:] if len(data) == offset else b""
+            # py-amqp may read on by itself while it handles a frame (it opens a closed channel again)
+            data, offset = data[end + 1 :], 0
+            self._transport._read_buffer = data
             self._understand(kind, channel, payload)
-        self._transport._read_buffer = data[offset:]
+            data = self._transport._read_buffer
 
     def _understand(self, kind: int, channel: int, payload: bytes) -> None:
         try:
             self._on_frame((kind, channel, payload))
-        except (ValueError, FrameSyntaxError, struct_error, RecursionError, OverflowError, IndexError, TypeError):
+        except (
+            ValueError,
+            FrameSyntaxError,
+            struct_error,
+            RecursionError,
+            OverflowError,
+            IndexError,
+            TypeError,
+        ):
             if kind != _PROPERTIES:
                 raise
             # properties that cannot be read: a message without any, which the worker keeps as a dead letter; else it would
             # come back after each reconnect for ever
-            logger.exception("a message has properties that cannot be read", extra={"action": "bad_properties"})
+            logger.exception(
+                "a message has properties that cannot be read", extra={"action": "bad_properties"}
+            )
             self._on_frame((kind, channel, payload[:12] + b"\0\0"))
 
     # --- queues --------------------------------------------------------------------------------------------------------------
@@ -210,7 +226,9 @@ class AmqpLine:
         except (FrameSyntaxError, struct_error, ValueError, TypeError):
             # nothing of it was written yet
             logger.exception(
-                "message %s cannot be written as AMQP", message.id, extra={"action": "unsendable", "id": message.id}
+                "message %s cannot be written as AMQP",
+                message.id,
+                extra={"action": "unsendable", "id": message.id},
             )
             return
         self._published += 1

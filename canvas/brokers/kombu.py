@@ -11,7 +11,7 @@ No message gets an AMQP expiration: RabbitMQ would delete it unseen (decisions K
 from __future__ import annotations
 
 import base64
-import datetime
+import datetime as dt
 import decimal
 import logging
 import select
@@ -21,13 +21,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from kombu import Connection
+from amqp.exceptions import ChannelError  # type: ignore[import-untyped]  # py-amqp has no types
+from kombu.connection import Connection
 
 from ..commit.base import Delivery
 from ..errors import ImproperlyConfigured, Unavailable
 from ..message import Message
 from ..wire import Wire, pack
-from .amqp import AmqpLine, ChannelError
+from .amqp import AmqpLine
 from .virtual import VirtualLine
 
 logger = logging.getLogger(__name__)
@@ -67,50 +68,43 @@ class KombuBroker:
         self._generation = 0
         self._buffer: deque[Delivery] = deque()
         try:
-            self._connection = Connection(
+            self._connection: Any = Connection(  # type: ignore[no-untyped-call]  # kombu has no types
                 url,
                 connect_timeout=connect_seconds,
                 heartbeat=heartbeat_seconds,
                 transport_options=dict(transport_options or {}),
             )
-            self._open = (
-                AmqpLine if self._connection.transport.driver_name == "py-amqp" else VirtualLine
-            )
+            self._open = AmqpLine if self._connection.transport.driver_name == "py-amqp" else VirtualLine
         except (KeyError, ImportError, ValueError) as error:
             raise ImproperlyConfigured(f"the broker URL is not one that kombu knows: {error}") from error
 
     def publish(self, messages: Sequence[Message]) -> Sequence[Message]:
         if not messages:
             return []
-        with self._seam():
+        with self._seam(self._drop_publishing):
+            line = self._publisher()
             try:
-                return self._publish(messages)
+                confirmed = line.publish(messages)
             except ChannelError as error:
-                # the server refuses one of them (its size, say) and closed the channel: find out which
                 self._drop_publishing()
-                if len(messages) > 1:
-                    return [done for message in messages for done in self.publish([message])]
-                logger.error(  # noqa: TRY400 - the server's sentence says all
-                    "the broker refuses message %s: %s",
-                    messages[0].id,
-                    error,
-                    extra={"action": "refused", "id": messages[0].id},
-                )
-                return []
+                return self._publish_singly(messages, error)
+            if line.in_doubt:
+                self._drop_publishing()
+            return confirmed
 
     def take(self, limit: int) -> list[Delivery]:
         if len(self._buffer) < limit:
-            with self._seam():
+            with self._seam(self._drop_consuming):
                 self._read()
         return [self._buffer.popleft() for _ in range(min(limit, len(self._buffer)))]
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
-        with self._seam():
+        with self._seam(self._drop_consuming):
             if (tags := self._alive(deliveries)) and self._consuming is not None:
                 self._consuming.ack(tags)
 
     def release(self, deliveries: Sequence[Delivery]) -> None:
-        with self._seam():
+        with self._seam(self._drop_consuming):
             if (tags := self._alive(deliveries)) and self._consuming is not None:
                 self._consuming.release(tags)
 
@@ -119,14 +113,16 @@ class KombuBroker:
 
     def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
         deadline, look = time.monotonic() + timeout, LOOK_SECONDS[0]
-        with self._seam():
+        with self._seam(self._drop_consuming):
             while not self._buffer:
                 line = self._read()
                 left = deadline - time.monotonic()
                 if self._buffer or left <= 0:
                     return
                 fd = line.fileno()
-                pause, look = (line.tick_seconds, look) if fd is not None else (look, min(look * 1.2, LOOK_SECONDS[1]))
+                pause, look = (
+                    (line.tick_seconds, look) if fd is not None else (look, min(look * 1.2, LOOK_SECONDS[1]))
+                )
                 ready = _readable([*wakers] if fd is None else [fd, *wakers], min(left, pause))
                 if ready & set(wakers):
                     return
@@ -138,7 +134,7 @@ class KombuBroker:
 
     # --- connections ---------------------------------------------------------------------------------------------------------
 
-    def _publish(self, messages: Sequence[Message]) -> list[Message]:
+    def _publisher(self) -> _Line:
         if self._publishing is not None:
             try:
                 self._publishing.pump()
@@ -147,10 +143,15 @@ class KombuBroker:
                 self._drop_publishing()
         if self._publishing is None:
             self._publishing = self._connect()
-        confirmed = self._publishing.publish(messages)
-        if self._publishing.in_doubt:
-            self._drop_publishing()
-        return confirmed
+        return self._publishing
+
+    def _publish_singly(self, messages: Sequence[Message], error: Exception) -> Sequence[Message]:
+        """The server refused one of them, by its size say, and closed the channel: find out which, and send the others."""
+        if len(messages) > 1:
+            return [done for message in messages for done in self.publish([message])]
+        id_ = messages[0].id
+        logger.error("the broker refuses message %s: %s", id_, error, extra={"action": "refused", "id": id_})
+        return []
 
     def _read(self) -> _Line:
         if self._consuming is None:
@@ -194,23 +195,29 @@ class KombuBroker:
     @property
     def _errors(self) -> tuple[type[Exception], ...]:
         transport = self._connection.transport
-        return (*transport.connection_errors, *transport.channel_errors, OSError)
+        errors: tuple[type[Exception], ...] = (
+            *transport.connection_errors,
+            *transport.channel_errors,
+            OSError,
+        )
+        return errors
 
     @property
     def _name(self) -> str:
         return str(self._connection.as_uri())
 
     @contextmanager
-    def _seam(self) -> Iterator[None]:
-        """Errors of kombu and its drivers end here; what they leave of the connections is dropped."""
+    def _seam(self, drop: Callable[[], None]) -> Iterator[None]:
+        """Errors of kombu and its drivers end here; the connection that they struck is dropped."""
+        # py-amqp trips over its own None where a connection was lost while it used it
+        errors: tuple[type[Exception], ...] = (AttributeError, *self._errors)
         try:
             yield
-        except Unavailable:
-            raise
-        except (*self._errors, AttributeError) as error:
-            # py-amqp trips over its own None where a connection was lost while it used it
-            self._drop_publishing()
-            self._drop_consuming()
+        except errors as error:
+            lines = [line for line in (self._publishing, self._consuming) if line is not None]
+            if isinstance(error, AttributeError) and all(line.alive for line in lines):
+                raise
+            drop()
             reason = str(error) or type(error).__name__
             raise Unavailable(f"the broker {self._name} cannot be reached: {reason}") from error
 
@@ -251,7 +258,8 @@ def _wire_of(message: Any) -> Wire:
     kept = {str(name): _plain(value) for name, value in properties.items()}
     kept |= {
         "content_type": kept.get("content_type") or _plain(getattr(message, "content_type", None)),
-        "content_encoding": kept.get("content_encoding") or _plain(getattr(message, "content_encoding", None)),
+        "content_encoding": kept.get("content_encoding")
+        or _plain(getattr(message, "content_encoding", None)),
         "correlation_id": kept.get("correlation_id") or "",
     }
     plain = _plain(headers)
@@ -278,8 +286,8 @@ def _plain(value: object, depth: int = 0) -> Any:
             return value
         case bytes() | bytearray() | memoryview():
             return bytes(value).decode(errors="backslashreplace")
-        case datetime.datetime():
-            aware = value if value.tzinfo else value.replace(tzinfo=datetime.UTC)
+        case dt.datetime():
+            aware = value if value.tzinfo else value.replace(tzinfo=dt.UTC)
             return aware.isoformat()
         case decimal.Decimal():
             return str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from ..commit.base import Commit, Delivery, Run, Taken, Transition
@@ -9,18 +10,29 @@ from ..flow import Publish
 from ..message import Message
 
 
+SWEEP_SECONDS = 1.0
+"""How often who has nothing to do looks for what dead consumers held."""
+
+
 class StoreBroker:
     """A Broker over a Commit that was opened with Role.BROKER."""
 
-    def __init__(self, commit: Commit) -> None:
+    def __init__(self, commit: Commit, *, sweep_seconds: float = SWEEP_SECONDS) -> None:
         self._commit = commit
+        self._sweep_seconds = sweep_seconds
+        self._next_sweep = 0.0
 
     def publish(self, messages: Sequence[Message]) -> Sequence[Message]:
         self._commit.exchange([Transition(effects=tuple(Publish(message) for message in messages))])
         return messages
 
     def take(self, limit: int) -> list[Delivery]:
-        return [taken.delivery for taken in self._commit.exchange([], take=limit).taken]
+        taken = self._commit.exchange([], take=limit).taken
+        if not taken and time.monotonic() >= self._next_sweep:
+            self._next_sweep = time.monotonic() + self._sweep_seconds
+            self._commit.sweep()
+            taken = self._commit.exchange([], take=limit).taken
+        return [item.delivery for item in taken]
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         self._commit.exchange([Transition(delivery=delivery) for delivery in deliveries])

@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
-from kombu import Connection, Exchange, Queue
+from kombu.connection import Connection
+from kombu.entity import Exchange, Queue
 
 from ..message import Message
 from ..wire import to_wire
@@ -30,6 +31,7 @@ class VirtualLine:
         self._connection = self._transport.establish_connection()
         self._channel = self._transport.create_channel(self._connection)
 
+    alive = True
     in_doubt = False
     tick_seconds = 60.0
 
@@ -95,5 +97,7 @@ class VirtualLine:
 
     def _declare(self, queue: str) -> None:
         if self._create_queues and queue not in self._declared:
-            Queue(queue, Exchange(queue, type="direct"), routing_key=queue)(self._channel).declare()
+            exchange = Exchange(queue, type="direct")  # type: ignore[no-untyped-call]  # kombu has no types
+            declaration: Any = Queue(queue, exchange, routing_key=queue)  # type: ignore[no-untyped-call]  # the same
+            declaration(self._channel).declare()
             self._declared.add(queue)

@@ -35,6 +35,11 @@ class Limits:
     def lease_us(self) -> int:
         return round(self.lease_seconds * 1_000_000)
 
+    @property
+    def outbox_lease_us(self) -> int:
+        """How long the writer of an outbox message has to send it before any worker's relay does (decisions K1)."""
+        return round(min(OUTBOX_LEASE_SECONDS, self.lease_seconds) * 1_000_000)
+
 
 DEFAULT_LIMITS = Limits()
 
@@ -53,7 +58,7 @@ class Role(Enum):
 OUTBOX = "backbeat.outbox"
 """The queue of messages that are stored and still have to be sent by the broker."""
 OUTBOX_LEASE_SECONDS = 2.0
-"""How long the writer of an outbox message has to send it before any worker's relay does (decisions K1)."""
+"""The longest that an outbox message waits for its writer (see Limits.outbox_lease_us)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,6 @@ from . import records
 from .base import (
     DEFAULT_LIMITS,
     OUTBOX,
-    OUTBOX_LEASE_SECONDS,
     DeadLetter,
     Delivery,
     Exchange,
@@ -292,8 +291,7 @@ class MemoryCommit:
         if due is not None and due > self._now():
             heapq.heappush(state.timers, (due, next(self._store.serial), queue, text))
         elif self._role is Role.STORE:
-            lease_us = round(OUTBOX_LEASE_SECONDS * 1_000_000)
-            self._outbox.append(self._hold(queue, text, self._now() + lease_us))
+            self._outbox.append(self._hold(queue, text, self._now() + self._limits.outbox_lease_us))
         else:
             state.queues[queue].append(text)
 

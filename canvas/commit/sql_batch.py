@@ -40,7 +40,7 @@ from ..sql.tables import (
 )
 from ..wire import pack, to_wire
 from . import records
-from .base import OUTBOX, OUTBOX_LEASE_SECONDS, Delivery, Limits, Role, Standing, Transition
+from .base import OUTBOX, Delivery, Limits, Role, Standing, Transition
 from .run import RunRecord, settle
 
 Row = dict[str, Any]
@@ -225,7 +225,7 @@ class SqlBatch:
         if self.role is Role.STORE:
             row["queue"] = OUTBOX
             if visible <= self.now_us:
-                row["visible_us"] = self.now_us + round(OUTBOX_LEASE_SECONDS * 1_000_000)
+                row["visible_us"] = self.now_us + self.limits.outbox_lease_us
                 row["holder"] = self.worker
         self.messages.append(row)
 

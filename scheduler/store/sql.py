@@ -38,6 +38,9 @@ from .schema import create_tables, schema_version, seed
 from .statements import LEASE_NAME, Statements
 from .tables import SCHEMA_VERSION, Tables
 
+TRIES = 5
+"""Of a reconcile that meets somebody else's edits."""
+
 
 class SqlStore:
     """The store of a cluster in one SQL database."""
@@ -93,20 +96,28 @@ class SqlStore:
     def reconcile(
         self, wanted: Sequence[Entry], now_us: int, fence: Fence, *, batch_id: int, owner: Owner = Owner.FILE
     ) -> Reconciled | Fenced:
-        with self._transaction() as conn:
-            if not self._holds(conn, fence):
-                return FENCED
-            rows = conn.execute(self._sql.load_entries).mappings()
+        # Reading and comparing thousands of entries takes seconds, and a fenced transaction must not idle: PostgreSQL
+        # would end it (wiring.py). So both come first, and the store's revision says whether they still hold. Cursors
+        # are not part of the revision, but only the holder of the fence moves them.
+        for _ in range(TRIES):
+            with self._transaction(write=False) as conn:
+                revision = self._revision(conn)
+                rows = conn.execute(self._sql.load_entries).mappings().all()
             wish = edits({row["name"]: kept_entry(row) for row in rows}, wanted, owner, now_us)
-            firings = self._write_edits(conn, wish, now_us, fence.epoch, batch_id)
-        skips = tuple(skip for edit in wish.edits for skip in edit.skips)
-        return Reconciled(tuple((e.after.name, e.kind) for e in wish.edits), wish.foreign, firings, skips)
+            with self._transaction() as conn:
+                if not self._holds(conn, fence):
+                    return FENCED
+                if wish.edits and self._raise_revision(conn) != revision + 1:
+                    conn.rollback()
+                    continue
+                firings = self._write_edits(conn, wish, now_us, fence.epoch, batch_id, revision + 1)
+            skips = tuple(skip for edit in wish.edits for skip in edit.skips)
+            return Reconciled(tuple((e.after.name, e.kind) for e in wish.edits), wish.foreign, firings, skips)
+        raise StoreDown(f"the entries were edited {TRIES} times while they were compared with the file")
 
     def decide(self, batch: Batch, fence: Fence) -> Decided | Fenced:
         decided = self._decide(batch, fence, one_by_one=False)
-        if (
-            decided is None
-        ):  # rare: somebody edited an entry since we read it; the transaction was rolled back
+        if decided is None:  # rare: an entry was edited since we read it, and the transaction was rolled back
             decided = self._decide(batch, fence, one_by_one=True)
         assert decided is not None
         return decided
@@ -153,6 +164,12 @@ class SqlStore:
         meta = self._tables.meta
         number: int = conn.execute(meta.select().where(meta.c.name == "revision")).one().number
         return number
+
+    def _raise_revision(self, conn: Connection) -> int:
+        """The next revision; the row stays locked, so that of two editors one comes after the other."""
+        meta = self._tables.meta
+        conn.execute(meta.update().where(meta.c.name == "revision").values(number=meta.c.number + 1))
+        return self._revision(conn)
 
     def _holds(self, conn: Connection, fence: Fence) -> bool:
         shown = {"holder": fence.holder, "epoch": fence.epoch}
@@ -246,9 +263,9 @@ class SqlStore:
         return [loaded_firing(row) for row in rows]
 
     def _write_edits(
-        self, conn: Connection, wish: Edits, now_us: int, epoch: int, batch_id: int
+        self, conn: Connection, wish: Edits, now_us: int, epoch: int, batch_id: int, changed: int
     ) -> tuple[Firing, ...]:
-        """Write what the old revisions owe, then the new ones, then the number that tells the others."""
+        """Write what the old revisions owe, then the new ones, as of the revision `changed` of the store."""
         if not wish.edits:
             return ()
         owed = [
@@ -261,9 +278,6 @@ class SqlStore:
         fresh = self._insert(conn, owed, now_us, epoch)
         for edit in wish.edits:
             self._write_skips(conn, edit.skips, {edit.after.name: edit.old_rev}, now_us, epoch)
-        meta = self._tables.meta
-        changed = self._revision(conn) + 1
-        conn.execute(meta.update().where(meta.c.name == "revision").values(number=changed))
         write_entries(conn, self._sql, wish, changed=changed, now_us=now_us)
         return fresh
 

@@ -1,15 +1,19 @@
-"""Every canvas settles, with the values of the plan, whatever dies: random canvases against a naive evaluator."""
+"""Every canvas settles, with the values of the plan, whatever dies: random canvases against a naive evaluator, over every Commit."""
 
 from __future__ import annotations
 
+import os
 import random
+import time
 
 import pytest
 from backbeat.canvas.ids import derive
 from backbeat.canvas.node import calls, freeze, root_of
-from support.backends import MemoryBackend
+from backbeat.canvas.sql.engine import open_engine
+from support.backends import MemoryBackend, SqlBackend
 from support.flow_world import Faults, FlowWorld
 from support.random_canvas import Expectation, all_ids, random_canvas
+from support.split_backend import SplitBackend, amqp_broker, memory_broker
 
 SETTINGS = {
     "calm": Faults(),
@@ -17,6 +21,41 @@ SETTINGS = {
     "crashes": Faults(crashes=0.1),
     "both": Faults(duplicates=0.2, crashes=0.1),
 }
+SPLIT_SETTINGS = {name: Faults(faults.duplicates, faults.crashes / 4) for name, faults in SETTINGS.items()}
+"""A split commit has four times as many steps to die in."""
+
+DEFAULT = 250
+CANVASES = int(os.environ.get("BACKBEAT_HARNESS", DEFAULT))
+"""Canvases for each setting in memory; the others take their share of it."""
+SHARES = {
+    "memory": 1.0,
+    "sqlite": 0.06,
+    "postgres": 0.05,
+    "redis": 0.15,
+    "split-memory": 0.4,
+    "split-rabbitmq-redis": 0.03,
+    "split-rabbitmq-postgres": 0.03,
+}
+
+
+def open_backend(name, request):
+    match name:
+        case "memory":
+            return MemoryBackend()
+        case "sqlite":
+            return SqlBackend(open_engine(request.getfixturevalue("sqlite_url")))
+        case "postgres":
+            return SqlBackend(open_engine(request.getfixturevalue("postgres_url")))
+        case "redis":
+            from support.backends import RedisBackend
+
+            return RedisBackend(*request.getfixturevalue("redis_prefixed"))
+        case "split-memory":
+            store = MemoryBackend()
+            return SplitBackend(memory_broker(MemoryBackend(store.clock)), store)
+    _, _, store_name = name.split("-")
+    broker = amqp_broker(request.getfixturevalue("amqp_url"))
+    return SplitBackend(broker, open_backend(store_name, request), broker_patience=20.0)
 
 
 def settle_one(backend, rng: random.Random, faults: Faults) -> int:
@@ -25,28 +64,41 @@ def settle_one(backend, rng: random.Random, faults: Faults) -> int:
     world = FlowWorld(backend, rng, faults)
     # revoking the root revokes all that descends from it, error callbacks included: not tried here
     revoked = frozenset(call.id for call in calls(node) if rng.random() < 0.03) - {root_of(node)}
-    commit = backend.open("revoker", lambda where: None)
+    commit = backend.open("revoker")
     commit.revoke(sorted(revoked))
     commit.close()
+    ids = sorted(set(all_ids(node)))
+    deadline = time.monotonic() + backend.patience_seconds
     try:
         sent = world.send(node)
-        world.run()
+        while True:
+            world.run()
+            documents = {document.id: document for document in backend.results().get(ids)}
+            if not sent and not any(document.ready for document in documents.values()):
+                return world.executions  # the sender died before anything was written: there is no canvas
+            expectation = Expectation(documents, revoked)
+            expectation.check(node)
+            if not expectation.pending or time.monotonic() > deadline:
+                break
     finally:
         world.close()
-    ids = sorted(set(all_ids(node)))
-    documents = {document.id: document for document in backend.results().get(ids)}
-    if not sent and not any(document.ready for document in documents.values()):
-        return world.executions  # the sender died before anything was written: there is no canvas
-    expectation = Expectation(documents, revoked)
-    expectation.check(node)
     assert not expectation.wrong, (expectation.wrong, node)
     assert not expectation.pending, (expectation.pending, node)
     return world.executions
 
 
+@pytest.mark.timeout(max(120, 120 * CANVASES // DEFAULT))
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_every_random_canvas_settles_with_the_values_of_its_plan(setting):
+@pytest.mark.parametrize("name", SHARES)
+def test_every_random_canvas_settles_with_the_values_of_its_plan(name, setting, request):
     seed = random.randrange(1_000_000)
     print(f"seed {seed}")
-    for number in range(250):
-        settle_one(MemoryBackend(), random.Random(f"{seed}/{number}"), SETTINGS[setting])
+    faults = (SPLIT_SETTINGS if name.startswith("split") else SETTINGS)[setting]
+    backend = open_backend(name, request)
+    try:
+        for number in range(max(2, round(CANVASES * SHARES[name]))):
+            if name == "memory":
+                backend = MemoryBackend()  # costs nothing, and keeps what is looked through short
+            settle_one(backend, random.Random(f"{seed}/{number}"), faults)
+    finally:
+        backend.close()

@@ -303,6 +303,33 @@ def test_an_entry_of_another_owner_is_left_alone(store):
     assert reconcile(store, now_us=NOW + 2).changes == (("file", EditKind.REMOVED),)
 
 
+def test_editors_that_race_are_both_heard(opened):
+    lead(opened.store)
+    before = opened.store.load(None).revision
+    barrier = threading.Barrier(2)
+
+    def run(store, owner):
+        barrier.wait()
+        for k in range(5):
+            while True:
+                with contextlib.suppress(StoreDown):  # REPEATABLE READ: the loser tries again
+                    reconcile(store, entry(owner.value, what={"task": str(k)}), owner=owner, batch_id=k)
+                    break
+
+    threads = [
+        threading.Thread(target=run, args=pair)
+        for pair in ((opened.store, Owner.FILE), (opened.other, Owner.DB))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    loaded = opened.store.load(None)
+    assert loaded.revision == before + 10
+    assert {known.entry.name: known.rev for known in loaded.entries} == {"file": 5, "db": 5}
+
+
 def test_a_stale_leader_can_neither_reconcile_nor_decide_nor_load(opened):
     old, new = opened.store, opened.other
     lead(old)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from backbeat.canvas.clock import FakeClock
-from backbeat.canvas.commit.base import Commit, Limits
+from backbeat.canvas.commit.base import Commit, Limits, Role
 from backbeat.canvas.commit.memory import MemoryCommit, MemoryResults, MemoryStore
+from backbeat.canvas.commit.redis import RedisCommit
 from backbeat.canvas.commit.sql import SqlCommit
+from backbeat.canvas.redis_client import open_redis
 from backbeat.canvas.results.base import Results
+from backbeat.canvas.results.redis import RedisResults
 from backbeat.canvas.results.sql import SqlResults
 from backbeat.canvas.sql.tables import metadata
 from sqlalchemy import Engine
@@ -21,15 +24,28 @@ HASTY = Limits(max_lost=1_000, lease_seconds=0.06)
 """For stores whose clock cannot be moved."""
 
 
-class MemoryBackend:
-    name = "memory"
+def calm(where: str) -> None:
+    """Nobody dies here."""
 
-    def __init__(self) -> None:
-        self.clock = FakeClock()
+
+class MemoryBackend:
+    patience_seconds = 0.0
+    """How long something may take that happens by itself."""
+
+    def __init__(self, clock: FakeClock | None = None) -> None:
+        self.clock = clock or FakeClock()
         self.store = MemoryStore(self.clock)
 
-    def open(self, worker: str, crash: Callable[[str], None]) -> Commit:
-        return MemoryCommit(self.store, worker=worker, queues=QUEUES, limits=PATIENT)
+    def open(
+        self,
+        worker: str,
+        crash: Callable[[str], None] = calm,
+        *,
+        role: Role = Role.WHOLE,
+        limits: Limits = PATIENT,
+        queues: Sequence[str] = QUEUES,
+    ) -> Commit:
+        return MemoryCommit(self.store, worker=worker, queues=queues, limits=limits, role=role)
 
     def results(self) -> Results:
         return MemoryResults(self.store)
@@ -50,11 +66,21 @@ class MemoryBackend:
 class SqlBackend:
     """A database of its own: a SQLite file, or a new database on the PostgreSQL server."""
 
+    patience_seconds = 20.0
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def open(self, worker: str, crash: Callable[[str], None]) -> Commit:
-        return SqlCommit(self._engine, worker=worker, queues=QUEUES, limits=HASTY)
+    def open(
+        self,
+        worker: str,
+        crash: Callable[[str], None] = calm,
+        *,
+        role: Role = Role.WHOLE,
+        limits: Limits = HASTY,
+        queues: Sequence[str] = QUEUES,
+    ) -> Commit:
+        return SqlCommit(self._engine, worker=worker, queues=queues, limits=limits, role=role)
 
     def results(self) -> Results:
         return SqlResults(self._engine)
@@ -73,3 +99,43 @@ class SqlBackend:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+class RedisBackend:
+    """Keys with a prefix of their own on a Redis server."""
+
+    patience_seconds = 20.0
+
+    def __init__(self, url: str, prefix: str) -> None:
+        self._client = open_redis(url)
+        self._prefix = prefix
+
+    def open(
+        self,
+        worker: str,
+        crash: Callable[[str], None] = calm,
+        *,
+        role: Role = Role.WHOLE,
+        limits: Limits = HASTY,
+        queues: Sequence[str] = QUEUES,
+    ) -> Commit:
+        known = {"limits": limits, "role": role, "prefix": self._prefix}
+        return RedisCommit(self._client, worker=worker, queues=queues, **known)
+
+    def results(self) -> Results:
+        return RedisResults(self._client, prefix=self._prefix)
+
+    def now_us(self) -> int:
+        return time.time_ns() // 1000
+
+    def pass_lease(self) -> None:
+        """Until what the dead held is overdue; the server's clock cannot be moved."""
+        time.sleep(HASTY.lease_seconds * 1.1)
+
+    def clear(self) -> None:
+        for key in self._client.scan_iter(match=f"{self._prefix}*", count=1_000):
+            self._client.delete(key)
+
+    def close(self) -> None:
+        self.clear()
+        self._client.close()

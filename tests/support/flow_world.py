@@ -10,7 +10,7 @@ import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from backbeat.canvas import flow
 from backbeat.canvas.commit.base import Commit, Exchange, Transition
@@ -31,8 +31,11 @@ class Crash(Exception):
 class Backend(Protocol):
     """One implementation under test, with a store of its own."""
 
-    def open(self, worker: str, crash: Callable[[str], None]) -> Commit:
-        """A new worker's Commit; it calls `crash(where)` wherever it may die inside."""
+    patience_seconds: float
+    """How long a canvas may take to settle, where things happen by themselves; 0 where nothing does."""
+
+    def open(self, worker: str, crash: Callable[[str], None] = ..., **known: Any) -> Commit:
+        """A new worker's Commit; it calls `crash(where)` wherever it may die inside. `known`: role, limits, queues."""
         ...
 
     def results(self) -> Results: ...
@@ -104,8 +107,9 @@ class FlowWorld:
 
     def run(self) -> None:
         """Work until nothing moves any more."""
-        idle = 0
-        while idle < 3:
+        # where time passes by itself, the caller looks again if this was too early
+        idle, enough = 0, 1 if self.backend.patience_seconds else 3
+        while idle < enough:
             seat = self.rng.randrange(len(self._seats))
             try:
                 moved = self._work(*self._seats[seat])

@@ -1,0 +1,239 @@
+"""The command line's half that canvas owns: worker, call, result; and what all commands share. scheduler/cli.py puts it together.
+
+Exit codes: 0 done; 1 what was asked for failed; 2 usage or configuration; 69 broker or store cannot be reached; 130 interrupted.
+Imports of what a command needs stand inside it, so that `--help` and completion stay quick.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .errors import BackbeatError, ImproperlyConfigured, TaskError, Unavailable
+
+if TYPE_CHECKING:
+    from .app import App
+
+EXIT_FAILED, EXIT_USAGE, EXIT_UNAVAILABLE = 1, 2, 69
+LOG_FORMAT = "[%(asctime)s: %(levelname)s/%(processName)s] %(message)s"
+
+
+@dataclass(slots=True)
+class Options:
+    """The options that stand before the command."""
+
+    app: str | None = None
+    broker: str | None = None
+    result_backend: str | None = None
+    store: str | None = None
+    as_json: bool = False
+    quiet: bool = False
+
+    def load_app(self, default: str | None = None) -> App:
+        """The project's app, with the broker and backend of the command line. Raises ImproperlyConfigured if none is named."""
+        from .app import App, find_app
+
+        if self.app or default:
+            app = find_app(self.app or default or "")
+        elif self.broker:
+            app = App("backbeat")
+        else:
+            raise ImproperlyConfigured(
+                "which app? Write backbeat -A module[:app] COMMAND, or -b URL for a broker without one"
+            )
+        if self.broker:
+            app.conf.broker_url = self.broker
+        if self.result_backend:
+            app.conf.result_backend = self.result_backend
+        return app
+
+    def show(self, data: Any, text: str) -> None:
+        """Print `data` as one line of JSON with --json, else `text`."""
+        click.echo(json.dumps(data, default=str) if self.as_json else text)
+
+
+class Cli(click.Group):
+    """A group whose errors end in one sentence and in the right exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Unavailable as error:
+            self._fail(error, EXIT_UNAVAILABLE)
+        except ImproperlyConfigured as error:
+            self._fail(error, EXIT_USAGE)
+        except BackbeatError as error:
+            self._fail(error, EXIT_FAILED)
+        except ModuleNotFoundError as error:
+            self._fail(error, EXIT_USAGE)
+
+    @staticmethod
+    def _fail(error: Exception, code: int) -> None:
+        click.echo(f"backbeat: error: {error}", err=True)
+        sys.exit(code)
+
+
+def set_up_logging(level: str) -> None:
+    """Celery's line format on standard error; the root logger of an application is left alone."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    logger = logging.getLogger("backbeat")
+    logger.addHandler(handler)
+    logger.setLevel(level.upper())
+    logger.propagate = False
+
+
+def without_password(url: str | None) -> str:
+    """A URL that may be shown."""
+    from urllib.parse import urlsplit
+
+    if not url:
+        return "none"
+    password = urlsplit(url).password
+    return url.replace(f":{password}@", ":**@") if password else url
+
+
+@click.command()
+@click.option("-Q", "--queues", default="", help="Queues to serve, with commas between them.")
+@click.option("-X", "--exclude-queues", default="", help="Queues not to serve.")
+@click.option(
+    "-c", "--concurrency", type=click.IntRange(1), help="Tasks side by side; default: one a processor."
+)
+@click.option("-P", "--pool", default=None, help="processes (alias prefork) or solo.")
+@click.option("-n", "--hostname", default="celery@%h", help="Node name; %h is the host.", show_default=True)
+@click.option("-l", "--loglevel", default="INFO", show_default=True)
+@click.pass_obj
+def worker(
+    options: Options,
+    queues: str,
+    exclude_queues: str,
+    concurrency: int | None,
+    pool: str | None,
+    hostname: str,
+    loglevel: str,
+) -> None:
+    """Run tasks. SIGTERM: finish what runs, then exit; a second one: at once, unfinished work is handed back."""
+    from .wiring import broker_url, store_url
+    from .worker.listener import Listeners, LogListener
+    from .worker.systemd import SystemdListener
+    from .worker.wiring import WorkerOptions, concurrency_of, open_worker, queues_of
+
+    app = options.load_app()
+    set_up_logging(loglevel)
+    chosen = WorkerOptions(
+        queues=_names(queues),
+        excluded=_names(exclude_queues),
+        concurrency=concurrency,
+        pool=pool,
+        name=hostname,
+    )
+    listener = Listeners([LogListener(), SystemdListener()])
+    running = open_worker(app, options.app or "", chosen, listener)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: running.stop())
+    if not options.quiet:
+        lines = {
+            "app": app.name,
+            "broker": without_password(broker_url(app.conf)),
+            "results": without_password(store_url(app.conf)),
+            "pool": f"{chosen.pool or app.conf.worker_pool}, {concurrency_of(app, chosen)} at a time",
+            "queues": ", ".join(queues_of(app, chosen)),
+            "tasks": ", ".join(sorted(app.tasks)) or "none",
+        }
+        click.echo(banner(f"backbeat worker {chosen.hostname}", lines))
+    running.run()
+
+
+@click.command()
+@click.argument("name")
+@click.option("-a", "--args", "args_text", default="[]", help="Positional arguments, a JSON list.")
+@click.option("-k", "--kwargs", "kwargs_text", default="{}", help="Keyword arguments, a JSON map.")
+@click.option("--countdown", type=float, help="Seconds from now.")
+@click.option("--eta", help="Not before this time (ISO 8601).")
+@click.option("--expires", help="Seconds, or a time (ISO 8601), after which it shall not run.")
+@click.option("-Q", "--queue", help="The queue to send it to.")
+@click.option("--priority", type=int)
+@click.option("--wait", type=float, default=None, help="Wait so many seconds for the result, and print it.")
+@click.pass_obj
+def call(
+    options: Options,
+    name: str,
+    args_text: str,
+    kwargs_text: str,
+    countdown: float | None,
+    eta: str | None,
+    expires: str | None,
+    queue: str | None,
+    priority: int | None,
+    wait: float | None,
+) -> None:
+    """Send task NAME, and print its id."""
+    app = options.load_app()
+    args, kwargs = _parsed(args_text, list, "--args"), _parsed(kwargs_text, dict, "--kwargs")
+    seconds = float(expires) if expires and expires.replace(".", "", 1).isdigit() else expires
+    given = {"countdown": countdown, "eta": eta, "expires": seconds, "queue": queue, "priority": priority}
+    handle = app.send_task(
+        name, args, kwargs, **{key: value for key, value in given.items() if value is not None}
+    )
+    options.show({"id": handle.id, "task": name}, handle.id)
+    if wait is not None:
+        _print_result(options, handle, wait)
+
+
+@click.command()
+@click.argument("task_id")
+@click.option("-t", "--traceback", is_flag=True, help="Print the traceback of a failed task.")
+@click.option("--wait", type=float, default=0.0, help="Wait so many seconds until it is ready.")
+@click.pass_obj
+def result(options: Options, task_id: str, traceback: bool, wait: float) -> None:
+    """Print the result of task TASK_ID."""
+    app = options.load_app()
+    handle = app.AsyncResult(task_id)
+    if traceback and handle.traceback:
+        click.echo(handle.traceback)
+        return
+    _print_result(options, handle, wait)
+
+
+def _print_result(options: Options, handle: Any, wait: float) -> None:
+    try:
+        value = handle.get(timeout=wait)
+    except TaskError as error:
+        _print_failure(options, handle, error)
+    except Exception as error:  # noqa: BLE001 - whatever the task raised
+        _print_failure(options, handle, error)
+    else:
+        shown = value if isinstance(value, str) else json.dumps(value, default=str)
+        options.show({"id": handle.id, "state": handle.state, "result": value}, shown)
+
+
+def _print_failure(options: Options, handle: Any, error: Exception) -> None:
+    data = {"id": handle.id, "state": handle.state, "error": type(error).__name__, "message": str(error)}
+    options.show(data, f"{handle.state}: {type(error).__name__}: {error}")
+    sys.exit(EXIT_FAILED)
+
+
+def _parsed(text: str, kind: type, option: str) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise click.UsageError(f"{option} is not JSON: {error}") from None
+    if not isinstance(value, kind):
+        raise click.UsageError(f"{option} must be a JSON {'list' if kind is list else 'map'}")
+    return value
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def banner(title: str, lines: dict[str, str]) -> str:
+    """A few aligned lines that say what runs with what."""
+    width = max(map(len, lines))
+    return "\n".join([title, *(f"  {name:<{width}}  {value}" for name, value in lines.items())])

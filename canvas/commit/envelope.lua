@@ -1,0 +1,68 @@
+-- What a claim needs to know of a message, out of its envelope. Whatever is unusual gives nil: then Python, which knows all forms,
+-- reads it and brings it back to be claimed. Comes between store.lua and exchange.lua.
+
+-- Days since 1970 of a date in the Gregorian calendar (Howard Hinnant's days_from_civil).
+local function days_of(year, month, day)
+  if month <= 2 then year = year - 1 end
+  local era = math.floor(year / 400)
+  local year_of_era = year - era * 400
+  local day_of_year = math.floor((153 * (month + (month > 2 and -3 or 9)) + 2) / 5) + day - 1
+  local day_of_era = year_of_era * 365 + math.floor(year_of_era / 4) - math.floor(year_of_era / 100) + day_of_year
+  return era * 146097 + day_of_era - 719468
+end
+
+local function offset_minutes(text)
+  if text == '' or text == 'Z' then return 0 end
+  local sign, hours, minutes = text:match('^([+-])(%d%d):?(%d%d)$')
+  if not sign then return nil end
+  return (sign == '-' and -1 or 1) * (tonumber(hours) * 60 + tonumber(minutes))
+end
+
+-- Microseconds since 1970 UTC of an ISO 8601 text as isoformat() writes it; without an offset it is UTC.
+local function us_of_iso(text)
+  local year, month, day, hour, minute, second, rest =
+    text:match('^(%d%d%d%d)%-(%d%d)%-(%d%d)[T ](%d%d):(%d%d):(%d%d)(.*)$')
+  if not year then return nil end
+  local fraction = rest:match('^%.(%d+)')
+  local offset = offset_minutes(fraction and rest:sub(#fraction + 2) or rest)
+  if not offset then return nil end
+  local micros = tonumber(((fraction or '') .. '000000'):sub(1, 6))
+  local minutes = (days_of(tonumber(year), tonumber(month), tonumber(day)) * 24 + tonumber(hour)) * 60 + tonumber(minute)
+  return ((minutes - offset) * 60 + tonumber(second)) * 1000000 + micros
+end
+
+local function is_missing(value)
+  return value == nil or value == cjson.null
+end
+
+-- A count in a header: absent is 0, anything but a small whole number is nil.
+local function count_of(value)
+  if is_missing(value) then return 0 end
+  if type(value) ~= 'number' or value % 1 ~= 0 or math.abs(value) > 1000000000 then return nil end
+  return value
+end
+
+local function is_id(value)
+  if type(value) ~= 'string' or value == '' then return false end
+  local _, characters = value:gsub('[^\128-\191]', '')
+  return characters <= 255
+end
+
+local function message_of(envelope)
+  local headers = envelope.headers
+  if type(headers) ~= 'table' or not is_id(headers.id) then return nil end
+  local message = {
+    id = headers.id,
+    attempt = count_of(headers.retries),
+    generation = count_of(headers.backbeat_generation),
+    root_id = headers.root_id,
+  }
+  if not message.attempt or not message.generation then return nil end
+  if is_missing(message.root_id) or message.root_id == '' then message.root_id = headers.id end
+  if type(message.root_id) ~= 'string' then return nil end
+  if not is_missing(headers.eta) then
+    message.eta_us = type(headers.eta) == 'string' and us_of_iso(headers.eta)
+    if not message.eta_us then return nil end
+  end
+  return message
+end

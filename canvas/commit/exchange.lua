@@ -1,0 +1,281 @@
+-- One exchange: settle, effects and acknowledgement of each transition; then claims; then new work with its claims. One step.
+-- The decisions `settle` and `judge` are those of run.py, line by line. Comes after store.lua.
+
+local tags_done = {}
+local touched, touched_order = {}, {}
+local documents = {}
+local outbox = {}
+local is_store = argument.role == 'store'
+
+-- Holding ---------------------------------------------------------------------------------------------------------------------
+
+local unacked, unacked_index, leases, held = {}, {}, {}, {}
+local longest_lease = 0
+
+local function push2(values, first, second)
+  values[#values + 1] = first
+  values[#values + 1] = second
+end
+
+local function hold(list, text, is_readable, lease_us)
+  local tag = argument.holder .. '#' .. next_serial() .. '#' .. list
+  push2(leases, now + lease_us, tag)
+  if list == OUTBOX_LIST or not is_readable then
+    push2(held, tag, text)
+  else
+    push2(unacked, tag, '[' .. text .. unacked_tail(list))
+    push2(unacked_index, now / 1000000, tag)
+  end
+  longest_lease = math.max(longest_lease, now + lease_us)
+  return tag
+end
+
+local function write_holdings()
+  sliced('HSET', UNACKED, unacked)
+  sliced('ZADD', UNACKED_INDEX, unacked_index)
+  sliced('HSET', HELD, held)
+  sliced('ZADD', LEASES, leases)
+  if longest_lease > 0 then redis.call('ZADD', HOLDERS, 'GT', longest_lease, argument.holder) end
+end
+
+local function drop_holdings()
+  if #tags_done == 0 then return end
+  sliced('HDEL', UNACKED, tags_done)
+  sliced('ZREM', UNACKED_INDEX, tags_done)
+  sliced('ZREM', LEASES, tags_done)
+  sliced('HDEL', HELD, tags_done)
+end
+
+-- Outcomes --------------------------------------------------------------------------------------------------------------------
+
+-- Below, at or above zero, as the run's (generation, attempt) is before, at or after the one given.
+local function compare(run, generation, attempt)
+  if run.generation ~= generation then return run.generation - generation end
+  return run.attempt - attempt
+end
+
+-- The outcome that stands as {outcome, attempt, generation} if it is another one than the transition's; else nil.
+local function settle(t)
+  local run = run_of(t.id)
+  local order = compare(run, t.generation, t.attempt)
+  if run.outcome and order >= 0 then
+    if order == 0 and run.outcome == t.outcome then return nil end
+    return {run.outcome, run.attempt, run.generation}
+  end
+  if order > 0 then return {'', run.attempt, run.generation} end
+  run.generation, run.attempt, run.outcome = t.generation, t.attempt, t.outcome
+  run.worker, run.lease_us = '', 0
+  write_run(run, not t.again)
+  if t.document then push2(documents, t.id, t.document) end
+  return nil
+end
+
+local function settle_unstarted(id, outcome, document)
+  local run = run_of(id)
+  if run.outcome then return end
+  run.generation, run.attempt, run.outcome = 0, 0, outcome
+  run.worker, run.lease_us, run.lost = '', 0, 0
+  write_run(run, true)
+  push2(documents, id, document)
+end
+
+local function write_documents()
+  for i = 1, #documents, 2 do
+    local key = prefix .. 'celery-task-meta-' .. documents[i]
+    if argument.keep_seconds > 0 then
+      redis.call('SETEX', key, argument.keep_seconds, documents[i + 1])
+    else
+      redis.call('SET', key, documents[i + 1])
+    end
+    redis.call('PUBLISH', key, documents[i + 1])
+  end
+end
+
+-- Effects ---------------------------------------------------------------------------------------------------------------------
+
+local function publish(queue, step, text, due)
+  local list = list_of(is_store and OUTBOX or queue, step)
+  if due > now then
+    add_timer(list, text, due)
+  elseif is_store then
+    outbox[#outbox + 1] = {hold(list, text, false, argument.outbox_lease_us), text}
+  else
+    redis.call('LPUSH', list, text)
+  end
+end
+
+local joins = {}
+
+local function join_of(id)
+  local join = joins[id]
+  if join then return join end
+  local key = own .. 'join:' .. id
+  local f = redis.call('HMGET', key, 'size', 'closed', 'record')
+  join = {key = key, parts = own .. 'part:' .. id, size = tonumber(f[1]), closed = f[2], exists = f[3]}
+  joins[id] = join
+  return join
+end
+
+local function touch(id)
+  if not touched[id] then
+    touched[id] = true
+    touched_order[#touched_order + 1] = id
+  end
+end
+
+local function open_join(id, record, message, size, lease_us)
+  local join = join_of(id)
+  if not join.exists then
+    redis.call('HSET', join.key, 'record', record, 'message', message)
+    join.exists = record
+    if size >= 0 then
+      redis.call('HSET', join.key, 'size', size)
+      join.size = size
+    end
+  end
+  if not join.size and not join.closed and lease_us >= 0 then
+    redis.call('HSET', join.key, 'deadline_us', now + lease_us)
+    redis.call('ZADD', UNSEALED, now + lease_us, id)
+  end
+end
+
+local function seal_join(id, size)
+  local join = join_of(id)
+  if not join.exists or join.size then return end
+  redis.call('HSET', join.key, 'size', size)
+  redis.call('HDEL', join.key, 'deadline_us')
+  redis.call('ZREM', UNSEALED, id)
+  join.size = size
+  touch(id)
+end
+
+local function add_part(id, index, text)
+  local join = join_of(id)
+  if not join.exists or join.closed then return end
+  redis.call('HSETNX', join.parts, index, text)
+  touch(id)
+end
+
+-- True if the effects of a transition that closes `id` are to be applied: if it was open.
+local function close_join(id)
+  local join = join_of(id)
+  if not join.exists or join.closed then return false end
+  join.closed = '1'
+  redis.call('HSET', join.key, 'closed', 1)
+  redis.call('HDEL', join.key, 'message', 'deadline_us')
+  redis.call('UNLINK', join.parts)
+  redis.call('ZREM', UNSEALED, id)
+  expire(join.key)
+  return true
+end
+
+-- Level-triggered: whoever brings a part to a complete join sends the join's message, again if need be.
+local function dispatch_complete_joins()
+  for _, id in ipairs(touched_order) do
+    local join = join_of(id)
+    if not join.closed and join.size and redis.call('HLEN', join.parts) >= join.size then
+      publish(argument.join_queue, 1, redis.call('HGET', join.key, 'message'), 0)
+    end
+  end
+end
+
+local apply_effect = {
+  publish = function(e) publish(e[2], e[3], e[4], e[5]) end,
+  settle = function(e) settle_unstarted(e[2], e[3], e[4]) end,
+  open_chain = function(e) redis.call('SETNX', own .. 'chain:' .. e[2], e[3]) end,
+  close_chain = function(e) expire(own .. 'chain:' .. e[2]) end,
+  open_join = function(e) open_join(e[2], e[3], e[4], e[5], e[6]) end,
+  seal_join = function(e) seal_join(e[2], e[3]) end,
+  add_part = function(e) add_part(e[2], e[3], e[4]) end,
+}
+
+local function apply(t)
+  local standing = t.outcome and settle(t)
+  if standing then return standing end
+  if not t.closes or close_join(t.closes) then
+    for _, effect in ipairs(t.effects) do apply_effect[effect[1]](effect) end
+  end
+  if t.dead then redis.call('LPUSH', own .. 'dead', t.dead) end
+  if t.tag then tags_done[#tags_done + 1] = t.tag end
+  return nil
+end
+
+-- Claims ----------------------------------------------------------------------------------------------------------------------
+
+local any_revoked = redis.call('EXISTS', REVOKED) == 1
+
+local function is_revoked(message)
+  return any_revoked
+    and (redis.call('ZSCORE', REVOKED, message.id) or redis.call('ZSCORE', REVOKED, message.root_id))
+end
+
+local function judge(message)
+  local run = run_of(message.id)
+  local order = compare(run, message.generation, message.attempt)
+  if run.outcome and order >= 0 then return {'settled', run.outcome, run.attempt, run.generation} end
+  if order > 0 then return {'stale'} end
+  if is_revoked(message) then return {'revoked'} end
+  if message.eta_us and message.eta_us > now then return {'later', message.eta_us} end
+  local same = order == 0
+  if same and run.worker ~= '' and run.lease_us > now then return {'later', run.lease_us} end
+  -- a claim that died counts; a retry or a later generation starts counting anew
+  local lost = same and run.lost + (run.worker ~= '' and 1 or 0) or 0
+  if lost >= argument.max_lost then
+    run.lost = lost
+    write_run(run, false)
+    return {'poison', lost}
+  end
+  if run.outcome then
+    redis.call('HDEL', run.key, 'outcome')
+    redis.call('PERSIST', run.key)
+    run.outcome = nil
+  end
+  run.generation, run.attempt = message.generation, message.attempt
+  run.worker, run.lease_us, run.lost = argument.holder, now + argument.lease_us, lost
+  write_run(run, false)
+  return {'run'}
+end
+
+-- Taking: envelopes are read by envelope.lua --------------------------------------------------------------------------------
+
+local function taken_of(list, queue, text)
+  local is_readable, envelope = pcall(cjson.decode, text)
+  is_readable = is_readable and type(envelope) == 'table'
+  local tag = hold(list, text, is_readable, argument.lease_us)
+  if argument.role == 'broker' or queue == OUTBOX then return {tag, queue, text, {'run'}} end
+  local message = is_readable and message_of(envelope)
+  return {tag, queue, text, message and judge(message) or {'unread'}}
+end
+
+local function take(limit)
+  send_due_timers()
+  local taken = {}
+  for step = 1, #STEPS do
+    for _, queue in ipairs(argument.queues) do
+      local left = limit - #taken
+      if left > 0 and (step == 1 or queue ~= OUTBOX) then
+        local list = list_of(queue, step)
+        for _, text in ipairs(redis.call('RPOP', list, left) or {}) do
+          taken[#taken + 1] = taken_of(list, queue, text)
+        end
+      end
+    end
+  end
+  return taken
+end
+
+-- The exchange ----------------------------------------------------------------------------------------------------------------
+
+local standing, claimed, taken = {}, {}, {}
+for i, transition in ipairs(argument.transitions) do
+  local other = apply(transition)
+  if other then standing[#standing + 1] = {i - 1, other[1], other[2], other[3]} end
+end
+dispatch_complete_joins()
+for i, message in ipairs(argument.claim) do claimed[i] = judge(message) end
+if argument.take > 0 then taken = take(argument.take) end
+drop_holdings()
+write_holdings()
+write_documents()
+save_serial()
+return {now, standing, claimed, taken, outbox}

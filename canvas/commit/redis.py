@@ -1,0 +1,219 @@
+"""RedisCommit: broker, results and canvas in one Redis: every exchange is one script, so one step (decisions K1).
+
+Queues, held messages and results lie as Celery's clients and workers expect them (wire.md 4.2, 4.3), so they can share them; runs,
+chains, joins and timers lie under `backbeat:`. A message that is held stands in kombu's `unacked` and in our own index of leases,
+by the server's clock; what a killed worker held comes back after its lease, or at once when its process is known to be gone.
+
+This file, with the library's name, is reached by its package; it imports the library through redis_client.py only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..continuation import ChainRecord, JoinRecord
+from ..flow import chain_needed
+from ..incarnation import is_gone
+from ..message import CONTROL_QUEUE
+from ..redis_client import Redis, open_redis, script, unavailable, warn_if_evicting
+from ..redis_watch import Watch
+from . import records
+from .base import (
+    DEFAULT_LIMITS,
+    OUTBOX,
+    Exchange,
+    JoinState,
+    Limits,
+    Loaded,
+    Role,
+    Taken,
+    Transition,
+)
+from .redis_batch import STEPS, RedisBatch, claim_row, exchange_of, is_unread
+
+GATHER_SLICE = 5_000
+"""Parts that are read in one command: the server serves nobody else meanwhile (decisions K19)."""
+REVOKED_KEEP_SECONDS = 30 * 86_400
+"""How long a revoked id is remembered; a message that waits for longer than that may start."""
+SEPARATOR = "\x06\x16"
+
+
+class RedisCommit:
+    """One worker's or client's view of a Redis; a Commit. `prefix` is in front of every key (kombu's `global_keyprefix`)."""
+
+    def __init__(
+        self,
+        client: Redis | str,
+        *,
+        worker: str = "",
+        queues: Sequence[str] = (),
+        limits: Limits = DEFAULT_LIMITS,
+        role: Role = Role.WHOLE,
+        prefix: str = "",
+    ) -> None:
+        self._is_own = isinstance(client, str)
+        self._client = open_redis(client) if isinstance(client, str) else client
+        self._worker = worker
+        self._holder = worker.replace("#", "_")  # a tag is holder#serial#list
+        self._queues = [OUTBOX] if role is Role.STORE else list(queues)
+        self._limits = limits
+        self._role = role
+        self._prefix = prefix
+        self._watch: Watch | None = None
+        self._ahead_us: int | None = None
+
+    def exchange(
+        self, transitions: Sequence[Transition], *, take: int = 0, claim: Sequence[Taken] = ()
+    ) -> Exchange:
+        if not transitions and not claim and not (take and self._queues):
+            return Exchange([])
+        if self._ahead_us is None:
+            self._open()
+        batch = RedisBatch(self._worker, self._now_us())
+        argument = {
+            "transitions": [batch.transition(transition) for transition in transitions],
+            "claim": [claim_row(item.message) for item in claim if item.message is not None],
+            "take": take,
+            "queues": self._queues,
+            "role": self._role.value,
+            "max_lost": self._limits.max_lost,
+            "outbox_lease_us": self._limits.outbox_lease_us,
+            "join_queue": CONTROL_QUEUE,
+            **self._common(),
+        }
+        # no queue comes first for ever: one that is always full would starve the others
+        self._queues = [*self._queues[1:], *self._queues[:1]]
+        reply = script("store.lua", "envelope.lua", "exchange.lua")(self._client, argument)
+        self._heard(reply[0])
+        return self._with_unread_claimed(exchange_of(reply, len(transitions), claim))
+
+    def load(self, chains: Collection[str] = (), joins: Collection[str] = ()) -> Loaded:
+        with unavailable():
+            return Loaded(self._chains(chains), self._joins(joins))
+
+    def renew(self, held: Sequence[Taken]) -> None:
+        if held:
+            self._hold("renew", held)
+
+    def release(self, held: Sequence[Taken], *, lost: bool = False) -> None:
+        if held:
+            self._hold("release", held, lost=int(lost))
+
+    def sweep(self) -> list[JoinRecord]:
+        with unavailable():
+            holders: Any = self._client.zrange(self._key("holders"), 0, -1)
+        gone = [holder.decode() for holder in holders if is_gone(holder.decode())]
+        more = True
+        while more:
+            revoked_keep_us = REVOKED_KEEP_SECONDS * 1_000_000
+            more, found = self._do("sweep", gone=gone, revoked_keep_us=revoked_keep_us)
+        return [records.join_from_text(text) for text in found]
+
+    def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
+        if self._ahead_us is None:
+            self._open()
+        if self._watch is None:
+            lists = [name for queue in self._queues for name in self._lists(queue)]
+            self._watch = Watch(self._client, lists, self._key("timers"), self._key("timers-head"))
+        self._watch.wait(timeout, wakers, self._now_us)
+
+    def revoke(self, ids: Sequence[str]) -> None:
+        if ids:
+            self._do("revoke", ids=list(ids))
+
+    def close(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
+        if self._is_own:
+            self._client.close()
+
+    # --- keys ----------------------------------------------------------------------------------------------------------------
+
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}backbeat:{name}"
+
+    def _lists(self, queue: str) -> list[str]:
+        if queue == OUTBOX:
+            return [self._key("outbox")]
+        name = f"{self._prefix}{queue}"
+        return [name if step == 0 else f"{name}{SEPARATOR}{step}" for step in STEPS]
+
+    # --- the server's clock --------------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        warn_if_evicting(self._client)
+        with unavailable():
+            answer: Any = self._client.time()
+        self._heard(answer[0] * 1_000_000 + answer[1])
+
+    def _heard(self, server_us: int) -> None:
+        """Texts are made here with times of the server's clock; it is told with every answer, and the local one counts on."""
+        self._ahead_us = server_us - time.monotonic_ns() // 1_000
+
+    def _now_us(self) -> int:
+        assert self._ahead_us is not None
+        return self._ahead_us + time.monotonic_ns() // 1_000
+
+    # --- scripts -------------------------------------------------------------------------------------------------------------
+
+    def _common(self) -> dict[str, Any]:
+        return {
+            "prefix": self._prefix,
+            "holder": self._holder,
+            "lease_us": self._limits.lease_us,
+            "keep_seconds": round(self._limits.keep_seconds),
+        }
+
+    def _do(self, verb: str, **fields: Any) -> Any:
+        return script("store.lua", "holding.lua")(self._client, {"verb": verb, **self._common(), **fields})
+
+    def _hold(self, verb: str, held: Sequence[Taken], **fields: Any) -> None:
+        tags = [item.delivery.tag for item in held]
+        ids = [item.message.id for item in held if item.message is not None]
+        self._do(verb, tags=tags, ids=ids, **fields)
+
+    def _with_unread_claimed(self, exchange: Exchange) -> Exchange:
+        """Messages whose headers only Python could read (an eta in an unusual form) are claimed with a second call."""
+        unread = [item for item in exchange.taken if is_unread(item)]
+        if not unread:
+            return exchange
+        judged = iter(self.exchange([], claim=[replace(item, reason="") for item in unread]).claimed)
+        return replace(exchange, taken=[next(judged) if is_unread(item) else item for item in exchange.taken])
+
+    # --- loading -------------------------------------------------------------------------------------------------------------
+
+    def _chains(self, ids: Collection[str]) -> dict[str, ChainRecord]:
+        found: dict[str, ChainRecord] = {}
+        wanted = sorted(set(ids))
+        while wanted:
+            texts: Any = self._client.mget([self._key(f"chain:{id_}") for id_ in wanted])
+            loaded = [records.chain_from_text(text) for text in texts if text is not None]
+            found |= {record.chain_id: record for record in loaded}
+            below = {chain_needed(record.below) for record in loaded}
+            wanted = sorted(id_ for id_ in below if id_ is not None and id_ not in found)
+        return found
+
+    def _joins(self, ids: Collection[str]) -> dict[str, JoinState]:
+        return {id_: state for id_ in ids if (state := self._join(id_)) is not None}
+
+    def _join(self, id_: str) -> JoinState | None:
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.hmget(self._key(f"join:{id_}"), ["record", "size", "closed"])
+        pipeline.hlen(self._key(f"part:{id_}"))
+        (record, size, closed), count = pipeline.execute()
+        if record is None:
+            return None
+        parts = [records.part_from_text(int(index), text) for index, text in self._parts(id_, count).items()]
+        is_complete = closed is None and size is not None and len(parts) >= int(size)
+        return JoinState(records.join_from_text(record), parts, is_complete)
+
+    def _parts(self, id_: str, count: int) -> dict[bytes, bytes]:
+        key = self._key(f"part:{id_}")
+        if count > GATHER_SLICE:
+            return dict(self._client.hscan_iter(key, count=GATHER_SLICE))
+        parts: Any = self._client.hgetall(key)
+        return dict(parts)

@@ -1,0 +1,210 @@
+"""RedisBatch: transitions and claims as the one JSON argument of exchange.lua, and its reply as what Commit promises.
+
+Whatever can fail is done here, before the script runs, as a script that fails in the middle is not undone. Payloads are texts inside
+the argument; the script moves them and never reads them.
+"""
+
+from __future__ import annotations
+
+import bisect
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..flow import (
+    AddPart,
+    CloseChain,
+    Effect,
+    OpenChain,
+    OpenJoin,
+    Publish,
+    SealJoin,
+    Settle,
+    join_message,
+)
+from ..message import Message, sent_at
+from ..outcome import Outcome, outcome_from_data, outcome_to_data
+from ..outcome import Retry as RetryOutcome
+from ..results.document import document_of, to_text
+from ..wire import pack, to_wire
+from . import records
+from .base import (
+    OUTBOX,
+    DeadLetter,
+    Delivery,
+    Exchange,
+    Later,
+    Poison,
+    Run,
+    Settled,
+    Stale,
+    Standing,
+    Taken,
+    Transition,
+    Verdict,
+    WasRevoked,
+    decoded,
+)
+
+Row = dict[str, Any]
+STEPS = (0, 3, 6, 9)
+"""kombu's priorities: each has a list of its own, the lowest is taken first."""
+UNREAD = "the message cannot be judged by the store"
+
+
+@dataclass(frozen=True, slots=True)
+class RedisBatch:
+    """Renders for one exchange. `now_us` is the server's clock, as well as the client knows it."""
+
+    worker: str
+    now_us: int
+
+    def transition(self, transition: Transition) -> Row:
+        """One transition as the script reads it."""
+        row: Row = {"effects": [self._effect(effect) for effect in transition.effects]}
+        message, outcome = transition.message, transition.outcome
+        if message is not None and outcome is not None:
+            row |= {
+                "id": message.id,
+                "attempt": message.attempt,
+                "generation": message.generation,
+                "outcome": outcome_text(outcome),
+                "again": isinstance(outcome, RetryOutcome),
+            }
+            if not message.ignore_result:
+                row["document"] = self._document(transition, message, outcome)
+        if transition.closes is not None:
+            row["closes"] = transition.closes
+        if transition.dead is not None:
+            row["dead"] = self._dead(transition.dead)
+        if transition.delivery is not None:
+            row["tag"] = transition.delivery.tag
+        return row
+
+    def _document(self, transition: Transition, message: Message, outcome: Outcome) -> str:
+        return to_text(
+            document_of(
+                message.id,
+                outcome,
+                now_us=self.now_us,
+                message=message,
+                children=transition.children,
+                worker=self.worker,
+            )
+        )
+
+    def _dead(self, dead: DeadLetter) -> str:
+        return json.dumps(
+            {"at_us": self.now_us, "task_id": dead.task_id, "reason": dead.reason, "message": dead.raw}
+        )
+
+    def _effect(self, effect: Effect) -> list[Any]:
+        match effect:
+            case Publish(message, not_before_us):
+                return self._publish(message, not_before_us)
+            case Settle(id_, outcome, name):
+                document = to_text(document_of(id_, outcome, now_us=self.now_us, name=name))
+                return ["settle", id_, outcome_text(outcome), document]
+            case OpenChain(record):
+                return ["open_chain", record.chain_id, records.chain_to_text(record)]
+            case CloseChain(chain_id):
+                return ["close_chain", chain_id]
+            case OpenJoin(record, size, lease_seconds):
+                dispatch = join_message(record.join_id)
+                lease_us = -1 if lease_seconds is None else round(lease_seconds * 1_000_000)
+                texts = (records.join_to_text(record), pack(to_wire(dispatch), dispatch.queue))
+                return ["open_join", record.join_id, *texts, -1 if size is None else size, lease_us]
+            case SealJoin(join_id, size):
+                return ["seal_join", join_id, size]
+            case AddPart(join_id, index, id_, outcome):
+                return ["add_part", join_id, index, records.part_to_text(id_, outcome)]
+
+    def _publish(self, message: Message, not_before_us: int | None) -> list[Any]:
+        message = sent_at(message, self.now_us)
+        due = not_before_us if not_before_us is not None else message.eta_us
+        text = pack(to_wire(message), message.queue)
+        return ["publish", message.queue, step_of(message.priority), text, due or 0]
+
+
+def step_of(priority: int | None) -> int:
+    """The place, from 1, of the list for a priority; kombu rounds down."""
+    return max(1, bisect.bisect(STEPS, priority or 0))
+
+
+def outcome_text(outcome: Outcome) -> str:
+    """An outcome as it is stored. Always the same text for the same outcome, as the script compares texts."""
+    return json.dumps(outcome_to_data(outcome))
+
+
+def claim_row(message: Message) -> Row:
+    """What the script needs to know to claim a message."""
+    row: Row = {
+        "id": message.id,
+        "attempt": message.attempt,
+        "generation": message.generation,
+        "root_id": str(message.root_id),
+    }
+    return row if message.eta_us is None else {**row, "eta_us": message.eta_us}
+
+
+def exchange_of(reply: Sequence[Any], count: int, claim: Sequence[Taken]) -> Exchange:
+    """The script's reply; `count` transitions were brought, and `claim` to be claimed (those with a message are in the reply)."""
+    _, others, claimed, taken, outbox = reply
+    standing: list[Standing | None] = [None] * count
+    for index, outcome, attempt, generation in others:
+        standing[index] = Standing(_outcome_of(outcome), attempt, generation)
+    verdicts = iter(claimed)
+    return Exchange(
+        standing,
+        [_taken_of(*row) for row in taken],
+        [
+            item if item.message is None else replace(item, verdict=verdict_of(next(verdicts)))
+            for item in claim
+        ],
+        [Delivery(_text(tag), OUTBOX, None, _text(text)) for tag, text in outbox],
+    )
+
+
+def is_unread(taken: Taken) -> bool:
+    """True for a message that we can read and the script could not."""
+    return taken.message is not None and taken.reason == UNREAD
+
+
+def verdict_of(row: Sequence[Any]) -> Verdict:
+    """A verdict as the script writes it."""
+    match row:
+        case [b"run"]:
+            return Run()
+        case [b"settled", outcome, attempt, generation]:
+            return Settled(Standing(_outcome_of(outcome), attempt, generation))
+        case [b"later", until_us]:
+            return Later(until_us)
+        case [b"stale"]:
+            return Stale()
+        case [b"revoked"]:
+            return WasRevoked()
+        case [b"poison", lost]:
+            return Poison(lost)
+    raise AssertionError(f"exchange.lua gave a verdict that is not known: {row!r}")
+
+
+def _taken_of(tag: bytes, queue: bytes, raw: bytes, verdict: Sequence[Any]) -> Taken:
+    taken = decoded(Delivery(_text(tag), _text(queue), None, _text(raw)))
+    if taken.message is None:
+        return taken
+    if verdict == [b"unread"]:
+        return replace(taken, reason=UNREAD)
+    return replace(taken, verdict=verdict_of(verdict))
+
+
+def _outcome_of(text: bytes) -> Outcome | None:
+    return outcome_from_data(json.loads(text)) if text else None
+
+
+def _text(raw: bytes) -> str:
+    """Text of anybody's bytes; what is not UTF-8 becomes an escape that no envelope has, so it is refused with its reason."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("utf-8", "backslashreplace")

@@ -1,0 +1,141 @@
+-- What every script of backbeat shares; the loader puts it in front of exchange.lua and holding.lua.
+--
+-- Lists, `unacked` and `unacked_index` are kombu's own layout (wire.md 4.2). All other keys are ours, under `backbeat:`.
+-- Times are microseconds of the server's clock; they fit a double. Never join a number to a text with `..` (14 digits only), and
+-- never write one with cjson: redis.call writes numbers in full.
+
+local argument = cjson.decode(ARGV[1])
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local prefix = argument.prefix
+local own = prefix .. 'backbeat:'
+local UNACKED, UNACKED_INDEX = prefix .. 'unacked', prefix .. 'unacked_index'
+local LEASES, HELD, HOLDERS = own .. 'leases', own .. 'held', own .. 'holders'
+local TIMERS, TIMER_TEXTS, TIMERS_HEAD = own .. 'timers', own .. 'timer-texts', own .. 'timers-head'
+local UNSEALED, REVOKED, SERIAL = own .. 'unsealed', own .. 'revoked', own .. 'serial'
+local OUTBOX, OUTBOX_LIST = 'backbeat.outbox', own .. 'outbox'
+local SEPARATOR = '\6\22'
+local STEPS = {'', SEPARATOR .. '3', SEPARATOR .. '6', SEPARATOR .. '9'}
+local SLICE = 1000 -- of arguments in one call: Lua's stack holds about 8,000
+
+local function sliced(command, key, values, option)
+  for first = 1, #values, SLICE do
+    local last = math.min(first + SLICE - 1, #values)
+    if option then
+      redis.call(command, key, option, unpack(values, first, last))
+    else
+      redis.call(command, key, unpack(values, first, last))
+    end
+  end
+end
+
+local function expire(key)
+  if argument.keep_seconds > 0 then redis.call('EXPIRE', key, argument.keep_seconds) end
+end
+
+-- Lists, timers, and what is held ---------------------------------------------------------------------------------------------
+
+local function list_of(queue, step)
+  if queue == OUTBOX then return OUTBOX_LIST end
+  return prefix .. queue .. STEPS[step]
+end
+
+-- The queue that a list belongs to, as kombu names it: without prefix and priority.
+local function queue_of(list)
+  return (list:sub(#prefix + 1):gsub(SEPARATOR .. '%d$', ''))
+end
+
+local serial
+local function next_serial()
+  serial = (serial or tonumber(redis.call('GET', SERIAL) or 0)) + 1
+  return string.format('%.0f', serial)
+end
+
+local function save_serial()
+  if serial then redis.call('SET', SERIAL, serial) end
+end
+
+-- A timer is a member of a sorted set by its due time, `serial#list`, and its text in a hash: two like messages are two timers.
+local function add_timer(list, text, due)
+  local member = next_serial() .. '#' .. list
+  local head = redis.call('ZRANGE', TIMERS, 0, 0, 'WITHSCORES')
+  redis.call('ZADD', TIMERS, due, member)
+  redis.call('HSET', TIMER_TEXTS, member, text)
+  -- idle workers watch this key rather than the set, which changes with every timer
+  if not head[1] or due < tonumber(head[2]) then redis.call('SET', TIMERS_HEAD, due) end
+end
+
+local function send_due_timers()
+  local members = redis.call('ZRANGEBYSCORE', TIMERS, '-inf', now, 'LIMIT', 0, SLICE)
+  if #members == 0 then return end
+  local texts = redis.call('HMGET', TIMER_TEXTS, unpack(members))
+  for i, member in ipairs(members) do
+    if texts[i] then redis.call('LPUSH', member:match('^%d+#(.*)$'), texts[i]) end
+  end
+  redis.call('ZREM', TIMERS, unpack(members))
+  redis.call('HDEL', TIMER_TEXTS, unpack(members))
+end
+
+-- A holding is named `holder#serial#list`. kombu's `unacked` keeps the message as kombu does, so that a Celery worker can give it back
+-- if no backbeat is left; our own index of leases says when our sweeper does (decisions K14). What kombu could not read, and the
+-- outbox, which it must not touch, is kept in a hash of ours.
+local function unacked_tail(list)
+  return ',"",' .. cjson.encode(queue_of(list)) .. ']'
+end
+
+local function put_back(tag)
+  local list = tag:match('^[^#]*#%d+#(.*)$')
+  if not list or redis.call('ZREM', LEASES, tag) == 0 then return nil end
+  local text = redis.call('HGET', HELD, tag)
+  if text then
+    redis.call('HDEL', HELD, tag)
+  else
+    local value = redis.call('HGET', UNACKED, tag)
+    if not value then return nil end
+    redis.call('HDEL', UNACKED, tag)
+    redis.call('ZREM', UNACKED_INDEX, tag)
+    text = value:sub(2, #value - #unacked_tail(list))
+  end
+  redis.call('RPUSH', list, text)
+  return text
+end
+
+-- Runs: what is known about one task id (run.py) ------------------------------------------------------------------------------
+
+local runs = {}
+
+local function run_of(id)
+  local run = runs[id]
+  if run then return run end
+  local key = own .. 'run:' .. id
+  local f = redis.call('HMGET', key, 'generation', 'attempt', 'outcome', 'worker', 'lease_us', 'lost')
+  run = {
+    key = key,
+    generation = tonumber(f[1]) or 0,
+    attempt = tonumber(f[2]) or 0,
+    outcome = f[3] or nil,
+    worker = f[4] or '',
+    lease_us = tonumber(f[5]) or 0,
+    lost = tonumber(f[6]) or 0,
+  }
+  runs[id] = run
+  return run
+end
+
+-- Nothing that may still go on has a time to live (decisions K11): only an outcome that is not a Retry starts one.
+local function write_run(run, ended)
+  if run.outcome then
+    redis.call('HSET', run.key, 'generation', run.generation, 'attempt', run.attempt, 'outcome', run.outcome,
+      'worker', run.worker, 'lease_us', run.lease_us, 'lost', run.lost)
+  else
+    redis.call('HSET', run.key, 'generation', run.generation, 'attempt', run.attempt,
+      'worker', run.worker, 'lease_us', run.lease_us, 'lost', run.lost)
+  end
+  if ended then expire(run.key) end
+end
+
+-- A claim that is under way: of our own, of this worker, without an outcome.
+local function claimed_by(id, worker)
+  local run = run_of(id)
+  return run.worker == worker and not run.outcome and run
+end

@@ -1,0 +1,123 @@
+"""Child: what happens inside a process that runs tasks: it announces itself, then reads jobs and writes reports until its pipe ends.
+
+It is started by nursery_main.py, and knows one pipe and one runner. The pipe is not its standard output, which stays the task's own.
+
+Signals: SIGINT is ignored, as a terminal sends Ctrl-C to the whole process group, and the worker decides what it means. SIGTERM is caught
+and does nothing, for the same reason: `systemctl stop` with KillMode=control-group sends it to all. Caught, not ignored, so that
+programs and forks that a task starts can be terminated as usual. A child ends when its pipe ends, or by SIGKILL.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from types import FrameType
+
+from ..app import find_app
+from ..errors import MessageError
+from ..execute import Requeued, execute
+from ..failure import error_of, traceback_of
+from ..outcome import Failure
+from ..task import Tasks
+from ..wire import from_wire, unpack
+from .base import Ended, Job, Requeue
+from .pipe import pack, pack_report, read_frame
+from .runner import Runner, RunnerSpec
+
+Report = Ended | Requeue
+"""A child cannot report its own loss."""
+
+
+def make_runner(app_spec: str, hostname: str) -> Runner:
+    """A runner over the tasks of the app at `app_spec` ("module:attribute"), which is imported here, with all its task modules."""
+    app = find_app(app_spec)
+    app.import_modules()
+    tasks = app.tasks
+
+    def run(job: Job, /) -> Report:
+        return run_job(job, tasks, hostname)
+
+    return run
+
+
+def run_job(job: Job, tasks: Tasks, hostname: str) -> Report:
+    """Decode the job's message and execute it. A message that cannot be decoded is a job that failed."""
+    try:
+        return Ended(job.key, execute(from_wire(unpack(job.raw), job.queue), tasks, hostname))
+    except Requeued:
+        return Requeue(job.key)
+    except Exception as exc:  # noqa: BLE001 - whatever it is, the job ends with it and the child goes on
+        node = (exc.task_id if isinstance(exc, MessageError) else None) or job.key
+        return Ended(job.key, Failure(error=error_of(exc, node), traceback=traceback_of(exc)))
+
+
+# --- the process ---------------------------------------------------------------------------------------------------------------
+
+
+def main(fd: int) -> None:
+    """The main function of a child that was started as a program of its own (start method spawn)."""
+    pipe = socket.socket(fileno=fd)
+    launch = read_frame(pipe)
+    if launch is not None:
+        [[factory, args]] = launch
+        live(pipe, RunnerSpec(factory, tuple(args)).make)
+
+
+def live(pipe: socket.socket, make: Callable[[], Runner]) -> None:
+    """Make the runner, say so, and serve until the pipe ends. A runner that cannot be made is said too, and ends the process."""
+    keep_signals()
+    os.register_at_fork(after_in_child=_release_signals)
+    try:
+        runner = make()
+    except BaseException:  # noqa: BLE001 - importing the user's app may raise anything, SystemExit included
+        _tell(pipe, pack([["broken", traceback.format_exc()]]))
+        sys.exit(1)
+    gc.collect()
+    gc.freeze()
+    if _tell(pipe, pack([["ready"]])):
+        _serve(pipe, runner)
+
+
+def _serve(pipe: socket.socket, runner: Runner) -> None:
+    while (jobs := _next_jobs(pipe)) is not None:
+        for key, raw, queue in jobs:
+            if not _tell(pipe, pack_report(runner(Job(key, raw, queue)))):
+                return
+
+
+def _next_jobs(pipe: socket.socket) -> list[list[str]] | None:
+    try:
+        return read_frame(pipe)
+    except ConnectionError:
+        return None
+
+
+def _tell(pipe: socket.socket, frame: bytes) -> bool:
+    """False if the worker is gone."""
+    try:
+        pipe.sendall(frame)
+    except ConnectionError:
+        return False
+    return True
+
+
+def keep_signals() -> None:
+    """Let the worker alone decide what Ctrl-C and SIGTERM mean, see above."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _remain)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+
+
+def _release_signals() -> None:
+    """In a fork that a task makes."""
+    if signal.getsignal(signal.SIGTERM) is _remain:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _remain(signum: int, frame: FrameType | None) -> None:
+    pass

@@ -1,0 +1,178 @@
+"""Nursery, inside: the process that makes the runner once, forks a child for each request and tells the pool who was born and who died.
+
+It runs no task and starts no thread, so a fork of it is clean, and a new child costs milliseconds whatever the app costs to import.
+If importing the app started a thread or opened a socket, a fork would not be clean (a lock held for ever, one connection used by all children):
+then it says "unsafe" and ends, and the pool starts another one that leaves the import to each child.
+
+As it is the parent of the children, only it can know that a process id is still theirs: kills go through it and never hit a stranger.
+When the worker dies, however it dies, the nursery kills the children: their jobs' leases are no longer renewed, so others will run them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import select
+import signal
+import socket
+import stat
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+
+from .child import keep_signals, live
+from .pipe import COMMAND, pack, read_frame
+from .runner import Runner, RunnerSpec
+
+
+def main(fd: int) -> None:
+    """The main function of the nursery. A forked child returns through it too, so that it ends as any program does."""
+    keep_signals()
+    control = socket.socket(fileno=fd)
+    launch = read_frame(control)
+    if launch is None:
+        return
+    [[factory, args, preload, argv]] = launch
+    spec = RunnerSpec(factory, tuple(args))
+    pipe = None
+    with contextlib.suppress(ConnectionError):  # the worker is gone
+        make = _preloaded(spec, control) if preload else spec.make
+        gc.collect()
+        gc.freeze()
+        control.sendall(pack([["ready"]]))
+        pipe = _nurse(control, argv)
+    if pipe is not None:
+        live(pipe, make)
+
+
+def _preloaded(spec: RunnerSpec, control: socket.socket) -> Callable[[], Runner]:
+    before = _sockets()
+    try:
+        runner = spec.make()
+    except BaseException:  # noqa: BLE001 - importing the user's app may raise anything, SystemExit included
+        control.sendall(pack([["broken", traceback.format_exc()]]))
+        sys.exit(1)
+    doubts = []
+    if threads := _threads() - 1:
+        doubts.append(f"started {threads} threads")
+    if sockets := len(_sockets() - before):
+        doubts.append(f"opened {sockets} sockets")
+    if doubts:
+        control.sendall(pack([["unsafe", f"importing the app {' and '.join(doubts)}"]]))
+        sys.stdout.flush()
+        os._exit(
+            0
+        )  # not sys.exit: what the app registered to be done at exit is for processes that ran tasks
+    return lambda: runner
+
+
+def _threads() -> int:
+    with contextlib.suppress(OSError):  # Linux: threads of C libraries too
+        return len(list(Path("/proc/self/task").iterdir()))
+    return threading.active_count()
+
+
+def _sockets() -> set[int]:
+    found = set()
+    for path in Path("/dev/fd").iterdir():
+        with contextlib.suppress(OSError):  # the listing's own descriptor is gone by now
+            if stat.S_ISSOCK(os.fstat(int(path.name)).st_mode):
+                found.add(int(path.name))
+    return found
+
+
+def _nurse(control: socket.socket, argv: list[str] | None) -> socket.socket | None:
+    """Until the pool is gone. In a new child: its pipe. With `argv`, children are started as programs of their own."""
+    wake, waker = _wake_on_death()
+    children: dict[int, int] = {}
+    with contextlib.suppress(ConnectionError):
+        while True:
+            readable, _, _ = select.select([control, wake], [], [])
+            if wake in readable:
+                wake.recv(4096)
+                _bury(children, control)
+            if control not in readable:
+                continue
+            data, fds, _, _ = socket.recv_fds(control, COMMAND.size, 1)
+            if len(data) < COMMAND.size:
+                break
+            command, number = COMMAND.unpack(data)
+            if command == b"K":
+                if number in children:
+                    os.kill(children[number], signal.SIGKILL)
+                continue
+            pid = _fork(control, number)
+            if pid == 0:
+                return _begin(fds[0], argv, leave=(control, wake, waker))
+            os.close(fds[0])
+            if pid is not None:
+                children[number] = pid
+                control.sendall(pack([["born", number, pid]]))
+    _kill(children)
+    return None
+
+
+def _wake_on_death() -> tuple[socket.socket, socket.socket]:
+    """A pair of which the first can be read after a child died; the second must be kept."""
+    wake, waker = socket.socketpair()
+    wake.setblocking(False)
+    waker.setblocking(False)
+    signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, _note_only)
+    return wake, waker
+
+
+def _fork(control: socket.socket, number: int) -> int | None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        return os.fork()
+    except OSError as error:
+        control.sendall(pack([["died", number, f"cannot fork: {error}"]]))
+        return None
+
+
+def _begin(fd: int, argv: list[str] | None, leave: Sequence[socket.socket]) -> socket.socket:
+    """The first steps of a child: let go of what is the nursery's. With `argv`, become that program, and do not return."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for each in leave:
+        each.close()
+    if argv:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})  # until it has handlers
+        os.set_inheritable(fd, True)
+        os.execv(argv[0], [*argv, str(fd)])  # noqa: S606 - our own interpreter
+    return socket.socket(fileno=fd)
+
+
+def _bury(children: dict[int, int], control: socket.socket) -> None:
+    for number, pid in list(children.items()):
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            del children[number]
+            control.sendall(pack([["died", number, _reason(status)]]))
+
+
+def _reason(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"signal {-code} ({signal.Signals(-code).name})"
+    except ValueError:
+        return f"signal {-code}"
+
+
+def _kill(children: dict[int, int]) -> None:
+    for pid in children.values():
+        os.kill(pid, signal.SIGKILL)
+    for pid in children.values():
+        os.waitpid(pid, 0)
+
+
+def _note_only(signum: int, frame: FrameType | None) -> None:
+    """The wake-up descriptor does the work."""

@@ -1,0 +1,41 @@
+"""SoloPool: jobs run one at a time in the worker's own thread: for development, debuggers and tests. A job that dies takes the worker along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .base import Job, Report
+from .runner import Runner
+
+
+class SoloPool:
+    """Runs a job in `submit` and reports it from the next `collect` or `stop`; there is never anything to wait for."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._reports: list[Report] = []
+        self._stopped = False
+
+    @property
+    def free(self) -> int:
+        return 0 if self._reports or self._stopped else 1
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        if len(jobs) > self.free:
+            raise ValueError(f"{len(jobs)} jobs for {self.free} free slots")
+        for job in jobs:
+            self._reports.append(self._runner(job))
+
+    def collect(self) -> list[Report]:
+        reports, self._reports = self._reports, []
+        return reports
+
+    def wakers(self) -> Sequence[int]:
+        return ()
+
+    def kill(self, key: str) -> None:
+        """Nothing: what was submitted has ended by the time that anyone can ask."""
+
+    def stop(self, grace_seconds: float) -> list[Report]:  # noqa: ARG002 - nothing runs that could be waited for
+        self._stopped = True
+        return self.collect()

@@ -1,0 +1,143 @@
+"""Redis client: opens one for a kombu or Celery URL, turns its errors into ours, and runs the scripts of commit/*.lua.
+
+Needs Redis 6.2 or Valkey. Not for Redis Cluster: a script touches queues, and kombu's queue names cannot share a hash slot.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib import resources
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from .errors import ImproperlyConfigured, Unavailable
+
+try:
+    import redis
+    from redis import Redis as Redis  # noqa: PLC0414 - our other files take it from here, after this check
+    from redis import RedisError as RedisError  # noqa: PLC0414 - the same
+    from redis import ResponseError as ResponseError  # noqa: PLC0414 - the same
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+except ImportError as error:
+    raise ImproperlyConfigured(
+        "a redis:// URL needs the Redis client: pip install 'backbeat[redis]'"
+    ) from error
+
+logger = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 4.0
+ANSWER_SECONDS = 10.0
+"""How long a command may take: one lease; then what was taken comes back to others anyway."""
+_SCHEMES = {
+    "redis": "redis",
+    "rediss": "rediss",
+    "valkey": "redis",
+    "valkeys": "rediss",
+    "redis+socket": "unix",
+    "socket": "unix",
+    "unix": "unix",
+}
+
+
+def open_redis(url: str) -> Redis:
+    """A client for a broker or result URL: redis://, rediss://, redis+socket:///path?virtual_host=0. Connects at its first command.
+
+    Raises ImproperlyConfigured, without the password, for what is not such a URL.
+    """
+    try:
+        return Redis.from_url(
+            redis_url(url),
+            socket_connect_timeout=CONNECT_SECONDS,
+            socket_timeout=ANSWER_SECONDS,
+            # what was sent may have been done; who asked decides whether to ask again (see Commit)
+            retry=Retry(NoBackoff(), 0),
+            # replies have one form in all versions of the client, and old servers and proxies need no HELLO
+            protocol=2,
+        )
+    except (ValueError, TypeError) as error:
+        raise ImproperlyConfigured(f"{without_password(url)} is not a Redis URL: {error}") from error
+
+
+def redis_url(url: str) -> str:
+    """The URL as the client library spells it: Celery's names for sockets, databases and certificate checks are replaced."""
+    parts = urlsplit(url)
+    scheme = _SCHEMES.get(parts.scheme)
+    if scheme is None:
+        raise ImproperlyConfigured(
+            f"{without_password(url)} is not a Redis URL. Write redis://host:6379/0 or rediss://host:6379/0."
+        )
+    query = dict(parse_qsl(parts.query))
+    if "virtual_host" in query:
+        query["db"] = query.pop("virtual_host").strip("/") or "0"
+    for name in ("ssl_cert_reqs", "ssl_check_hostname"):
+        if name in query:
+            query[name] = query[name].removeprefix("CERT_").lower()
+    return urlunsplit((scheme, parts.netloc, parts.path, urlencode(query), ""))
+
+
+def without_password(url: str) -> str:
+    """The URL for messages and logs."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, f"***@{host}" if "@" in parts.netloc else host, parts.path, "", ""))
+
+
+@contextmanager
+def unavailable() -> Iterator[None]:
+    """Turn errors of the client library into Unavailable; they do not hold the password."""
+    try:
+        yield
+    except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+        raise Unavailable(f"Redis cannot be reached: {error}") from error
+    except RedisError as error:
+        # out of memory, read-only replica, loading, busy, no permission: nothing was written
+        raise Unavailable(f"Redis refused: {error}") from error
+
+
+def warn_if_evicting(client: Redis) -> None:
+    """One warning if this Redis may throw away messages or canvases when its memory is full (decisions K11)."""
+    with unavailable():
+        memory: Any = client.info("memory")
+    policy = str(memory.get("maxmemory_policy", "noeviction"))
+    if memory.get("maxmemory") and policy != "noeviction":
+        logger.warning(
+            "Redis may evict keys when its memory is full (maxmemory-policy %s), so tasks and canvases can be lost: "
+            "set maxmemory-policy noeviction",
+            policy,
+            extra={"action": "redis_evicts"},
+        )
+
+
+class Script:
+    """A script that the server keeps; its parts are joined, as scripts cannot import. Takes one JSON argument."""
+
+    def __init__(self, parts: Sequence[str]) -> None:
+        folder = resources.files(__package__).joinpath("commit")
+        text = "\n".join(folder.joinpath(part).read_text(encoding="utf-8") for part in parts)
+        self._text = text.encode()
+        self._sha = hashlib.sha1(self._text).hexdigest()  # noqa: S324 - that is what Redis names scripts by
+
+    def __call__(self, client: Redis, argument: Mapping[str, Any]) -> Any:
+        """Run it. Raises Unavailable."""
+        # surrogatepass: an id that somebody made of half a character must not stop the batch it is in
+        text = json.dumps(argument, ensure_ascii=False, separators=(",", ":")).encode(
+            "utf-8", "surrogatepass"
+        )
+        server: Any = client
+        with unavailable():
+            try:
+                return server.execute_command("EVALSHA", self._sha, 0, text)
+            except redis.exceptions.NoScriptError:
+                return server.execute_command("EVAL", self._text, 0, text)
+
+
+@cache
+def script(*parts: str) -> Script:
+    """The script of these parts, read once."""
+    return Script(parts)

@@ -1,0 +1,122 @@
+"""Watch: sleep until there is something in a Redis list or a timer is due. It takes nothing, so it can lose nothing.
+
+One connection in RESP3 asks for the lengths of all lists with CLIENT TRACKING on; the server then tells it once when one of the keys
+changes. (BLMOVE onto itself needs a connection for each list, so eight for two queues and four priorities; BRPOP loses what it popped
+when its process dies.) Servers and proxies that do not know tracking are asked every 50 ms.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .redis_client import Redis, RedisError, ResponseError, unavailable
+
+LOOK_SECONDS = 0.05
+"""How often a server is asked that does not tell by itself."""
+
+
+class Watch:
+    """Waits for lists and timers. Not thread-safe."""
+
+    def __init__(self, client: Redis, lists: Sequence[str], timers: str, head: str) -> None:
+        """`timers` is the sorted set by due time (microseconds); `head` a key that is written when its first one changes."""
+        self._client = client
+        watched = [("LLEN", key) for key in lists] + [("GET", head)]
+        self._untracked = ("CLIENT", "CACHING", "NO")
+        self._asking: list[tuple[Any, ...]] = [
+            *watched,
+            self._untracked,
+            ("ZRANGE", timers, 0, 0, "WITHSCORES"),
+        ]
+        self._lists = len(lists)
+        self._connection: Any = None
+        self._pid = 0
+        self._tracks = True
+
+    def wait(self, timeout: float, wakers: Sequence[int], now_us: Callable[[], int]) -> None:
+        """Until a list may hold something, a timer is due, a waker can be read or `timeout` seconds have passed."""
+        deadline = time.monotonic() + timeout
+        while True:
+            with unavailable():
+                filled, due_us = self._ask()
+            left = deadline - time.monotonic()
+            if due_us is not None:
+                left = min(left, (due_us - now_us()) / 1_000_000)
+            if filled or left <= 0:
+                return
+            if self._tracks:
+                with unavailable():
+                    self._sleep(left, wakers)
+                return
+            if _poll(wakers, min(left, LOOK_SECONDS)):
+                return
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._connection is not None:
+            # a connection that a fork inherited is the parent's: the library closes only our copy of it
+            with contextlib.suppress(RedisError, OSError):
+                self._connection.disconnect()
+            self._connection = None
+
+    def _sleep(self, seconds: float, wakers: Sequence[int]) -> None:
+        # what came together with the answers lies in the parser's buffer, where select does not see it
+        if self._connection.can_read(0):
+            return
+        # kombu reads this attribute too; the library has no public way to a socket
+        _poll([self._connection._sock.fileno(), *wakers], seconds)
+
+    def _ask(self) -> tuple[bool, int | None]:
+        """Is there something in a list, and when is the first timer due? From here on the server tells of changes, once."""
+        try:
+            answers = self._answers()
+        except (RedisError, OSError):
+            self.close()
+            raise
+        filled = any(answers[: self._lists])
+        timer = answers[-1]
+        if not timer:
+            return filled, None
+        # RESP3 nests (member, score); RESP2 does not
+        score = timer[0][1] if isinstance(timer[0], list) else timer[1]
+        return filled, int(float(score))
+
+    def _answers(self) -> list[Any]:
+        if self._connection is None or self._pid != os.getpid():
+            self.close()
+            self._connect()
+        connection, asking = self._connection, self._asking
+        if not self._tracks:
+            asking = [command for command in asking if command is not self._untracked]
+        connection.send_packed_command(connection.pack_commands(asking))
+        # changes that were told before, and that nobody read, are passed over here by the parser
+        return [connection.read_response() for _ in asking]
+
+    def _connect(self) -> None:
+        pool = self._client.connection_pool
+        settings = {**pool.connection_kwargs, "protocol": 3 if self._tracks else 2}
+        self._connection, self._pid = pool.connection_class(**settings), os.getpid()
+        try:
+            self._connection.connect()
+            if self._tracks:
+                self._connection.send_command("CLIENT", "TRACKING", "ON", "OPTOUT")
+                self._connection.read_response()
+        except ResponseError:
+            if not self._tracks:
+                raise
+            self.close()
+            self._tracks = False
+            self._connect()
+
+
+def _poll(descriptors: Sequence[int], seconds: float) -> bool:
+    """True if one of them can be read within `seconds`."""
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(max(1, round(seconds * 1_000))))

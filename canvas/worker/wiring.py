@@ -1,0 +1,71 @@
+"""Wiring of a worker: from an app and a few options to a Worker that is ready to run."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..app import App
+from ..clock import SystemClock
+from ..errors import ImproperlyConfigured
+from ..incarnation import incarnation
+from ..message import CONTROL_QUEUE
+from ..perform import Performer
+from ..pools.wiring import open_pool
+from ..wiring import limits_of, open_commit, open_results, store_url
+from .listener import Listener
+from .worker import Worker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """What a worker is started with; None means the setting, or its default."""
+
+    queues: Sequence[str] = ()
+    excluded: Sequence[str] = ()
+    concurrency: int | None = None
+    pool: str | None = None
+    name: str = "celery@%h"
+
+    @property
+    def hostname(self) -> str:
+        """The node name; %h is the host, %n the name, %d the domain."""
+        host = socket.gethostname()
+        name, _, domain = host.partition(".")
+        text = self.name.replace("%h", host).replace("%n", name).replace("%d", domain)
+        return text if "@" in text else f"{text}@{host}"
+
+
+def queues_of(app: App, options: WorkerOptions) -> list[str]:
+    """The queues that a worker serves: those asked for, else the default one; and always the one for joins and starts."""
+    asked = list(options.queues) or [app.conf.task_default_queue]
+    left = [queue for queue in asked if queue not in options.excluded]
+    if not left:
+        raise ImproperlyConfigured("every queue is excluded: nothing is left to serve")
+    return [*dict.fromkeys([*left, CONTROL_QUEUE])]
+
+
+def concurrency_of(app: App, options: WorkerOptions) -> int:
+    """How many tasks run side by side; by default one for each processor."""
+    return int(options.concurrency or app.conf.worker_concurrency or os.cpu_count() or 1)
+
+
+def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener) -> Worker:
+    """A worker for `app`, which its children import as `spec` ("module:attribute").
+
+    Raises ImproperlyConfigured for what cannot work, Unavailable when broker or store cannot be reached.
+    """
+    app.import_modules()
+    commit = open_commit(app.conf, worker=incarnation(options.hostname), queues=queues_of(app, options))
+    results = None if store_url(app.conf) is None else open_results(app.conf)
+    performer = Performer(commit, results, now_us=SystemClock().now_us)
+    pool = open_pool(
+        options.pool or app.conf.worker_pool,
+        spec,
+        concurrency=concurrency_of(app, options),
+        hostname=options.hostname,
+        start_method=app.conf.worker_pool_start_method,
+    )
+    return Worker(commit, performer, pool, listener, limits_of(app.conf))

@@ -1,0 +1,1 @@
+"""Examples that run: the sample of `make run` and what the documents show."""

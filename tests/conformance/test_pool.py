@@ -1,0 +1,127 @@
+"""The contract of canvas.pools.base.Pool, over every implementation: solo, processes (fork server), processes (spawn)."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from backbeat.canvas.errors import ImproperlyConfigured
+from backbeat.canvas.outcome import Failure, Success
+from backbeat.canvas.pools.base import Ended, Requeue
+from backbeat.canvas.pools.processes import ProcessPool
+from backbeat.canvas.pools.solo import SoloPool
+from backbeat.canvas.pools.wiring import open_pool
+from support.pool_jobs import job, make_spec, run_all, wait_free
+
+POOLS = {"solo": ("solo", "forkserver"), "processes": ("processes", "forkserver"), "spawn": ("processes", "spawn")}
+
+
+@pytest.fixture(params=POOLS)
+def new_pool(request):
+    name, method = POOLS[request.param]
+    opened = []
+
+    def new(size=2):
+        pool = open_pool(name, size=size, runner=make_spec(), start_method=method)
+        opened.append(pool)
+        wait_free(pool, 1 if name == "solo" else size)
+        return pool
+
+    yield new
+    for pool in opened:
+        pool.stop(0)
+
+
+def value_of(report):
+    assert isinstance(report, Ended)
+    assert isinstance(report.outcome, Success)
+    return json.loads(report.outcome.value)
+
+
+def test_each_job_is_reported_once(new_pool):
+    pool = new_pool()
+
+    reports = run_all(pool, [job(n, "echo", n) for n in range(100)])
+
+    assert sorted(value_of(report) for report in reports) == list(range(100))
+    assert sorted(int(report.key) for report in reports) == list(range(100))
+    assert pool.collect() == []
+    assert pool.stop(1) == []
+
+
+def test_one_slot_reports_in_the_order_of_submission(new_pool):
+    reports = run_all(new_pool(size=1), [job(n, "echo", n) for n in range(50)])
+
+    assert [value_of(report) for report in reports] == list(range(50))
+
+
+def test_failures_and_requeues_are_reported_as_such(new_pool):
+    reports = run_all(new_pool(), [job("a", "fail", "broke"), job("b", "requeue"), job("c", "echo", None)])
+
+    by_key = {report.key: report for report in reports}
+    assert isinstance(by_key["a"].outcome, Failure)
+    assert by_key["a"].outcome.error.text == "broke"
+    assert by_key["b"] == Requeue("b")
+    assert value_of(by_key["c"]) is None
+
+
+def test_an_outcome_of_five_megabytes_passes(new_pool):
+    (report,) = run_all(new_pool(size=1), [job("big", "large", 5_000_000)])
+
+    assert len(value_of(report)) == 5_000_000
+
+
+def test_a_message_of_ten_megabytes_passes(new_pool):
+    (report,) = run_all(new_pool(size=1), [job("big", "size", "x" * 10_000_000)])
+
+    assert value_of(report) == 10_000_000
+
+
+def test_free_falls_with_what_is_submitted_and_more_is_refused(new_pool):
+    pool = new_pool()
+    room = pool.free
+
+    pool.submit([job(n, "echo", n) for n in range(room)])
+
+    assert pool.free == 0
+    with pytest.raises(ValueError, match="0 free"):
+        pool.submit([job("more", "echo", 1)])
+
+
+def test_stop_returns_what_ended_and_was_not_collected(new_pool):
+    pool = new_pool()
+    pool.submit([job("last", "echo", "x")])
+
+    reports = pool.stop(20)
+
+    assert [value_of(report) for report in reports] == ["x"]
+    assert pool.stop(20) == []
+    assert pool.free == 0
+    assert list(pool.wakers()) == []
+
+
+def test_an_idle_pool_stops_at_once_whatever_the_grace(new_pool):
+    pool = new_pool()
+    before = time.monotonic()
+
+    assert pool.stop(1_000) == []
+
+    assert time.monotonic() - before < 10
+
+
+@pytest.mark.parametrize(("name", "kind"), [("solo", SoloPool), ("processes", ProcessPool), ("prefork", ProcessPool)])
+def test_pools_are_opened_by_name(name, kind):
+    pool = open_pool(name, size=1, runner=make_spec())
+
+    assert isinstance(pool, kind)
+    pool.stop(0)
+
+
+def test_what_is_not_offered_is_refused_with_what_is():
+    with pytest.raises(ImproperlyConfigured, match="no pool 'green'; choose one of processes, solo"):
+        open_pool("green", size=1, runner=make_spec())
+    with pytest.raises(ImproperlyConfigured, match="'fork' is not offered .*forkserver, spawn"):
+        open_pool("processes", size=1, runner=make_spec(), start_method="fork")
+    with pytest.raises(ImproperlyConfigured, match="at least 1 process"):
+        open_pool("processes", size=0, runner=make_spec())

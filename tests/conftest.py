@@ -1,0 +1,55 @@
+"""Servers as fixtures, each with a database, vhost or key prefix of its own; and at the end a line for each that was missing."""
+
+from __future__ import annotations
+
+import pytest
+from support import servers
+
+
+@pytest.fixture(scope="session")
+def postgres_url():
+    """A new, empty PostgreSQL database."""
+    with servers.own_database("postgres") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def mariadb_url():
+    """A new, empty MariaDB database."""
+    with servers.own_database("mariadb") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def amqp_url():
+    """A new RabbitMQ vhost."""
+    with servers.own_vhost() as url:
+        yield url
+
+
+@pytest.fixture
+def redis_prefixed():
+    """A Redis URL and a key prefix."""
+    with servers.own_prefix() as pair:
+        yield pair
+
+
+@pytest.fixture
+def redis_url(redis_prefixed):
+    return redis_prefixed[0]
+
+
+@pytest.fixture
+def redis_prefix(redis_prefixed):
+    return redis_prefixed[1]
+
+
+@pytest.fixture
+def sqlite_url(tmp_path):
+    """A SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path}/backbeat.db"
+
+
+def pytest_terminal_summary(terminalreporter):
+    for server, reason in sorted(servers.missing.items()):
+        terminalreporter.write_line(f"MISSING SERVER {server} ({reason}): its tests did not run", red=True)

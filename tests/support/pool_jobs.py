@@ -1,0 +1,299 @@
+"""Jobs for the tests of the pools: a runner whose jobs are small commands, and a gate at which a job waits until the test lets it go on.
+
+    ["echo", x]  ends with x        ["large", n]  ends with n bytes       ["fail", text]  ends as a failure      ["requeue"]
+    ["wait"]  arrives at the gate, and ends once let go                   ["exit", code]  os._exit               ["pid"]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+
+from backbeat.canvas.json_text import Json
+from backbeat.canvas.outcome import Success, lost
+from backbeat.canvas.pools.base import Ended, Job, Requeue
+
+SECONDS = 20.0
+"""No wait of a test is longer than this."""
+
+
+def job(key, *command):
+    return Job(str(key), json.dumps(command), "celery")
+
+
+def make(gate=None):
+    """The runner. `gate` is the path of the test's socket."""
+
+    def run(job: Job, /):
+        name, *args = json.loads(job.raw)
+        return _JOBS[name](job, gate, *args)
+
+    return run
+
+
+def make_spec(gate=None):
+    from backbeat.canvas.pools.runner import RunnerSpec
+
+    return RunnerSpec("support.pool_jobs:make", (gate,))
+
+
+def make_broken():
+    raise ImportError("no module named nonsense_for_the_test")
+
+
+def make_fatal(code):
+    os._exit(code)
+
+
+def make_with_thread(gate=None):
+    """An app that starts a thread when it is imported."""
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+    return make(gate)
+
+
+def make_with_socket(gate=None):
+    """An app that opens a connection when it is imported, and keeps it."""
+    keep = socket.socketpair()
+    run = make(gate)
+
+    def run_with(job: Job, /):
+        assert keep
+        return run(job)
+
+    return run_with
+
+
+def make_dying_in_children(start_pid_file):
+    """Fine in the process that comes first, fatal in those that come later."""
+    keep = socket.socketpair()  # makes a fork of it unsafe, so that each child imports for itself
+    try:
+        fd = os.open(start_pid_file, os.O_CREAT | os.O_EXCL)
+        os.close(fd)
+    except FileExistsError:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return lambda job: keep and make()(job)
+
+
+def _ended(job, value):
+    return Ended(job.key, Success(value=Json(json.dumps(value))))
+
+
+def _wait(job, gate, value=None):
+    with socket.socket(socket.AF_UNIX) as knock:
+        knock.connect(gate)
+        knock.sendall(json.dumps({"key": job.key, "pid": os.getpid()}).encode() + b"\n")
+        knock.recv(1)  # returns when let go, and when the test is gone
+    return _ended(job, value if value is not None else job.key)
+
+
+def _answer_and_die(job, gate, size):
+    """Write the whole report into the pipe, and die before anyone can read it all."""
+    from backbeat.canvas.pools.pipe import pack_report
+
+    report = pack_report(_ended(job, "x" * size))
+    for path in os.listdir("/proc/self/fd"):
+        try:
+            pipe = socket.socket(fileno=os.dup(int(path)))
+        except OSError:
+            continue
+        if pipe.family == socket.AF_UNIX and pipe.type == socket.SOCK_STREAM:
+            pipe.sendall(report)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _leave_heir(job, gate):
+    """A process that keeps the pipe open, and is told to end by the gate; then die."""
+    if os.fork() == 0:
+        _wait(job, gate)
+        os._exit(0)
+    os._exit(7)
+
+
+def _noise(job, gate):
+    os.write(1, b"\x00\x00\x00\x09 garbage \xff\xfe\n")
+    os.write(2, b"\xff" * 100 + b"\n")
+    return _ended(job, "fine")
+
+
+def _terminate(job, gate, kind):
+    """What becomes of SIGTERM in a program and in a fork that a task starts."""
+    if kind == "program":
+        # no timing: the program says when it waits
+        program = subprocess.Popen(
+            [sys.executable, "-c", "print('up', flush=True); input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        program.stdout.readline()
+        program.terminate()
+        program.stdin and None
+        return _ended(job, program.wait(SECONDS))
+    pid = os.fork()
+    if pid == 0:
+        signal.pause()
+        os._exit(0)
+    os.kill(pid, signal.SIGTERM)
+    return _ended(job, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+
+def _use_multiprocessing(job, gate):
+    import multiprocessing
+
+    process = multiprocessing.get_context("fork").Process(target=_nothing)
+    process.start()
+    process.join(SECONDS)
+    return _ended(job, process.exitcode)
+
+
+def _nothing():
+    pass
+
+
+def _fail(job, gate, text):
+    return Ended(job.key, lost("TaskError", text, job.key))
+
+
+def _unmarshallable(job, gate):
+    class Text(str):
+        __slots__ = ()
+
+    return Ended(job.key, Success(value=Json(Text('"x"'))))
+
+
+def _exit(job, gate, code):
+    os._exit(code)
+
+
+_JOBS = {
+    "echo": lambda job, gate, x: _ended(job, x),
+    "large": lambda job, gate, n: _ended(job, "x" * n),
+    "size": lambda job, gate, text: _ended(job, len(text)),
+    "pid": lambda job, gate: _ended(job, os.getpid()),
+    "fds": lambda job, gate: _ended(job, sorted(map(int, os.listdir("/proc/self/fd")))),
+    "requeue": lambda job, gate: Requeue(job.key),
+    "fail": _fail,
+    "wait": _wait,
+    "exit": _exit,
+    "sys_exit": lambda job, gate, code: sys.exit(code),
+    "kill": lambda job, gate: os.kill(os.getpid(), signal.SIGKILL),
+    "answer_and_die": _answer_and_die,
+    "heir": _leave_heir,
+    "noise": _noise,
+    "terminate": _terminate,
+    "multiprocessing": _use_multiprocessing,
+    "unmarshallable": _unmarshallable,
+}
+
+
+# --- the test's side -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Arrival:
+    """A job that waits at the gate."""
+
+    key: str
+    pid: int
+    knock: socket.socket
+
+    def let_go(self):
+        self.knock.close()
+
+    def gone(self):
+        """Wait until the process at the other side is gone, or has let go of us."""
+        self.knock.settimeout(SECONDS)
+        assert self.knock.recv(1) == b""
+
+
+class Gate:
+    """A socket at which jobs arrive, and wait."""
+
+    def __init__(self, path):
+        self.path = str(path)
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(self.path)
+        self._listener.listen(64)
+        self._arrived = []
+
+    def arrival(self):
+        self._listener.settimeout(SECONDS)
+        knock, _ = self._listener.accept()
+        knock.settimeout(SECONDS)
+        line = b""
+        while not line.endswith(b"\n"):
+            line += knock.recv(1024) or b"\n"
+        told = json.loads(line)
+        arrival = Arrival(told["key"], told["pid"], knock)
+        self._arrived.append(arrival)
+        return arrival
+
+    def fileno(self):
+        return self._listener.fileno()
+
+    def close(self):
+        self._listener.close()
+        for arrival in self._arrived:
+            arrival.knock.close()
+
+
+def wait_until(pool, done, reports):
+    """Collect into `reports` until `done()`, woken by the pool."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        reports += pool.collect()
+        if done():
+            return
+        left = deadline - time.monotonic()
+        assert left > 0, f"not within {SECONDS} s; reported so far: {reports!r:.500}"
+        if pool.wakers():
+            select.select(pool.wakers(), [], [], left)
+
+
+def wait_free(pool, count, reports=None):
+    reports = [] if reports is None else reports
+    wait_until(pool, lambda: pool.free >= count, reports)
+    return reports
+
+
+def run_all(pool, jobs):
+    """Run these jobs, as many at a time as there is room for; the reports in the order in which they came."""
+    todo, reports = list(jobs), []
+
+    def feed():
+        room = min(pool.free, len(todo))
+        if room:
+            batch = [todo.pop(0) for _ in range(room)]
+            pool.submit(batch)
+        return len(reports) >= len(jobs)
+
+    wait_until(pool, feed, reports)
+    return reports
+
+
+def alive(pid):
+    """True for a process that runs; a zombie does not."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def wait_dead(*pids):
+    """Wait for processes that are not our children to end."""
+    for pid in pids:
+        try:
+            fd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        try:
+            readable, _, _ = select.select([fd], [], [], SECONDS)
+            assert readable, f"process {pid} still runs"
+        finally:
+            os.close(fd)

@@ -1,0 +1,190 @@
+"""Servers that the suites need: found, and lent out as a database, vhost or key prefix of one's own that is dropped afterwards.
+
+A missing server is a loud skip on a laptop and a failure where CI=true; the end of the test run lists what was missing.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import urllib.parse
+import urllib.request
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from urllib.parse import urlsplit
+
+import pytest
+
+SERVERS = {
+    "postgres": os.environ.get("BACKBEAT_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432"),
+    "mariadb": os.environ.get("BACKBEAT_TEST_MARIADB", "mysql+pymysql://root@127.0.0.1:3306"),
+    "redis": os.environ.get("BACKBEAT_TEST_REDIS", "redis://127.0.0.1:6379/0"),
+    "rabbitmq": os.environ.get("BACKBEAT_TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672"),
+}
+RABBITMQ_API = os.environ.get("BACKBEAT_TEST_RABBITMQ_API", "")
+"""Address of RabbitMQ's management API (http://guest:guest@host:15672), for where there is no rabbitmqctl."""
+missing: dict[str, str] = {}
+"""What was asked for and not there, with the reason."""
+
+
+def require(server: str) -> str:
+    """The address of a server that answers; else skips the test, or fails it in CI."""
+    reason = _why_not(server)
+    if reason is None:
+        return SERVERS[server]
+    missing[server] = reason
+    text = f"NO {server.upper()} at {SERVERS[server]}: {reason}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(text)
+    pytest.skip(text)
+
+
+@cache
+def _why_not(server: str) -> str | None:
+    try:
+        {"postgres": _ask_sql, "mariadb": _ask_sql, "redis": _ask_redis, "rabbitmq": _ask_rabbitmq}[server](
+            SERVERS[server]
+        )
+    except Exception as error:
+        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    return None
+
+
+def _ask_sql(url: str) -> None:
+    from sqlalchemy import create_engine
+
+    engine = create_engine(_admin(url), connect_args={"connect_timeout": 3})
+    engine.connect().close()
+    engine.dispose()
+
+
+def _admin(url: str) -> str:
+    return f"{url}/postgres" if url.startswith("postgres") else url
+
+
+def _ask_redis(url: str) -> None:
+    import redis
+
+    with redis.Redis.from_url(url, socket_connect_timeout=3) as client:
+        client.ping()
+
+
+def _ask_rabbitmq(url: str) -> None:
+    from kombu import Connection
+
+    with Connection(url, connect_timeout=3) as connection:
+        connection.transport.establish_connection().close()
+    if not RABBITMQ_API and shutil.which("rabbitmqctl") is None:
+        raise RuntimeError("neither rabbitmqctl nor BACKBEAT_TEST_RABBITMQ_API")
+
+
+# --- what is lent ----------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def own_database(server: str) -> Iterator[str]:
+    """The URL of a new, empty database."""
+    from sqlalchemy import create_engine, text
+
+    url = require(server)
+    name = f"bb_test_{secrets.token_hex(4)}"
+    admin = create_engine(_admin(url), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    try:
+        yield f"{url}/{name}"
+    finally:
+        force = " WITH (FORCE)" if server == "postgres" else ""
+        with admin.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name}{force}"))
+        admin.dispose()
+
+
+@contextmanager
+def own_vhost() -> Iterator[str]:
+    """The URL of a new, empty vhost."""
+    url = require("rabbitmq")
+    name, user = f"bb_test_{secrets.token_hex(4)}", urlsplit(url).username or "guest"
+    if RABBITMQ_API:
+        _call_api("PUT", f"/api/vhosts/{name}")
+        _call_api("PUT", f"/api/permissions/{name}/{user}", b'{"configure":".*","write":".*","read":".*"}')
+    else:
+        rabbitmqctl("add_vhost", name)
+        rabbitmqctl("set_permissions", "-p", name, user, ".*", ".*", ".*")
+    try:
+        yield f"{url}/{name}"
+    finally:
+        if RABBITMQ_API:
+            _call_api("DELETE", f"/api/vhosts/{name}")
+        else:
+            rabbitmqctl("delete_vhost", name)
+
+
+@contextmanager
+def own_prefix() -> Iterator[tuple[str, str]]:
+    """The URL of a Redis server, and a prefix for all keys; what has it is deleted afterwards."""
+    import redis
+
+    url = require("redis")
+    prefix = f"bb_test_{secrets.token_hex(4)}_"
+    try:
+        yield url, prefix
+    finally:
+        with redis.Redis.from_url(url) as client:
+            for key in client.scan_iter(match=f"*{prefix}*", count=1_000):
+                client.delete(key)
+
+
+# --- faults ----------------------------------------------------------------------------------------------------------------------
+
+
+def cut_vhost(url: str) -> None:
+    """Close all connections to a vhost, as an administrator does."""
+    vhost = url.rsplit("/", 1)[1]
+    if RABBITMQ_API:
+        for line in _call_api("GET", f"/api/vhosts/{vhost}/connections").split(b'"name":"')[1:]:
+            _call_api("DELETE", "/api/connections/" + urllib.parse.quote(line.split(b'"')[0].decode()))
+    else:
+        rabbitmqctl("close_all_connections", "--vhost", vhost, "cut by a test")
+
+
+def cut_database(url: str) -> None:
+    """Terminate all connections to a PostgreSQL database."""
+    from sqlalchemy import create_engine, text
+
+    server, name = url.rsplit("/", 1)
+    admin = create_engine(_admin(server), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
+        connection.execute(text(query), {"name": name})
+    admin.dispose()
+
+
+def cut_redis(url: str, mark: str) -> None:
+    """Kill all connections of this process to a Redis server whose client name is `mark`; without one all of our own address."""
+    import redis
+
+    with redis.Redis.from_url(url) as client:
+        own = client.client_id()
+        for each in client.client_list():
+            if int(each["id"]) != own and (not mark or each["name"] == mark):
+                client.client_kill_filter(_id=each["id"])
+
+
+def rabbitmqctl(*arguments: str) -> None:
+    """Run one command. It takes a lock of its own, so it may have to wait."""
+    subprocess.run(["rabbitmqctl", "-q", *arguments], check=True, capture_output=True, timeout=60)
+
+
+def _call_api(method: str, path: str, body: bytes | None = None) -> bytes:
+    parts = urlsplit(RABBITMQ_API)
+    request = urllib.request.Request(f"{parts.scheme}://{parts.hostname}:{parts.port}{path}", body, method=method)
+    secret = b64encode(f"{parts.username}:{parts.password}".encode()).decode()
+    request.add_header("Authorization", f"Basic {secret}")
+    request.add_header("Content-Type", "application/json")
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return answer.read()

@@ -1,0 +1,131 @@
+"""SplitBackend: one broker and another store under test, where a worker may die between every step of a commit."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+from backbeat.canvas.brokers.base import Broker
+from backbeat.canvas.brokers.kombu import KombuBroker
+from backbeat.canvas.brokers.store import StoreBroker
+from backbeat.canvas.commit.base import Commit, Delivery, Exchange, Limits, Role, Taken, Transition
+from backbeat.canvas.commit.split import SplitCommit
+from backbeat.canvas.message import Message
+from backbeat.canvas.results.base import Results
+from support.backends import PATIENT, MemoryBackend, calm
+from support.flow_world import QUEUES, Backend
+
+BrokerFactory = Callable[[str, Sequence[str]], Broker]
+
+
+def memory_broker(backend: MemoryBackend) -> BrokerFactory:
+    """Brokers over a store in memory, for `SplitBackend`."""
+
+    def open_broker(worker: str, queues: Sequence[str]) -> Broker:
+        commit = backend.open(worker, role=Role.BROKER, limits=PATIENT, queues=queues)
+        return StoreBroker(commit, sweep_seconds=0.0)
+
+    return open_broker
+
+
+def amqp_broker(url: str) -> BrokerFactory:
+    """Brokers over a vhost of RabbitMQ, for `SplitBackend`."""
+
+    def open_broker(worker: str, queues: Sequence[str]) -> Broker:
+        return KombuBroker(url, queues=queues, prefetch=8)
+
+    return open_broker
+
+
+class CrashingBroker:
+    """A Broker whose owner may die before and after each call, and half-way through a publish."""
+
+    def __init__(self, inner: Broker, crash: Callable[[str], None]) -> None:
+        self._inner = inner
+        self._crash = crash
+
+    def publish(self, messages: Sequence[Message]) -> Sequence[Message]:
+        self._crash("before publish")
+        half = random.Random(len(messages)).randint(0, len(messages))
+        confirmed = list(self._inner.publish(messages[:half])) if half else []
+        self._crash("within publish")
+        confirmed += self._inner.publish(messages[half:]) if messages[half:] else []
+        self._crash("after publish")
+        return confirmed
+
+    def take(self, limit: int) -> list[Delivery]:
+        self._crash("before take")
+        taken = self._inner.take(limit)
+        if taken:
+            self._crash("after take")
+        return taken
+
+    def ack(self, deliveries: Sequence[Delivery]) -> None:
+        self._crash("before ack")
+        self._inner.ack(deliveries)
+        self._crash("after ack")
+
+    def release(self, deliveries: Sequence[Delivery]) -> None:
+        self._inner.release(deliveries)
+
+    def renew(self, deliveries: Sequence[Delivery]) -> None:
+        self._inner.renew(deliveries)
+
+    def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
+        self._inner.wait(timeout, wakers)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class CrashingStore:
+    """A store whose owner may die before and after each exchange."""
+
+    def __init__(self, inner: Commit, crash: Callable[[str], None]) -> None:
+        self._inner = inner
+        self._crash = crash
+
+    def exchange(
+        self, transitions: Sequence[Transition], *, take: int = 0, claim: Sequence[Taken] = ()
+    ) -> Exchange:
+        self._crash("before the store")
+        exchange = self._inner.exchange(transitions, take=take, claim=claim)
+        self._crash("after the store")
+        return exchange
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+
+class SplitBackend:
+    """A broker and a store. `store` must be a backend whose `open` takes a role, limits and queues."""
+
+    def __init__(self, open_broker: BrokerFactory, store: Backend, *, broker_patience: float = 0.0) -> None:
+        self._open_broker = open_broker
+        self._store = store
+        self.patience_seconds = max(broker_patience, store.patience_seconds)
+
+    def open(
+        self,
+        worker: str,
+        crash: Callable[[str], None] = calm,
+        *,
+        limits: Limits | None = None,
+        queues: Sequence[str] = QUEUES,
+    ) -> Commit:
+        known = {} if limits is None else {"limits": limits}
+        store = self._store.open(worker, role=Role.STORE, **known)
+        broker = self._open_broker(worker, queues)
+        return SplitCommit(CrashingBroker(broker, crash), CrashingStore(store, crash))  # type: ignore[arg-type]
+
+    def results(self) -> Results:
+        return self._store.results()
+
+    def now_us(self) -> int:
+        return self._store.now_us()
+
+    def pass_lease(self) -> None:
+        self._store.pass_lease()
+
+    def close(self) -> None:
+        self._store.close()
