@@ -88,6 +88,11 @@ class Beat:
                 self._poll_at = 0.0
         self.retire()
 
+    @property
+    def leads(self) -> bool:
+        """Whether it led when it last looked."""
+        return bool(self._epoch)
+
     def wake(self) -> None:
         """End the sleep, and look for edits at once: for signal handlers and other threads."""
         self._clock.wake()

@@ -31,7 +31,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from .clock import Clock
-from .holder import Holder, Processes, Sighting
+from ..canvas.holder import Holder, Processes, Sighting
 from .store.base import Fence, Lease, StoreDown
 
 log = logging.getLogger(__name__)

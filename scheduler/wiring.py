@@ -11,7 +11,7 @@ from ..canvas.app import App
 from ..canvas.wiring import Kind, broker_url, kind_of, open_broker
 from .beat import Beat
 from .clock import SystemClock
-from .holder import LocalProcesses
+from ..canvas.holder import LocalProcesses
 from .leader import TTL_SECONDS, Elector
 from .listener import Listener
 from .outlet import BrokerOutlet

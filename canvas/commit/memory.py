@@ -29,6 +29,7 @@ from ..flow import (
     chain_needed,
     join_message,
 )
+from ..incarnation import name_of
 from ..message import Message, sent_at
 from ..outcome import Failure, State
 from ..results.document import Document, document_of, from_text, to_text
@@ -241,7 +242,7 @@ class MemoryCommit:
                     now_us=self._now(),
                     message=message,
                     children=transition.children,
-                    worker=self._worker,
+                    worker=name_of(self._worker),
                 )
                 state.documents[message.id] = to_text(document)
         return standing

@@ -25,6 +25,7 @@ from ..flow import (
     Settle,
     join_message,
 )
+from ..incarnation import name_of
 from ..message import Message, sent_at
 from ..outcome import Failure, outcome_from_data, outcome_to_data
 from ..outcome import Retry as RetryOutcome
@@ -171,7 +172,7 @@ class SqlBatch:
                     now_us=self.now_us,
                     message=message,
                     children=transition.children,
-                    worker=self.worker,
+                    worker=name_of(self.worker),
                 )
                 self._documents[message.id] = to_text(document)
         return standing

@@ -33,9 +33,16 @@ Report = Ended | Requeue
 """A child cannot report its own loss."""
 
 
-def make_runner(app_spec: str, hostname: str) -> Runner:
-    """A runner over the tasks of the app at `app_spec` ("module:attribute"), which is imported here, with all its task modules."""
+def make_runner(app_spec: str, hostname: str, broker: str | None = None, backend: str | None = None) -> Runner:
+    """A runner over the tasks of the app at `app_spec` ("module:attribute"), which is imported here, with all its task modules.
+
+    `broker` and `backend` are those of the worker, so that what a task sends goes the same way.
+    """
     app = find_app(app_spec)
+    if broker:
+        app.conf.broker_url = broker
+    if backend:
+        app.conf.result_backend = backend
     app.import_modules()
     tasks = app.tasks
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Protocol
 
 from ..commit.base import Taken, Transition
@@ -31,6 +32,37 @@ class Listener(Protocol):
     def lost(self, taken: Taken, reason: str) -> None:
         """The process that ran a task died; the task is handed back."""
         ...
+
+    def passed(self) -> None:
+        """The loop went round: a step is done, or store or broker were asked and cannot be reached. What a watchdog may be fed with."""
+        ...
+
+
+class Listeners:
+    """Tells several listeners, in their order."""
+
+    def __init__(self, listeners: Sequence[Listener]) -> None:
+        self._listeners = tuple(listeners)
+
+    def ready(self) -> None:
+        for listener in self._listeners:
+            listener.ready()
+
+    def started(self, message: Message) -> None:
+        for listener in self._listeners:
+            listener.started(message)
+
+    def applied(self, transition: Transition, seconds: float | None) -> None:
+        for listener in self._listeners:
+            listener.applied(transition, seconds)
+
+    def lost(self, taken: Taken, reason: str) -> None:
+        for listener in self._listeners:
+            listener.lost(taken, reason)
+
+    def passed(self) -> None:
+        for listener in self._listeners:
+            listener.passed()
 
 
 class LogListener:
@@ -86,3 +118,6 @@ class LogListener:
         logger.warning(
             "the process that ran task %s died (%s)", id_, reason, extra={"action": "task_lost", "id": id_}
         )
+
+    def passed(self) -> None:
+        """Nothing to write."""

@@ -13,8 +13,9 @@ from ..errors import ImproperlyConfigured
 from ..incarnation import incarnation
 from ..message import CONTROL_QUEUE
 from ..perform import Performer
+from ..pools.runner import RunnerSpec
 from ..pools.wiring import open_pool
-from ..wiring import limits_of, open_commit, open_results, store_url
+from ..wiring import broker_url, limits_of, open_commit, open_results, store_url
 from .listener import Listener
 from .worker import Worker
 
@@ -61,11 +62,14 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
     commit = open_commit(app.conf, worker=incarnation(options.hostname), queues=queues_of(app, options))
     results = None if store_url(app.conf) is None else open_results(app.conf)
     performer = Performer(commit, results, now_us=SystemClock().now_us)
+    runner = RunnerSpec(
+        "backbeat.canvas.pools.child:make_runner",
+        (spec, options.hostname, broker_url(app.conf), app.conf.result_backend),
+    )
     pool = open_pool(
         options.pool or app.conf.worker_pool,
-        spec,
-        concurrency=concurrency_of(app, options),
-        hostname=options.hostname,
+        size=concurrency_of(app, options),
+        runner=runner,
         start_method=app.conf.worker_pool_start_method,
     )
     return Worker(commit, performer, pool, listener, limits_of(app.conf))

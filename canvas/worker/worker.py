@@ -108,6 +108,7 @@ class Worker:
             )
             time.sleep(self._pause)
             self._pause = min(self._pause * 2, LAST_RETRY_SECONDS)
+        self._listener.passed()
 
     def _step(self) -> bool:
         for report in self._pool.collect():

@@ -9,6 +9,7 @@ SQLAlchemy is imported on first use, so that a command that needs no store does 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -62,6 +63,7 @@ def open_engine(url: str, lease_ttl_seconds: float = 10.0) -> Engine:
     from sqlalchemy import create_engine, event
 
     if url.startswith("sqlite"):
+        Path(url.partition(":///")[2]).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(url, connect_args={"timeout": min(5.0, lease_ttl_seconds / 2)})
         event.listen(engine, "connect", _prepare_sqlite)
         return engine

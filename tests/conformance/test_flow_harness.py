@@ -33,8 +33,8 @@ SHARES = {
     "postgres": 0.05,
     "redis": 0.15,
     "split-memory": 0.4,
-    "split-rabbitmq-redis": 0.03,
-    "split-rabbitmq-postgres": 0.03,
+    "split-rabbitmq-redis": 0.02,
+    "split-rabbitmq-postgres": 0.02,
 }
 
 

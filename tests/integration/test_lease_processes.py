@@ -10,14 +10,14 @@ import time
 
 import pytest
 from backbeat.scheduler.clock import SystemClock
-from backbeat.scheduler.holder import LocalProcesses
+from backbeat.canvas.holder import LocalProcesses
 from backbeat.scheduler.leader import Elector
 from backbeat.scheduler.store.wiring import open_store
 
 LEADER = """
 import sys, time
 from backbeat.scheduler.clock import SystemClock
-from backbeat.scheduler.holder import LocalProcesses
+from backbeat.canvas.holder import LocalProcesses
 from backbeat.scheduler.leader import Elector
 from backbeat.scheduler.store.wiring import open_store
 store = open_store(sys.argv[1])

@@ -1,7 +1,7 @@
 """Jobs for the tests of the pools: a runner whose jobs are small commands, and a gate at which a job waits until the test lets it go on.
 
-    ["echo", x]  ends with x        ["large", n]  ends with n bytes       ["fail", text]  ends as a failure      ["requeue"]
-    ["wait"]  arrives at the gate, and ends once let go                   ["exit", code]  os._exit               ["pid"]
+["echo", x]  ends with x        ["large", n]  ends with n bytes       ["fail", text]  ends as a failure      ["requeue"]
+["wait"]  arrives at the gate, and ends once let go                   ["exit", code]  os._exit               ["pid"]
 """
 
 from __future__ import annotations
@@ -53,6 +53,12 @@ def make_fatal(code):
     os._exit(code)
 
 
+def make_endless(gate):
+    """An app whose import never ends. It arrives at the gate first."""
+    _wait(job("import"), gate)
+    threading.Event().wait()
+
+
 def make_with_thread(gate=None):
     """An app that starts a thread when it is imported."""
     threading.Thread(target=threading.Event().wait, daemon=True).start()
@@ -71,15 +77,13 @@ def make_with_socket(gate=None):
     return run_with
 
 
-def make_dying_in_children(start_pid_file):
-    """Fine in the process that comes first, fatal in those that come later."""
-    keep = socket.socketpair()  # makes a fork of it unsafe, so that each child imports for itself
+def make_fatal_in_children(code, first_file):
+    """Fine in the process that imports the app first, fatal in all later ones."""
     try:
-        fd = os.open(start_pid_file, os.O_CREAT | os.O_EXCL)
-        os.close(fd)
+        os.close(os.open(first_file, os.O_CREAT | os.O_EXCL))
     except FileExistsError:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return lambda job: keep and make()(job)
+        os._exit(code)
+    return make_with_socket()
 
 
 def _ended(job, value):
@@ -126,14 +130,15 @@ def _noise(job, gate):
 def _terminate(job, gate, kind):
     """What becomes of SIGTERM in a program and in a fork that a task starts."""
     if kind == "program":
-        # no timing: the program says when it waits
         program = subprocess.Popen(
-            [sys.executable, "-c", "print('up', flush=True); input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-c", "print('up', flush=True); input()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         program.stdout.readline()
         program.terminate()
-        program.stdin and None
-        return _ended(job, program.wait(SECONDS))
+        with program:
+            return _ended(job, program.wait(SECONDS))
     pid = os.fork()
     if pid == 0:
         signal.pause()

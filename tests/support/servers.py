@@ -182,7 +182,9 @@ def rabbitmqctl(*arguments: str) -> None:
 
 def _call_api(method: str, path: str, body: bytes | None = None) -> bytes:
     parts = urlsplit(RABBITMQ_API)
-    request = urllib.request.Request(f"{parts.scheme}://{parts.hostname}:{parts.port}{path}", body, method=method)
+    request = urllib.request.Request(
+        f"{parts.scheme}://{parts.hostname}:{parts.port}{path}", body, method=method
+    )
     secret = b64encode(f"{parts.username}:{parts.password}".encode()).decode()
     request.add_header("Authorization", f"Basic {secret}")
     request.add_header("Content-Type", "application/json")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from backbeat.scheduler.clock import FakeClock
-from backbeat.scheduler.holder import Holder, LocalProcesses, Sighting
+from backbeat.canvas.holder import Holder, LocalProcesses, Sighting
 from backbeat.scheduler.leader import Elector
 from backbeat.scheduler.store.base import FENCED, Lease, StoreDown
 from backbeat.scheduler.store.memory import MemoryStore

@@ -1,0 +1,352 @@
+"""The contract of canvas.brokers.base.Broker, over every implementation: memory, SQLite, PostgreSQL, Redis, RabbitMQ."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from backbeat.canvas.commit.base import decoded
+from backbeat.canvas.errors import Unavailable
+from backbeat.canvas.json_text import Json
+from backbeat.canvas.message import Message
+from support import servers
+from support.brokers import BrokerKind, take_all, take_none
+
+KINDS = ["memory", "sqlite", "postgres", "redis", "rabbitmq"]
+WITH_SERVER = ["postgres", "redis", "rabbitmq"]
+ACROSS_PROCESSES = ["sqlite", *WITH_SERVER]
+
+
+def make(kind, request) -> BrokerKind:
+    match kind:
+        case "memory":
+            return BrokerKind(kind)
+        case "sqlite":
+            return BrokerKind(kind, request.getfixturevalue("sqlite_url"))
+        case "postgres":
+            url = request.getfixturevalue("postgres_url")
+            return BrokerKind(kind, url, cut=lambda: servers.cut_database(url))
+        case "redis":
+            url, prefix = request.getfixturevalue("redis_prefixed")
+            return BrokerKind(kind, url, prefix, cut=lambda: servers.cut_redis(url, ""))
+    url = request.getfixturevalue("amqp_url")
+    return BrokerKind(kind, url, cut=lambda: servers.cut_vhost(url))
+
+
+@pytest.fixture
+def broker_kind(request):
+    opened = make(getattr(request, "param", None), request)
+    yield opened
+    opened.close()
+
+
+every = pytest.mark.parametrize("broker_kind", KINDS, indirect=True)
+
+
+@pytest.fixture
+def queue():
+    return f"q_{secrets.token_hex(4)}"
+
+
+def messages(queue, count, **known):
+    return [
+        Message(id=f"{queue}-{n}", task="t", args=Json(f"[{n}]"), queue=queue, **known) for n in range(count)
+    ]
+
+
+def ids(deliveries):
+    return sorted(taken.message.id for taken in map(decoded, deliveries))
+
+
+@every
+def test_what_is_published_is_confirmed_and_comes_as_it_was(broker_kind, queue):
+    (sent,) = messages(queue, 1, headers={"x": [1, {"y": None}]}, priority=3, reply_to="r", root_id="root")
+
+    publisher, consumer = broker_kind.open(), broker_kind.open(queue)
+    assert list(publisher.publish([sent])) == [sent]
+    (delivery,) = take_all(consumer, 1)
+
+    assert delivery.queue == queue
+    got = decoded(delivery).message
+    assert (got.id, got.task, got.args, got.root_id, got.reply_to, got.priority, got.headers) == (
+        sent.id,
+        "t",
+        "[0]",
+        "root",
+        "r",
+        3,
+        {"x": [1, {"y": None}]},
+    )
+    assert delivery.raw
+
+
+@every
+def test_nothing_is_published_and_nothing_taken(broker_kind, queue):
+    broker = broker_kind.open(queue)
+
+    assert list(broker.publish([])) == []
+    assert broker.take(10) == []
+    broker.ack([])
+    broker.release([])
+    broker.renew([])
+
+
+@every
+def test_the_raw_text_of_a_delivery_is_the_whole_message(broker_kind, queue):
+    from dataclasses import replace
+
+    broker_kind.open().publish(messages(queue, 1))
+    (delivery,) = take_all(broker_kind.open(queue), 1)
+
+    assert decoded(replace(delivery, wire=None)).message == decoded(delivery).message
+
+
+@every
+def test_what_is_acknowledged_does_not_come_back(broker_kind, queue):
+    consumer = broker_kind.open(queue)
+    consumer.publish(messages(queue, 3))
+    consumer.ack(take_all(consumer, 3))
+    consumer.close()
+
+    assert take_none(broker_kind.open(queue), broker_kind.lease_seconds * 2) == []
+
+
+@every
+def test_what_is_not_acknowledged_comes_back_after_its_holder_is_closed(broker_kind, queue):
+    first = broker_kind.open(queue)
+    first.publish(messages(queue, 5))
+    deliveries = take_all(first, 5)
+    first.ack([deliveries[0], deliveries[3]])
+    first.close()
+
+    back = take_all(broker_kind.open(queue), 3)
+
+    assert ids(back) == ids(deliveries[n] for n in (1, 2, 4))
+
+
+@every
+def test_a_message_is_held_for_one_consumer(broker_kind, queue):
+    broker_kind.lease_seconds = 60
+    first, second = broker_kind.open(queue), broker_kind.open(queue)
+    first.publish(messages(queue, 2))
+
+    held = take_all(first, 2, 5)
+    held += take_all(second, 2 - len(held), 5)
+
+    assert len(held) == 2
+    assert take_none(first) == take_none(second) == []
+
+
+@every
+def test_what_is_released_comes_back_at_once(broker_kind, queue):
+    broker_kind.lease_seconds = 60
+    first = broker_kind.open(queue)
+    first.publish(messages(queue, 3))
+    deliveries = take_all(first, 3)
+    first.release(deliveries[:2])
+
+    back = take_all(first, 2)
+
+    assert ids(back) == ids(deliveries[:2])
+
+
+@every
+def test_what_is_renewed_is_held_for_longer_than_its_lease(broker_kind, queue):
+    broker_kind.lease_seconds = 1.0
+    first, second = broker_kind.open(queue), broker_kind.open(queue)
+    first.publish(messages(queue, 1))
+    held = take_all(first, 1)
+    stolen = []
+
+    until = time.monotonic() + 1.6
+    while time.monotonic() < until:
+        first.renew(held)
+        stolen += take_none(second, 0.05)
+
+    assert stolen == []
+
+
+@every
+def test_acknowledging_what_is_no_longer_held_does_nothing(broker_kind, queue):
+    consumer = broker_kind.open(queue)
+    consumer.publish(messages(queue, 2))
+    one, two = take_all(consumer, 2)
+    consumer.ack([one])
+    consumer.ack([one])
+    consumer.release([one, two])
+    consumer.release([two])
+    consumer.ack([two])
+
+    assert ids(take_all(consumer, 1)) == ids([two])
+
+
+@every
+def test_some_are_acknowledged_out_of_order(broker_kind, queue):
+    first = broker_kind.open(queue)
+    first.publish(messages(queue, 20))
+    deliveries = take_all(first, 20)
+    first.ack(deliveries[10:])
+    first.ack(deliveries[3:5])
+    first.ack(deliveries[0:2])
+    first.close()
+
+    assert ids(take_all(broker_kind.open(queue), 6)) == ids([deliveries[2], *deliveries[5:10]])
+
+
+@every
+def test_a_thousand_messages_in_one_batch_come_each_once(broker_kind, queue):
+    broker_kind.lease_seconds = 60
+    sent = messages(queue, 1_000)
+    consumer = broker_kind.open(queue)
+
+    assert {message.id for message in consumer.publish(sent)} == {message.id for message in sent}
+    deliveries = take_all(consumer, 1_000)
+    consumer.ack(deliveries)
+
+    assert ids(deliveries) == sorted(message.id for message in sent)
+    assert take_none(consumer) == []
+
+
+@every
+def test_several_queues_are_consumed_and_others_are_not(broker_kind, queue):
+    consumer = broker_kind.open(f"{queue}a", f"{queue}b")
+    for name in "abc":
+        consumer.publish(messages(f"{queue}{name}", 2))
+
+    deliveries = take_all(consumer, 4)
+
+    assert sorted(delivery.queue for delivery in deliveries) == [f"{queue}a"] * 2 + [f"{queue}b"] * 2
+    assert take_none(consumer) == []
+
+
+@every
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no json",
+        "[]",
+        "{}",
+        '{"headers": 1}',
+        '{"headers": {}, "properties": {}, "body": 3}',
+        "null",
+        "\x00",
+        "[" * 5_000,
+    ],
+)
+def test_what_is_not_a_message_is_delivered_with_the_reason_and_stops_nobody(broker_kind, queue, text):
+    if text == "\x00" and broker_kind.kind == "postgres":
+        pytest.skip("PostgreSQL refuses it")
+    consumer = broker_kind.open(queue)
+    consumer.take(1)  # the queue exists
+    broker_kind.inject(queue, text)
+    consumer.publish(messages(queue, 1))
+
+    deliveries = take_all(consumer, 2)
+    taken = [decoded(delivery) for delivery in deliveries]
+
+    assert sorted(bool(item.message) for item in taken) == [False, True]
+    assert all(item.reason for item in taken if item.message is None)
+    consumer.ack(deliveries)
+    assert take_none(consumer) == []
+
+
+@every
+def test_wait_ends_when_a_message_comes(broker_kind, queue):
+    consumer, publisher = broker_kind.open(queue), broker_kind.open()
+    consumer.take(1)
+    sending = threading.Timer(0.1, publisher.publish, [messages(queue, 1)])
+    sending.start()
+    deadline = time.monotonic() + 20
+    while not (taken := consumer.take(1)) and time.monotonic() < deadline:
+        consumer.wait(20)
+    sending.join()
+
+    assert ids(taken) == [f"{queue}-0"]
+
+
+@every
+def test_wait_ends_when_a_waker_can_be_read(broker_kind, queue):
+    consumer = broker_kind.open(queue)
+    reader, writer = os.pipe()
+    try:
+        os.write(writer, b"x")
+        started = time.monotonic()
+        consumer.wait(30, [reader])
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+    assert time.monotonic() - started < 20
+
+
+@every
+def test_wait_ends_when_the_time_is_over(broker_kind, queue):
+    consumer = broker_kind.open(queue)
+    consumer.wait(0.05)
+    consumer.wait(0)
+
+
+@every
+def test_closing_twice_is_closing_once(broker_kind, queue):
+    broker = broker_kind.open(queue)
+    broker.publish(messages(queue, 1))
+    broker.close()
+    broker.close()
+
+
+@pytest.mark.parametrize("broker_kind", WITH_SERVER, indirect=True)
+def test_after_the_server_closed_all_connections_the_next_call_but_one_works(broker_kind, queue):
+    broker = broker_kind.open(queue)
+    assert len(broker.publish(messages(queue, 4))) == 4
+    held = take_all(broker, 4)
+    broker.ack(held[:1])
+    broker_kind.cut()
+
+    later = messages(queue, 6)[4:]
+    confirmed = retried(lambda: broker.publish(later))
+    back = retried(lambda: take_all(broker, 5))
+    broker.ack(held)  # of a connection that is gone: passed over, or the same messages by the same holder
+
+    assert {message.id for message in confirmed} == {message.id for message in later}
+    assert {decoded(delivery).message.id for delivery in back} == {f"{queue}-{n}" for n in range(1, 6)}
+
+
+def retried(call):
+    """Two chances for each connection that may be found dead."""
+    for _ in range(4):
+        try:
+            return call()
+        except Unavailable:
+            pass
+    return call()
+
+
+@pytest.mark.parametrize("broker_kind", ACROSS_PROCESSES, indirect=True)
+def test_what_a_killed_process_held_comes_back_whole(broker_kind, queue):
+    broker = broker_kind.open(queue)
+    broker.publish(messages(queue, 10))
+    arguments = [broker_kind.kind, broker_kind.address, broker_kind.prefix, queue, "10"]
+    if broker_kind.kind == "rabbitmq":
+        broker.close()  # the consumer of this process took none yet, so the other gets all
+    holder = subprocess.Popen(
+        [sys.executable, "-m", "support.brokers", *arguments],
+        cwd=Path(__file__).parents[1],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert holder.stdout.readline().split() == ["held", "10"]
+    finally:
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        holder.stdout.close()
+
+    assert ids(take_all(broker_kind.open(queue), 10)) == sorted(f"{queue}-{n}" for n in range(10))

@@ -1,0 +1,251 @@
+"""What lies in Redis is what kombu and Celery expect (wire.md 4.2, 4.3): they can read ours, we can read theirs, and nobody robs anybody."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from backbeat.canvas.commit.base import Limits, Run, Taken, Transition
+from backbeat.canvas.commit.redis import RedisCommit
+from backbeat.canvas.flow import Publish
+from backbeat.canvas.json_text import Json
+from backbeat.canvas.message import Message
+from backbeat.canvas.outcome import Error, Failure, Retry, Success
+from backbeat.canvas.redis_client import open_redis
+from backbeat.canvas.results.redis import RedisResults
+from kombu import Connection, Consumer, Exchange, Producer, Queue
+
+QUEUE = "orders"
+
+
+class Shared:
+    """One Redis with one prefix, seen by kombu and by us."""
+
+    def __init__(self, url: str, prefix: str) -> None:
+        self.url, self.prefix = url, prefix
+        self.client = open_redis(url)
+        self._open: list = []
+
+    def kombu(self, **options):
+        connection = Connection(self.url, transport_options={"global_keyprefix": self.prefix, **options})
+        self._open.append(connection)
+        return connection
+
+    def ours(self, worker="w", **known) -> RedisCommit:
+        commit = RedisCommit(self.client, worker=worker, queues=[QUEUE], prefix=self.prefix, **known)
+        self._open.append(commit)
+        return commit
+
+    def keys(self) -> set[str]:
+        return {key.decode()[len(self.prefix) :] for key in self.client.scan_iter(match=f"{self.prefix}*")}
+
+    def key(self, name: str) -> str:
+        return self.prefix + name
+
+    def close(self) -> None:
+        for each in self._open:
+            each.close()
+        self.client.close()
+
+
+@pytest.fixture
+def shared(redis_prefixed):
+    shared = Shared(*redis_prefixed)
+    yield shared
+    shared.close()
+
+
+def message(id_="a", **known) -> Message:
+    return Message(id=id_, task="app.add", args=Json("[1, 2]"), queue=QUEUE, **known)
+
+
+def publish(commit, *messages) -> None:
+    commit.exchange([Transition(effects=tuple(Publish(m) for m in messages))])
+
+
+def kombu_queue() -> Queue:
+    return Queue(QUEUE, Exchange(QUEUE), routing_key=QUEUE)
+
+
+def send_with_kombu(connection, id_, **properties) -> None:
+    headers = {"id": id_, "task": "app.add", "retries": 0, "root_id": id_, "eta": None}
+    with connection.channel() as channel:
+        kombu_queue()(channel).declare()
+        Producer(channel, Exchange(QUEUE), QUEUE, serializer="json").publish(
+            [[1, 2], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}],
+            headers=headers,
+            correlation_id=id_,
+            **properties,
+        )
+
+
+def receive_with_kombu(connection, count=1) -> list:
+    got: list = []
+    with Consumer(connection, [kombu_queue()], callbacks=[lambda body, m: got.append((body, m))]):
+        deadline = time.monotonic() + 5
+        while len(got) < count and time.monotonic() < deadline:
+            connection.drain_events(timeout=5)
+        for _, each in got:
+            each.ack()
+    return got
+
+
+def test_a_kombu_consumer_receives_and_acknowledges_our_message(shared):
+    publish(shared.ours(), message("a"), message("b", priority=7))
+
+    assert shared.keys() == {QUEUE, f"{QUEUE}\x06\x166"}  # no binding set is needed
+    with shared.kombu() as connection:
+        got = receive_with_kombu(connection, 2)
+
+    assert [m.headers["id"] for _, m in got] == ["a", "b"]
+    assert got[0][0] == [[1, 2], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
+    assert shared.client.hlen(shared.key("unacked")) == 0
+
+
+def test_we_take_what_a_kombu_producer_sent_the_lower_priority_first(shared):
+    connection = shared.kombu()
+    for priority in (9, 3, 0, 6):
+        send_with_kombu(connection, f"p{priority}", priority=priority)
+    worker = shared.ours()
+
+    taken = worker.exchange([], take=3).taken + worker.exchange([], take=3).taken
+
+    assert [item.message.id for item in taken] == ["p0", "p3", "p6", "p9"]
+    assert all(item.verdict == Run() for item in taken)
+    worker.exchange([Transition(delivery=item.delivery) for item in taken])
+    assert not {"unacked", "unacked_index", "backbeat:leases"} & shared.keys()
+
+
+def test_a_held_message_lies_in_unacked_as_kombu_keeps_it(shared):
+    worker = shared.ours()
+    publish(worker, message())
+
+    (taken,) = worker.exchange([], take=9).taken
+
+    (text,) = shared.client.hvals(shared.key("unacked"))
+    envelope, exchange, routing_key = json.loads(text)
+    assert (envelope["headers"]["id"], exchange, routing_key) == ("a", "", QUEUE)
+    assert json.dumps(envelope) == taken.delivery.raw
+    score = shared.client.zscore(shared.key("unacked_index"), taken.delivery.tag)
+    assert abs(score - time.time()) < 60
+
+
+def test_kombu_gives_back_what_we_hold_only_once_nobody_renews_it(shared):
+    worker = shared.ours()
+    publish(worker, message(priority=4))
+    held: list[Taken] = list(worker.exchange([], take=9).taken)
+    index = {held[0].delivery.tag: 1}
+    channel = shared.kombu(visibility_timeout=60).default_channel
+
+    shared.client.zadd(shared.key("unacked_index"), index)
+    worker.renew(held)
+    channel.qos.restore_visible(interval=1)
+    assert shared.client.hlen(shared.key("unacked")) == 1
+
+    shared.client.zadd(shared.key("unacked_index"), index)
+    channel.qos.restore_visible(interval=1)
+    assert shared.client.hlen(shared.key("unacked")) == 0
+    assert shared.client.llen(shared.key(f"{QUEUE}\x06\x163")) == 1
+
+    other = shared.ours("other", limits=Limits(lease_seconds=0.0))
+    worker.release(held)  # too late: it is no longer ours, and must not come twice
+    assert len(other.exchange([], take=9).taken) == 1
+
+
+def test_our_sweeper_gives_back_what_was_ours_and_leaves_what_kombu_holds(shared):
+    hasty = shared.ours(limits=Limits(lease_seconds=0.01))
+    publish(hasty, message())
+    taken = hasty.exchange([], take=9).taken
+    connection = shared.kombu()
+    send_with_kombu(connection, "theirs")
+    channel = connection.default_channel
+    theirs = kombu_queue()(channel).get(no_ack=False)
+    assert shared.client.hlen(shared.key("unacked")) == 2
+
+    time.sleep(0.02)
+    hasty.sweep()
+
+    assert shared.client.hlen(shared.key("unacked")) == 1
+    again = hasty.exchange([], take=9).taken
+    assert [item.delivery.raw for item in again] == [item.delivery.raw for item in taken]
+    theirs.ack()
+    assert shared.client.hlen(shared.key("unacked")) == 1
+
+
+def test_a_message_that_is_not_json_is_kept_where_kombu_does_not_look(shared):
+    worker = shared.ours(limits=Limits(lease_seconds=0.01))
+    shared.client.lpush(shared.key(QUEUE), b"\xff not json")
+
+    (taken,) = worker.exchange([], take=9).taken
+
+    assert taken.message is None
+    assert "not an envelope" in taken.reason
+    assert "unacked" not in shared.keys()
+    time.sleep(0.02)
+    worker.sweep()
+    assert shared.client.lrange(shared.key(QUEUE), 0, -1) == [b"\xff not json"]
+
+
+def test_a_result_is_a_document_of_celerys_and_the_same_bytes_are_published(shared):
+    worker = shared.ours(limits=Limits(keep_seconds=500))
+    listener = shared.client.pubsub()
+    listener.subscribe(shared.key("celery-task-meta-a"))
+    listener.get_message(timeout=1)
+    publish(worker, message())
+    (taken,) = worker.exchange([], take=1).taken
+
+    done = Success(value=Json('{"b": [1]}'), children=("kid",))
+    worker.exchange([Transition(message=taken.message, outcome=done, delivery=taken.delivery)])
+
+    text = shared.client.get(shared.key("celery-task-meta-a"))
+    document = json.loads(text)
+    assert document["status"] == "SUCCESS"
+    assert document["result"] == {"b": [1]}
+    assert document["traceback"] is None
+    assert document["children"] == [[["kid", None], None]]
+    assert document["task_id"] == "a"
+    assert document["name"] == "app.add"
+    assert document["args"] == [1, 2]
+    assert (document["retries"], document["queue"], document["worker"]) == (0, QUEUE, "w")
+    assert document["date_done"].endswith("+00:00")
+    assert 490 <= shared.client.ttl(shared.key("celery-task-meta-a")) <= 500
+    assert 490 <= shared.client.ttl(shared.key("backbeat:run:a")) <= 500
+    assert listener.get_message(timeout=1)["data"] == text
+    listener.close()
+
+
+def test_a_failure_and_a_retry_are_read_back_and_a_retry_has_no_time_to_live_as_a_run(shared):
+    worker, results = shared.ours(), RedisResults(shared.client, prefix=shared.prefix)
+    publish(worker, message())
+    (taken,) = worker.exchange([], take=1).taken
+    assert results.get(["a", "unknown"])[0].state == "STARTED"
+    assert results.get(["unknown"])[0].state == "PENDING"
+
+    error = Error(type="ValueError", text="no", args=Json('["no"]'))
+    worker.exchange([Transition(message=taken.message, outcome=Retry(eta_us=0, error=error))])
+    assert results.get(["a"])[0].state == "RETRY"
+    assert shared.client.ttl(shared.key("backbeat:run:a")) == -1
+
+    again = message(attempt=1)
+    worker.exchange([Transition(message=again, outcome=Failure(error=error, traceback="tb"))])
+    (document,) = results.get(["a"])
+    assert (document.state, document.error, document.traceback) == ("FAILURE", error, "tb")
+    raw = json.loads(shared.client.get(shared.key("celery-task-meta-a")))
+    assert raw["result"]["exc_type"] == "ValueError"
+    assert raw["result"]["exc_message"] == ["no"]
+
+
+def test_a_result_of_a_celery_worker_is_read(shared):
+    results = RedisResults(shared.client, prefix=shared.prefix)
+    body = {
+        "status": "SUCCESS",
+        "result": 3,
+        "traceback": None,
+        "children": [],
+        "date_done": "2030-01-01T00:00:00",
+    }
+    shared.client.set(shared.key("celery-task-meta-c"), json.dumps({**body, "task_id": "c"}))
+
+    assert results.wait(["c"], 0)
+    assert results.get(["c"])[0].value == "3"

@@ -1,0 +1,27 @@
+"""A worker in miniature, run as a program by the tests of the process pool, without the guard that multiprocessing asks for.
+
+It says "up <pids>" when its children are ready, runs one job that waits at the gate, and says how it was reported. Ctrl-C is counted only.
+"""
+
+import json
+import os
+import signal
+import sys
+
+from support.pool_jobs import job, make_spec, wait_free, wait_until
+
+from backbeat.canvas.pools.wiring import open_pool
+
+print(f"main {__name__}", flush=True)
+signals = []
+signal.signal(signal.SIGINT, lambda signum, frame: signals.append(signum))
+signal.signal(signal.SIGTERM, lambda signum, frame: signals.append(signum))
+gate, method = sys.argv[1:]
+pool = open_pool("processes", size=2, runner=make_spec(gate), start_method=method)
+wait_free(pool, 2)
+print("up", json.dumps([os.getpid(), pool._nursery.pid, *pool.pids]), flush=True)
+reports = []
+pool.submit([job("held", "wait")])
+wait_until(pool, lambda: reports, reports)
+print("report", type(reports[0]).__name__, len(signals), flush=True)
+pool.stop(5)
