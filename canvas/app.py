@@ -197,6 +197,12 @@ class App:
         errbacks = tuple(map_calls(link, self._resolve) for link in call.link_error)
         return replace(call, options=options, link=links, link_error=errbacks)
 
+    def queue_of(self, name: str) -> str:
+        """The queue of a task: its route's, its own, or the default one."""
+        task = self.tasks.get(name)
+        own = task.options.queue if task is not None else None
+        return str(self._route(name).get("queue") or own or self.conf.task_default_queue)
+
     def _route(self, name: str) -> dict[str, Any]:
         routes = self.conf.task_routes or {}
         for pattern, route in routes.items():

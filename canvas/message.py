@@ -21,6 +21,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Message:
     """One task on its way. `args` and `kwargs` are JSON text; times are microseconds UTC; (id, generation, attempt) is its identity.
 
+    An empty `queue` is one that whoever sends it must still choose (a step that a Celery client embedded names none).
     `countdown` and `expires_after` (seconds) count from the moment when the message is sent; `sent_at` makes them absolute.
     """
 
@@ -83,7 +84,7 @@ def message_of(
         countdown=options.get("countdown"),
         expires_us=None if relative else us_of_iso(expires),
         expires_after=expires if relative else None,
-        queue=options.get("queue") or DEFAULT_QUEUE,
+        queue=options.get("queue") or "",
         priority=options.get("priority"),
         ignore_result=bool(options.get("ignore_result", False)),
         time_limit=options.get("time_limit"),

@@ -30,7 +30,7 @@ from .commit.base import (
 from .continuation import ChainRecord, Continuation, JoinRecord, position_of
 from .errors import DecodeError
 from .json_text import NULL, Json
-from .message import Message
+from .message import DEFAULT_QUEUE, Message
 from .node import Call, Chain, Group, Node, freeze, node_from_data, root_of
 from .outcome import Failure, Outcome, Revoked, Success, celery_error
 from .results.base import Results
@@ -60,10 +60,18 @@ Route = Execute | Transition
 class Performer:
     """A worker's side. Not thread-safe."""
 
-    def __init__(self, commit: Commit, results: Results | None, *, now_us: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        commit: Commit,
+        results: Results | None,
+        *,
+        now_us: Callable[[], int],
+        queue_of: Callable[[str], str] = lambda _task: DEFAULT_QUEUE,
+    ) -> None:
         self._commit = commit
         self._results = results
         self._now_us = now_us
+        self._queue_of = queue_of
         self._chains: OrderedDict[str, ChainRecord] = OrderedDict()
 
     def route(self, taken: Taken) -> Route:
@@ -96,7 +104,7 @@ class Performer:
         return Transition(
             message=message,
             outcome=outcome,
-            effects=tuple(effects),
+            effects=self._routed(effects),
             children=_children(message, effects),
             delivery=taken.delivery,
         )
@@ -126,7 +134,7 @@ class Performer:
                 extra={"action": "send_interrupted"},
             )
             effects = flow.interrupted(record, self._chains_for(record.then))
-            self._commit.exchange([Transition(effects=tuple(effects), closes=record.join_id)])
+            self._commit.exchange([Transition(effects=self._routed(effects), closes=record.join_id)])
 
     # --- verdicts ------------------------------------------------------------------------------------------------------------
 
@@ -208,7 +216,7 @@ class Performer:
         if join is None or not join.complete:
             return done
         effects = flow.joined(join.record, join.parts, self._chains_for(join.record.then))
-        return replace(done, effects=tuple(effects), closes=join_id)
+        return replace(done, effects=self._routed(effects), closes=join_id)
 
     def _serve_start(self, taken: Taken, message: Message, signature: dict[str, object]) -> Transition:
         """A canvas that travelled as one message (decisions B7). Its value is found under an id derived from the message's."""
@@ -218,7 +226,7 @@ class Performer:
         return Transition(
             message=message,
             outcome=Success(value=_dump(handle)),
-            effects=tuple(effects),
+            effects=self._routed(effects),
             delivery=taken.delivery,
         )
 
@@ -231,6 +239,15 @@ class Performer:
                     error=replace(document.error, node=failed_id), traceback=document.traceback or ""
                 )
         return Failure(error=celery_error("TaskError", text, failed_id))
+
+    def _routed(self, effects: Sequence[flow.Effect]) -> tuple[flow.Effect, ...]:
+        """Messages that name no queue go to that of their task."""
+        return tuple(
+            replace(e, message=replace(e.message, queue=self._queue_of(e.message.task)))
+            if isinstance(e, flow.Publish) and not e.message.queue
+            else e
+            for e in effects
+        )
 
     def _chains_for(self, then: Continuation | None) -> dict[str, ChainRecord]:
         wanted = flow.chain_needed(then)

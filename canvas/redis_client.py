@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import cache
 from importlib import resources
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from .errors import ImproperlyConfigured, Unavailable
 
@@ -51,7 +51,7 @@ def open_redis(url: str) -> Redis:
     Raises ImproperlyConfigured, without the password, for what is not such a URL.
     """
     try:
-        return Redis.from_url(
+        client = Redis.from_url(
             redis_url(url),
             socket_connect_timeout=CONNECT_SECONDS,
             socket_timeout=ANSWER_SECONDS,
@@ -60,8 +60,11 @@ def open_redis(url: str) -> Redis:
             # replies have one form in all versions of the client, and old servers and proxies need no HELLO
             protocol=2,
         )
+        # made and thrown away: an option that nobody knows shows here and not at the first command
+        client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
     except (ValueError, TypeError) as error:
         raise ImproperlyConfigured(f"{without_password(url)} is not a Redis URL: {error}") from error
+    return client
 
 
 def redis_url(url: str) -> str:
@@ -78,14 +81,14 @@ def redis_url(url: str) -> str:
     for name in ("ssl_cert_reqs", "ssl_check_hostname"):
         if name in query:
             query[name] = query[name].removeprefix("CERT_").lower()
-    return urlunsplit((scheme, parts.netloc, parts.path, urlencode(query), ""))
+    return f"{scheme}://{parts.netloc}{parts.path}" + (f"?{urlencode(query)}" if query else "")
 
 
 def without_password(url: str) -> str:
     """The URL for messages and logs."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, f"***@{host}" if "@" in parts.netloc else host, parts.path, "", ""))
+    return f"{parts.scheme}://{'***@' if '@' in parts.netloc else ''}{host}{parts.path}"
 
 
 @contextmanager

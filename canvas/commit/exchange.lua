@@ -79,7 +79,9 @@ local function settle_unstarted(id, outcome, document)
   push2(documents, id, document)
 end
 
+-- The last thing that a script does, as it may leave the database; only the script does, not its caller.
 local function write_documents()
+  if #documents > 0 and argument.result_db >= 0 then redis.call('SELECT', argument.result_db) end
   for i = 1, #documents, 2 do
     local key = prefix .. 'celery-task-meta-' .. documents[i]
     if argument.keep_seconds > 0 then
@@ -276,6 +278,6 @@ for i, message in ipairs(argument.claim) do claimed[i] = judge(message) end
 if argument.take > 0 then taken = take(argument.take) end
 drop_holdings()
 write_holdings()
-write_documents()
 save_serial()
+write_documents()
 return {now, standing, claimed, taken, outbox}

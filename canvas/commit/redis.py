@@ -9,6 +9,7 @@ This file, with the library's name, is reached by its package; it imports the li
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -42,7 +43,11 @@ SEPARATOR = "\x06\x16"
 
 
 class RedisCommit:
-    """One worker's or client's view of a Redis; a Commit. `prefix` is in front of every key (kombu's `global_keyprefix`)."""
+    """One worker's or client's view of a Redis; a Commit.
+
+    `prefix` is in front of every key (kombu's `global_keyprefix`). `result_db` is the number of the database for result documents,
+    if it is not the client's: broker and results are one store whatever their numbers.
+    """
 
     def __init__(
         self,
@@ -53,6 +58,7 @@ class RedisCommit:
         limits: Limits = DEFAULT_LIMITS,
         role: Role = Role.WHOLE,
         prefix: str = "",
+        result_db: int | None = None,
     ) -> None:
         self._is_own = isinstance(client, str)
         self._client = open_redis(client) if isinstance(client, str) else client
@@ -62,6 +68,7 @@ class RedisCommit:
         self._limits = limits
         self._role = role
         self._prefix = prefix
+        self._result_db = result_db
         self._watch: Watch | None = None
         self._ahead_us: int | None = None
 
@@ -82,6 +89,7 @@ class RedisCommit:
             "max_lost": self._limits.max_lost,
             "outbox_lease_us": self._limits.outbox_lease_us,
             "join_queue": CONTROL_QUEUE,
+            "result_db": -1 if self._result_db is None else self._result_db,
             **self._common(),
         }
         # no queue comes first for ever: one that is always full would starve the others
@@ -165,7 +173,7 @@ class RedisCommit:
             "prefix": self._prefix,
             "holder": self._holder,
             "lease_us": self._limits.lease_us,
-            "keep_seconds": round(self._limits.keep_seconds),
+            "keep_seconds": math.ceil(self._limits.keep_seconds),
         }
 
     def _do(self, verb: str, **fields: Any) -> Any:

@@ -2,9 +2,9 @@
 
 It is started by nursery_main.py, and knows one pipe and one runner. The pipe is not its standard output, which stays the task's own.
 
-Signals: SIGINT is ignored, as a terminal sends Ctrl-C to the whole process group, and the worker decides what it means. SIGTERM is caught
-and does nothing, for the same reason: `systemctl stop` with KillMode=control-group sends it to all. Caught, not ignored, so that
-programs and forks that a task starts can be terminated as usual. A child ends when its pipe ends, or by SIGKILL.
+Signals: SIGINT is ignored, as a terminal sends Ctrl-C to the whole process group, and the worker decides what it means. SIGTERM and SIGQUIT
+are caught and do nothing, for the same reason: `systemctl stop` with KillMode=control-group sends SIGTERM to all. Caught, not ignored, so
+that programs and forks that a task starts can be terminated as usual. A child ends when its pipe ends, or by SIGKILL.
 """
 
 from __future__ import annotations
@@ -26,14 +26,17 @@ from ..outcome import Failure
 from ..task import Tasks
 from ..wire import from_wire, unpack
 from .base import Ended, Job, Requeue
-from .pipe import pack, pack_report, read_frame
+from .pipe import OUR_SIGNALS, pack, pack_report, read_frame
 from .runner import Runner, RunnerSpec
 
 Report = Ended | Requeue
 """A child cannot report its own loss."""
+_CAUGHT = OUR_SIGNALS - {signal.SIGINT}
 
 
-def make_runner(app_spec: str, hostname: str, broker: str | None = None, backend: str | None = None) -> Runner:
+def make_runner(
+    app_spec: str, hostname: str, broker: str | None = None, backend: str | None = None
+) -> Runner:
     """A runner over the tasks of the app at `app_spec` ("module:attribute"), which is imported here, with all its task modules.
 
     `broker` and `backend` are those of the worker, so that what a task sends goes the same way.
@@ -78,7 +81,9 @@ def main(fd: int) -> None:
 def live(pipe: socket.socket, make: Callable[[], Runner]) -> None:
     """Make the runner, say so, and serve until the pipe ends. A runner that cannot be made is said too, and ends the process."""
     keep_signals()
-    os.register_at_fork(after_in_child=_release_signals)
+    os.register_at_fork(
+        before=_hold_signals, after_in_parent=_release_signals, after_in_child=_forget_signals
+    )
     try:
         runner = make()
     except BaseException:  # noqa: BLE001 - importing the user's app may raise anything, SystemExit included
@@ -86,7 +91,7 @@ def live(pipe: socket.socket, make: Callable[[], Runner]) -> None:
         sys.exit(1)
     gc.collect()
     gc.freeze()
-    if _tell(pipe, pack([["ready"]])):
+    if _tell(pipe, pack([["ready", os.getpid()]])):
         _serve(pipe, runner)
 
 
@@ -116,14 +121,25 @@ def _tell(pipe: socket.socket, frame: bytes) -> bool:
 def keep_signals() -> None:
     """Let the worker alone decide what Ctrl-C and SIGTERM mean, see above."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _remain)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+    for signum in _CAUGHT:
+        signal.signal(signum, _remain)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, OUR_SIGNALS)
+
+
+def _hold_signals() -> None:
+    """Before a fork that a task makes: a SIGTERM to the new process shall wait until it means what it usually means."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _CAUGHT)
 
 
 def _release_signals() -> None:
-    """In a fork that a task makes."""
-    if signal.getsignal(signal.SIGTERM) is _remain:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _CAUGHT)
+
+
+def _forget_signals() -> None:
+    for signum in _CAUGHT:
+        if signal.getsignal(signum) is _remain:
+            signal.signal(signum, signal.SIG_DFL)
+    _release_signals()
 
 
 def _remain(signum: int, frame: FrameType | None) -> None:

@@ -16,10 +16,9 @@ import subprocess
 import sys
 from enum import StrEnum
 
-from .pipe import COMMAND, Frame, Inbox, pack
+from .pipe import COMMAND, OUR_SIGNALS, Frame, Inbox, pack
 from .runner import RunnerSpec
 
-_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 _END_SECONDS = 5.0
 """How long a nursery without children may take to end before it is killed."""
 
@@ -44,9 +43,9 @@ class Nursery:
         with theirs:
             argv = _argv("child") if self._spawns else None
             setup = [[runner.factory, runner.args, preload and not self._spawns, argv]]
-            self._control.sendall(marshal.dumps(sys.path) + pack(setup))
-            # the mask is inherited: Ctrl-C and SIGTERM wait until the nursery has handlers, and this thread until it has a nursery
-            former = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+            self._control.sendall(_path() + pack(setup))
+            # the mask is inherited: signals wait until the nursery has handlers, and this thread until it has a nursery
+            former = signal.pthread_sigmask(signal.SIG_BLOCK, OUR_SIGNALS)
             try:
                 self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
                     [*_argv("nursery_main"), str(theirs.fileno())],
@@ -69,7 +68,7 @@ class Nursery:
         ours.setblocking(False)
         with theirs, contextlib.suppress(ConnectionError):  # a dead nursery is noticed by `hear`
             socket.send_fds(self._control, [COMMAND.pack(b"B", number)], [theirs.fileno()])
-        return ours, marshal.dumps(sys.path) + self._launch if self._spawns else b""
+        return ours, _path() + self._launch if self._spawns else b""
 
     def kill(self, number: int) -> None:
         """Send SIGKILL to a child, if it still lives."""
@@ -103,6 +102,10 @@ class Nursery:
             self._process.kill()
             code = self._process.wait()
         return f"exit code {code}" if code >= 0 else f"signal {-code}"
+
+
+def _path() -> bytes:
+    return marshal.dumps([str(entry) for entry in sys.path])
 
 
 def _argv(module: str) -> list[str]:

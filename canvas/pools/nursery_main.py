@@ -1,4 +1,4 @@
-"""Nursery, inside: the process that makes the runner once, forks a child for each request and tells the pool who was born and who died.
+"""Nursery, inside: the process that makes the runner once, forks a child for each request and tells the pool who died.
 
 It runs no task and starts no thread, so a fork of it is clean, and a new child costs milliseconds whatever the app costs to import.
 If importing the app started a thread or opened a socket, a fork would not be clean (a lock held for ever, one connection used by all children):
@@ -25,7 +25,7 @@ from pathlib import Path
 from types import FrameType
 
 from .child import keep_signals, live
-from .pipe import COMMAND, pack, read_frame
+from .pipe import COMMAND, OUR_SIGNALS, pack, read_frame
 from .runner import Runner, RunnerSpec
 
 
@@ -111,7 +111,6 @@ def _nurse(control: socket.socket, argv: list[str] | None) -> socket.socket | No
             os.close(fds[0])
             if pid is not None:
                 children[number] = pid
-                control.sendall(pack([["born", number, pid]]))
     _kill(children)
     return None
 
@@ -132,7 +131,7 @@ def _fork(control: socket.socket, number: int) -> int | None:
     try:
         return os.fork()
     except OSError as error:
-        control.sendall(pack([["died", number, f"cannot fork: {error}"]]))
+        control.sendall(pack([["died", number, 0, f"cannot fork: {error}"]]))
         return None
 
 
@@ -143,7 +142,7 @@ def _begin(fd: int, argv: list[str] | None, leave: Sequence[socket.socket]) -> s
     for each in leave:
         each.close()
     if argv:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})  # until it has handlers
+        signal.pthread_sigmask(signal.SIG_BLOCK, OUR_SIGNALS)  # until it has handlers
         os.set_inheritable(fd, True)
         os.execv(argv[0], [*argv, str(fd)])  # noqa: S606 - our own interpreter
     return socket.socket(fileno=fd)
@@ -154,7 +153,7 @@ def _bury(children: dict[int, int], control: socket.socket) -> None:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             del children[number]
-            control.sendall(pack([["died", number, _reason(status)]]))
+            control.sendall(pack([["died", number, pid, _reason(status)]]))
 
 
 def _reason(status: int) -> str:

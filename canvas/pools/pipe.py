@@ -4,17 +4,18 @@
 machine, and nothing from outside is ever decoded here: a job's message travels as the text that it is.
 
     pool -> child     [[key, raw, queue], ...]                             jobs
-    child -> pool     [["ready"]], [["broken", traceback]]                 once
+    child -> pool     [["ready", pid]] | [["broken", traceback]]           once
                       [["ended", key, outcome], ["requeue", key], ...]     reports
     pool -> nursery   "B" + number, with an end of a pipe                  a child shall be born
                       "K" + number                                         kill it
-    nursery -> pool   [["ready"]], [["unsafe", why]], [["broken", traceback]]    once
-                      [["born", number, pid]], [["died", number, reason]]
+    nursery -> pool   [["ready"]] | [["unsafe", why]] | [["broken", traceback]]  once
+                      [["died", number, pid, reason]]
 """
 
 from __future__ import annotations
 
 import marshal
+import signal
 import socket
 import struct
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ from .base import Ended, Report, Requeue
 Frame = list[list[Any]]
 COMMAND = struct.Struct("!cI")
 """A command to the nursery."""
+OUR_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGQUIT})
+"""What a terminal or an init system sends to all processes of a worker, and the worker alone obeys; blocked while a process starts."""
 _LENGTH = struct.Struct("!I")
 
 

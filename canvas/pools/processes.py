@@ -25,8 +25,9 @@ from collections.abc import Callable, Sequence
 
 from ..errors import BackbeatError
 from .base import Job, Lost, Report
+from .line import Line
 from .nursery import Nursery, StartMethod
-from .pipe import Inbox, pack, report_of
+from .pipe import pack, report_of
 from .runner import RunnerSpec
 
 logger = logging.getLogger(__name__)
@@ -37,31 +38,10 @@ _LEAVE_SECONDS = 3.0
 """How long a child without a job may take to end by itself (exit handlers, threads that a task left behind)."""
 _KILL_SECONDS = 5.0
 """How long the system may take to end a child that was sent SIGKILL."""
-_CHUNK = 1 << 18
 
 
 class ChildrenCannotStart(BackbeatError):
     """The children cannot be started; the text has the traceback of the app's import, or how they died."""
-
-
-class _Child:
-    """What the pool knows of one child."""
-
-    __slots__ = ("doomed", "inbox", "key", "number", "orphan", "outbox", "pid", "pipe", "ready")
-
-    def __init__(self, number: int, pipe: socket.socket, outbox: bytes) -> None:
-        self.number = number
-        self.pipe = pipe
-        self.inbox = Inbox()
-        self.outbox = bytearray(outbox)
-        self.pid: int | None = None
-        self.ready = False
-        self.key: str | None = None
-        """Its job."""
-        self.doomed = False
-        """It was told to end, or killed: it gets no more jobs."""
-        self.orphan = False
-        """Its nursery is dead."""
 
 
 class ProcessPool:
@@ -79,9 +59,9 @@ class ProcessPool:
         self._runner = runner
         self._method = start_method
         self._selector = selectors.DefaultSelector()
-        self._children: dict[int, _Child] = {}
-        self._idle: dict[int, _Child] = {}
-        self._busy: dict[str, _Child] = {}
+        self._lines: dict[int, Line] = {}
+        self._idle: dict[int, Line] = {}
+        self._busy: dict[str, Line] = {}
         self._reports: list[Report] = []
         self._last_number = 0
         self._deaths_on_start = 0
@@ -105,11 +85,11 @@ class ProcessPool:
         for job in jobs:
             if job.key in self._busy:
                 raise ValueError(f"job {job.key!r} runs already")
-            child = self._idle.pop(next(iter(self._idle)))
-            child.key = job.key
-            self._busy[job.key] = child
-            child.outbox += pack([[job.key, job.raw, job.queue]])
-            self._write(child)
+            line = self._idle.pop(next(iter(self._idle)))
+            line.key = job.key
+            self._busy[job.key] = line
+            line.say(pack([[job.key, job.raw, job.queue]]))
+            self._watch(line)
 
     def collect(self) -> list[Report]:
         if not self._stopping:
@@ -134,27 +114,28 @@ class ProcessPool:
 
     def kill(self, key: str) -> None:
         """Kill the child that runs this job. It is reported as Lost, unless it has just ended; nothing happens if it is not running."""
-        child = self._busy.get(key)
-        if child is not None:
-            self._kill(child)
+        line = self._busy.get(key)
+        if line is not None:
+            self._kill(line)
 
     @property
     def pids(self) -> tuple[int, ...]:
         """The children that are ready."""
-        return tuple(child.pid for child in self._children.values() if child.ready and child.pid is not None)
+        return tuple(line.pid for line in self._lines.values() if line.pid is not None)
 
     # --- what can be heard ---------------------------------------------------------------------------------------------------
 
     def _turn(self, timeout: float) -> None:
         for found, events in self._selector.select(timeout):
-            child = found.data
-            if child is None:
+            line = found.data
+            if line is None:
                 self._hear()
-            elif child.number in self._children:  # else it was buried in this very turn
+            elif line.number in self._lines:  # else it was buried in this very turn
                 if events & selectors.EVENT_WRITE:
-                    self._write(child)
+                    line.flush()
+                    self._watch(line)
                 if events & selectors.EVENT_READ:
-                    self._read(child)
+                    self._read(line)
 
     def _hear(self) -> None:
         assert self._nursery is not None
@@ -170,70 +151,47 @@ class ProcessPool:
                     logger.info("%s, so each child imports it for itself", why, extra=extra)
                 case ["broken", str(text)]:
                     self._broken = text
-                case ["born", int(number), int(pid)]:
-                    self._children[number].pid = pid
-                case ["died", int(number), str(reason)]:
-                    self._bury(self._children[number], reason)
+                case ["died", int(number), int(pid), str(reason)]:
+                    self._bury(self._lines[number], pid, reason)
         if not alive:
             self._nursery_died()
 
-    def _read(self, child: _Child) -> None:
+    def _read(self, line: Line) -> None:
         """Take what the child wrote. Its end is not its death, unless it is an orphan."""
-        ended = False
-        while True:
-            try:
-                data = child.pipe.recv(_CHUNK)
-            except BlockingIOError:
-                break
-            except ConnectionError:
-                data = b""
-            if not data:
-                ended = True
-                break
-            child.inbox.feed(data)
-            if len(data) < _CHUNK:
-                break
-        for frame in child.inbox.frames():
-            for note in frame:
-                match note:
-                    case ["ready"]:
-                        self._be_ready(child)
-                    case ["broken", str(text)]:
-                        self._broken = text
-                    case _:
-                        self._report(child, report_of(note))
-        if ended and child.number in self._children:
-            self._deafen(child)
-            if child.orphan:
-                self._forget(child, "the process that started the child died, then the child")
+        notes, more = line.hear()
+        for note in notes:
+            match note:
+                case ["ready", int(pid)]:
+                    self._be_ready(line, pid)
+                case ["broken", str(text)]:
+                    self._broken = text
+                case _:
+                    self._report(line, report_of(note))
+        if not more and line.number in self._lines:
+            self._deafen(line)
+            if line.orphan:
+                self._forget(line, "the process that started the child died, and then the child")
 
-    def _be_ready(self, child: _Child) -> None:
-        child.ready = True
+    def _be_ready(self, line: Line, pid: int) -> None:
+        line.pid = pid
         self._deaths_on_start = 0
-        if not child.doomed:
-            self._idle[child.number] = child
+        if not line.doomed:
+            self._idle[line.number] = line
 
-    def _report(self, child: _Child, report: Report) -> None:
+    def _report(self, line: Line, report: Report) -> None:
         self._reports.append(report)
         del self._busy[report.key]
-        child.key = None
-        if child.orphan:
-            self._forget(child)
+        line.key = None
+        if line.orphan:
+            self._forget(line)
         elif self._stopping:
-            self._dismiss(child)
-        elif not child.doomed:
-            self._idle[child.number] = child
+            self._dismiss(line)
+        elif not line.doomed:
+            self._idle[line.number] = line
 
-    def _write(self, child: _Child) -> None:
-        try:
-            del child.outbox[: child.pipe.send(child.outbox)]
-        except BlockingIOError:
-            pass
-        except ConnectionError:
-            child.outbox.clear()  # it died; the nursery will say so
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if child.outbox else 0)
-        if self._hears(child) and self._selector.get_key(child.pipe).events != events:
-            self._selector.modify(child.pipe, events, child)
+    def _watch(self, line: Line) -> None:
+        if self._hears(line) and self._selector.get_key(line.pipe).events != line.events:
+            self._selector.modify(line.pipe, line.events, line)
 
     # --- births and deaths ---------------------------------------------------------------------------------------------------
 
@@ -246,37 +204,38 @@ class ProcessPool:
         """Ask for as many children as are missing."""
         if self._nursery is None or not self._nursery_ready or self._stopping or self._broken is not None:
             return
-        while len(self._children) < self._size:
+        while len(self._lines) < self._size:
             self._last_number += 1
             pipe, first = self._nursery.bear(self._last_number)
-            child = self._children[self._last_number] = _Child(self._last_number, pipe, first)
-            self._selector.register(pipe, selectors.EVENT_READ, child)
-            if first:
-                self._write(child)
+            line = self._lines[self._last_number] = Line(self._last_number, pipe)
+            line.say(first)
+            self._selector.register(pipe, line.events, line)
 
-    def _bury(self, child: _Child, reason: str) -> None:
+    def _bury(self, line: Line, pid: int, reason: str) -> None:
         """The nursery has waited for it, so all that it ever wrote is in the pipe now."""
-        self._read(child)
-        if child.doomed and self._stopping:
+        self._read(line)
+        if line.doomed and self._stopping:
             reason = f"{reason}: killed, as the worker stops"
-        elif not child.doomed:
-            ran = "" if child.key is None else f"; it ran {child.key}"
-            extra = {"action": "pool_child_died", "id": child.key}
-            logger.warning("child %s died: %s%s", child.pid, reason, ran, extra=extra)
-            if not child.ready:
+        elif not line.doomed:
+            ran = "" if line.key is None else f"; it ran {line.key}"
+            extra = {"action": "pool_child_died", "id": line.key}
+            logger.warning("child %s died: %s%s", pid, reason, ran, extra=extra)
+            if line.pid is None:
                 self._count_death_on_start(f"children die as soon as they start: {reason}")
-        self._forget(child, reason)
+        self._forget(line, reason)
 
     def _nursery_died(self) -> None:
         assert self._nursery is not None
         self._selector.unregister(self._nursery)
         how = self._nursery.close(kill=True)
         self._nursery = None
-        for child in list(self._children.values()):
-            if child.key is None or not self._hears(child):
-                self._forget(child, f"the process that started the child died ({how})")
+        for line in list(self._lines.values()):
+            if line.key is None or not self._hears(line):
+                self._forget(line, f"the process that started the child died ({how})")
             else:
-                child.orphan = True
+                line.orphan = True
+                if line.doomed:
+                    self._kill(line)
         if self._stopping or self._broken is not None:
             return
         if not self._nursery_retires:
@@ -292,47 +251,46 @@ class ProcessPool:
         if self._deaths_on_start >= _DEATHS_ON_START and self._broken is None:
             self._broken = text
 
-    def _forget(self, child: _Child, reason: str = "") -> None:
+    def _forget(self, line: Line, reason: str = "") -> None:
         """It is gone: its job is lost, if it has one, and its place is free."""
-        self._deafen(child)
-        child.pipe.close()
-        del self._children[child.number]
-        self._idle.pop(child.number, None)
-        if child.key is not None:
-            del self._busy[child.key]
-            self._reports.append(Lost(child.key, reason))
+        self._deafen(line)
+        line.pipe.close()
+        del self._lines[line.number]
+        self._idle.pop(line.number, None)
+        if line.key is not None:
+            del self._busy[line.key]
+            self._reports.append(Lost(line.key, reason))
         self._refill()
 
-    def _hears(self, child: _Child) -> bool:
-        return child.pipe in self._selector.get_map()
+    def _hears(self, line: Line) -> bool:
+        return line.pipe in self._selector.get_map()
 
-    def _deafen(self, child: _Child) -> None:
-        if self._hears(child):
-            self._selector.unregister(child.pipe)
+    def _deafen(self, line: Line) -> None:
+        if self._hears(line):
+            self._selector.unregister(line.pipe)
 
     # --- ending --------------------------------------------------------------------------------------------------------------
 
-    def _dismiss(self, child: _Child) -> None:
+    def _dismiss(self, line: Line) -> None:
         """Let a child without a job end: by the end of its pipe, or at once while it starts, as it may be long in importing."""
-        if not child.ready:
-            self._kill(child)
+        if line.pid is None:
+            self._kill(line)
             return
-        child.doomed = True
-        self._idle.pop(child.number, None)
+        line.doomed = True
+        self._idle.pop(line.number, None)
         with contextlib.suppress(OSError):  # it is dead already
-            child.pipe.shutdown(socket.SHUT_WR)
+            line.pipe.shutdown(socket.SHUT_WR)
 
-    def _kill(self, child: _Child) -> None:
-        child.doomed = True  # so it cannot be given another job between now and its death
-        self._idle.pop(child.number, None)
-        if not child.orphan:
+    def _kill(self, line: Line) -> None:
+        line.doomed = True  # so it cannot be given another job between now and its death
+        self._idle.pop(line.number, None)
+        if not line.orphan:
             assert self._nursery is not None
-            self._nursery.kill(child.number)
-        elif child.pid is not None:
-            with contextlib.suppress(
-                ProcessLookupError
-            ):  # its pipe has not ended, so the number is still its own
-                os.kill(child.pid, signal.SIGKILL)
+            self._nursery.kill(line.number)
+        elif line.pid is not None:
+            # its pipe has not ended, so it lives, and the number is its own
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(line.pid, signal.SIGKILL)
 
     def _turn_until(self, done: Callable[[], bool], seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -340,18 +298,18 @@ class ProcessPool:
             self._turn(left)
 
     def _end_children(self, grace_seconds: float) -> None:
-        for child in list(self._children.values()):
-            if child.key is None:
-                self._dismiss(child)
+        for line in list(self._lines.values()):
+            if line.key is None:
+                self._dismiss(line)
         self._turn_until(lambda: not self._busy, grace_seconds)
-        for child in list(self._busy.values()):
-            self._kill(child)
-        self._turn_until(lambda: not self._children, _LEAVE_SECONDS)
-        for child in list(self._children.values()):
-            self._kill(child)
-        self._turn_until(lambda: not self._children, _KILL_SECONDS)
-        for child in list(self._children.values()):
-            self._forget(child, "the child did not end when it was killed")
+        for line in list(self._busy.values()):
+            self._kill(line)
+        self._turn_until(lambda: not self._lines, _LEAVE_SECONDS)
+        for line in list(self._lines.values()):
+            self._kill(line)
+        self._turn_until(lambda: not self._lines, _KILL_SECONDS)
+        for line in list(self._lines.values()):
+            self._forget(line, "the child did not end when it was killed")
 
     def _close(self) -> None:
         if self._nursery is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 
 from .base import Job, Report
@@ -9,11 +10,12 @@ from .runner import Runner
 
 
 class SoloPool:
-    """Runs a job in `submit` and reports it from the next `collect` or `stop`; there is never anything to wait for."""
+    """Runs a job in `submit` and reports it from the next `collect` or `stop`."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self._reports: list[Report] = []
+        self._wake, self._waker = socket.socketpair()
         self._stopped = False
 
     @property
@@ -25,17 +27,22 @@ class SoloPool:
             raise ValueError(f"{len(jobs)} jobs for {self.free} free slots")
         for job in jobs:
             self._reports.append(self._runner(job))
+            self._waker.send(b".")
 
     def collect(self) -> list[Report]:
         reports, self._reports = self._reports, []
+        if reports and not self._stopped:
+            self._wake.recv(len(reports))
         return reports
 
     def wakers(self) -> Sequence[int]:
-        return ()
+        return () if self._stopped else (self._wake.fileno(),)
 
     def kill(self, key: str) -> None:
         """Nothing: what was submitted has ended by the time that anyone can ask."""
 
     def stop(self, grace_seconds: float) -> list[Report]:  # noqa: ARG002 - nothing runs that could be waited for
         self._stopped = True
+        self._wake.close()
+        self._waker.close()
         return self.collect()

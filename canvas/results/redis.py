@@ -9,9 +9,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import DecodeError
+from ..errors import DecodeError, Unavailable
 from ..outcome import State
-from ..redis_client import Redis, RedisError, open_redis, unavailable
+from ..redis_client import ANSWER_SECONDS, Redis, RedisError, open_redis, unavailable
 from .document import Document, from_text
 
 SLICE = 500
@@ -21,11 +21,15 @@ LOOK_SECONDS = 1.0
 
 
 class RedisResults:
-    """Reads `celery-task-meta-<id>`; what is not there, but claimed, is STARTED. `prefix` as in RedisCommit."""
+    """Reads `celery-task-meta-<id>`; what is not there, but claimed, is STARTED. `prefix` as in RedisCommit.
 
-    def __init__(self, client: Redis | str, *, prefix: str = "") -> None:
+    `runs` is a client for the database of the broker, where the claims are, if results have another one (RedisCommit's `result_db`).
+    """
+
+    def __init__(self, client: Redis | str, *, prefix: str = "", runs: Redis | None = None) -> None:
         self._is_own = isinstance(client, str)
         self._client = open_redis(client) if isinstance(client, str) else client
+        self._runs = runs or self._client
         self._meta = f"{prefix}celery-task-meta-"
         self._run = f"{prefix}backbeat:run:"
         self._local = threading.local()
@@ -42,12 +46,17 @@ class RedisResults:
         pending = self._pending(set(ids))
         if not pending or timeout == 0:
             return not pending
-        try:
-            with unavailable():
-                return self._listen(pending, deadline)
-        except BaseException:
-            self._forget_listener()  # whatever it has subscribed to is not known
-            raise
+        while True:
+            began = time.monotonic()
+            try:
+                with unavailable():
+                    return self._listen(pending, deadline)
+            except BaseException as error:
+                self._forget_listener()  # whatever it has subscribed to is not known
+                # one lost connection is no reason to give up; a server that refuses at once is
+                if not isinstance(error, Unavailable) or time.monotonic() - began < LOOK_SECONDS:
+                    raise
+            pending = self._pending(pending)
 
     def forget(self, ids: Sequence[str]) -> None:
         with unavailable():
@@ -67,7 +76,7 @@ class RedisResults:
         missing = [id_ for id_, document in zip(ids, found, strict=True) if document is None]
         started: dict[str, Any] = {}
         if missing:
-            pipeline = self._client.pipeline(transaction=False)
+            pipeline = self._runs.pipeline(transaction=False)
             for id_ in missing:
                 pipeline.hget(self._run + id_, "worker")
             started = dict(zip(missing, pipeline.execute(), strict=True))
@@ -108,10 +117,13 @@ class RedisResults:
 
     def _await_subscribed(self, listener: Any, count: int) -> None:
         """Until the server has confirmed; answers to an earlier unsubscribe and messages on the way are passed over."""
+        deadline = time.monotonic() + ANSWER_SECONDS
         while count:
             message = listener.get_message(timeout=LOOK_SECONDS)
             if message is not None and message["type"] == "subscribe":
                 count -= 1
+            elif time.monotonic() > deadline:
+                raise Unavailable("Redis cannot be reached: it does not confirm a subscription")
 
     def _listener(self) -> Any:
         """One connection for each thread, kept for the next wait; a forked child makes its own."""

@@ -61,7 +61,7 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
     app.import_modules()
     commit = open_commit(app.conf, worker=incarnation(options.hostname), queues=queues_of(app, options))
     results = None if store_url(app.conf) is None else open_results(app.conf)
-    performer = Performer(commit, results, now_us=SystemClock().now_us)
+    performer = Performer(commit, results, now_us=SystemClock().now_us, queue_of=app.queue_of)
     runner = RunnerSpec(
         "backbeat.canvas.pools.child:make_runner",
         (spec, options.hostname, broker_url(app.conf), app.conf.result_backend),

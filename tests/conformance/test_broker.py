@@ -35,7 +35,7 @@ def make(kind, request) -> BrokerKind:
             return BrokerKind(kind, url, cut=lambda: servers.cut_database(url))
         case "redis":
             url, prefix = request.getfixturevalue("redis_prefixed")
-            return BrokerKind(kind, url, prefix, cut=lambda: servers.cut_redis(url, ""))
+            return BrokerKind(kind, url, prefix, cut=lambda: servers.cut_redis(url, prefix))
     url = request.getfixturevalue("amqp_url")
     return BrokerKind(kind, url, cut=lambda: servers.cut_vhost(url))
 

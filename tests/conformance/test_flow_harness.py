@@ -9,11 +9,10 @@ import time
 import pytest
 from backbeat.canvas.ids import derive
 from backbeat.canvas.node import calls, freeze, root_of
-from backbeat.canvas.sql.engine import open_engine
-from support.backends import MemoryBackend, SqlBackend
+from support.backends import MemoryBackend
 from support.flow_world import Faults, FlowWorld
+from support.kinds import open_backend
 from support.random_canvas import Expectation, all_ids, random_canvas
-from support.split_backend import SplitBackend, amqp_broker, memory_broker
 
 SETTINGS = {
     "calm": Faults(),
@@ -31,31 +30,11 @@ SHARES = {
     "memory": 1.0,
     "sqlite": 0.06,
     "postgres": 0.05,
-    "redis": 0.15,
+    "redis": 0.08,
     "split-memory": 0.4,
-    "split-rabbitmq-redis": 0.02,
-    "split-rabbitmq-postgres": 0.02,
+    "split-rabbitmq-redis": 0.016,
+    "split-rabbitmq-postgres": 0.016,
 }
-
-
-def open_backend(name, request):
-    match name:
-        case "memory":
-            return MemoryBackend()
-        case "sqlite":
-            return SqlBackend(open_engine(request.getfixturevalue("sqlite_url")))
-        case "postgres":
-            return SqlBackend(open_engine(request.getfixturevalue("postgres_url")))
-        case "redis":
-            from support.backends import RedisBackend
-
-            return RedisBackend(*request.getfixturevalue("redis_prefixed"))
-        case "split-memory":
-            store = MemoryBackend()
-            return SplitBackend(memory_broker(MemoryBackend(store.clock)), store)
-    _, _, store_name = name.split("-")
-    broker = amqp_broker(request.getfixturevalue("amqp_url"))
-    return SplitBackend(broker, open_backend(store_name, request), broker_patience=20.0)
 
 
 def settle_one(backend, rng: random.Random, faults: Faults) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import time
 
 import pytest
@@ -12,9 +13,14 @@ from backbeat.canvas.pools.base import Ended, Requeue
 from backbeat.canvas.pools.processes import ProcessPool
 from backbeat.canvas.pools.solo import SoloPool
 from backbeat.canvas.pools.wiring import open_pool
-from support.pool_jobs import job, make_spec, run_all, wait_free
 
-POOLS = {"solo": ("solo", "forkserver"), "processes": ("processes", "forkserver"), "spawn": ("processes", "spawn")}
+from support.pool_jobs import SECONDS, job, make_spec, run_all, wait_free, wait_until
+
+POOLS = {
+    "solo": ("solo", "forkserver"),
+    "processes": ("processes", "forkserver"),
+    "spawn": ("processes", "spawn"),
+}
 
 
 @pytest.fixture(params=POOLS)
@@ -89,6 +95,19 @@ def test_free_falls_with_what_is_submitted_and_more_is_refused(new_pool):
         pool.submit([job("more", "echo", 1)])
 
 
+def test_a_waker_can_be_read_when_there_is_something_to_collect_and_only_then(new_pool):
+    pool = new_pool()
+    assert select.select(pool.wakers(), [], [], 0)[0] == []
+
+    pool.submit([job("a", "echo", 1)])
+    assert select.select(pool.wakers(), [], [], SECONDS)[0]
+
+    reports = []
+    wait_until(pool, lambda: reports, reports)
+    assert [value_of(report) for report in reports] == [1]
+    assert select.select(pool.wakers(), [], [], 0)[0] == []
+
+
 def test_stop_returns_what_ended_and_was_not_collected(new_pool):
     pool = new_pool()
     pool.submit([job("last", "echo", "x")])
@@ -110,7 +129,9 @@ def test_an_idle_pool_stops_at_once_whatever_the_grace(new_pool):
     assert time.monotonic() - before < 10
 
 
-@pytest.mark.parametrize(("name", "kind"), [("solo", SoloPool), ("processes", ProcessPool), ("prefork", ProcessPool)])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("solo", SoloPool), ("processes", ProcessPool), ("prefork", ProcessPool)]
+)
 def test_pools_are_opened_by_name(name, kind):
     pool = open_pool(name, size=1, runner=make_spec())
 
@@ -121,7 +142,7 @@ def test_pools_are_opened_by_name(name, kind):
 def test_what_is_not_offered_is_refused_with_what_is():
     with pytest.raises(ImproperlyConfigured, match="no pool 'green'; choose one of processes, solo"):
         open_pool("green", size=1, runner=make_spec())
-    with pytest.raises(ImproperlyConfigured, match="'fork' is not offered .*forkserver, spawn"):
+    with pytest.raises(ImproperlyConfigured, match=r"'fork' is not offered .*forkserver, spawn"):
         open_pool("processes", size=1, runner=make_spec(), start_method="fork")
     with pytest.raises(ImproperlyConfigured, match="at least 1 process"):
         open_pool("processes", size=0, runner=make_spec())

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,8 @@ from backbeat.canvas.pools.nursery import StartMethod
 from backbeat.canvas.pools.processes import ChildrenCannotStart, ProcessPool
 from backbeat.canvas.pools.runner import RunnerSpec
 from backbeat.canvas.wire import pack, to_wire
-from support.pool_jobs import SECONDS, Gate, alive, job, make_spec, run_all, wait_dead, wait_free, wait_until
+
+from support.pool_jobs import SECONDS, Gate, alive, job, run_all, wait_dead, wait_free, wait_until
 
 METHODS = list(StartMethod)
 TESTS = Path(__file__).parent.parent
@@ -61,7 +62,7 @@ def value_of(report):
 
 def descriptors():
     gc.collect()
-    return sorted(os.listdir("/proc/self/fd"))
+    return sorted(path.name for path in Path("/proc/self/fd").iterdir())
 
 
 def processes():
@@ -78,7 +79,12 @@ def processes():
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
     ("command", "reason"),
-    [(["kill"], "signal 9 (SIGKILL)"), (["exit", 3], "exit code 3"), (["sys_exit", 4], "exit code 4"), (["exit", 0], "exit code 0")],
+    [
+        (["kill"], "signal 9 (SIGKILL)"),
+        (["exit", 3], "exit code 3"),
+        (["sys_exit", 4], "exit code 4"),
+        (["exit", 0], "exit code 0"),
+    ],
 )
 def test_a_child_that_dies_costs_its_own_job_only_and_is_replaced(new_pool, gate, method, command, reason):
     pool = new_pool(method=method)
@@ -168,7 +174,8 @@ def test_two_hundred_random_kills_lose_and_repeat_nothing(new_pool):
             if rng.random() < 0.3 and (victim := rng.choice(pool.pids)):
                 kills += 1
                 if rng.random() < 0.5:
-                    os.kill(victim, signal.SIGKILL)  # not reaped by us, so it may hit a zombie but no stranger
+                    with suppress(ProcessLookupError):  # it died a moment ago, and the pool has not been told
+                        os.kill(victim, signal.SIGKILL)
                 else:
                     pool.kill(rng.choice(batch).key)
         reports += pool.collect()
@@ -184,7 +191,6 @@ def test_two_hundred_random_kills_lose_and_repeat_nothing(new_pool):
     assert len(pool.pids) == 4
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="finds the nursery's children in /proc")
 def test_a_nursery_that_is_killed_costs_no_job(new_pool, gate):
     pool = new_pool()
     pool.submit([job("held", "wait")])
@@ -192,7 +198,7 @@ def test_a_nursery_that_is_killed_costs_no_job(new_pool, gate):
     (idle,) = set(pool.pids) - {held.pid}
 
     os.kill(pool._nursery.pid, signal.SIGKILL)
-    wait_free(pool, 1)
+    wait_until(pool, lambda: pool.free and idle not in pool.pids, [])
     wait_dead(idle)
     assert alive(held.pid)
 
@@ -286,7 +292,9 @@ def test_stop_kills_what_runs_after_the_grace_and_reports_it_lost(new_pool, gate
     reports = pool.stop(0.2)
 
     assert {report.key: type(report) for report in reports} == {"held": Lost, "quick": Ended}
-    assert [r.reason for r in reports if isinstance(r, Lost)] == ["signal 9 (SIGKILL): killed, as the worker stops"]
+    assert [r.reason for r in reports if isinstance(r, Lost)] == [
+        "signal 9 (SIGKILL): killed, as the worker stops"
+    ]
     assert not alive(held.pid)
 
 
@@ -400,7 +408,7 @@ def test_when_the_worker_is_killed_all_its_processes_go(gate, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT])
 def test_a_signal_to_the_whole_process_group_ends_no_job(gate, method, signum):
     with program(gate, method) as started:
         assert line_of(started)[0] == "main"
@@ -411,7 +419,9 @@ def test_a_signal_to_the_whole_process_group_ends_no_job(gate, method, signum):
         os.killpg(started.pid, signum)
         held.let_go()
 
-        assert line_of(started) == ["report", "Ended 1\n"] or True
+        word, how = line_of(started)
+        assert (word, how.split()[0]) == ("report", "Ended")
+        assert int(how.split()[1]) >= 1  # the worker itself was told
         assert started.wait(SECONDS) == 0
         wait_dead(*pids)
 
@@ -464,7 +474,12 @@ def test_tasks_of_an_app_run_in_children(tmp_path, monkeypatch, method):
         wait_free(pool, 1)
         reports = run_all(
             pool,
-            [call("sum", "add", "[1,2]"), call("no", "refuse", "[]"), call("zero", "divide", "[0]"), Job("bad", "{}", "celery")],
+            [
+                call("sum", "add", "[1,2]"),
+                call("no", "refuse", "[]"),
+                call("zero", "divide", "[0]"),
+                Job("bad", "{}", "celery"),
+            ],
         )
     finally:
         pool.stop(5)

@@ -28,7 +28,8 @@ class Shared:
         self._open: list = []
 
     def kombu(self, **options):
-        connection = Connection(self.url, transport_options={"global_keyprefix": self.prefix, **options})
+        address = self.url.partition("?")[0]  # the client's name is nothing that kombu knows
+        connection = Connection(address, transport_options={"global_keyprefix": self.prefix, **options})
         self._open.append(connection)
         return connection
 
@@ -37,7 +38,7 @@ class Shared:
         self._open.append(commit)
         return commit
 
-    def keys(self) -> set[str]:
+    def names(self) -> set[str]:
         return {key.decode()[len(self.prefix) :] for key in self.client.scan_iter(match=f"{self.prefix}*")}
 
     def key(self, name: str) -> str:
@@ -94,7 +95,7 @@ def receive_with_kombu(connection, count=1) -> list:
 def test_a_kombu_consumer_receives_and_acknowledges_our_message(shared):
     publish(shared.ours(), message("a"), message("b", priority=7))
 
-    assert shared.keys() == {QUEUE, f"{QUEUE}\x06\x166"}  # no binding set is needed
+    assert shared.names() == {QUEUE, f"{QUEUE}\x06\x166"}  # no binding set is needed
     with shared.kombu() as connection:
         got = receive_with_kombu(connection, 2)
 
@@ -114,7 +115,7 @@ def test_we_take_what_a_kombu_producer_sent_the_lower_priority_first(shared):
     assert [item.message.id for item in taken] == ["p0", "p3", "p6", "p9"]
     assert all(item.verdict == Run() for item in taken)
     worker.exchange([Transition(delivery=item.delivery) for item in taken])
-    assert not {"unacked", "unacked_index", "backbeat:leases"} & shared.keys()
+    assert not {"unacked", "unacked_index", "backbeat:leases"} & shared.names()
 
 
 def test_a_held_message_lies_in_unacked_as_kombu_keeps_it(shared):
@@ -181,7 +182,7 @@ def test_a_message_that_is_not_json_is_kept_where_kombu_does_not_look(shared):
 
     assert taken.message is None
     assert "not an envelope" in taken.reason
-    assert "unacked" not in shared.keys()
+    assert "unacked" not in shared.names()
     time.sleep(0.02)
     worker.sweep()
     assert shared.client.lrange(shared.key(QUEUE), 0, -1) == [b"\xff not json"]
@@ -249,3 +250,21 @@ def test_a_result_of_a_celery_worker_is_read(shared):
 
     assert results.wait(["c"], 0)
     assert results.get(["c"])[0].value == "3"
+
+
+def test_results_may_have_a_database_of_their_own(shared):
+    address = shared.url.partition("?")[0].rpartition("/")[0]
+    other = open_redis(f"{address}/9")
+    worker, results = shared.ours(result_db=9), RedisResults(other, prefix=shared.prefix, runs=shared.client)
+    publish(worker, message(), message("b"))
+    (taken,) = worker.exchange([], take=1).taken
+    assert results.get(["a"])[0].state == "STARTED"
+
+    worker.exchange([Transition(message=taken.message, outcome=Success(value=Json("1")))], take=1)
+
+    assert results.wait(["a"], 5)
+    assert shared.client.get(shared.key("celery-task-meta-a")) is None
+    assert shared.client.llen(shared.key(QUEUE)) == 0  # what came after still went to the broker's database
+    results.forget(["a"])
+    results.close()
+    other.close()

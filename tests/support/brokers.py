@@ -67,7 +67,7 @@ class BrokerKind:
             case "memory":
                 self.backend.store.state.queues[queue].append(text)
             case "redis":
-                self.backend.inject(queue, text)
+                self.backend._client.lpush(f"{self.prefix}{queue}", text)
             case "rabbitmq":
                 self._inject_amqp(queue, text)
             case _:

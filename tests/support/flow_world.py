@@ -46,6 +46,12 @@ class Backend(Protocol):
         """Let so much time pass that the leases of the dead are over."""
         ...
 
+    def clear(self) -> None:
+        """Delete all that is stored."""
+        ...
+
+    def close(self) -> None: ...
+
 
 class CrashingCommit:
     """A Commit that may die before and after each exchange, and that may send messages twice."""

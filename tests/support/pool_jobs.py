@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.outcome import Success, lost
@@ -103,14 +104,18 @@ def _answer_and_die(job, gate, size):
     from backbeat.canvas.pools.pipe import pack_report
 
     report = pack_report(_ended(job, "x" * size))
-    for path in os.listdir("/proc/self/fd"):
+    for fd in _fds():
         try:
-            pipe = socket.socket(fileno=os.dup(int(path)))
+            pipe = socket.socket(fileno=os.dup(fd))
         except OSError:
             continue
         if pipe.family == socket.AF_UNIX and pipe.type == socket.SOCK_STREAM:
             pipe.sendall(report)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _fds():
+    return sorted(int(path.name) for path in Path("/proc/self/fd").iterdir())
 
 
 def _leave_heir(job, gate):
@@ -180,7 +185,7 @@ _JOBS = {
     "large": lambda job, gate, n: _ended(job, "x" * n),
     "size": lambda job, gate, text: _ended(job, len(text)),
     "pid": lambda job, gate: _ended(job, os.getpid()),
-    "fds": lambda job, gate: _ended(job, sorted(map(int, os.listdir("/proc/self/fd")))),
+    "fds": lambda job, gate: _ended(job, _fds()),
     "requeue": lambda job, gate: Requeue(job.key),
     "fail": _fail,
     "wait": _wait,
@@ -284,8 +289,7 @@ def run_all(pool, jobs):
 def alive(pid):
     """True for a process that runs; a zombie does not."""
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
     except FileNotFoundError:
         return False
 

@@ -8,14 +8,14 @@ import os
 import signal
 import sys
 
-from support.pool_jobs import job, make_spec, wait_free, wait_until
-
 from backbeat.canvas.pools.wiring import open_pool
+
+from support.pool_jobs import job, make_spec, wait_free, wait_until
 
 print(f"main {__name__}", flush=True)
 signals = []
-signal.signal(signal.SIGINT, lambda signum, frame: signals.append(signum))
-signal.signal(signal.SIGTERM, lambda signum, frame: signals.append(signum))
+for each in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
+    signal.signal(each, lambda signum, frame: signals.append(signum))
 gate, method = sys.argv[1:]
 pool = open_pool("processes", size=2, runner=make_spec(gate), start_method=method)
 wait_free(pool, 2)

@@ -132,7 +132,7 @@ def own_prefix() -> Iterator[tuple[str, str]]:
     url = require("redis")
     prefix = f"bb_test_{secrets.token_hex(4)}_"
     try:
-        yield url, prefix
+        yield f"{url}?client_name={prefix}", prefix
     finally:
         with redis.Redis.from_url(url) as client:
             for key in client.scan_iter(match=f"*{prefix}*", count=1_000):
@@ -164,15 +164,15 @@ def cut_database(url: str) -> None:
     admin.dispose()
 
 
-def cut_redis(url: str, mark: str) -> None:
-    """Kill all connections of this process to a Redis server whose client name is `mark`; without one all of our own address."""
+def cut_redis(url: str, name: str) -> None:
+    """Kill the connections to a Redis server that carry a client name, as those to the URL of `own_prefix` do."""
     import redis
 
-    with redis.Redis.from_url(url) as client:
-        own = client.client_id()
-        for each in client.client_list():
-            if int(each["id"]) != own and (not mark or each["name"] == mark):
-                client.client_kill_filter(_id=each["id"])
+    with redis.Redis.from_url(url.partition("?")[0]) as client:
+        killed = [
+            client.client_kill_filter(_id=each["id"]) for each in client.client_list() if each["name"] == name
+        ]
+    assert killed, f"no connection is called {name}"
 
 
 def rabbitmqctl(*arguments: str) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
+from amqp.exceptions import NotFound
 from backbeat.canvas.brokers.base import Broker
 from backbeat.canvas.brokers.kombu import KombuBroker
 from backbeat.canvas.brokers.store import StoreBroker
@@ -12,6 +14,7 @@ from backbeat.canvas.commit.base import Commit, Delivery, Exchange, Limits, Role
 from backbeat.canvas.commit.split import SplitCommit
 from backbeat.canvas.message import Message
 from backbeat.canvas.results.base import Results
+from kombu import Connection
 from support.backends import PATIENT, MemoryBackend, calm
 from support.flow_world import QUEUES, Backend
 
@@ -100,10 +103,11 @@ class CrashingStore:
 class SplitBackend:
     """A broker and a store. `store` must be a backend whose `open` takes a role, limits and queues."""
 
-    def __init__(self, open_broker: BrokerFactory, store: Backend, *, broker_patience: float = 0.0) -> None:
+    def __init__(self, open_broker: BrokerFactory, store: Backend, *, amqp_url: str = "") -> None:
         self._open_broker = open_broker
         self._store = store
-        self.patience_seconds = max(broker_patience, store.patience_seconds)
+        self._amqp_url = amqp_url
+        self.patience_seconds = store.patience_seconds
 
     def open(
         self,
@@ -126,6 +130,19 @@ class SplitBackend:
 
     def pass_lease(self) -> None:
         self._store.pass_lease()
+
+    @property
+    def clock(self) -> object:
+        """The clock that can be moved, where there is one."""
+        return getattr(self._store, "clock", None)
+
+    def clear(self) -> None:
+        self._store.clear()
+        if self._amqp_url:
+            with Connection(self._amqp_url) as connection:
+                for queue in QUEUES:
+                    with suppress(NotFound), connection.channel() as channel:
+                        channel.queue_purge(queue)
 
     def close(self) -> None:
         self._store.close()

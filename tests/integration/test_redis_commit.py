@@ -1,0 +1,415 @@
+"""What only RedisCommit has: decisions in Lua, leases of dead processes, races, waiting and its own ways to fail."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from backbeat.canvas import flow
+from backbeat.canvas.commit.base import (
+    Delivery,
+    Later,
+    Limits,
+    Role,
+    Run,
+    Settled,
+    Standing,
+    Taken,
+    Transition,
+)
+from backbeat.canvas.commit.redis import RedisCommit
+from backbeat.canvas.commit.run import RunRecord, judge, settle
+from backbeat.canvas.continuation import JoinRecord
+from backbeat.canvas.errors import ImproperlyConfigured, Unavailable
+from backbeat.canvas.incarnation import incarnation
+from backbeat.canvas.json_text import Json
+from backbeat.canvas.message import Message, us_of_iso
+from backbeat.canvas.outcome import Retry, Success
+from backbeat.canvas.redis_client import open_redis, redis_url, without_password
+from backbeat.canvas.results.redis import RedisResults
+from backbeat.canvas.wire import pack, to_wire
+
+QUEUE = "orders"
+ALIVE, DEAD = Limits(lease_seconds=1_000.0), Limits(lease_seconds=0.0)
+
+
+@pytest.fixture
+def client(redis_url):
+    client = open_redis(redis_url)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def ours(client, redis_prefix):
+    opened = []
+
+    def open_commit(worker="w", **known):
+        opened.append(RedisCommit(client, worker=worker, queues=[QUEUE], prefix=redis_prefix, **known))
+        return opened[-1]
+
+    yield open_commit
+    for commit in opened:
+        commit.close()
+
+
+def message(id_="a", **known) -> Message:
+    return Message(id=id_, task="app.add", queue=QUEUE, **known)
+
+
+def publish(commit, *messages, not_before_us=None) -> None:
+    commit.exchange([Transition(effects=tuple(flow.Publish(m, not_before_us) for m in messages))])
+
+
+def now_us() -> int:
+    return time.time_ns() // 1_000
+
+
+def random_step(rng, now):
+    eta = rng.choice([None, None, None, now - 10_000_000, now + 3_600_000_000])
+    known = {"generation": rng.choice([0, 0, 0, 1]), "attempt": rng.randrange(3), "eta_us": eta}
+    outcomes = [Success(value=Json("1")), Success(value=Json("2")), Retry(eta_us=5)]
+    return message(f"id{rng.randrange(3)}", root_id="root", **known), rng.choice(outcomes)
+
+
+def test_lua_decides_as_python_does(ours):
+    """Random claims and outcomes over few ids; a claim is alive or dead by the lease of who took it."""
+    seed = random.randrange(1_000_000)
+    print(f"seed {seed}")
+    for number in range(60):
+        rng, model, revoked = random.Random(f"{seed}/{number}"), {}, set()
+        opened = {
+            (w, limits): ours(w, role=Role.STORE, limits=limits)
+            for w in ("v", "w")
+            for limits in (ALIVE, DEAD)
+        }
+        for step in range(25):
+            worker, limits = rng.choice(list(opened))
+            commit, (each, outcome) = opened[worker, limits], random_step(rng, now_us())
+            each = replace(each, id=f"{number}-{each.id}")
+            if rng.random() < 0.02:
+                revoked.add(each.id)
+                commit.revoke([each.id])
+            if rng.random() < 0.7:
+                taken = Taken(Delivery("1", QUEUE, None, ""), each, Run())
+                got = commit.exchange([], claim=[taken]).claimed[0].verdict
+                want, record = judge(
+                    model.get(each.id),
+                    each,
+                    worker=worker,
+                    now_us=now_us(),
+                    limits=limits,
+                    revoked=each.id in revoked,
+                )
+                if isinstance(got, Later) and isinstance(want, Later):
+                    assert abs(got.until_us - want.until_us) < 5_000_000
+                    got = want
+            else:
+                (got,) = commit.exchange([Transition(message=each, outcome=outcome)]).standing
+                want, record = settle(model.get(each.id), each, outcome)
+            assert got == want, (number, step, each, outcome)
+            if record is not None:
+                model[each.id] = record
+
+
+@pytest.mark.parametrize(
+    "eta",
+    [
+        "2031-02-28T23:59:59.123456+00:00",
+        "2031-02-28T23:59:59+05:30",
+        "2032-02-29T00:00:00.5-08:00",
+        "2100-03-01T12:00:00Z",
+        "2031-12-31 23:59:59",
+        "20310101T000000Z",  # only Python reads this one: it is claimed with a second call
+        "2031-01-01T00:00",
+    ],
+)
+def test_lua_reads_an_eta_as_python_does(ours, client, redis_prefix, eta):
+    envelope = json.loads(pack(to_wire(message()), QUEUE))
+    envelope["headers"]["eta"] = eta
+    client.lpush(redis_prefix + QUEUE, json.dumps(envelope))
+
+    (taken,) = ours().exchange([], take=1).taken
+
+    assert taken.verdict == Later(us_of_iso(eta))
+
+
+def test_lua_reads_random_times_as_python_does(ours, client, redis_prefix):
+    rng, wanted = random.Random(7), []
+    for _ in range(300):
+        zone = timezone(timedelta(minutes=rng.randrange(-14 * 60, 14 * 60)))
+        moment = datetime.fromtimestamp(rng.randrange(2_000_000_000, 9_000_000_000), UTC)
+        text = moment.replace(microsecond=rng.choice([0, 7, 999_999])).astimezone(zone).isoformat()
+        envelope = json.loads(pack(to_wire(message(f"t{len(wanted)}")), QUEUE))
+        envelope["headers"]["eta"] = text
+        client.lpush(redis_prefix + QUEUE, json.dumps(envelope))
+        wanted.append(Later(us_of_iso(text)))
+
+    assert [taken.verdict for taken in ours().exchange([], take=300).taken] == wanted
+
+
+def test_an_id_made_of_half_a_character_stops_nothing(ours):
+    worker = ours()
+    publish(worker, message("\ud800"), message("b"))
+
+    taken = worker.exchange([], take=9).taken
+    worker.exchange(
+        [Transition(message=t.message, outcome=Success(value=Json("1")), delivery=t.delivery) for t in taken]
+    )
+
+    assert [(t.message.id, t.verdict) for t in taken] == [("\ud800", Run()), ("b", Run())]
+    assert worker.exchange([], take=9).taken == []
+
+
+def test_the_last_two_parts_of_a_join_dispatch_it_once(redis_prefixed):
+    url, prefix = redis_prefixed
+    races = 1_000
+    workers = [RedisCommit(url, worker=f"w{i}", queues=["backbeat"], prefix=prefix) for i in range(2)]
+    joins = [JoinRecord(join_id=f"j{n}", then=None, root_id="r") for n in range(races)]
+    workers[0].exchange([Transition(effects=tuple(flow.OpenJoin(join, 2) for join in joins))])
+    barrier = threading.Barrier(2)
+
+    def bring(index):
+        for join in joins:
+            part = flow.AddPart(join.join_id, index, f"m{index}", Success(value=Json(str(index))))
+            barrier.wait()
+            workers[index].exchange([Transition(effects=(part,))])
+
+    threads = [threading.Thread(target=bring, args=(index,)) for index in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    sent = [json.loads(t.message.args)[0] for t in workers[0].exchange([], take=races * 2).taken]
+    assert sorted(sent) == sorted(join.join_id for join in joins)
+    assert all(state.complete for state in workers[1].load(joins=["j0", f"j{races - 1}"]).joins.values())
+    for worker in workers:
+        worker.close()
+
+
+def test_a_join_of_many_parts_is_gathered_in_slices(ours):
+    worker, size = ours(), 12_000
+    join = JoinRecord(join_id="big", then=None, root_id="r")
+    parts = [flow.AddPart("big", i, f"m{i}", Success(value=Json(str(i)))) for i in range(size)]
+    worker.exchange([Transition(effects=(flow.OpenJoin(join, size), *parts))])
+
+    state = worker.load(joins=["big"]).joins["big"]
+
+    assert state.complete
+    assert sorted(part.index for part in state.parts) == list(range(size))
+
+
+def test_what_a_dead_process_held_comes_back_at_once_and_its_claim_counts(ours):
+    program = "from backbeat.canvas.incarnation import incarnation; print(incarnation('dead'))"
+    gone = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    publish(ours(), message("a"), message("b"))
+    dead, alive = ours(gone), ours(incarnation("alive"))
+    assert len(dead.exchange([], take=1).taken) == 1
+    assert len(alive.exchange([], take=1).taken) == 1
+
+    ours().sweep()
+
+    (again,) = ours("next").exchange([], take=9).taken
+    assert (again.message.id, again.verdict) == ("a", Run())
+    publish(ours(), message("b"))
+    (other,) = ours("next").exchange([], take=9).taken
+    assert isinstance(other.verdict, Later)
+
+
+def test_handed_back_messages_keep_their_order_and_only_lost_ones_count(ours):
+    worker = ours(limits=Limits(max_lost=1))
+    publish(worker, *[message(f"m{i}") for i in range(5)])
+    held = worker.exchange([], take=3).taken
+    worker.release(held)
+    worker.release(held)
+
+    again = worker.exchange([], take=9).taken
+
+    assert [t.message.id for t in again] == [f"m{i}" for i in range(5)]
+    assert {t.verdict for t in again} == {Run()}
+    worker.release(again[:1], lost=True)
+    (poisoned,) = worker.exchange([], take=9).taken
+    assert poisoned.verdict.lost == 1
+
+
+def test_a_timer_comes_when_it_is_due_and_wakes_who_waits(ours):
+    worker, sender = ours(), ours("sender")
+    publish(sender, message("late"), not_before_us=now_us() + 3_600_000_000)
+    assert worker.exchange([], take=9).taken == []
+
+    def send_later():
+        time.sleep(0.1)
+        publish(sender, message("soon"), message("soon"), not_before_us=now_us() + 150_000)
+
+    thread = threading.Thread(target=send_later)
+    started = time.monotonic()
+    thread.start()
+    taken = []
+    while not taken and time.monotonic() < started + 5:
+        worker.wait(5)
+        taken = worker.exchange([], take=9).taken
+    thread.join()
+
+    assert [t.message.id for t in taken] == ["soon", "soon"]  # twice the same message are two timers
+    assert 0.2 < time.monotonic() - started < 1.0
+
+
+@pytest.mark.parametrize("tracks", [True, False])
+def test_waiting_ends_with_a_push_of_anybody_a_waker_or_the_time(ours, client, redis_prefix, tracks):
+    worker = ours()
+    worker.wait(0.01)
+    if not tracks:
+        worker._watch.close()
+        worker._watch._tracks = False
+
+    def lasted(seconds, **known):
+        started = time.monotonic()
+        worker.wait(seconds, **known)
+        return time.monotonic() - started
+
+    assert 0.25 < lasted(0.3) < 0.6
+    timer = threading.Timer(0.1, client.lpush, [f"{redis_prefix}{QUEUE}\x06\x169", "x"])
+    timer.start()
+    assert 0.05 < lasted(5) < 1
+    timer.join()
+    assert lasted(5) < 0.2  # it is still there
+    client.delete(f"{redis_prefix}{QUEUE}\x06\x169")
+    reader, writer = os.pipe()
+    os.write(writer, b"x")
+    assert lasted(5, wakers=[reader]) < 0.3
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_waiter_whose_connection_was_cut_goes_on_with_a_new_one(ours, client):
+    worker = ours()
+    worker.wait(0.01)
+    worker._watch._connection.send_command("CLIENT", "ID")
+    client.client_kill_filter(_id=worker._watch._connection.read_response())
+
+    with pytest.raises(Unavailable):
+        worker.wait(1)
+    started = time.monotonic()
+    worker.wait(0.2)
+    assert time.monotonic() - started > 0.15
+
+
+def test_waiting_for_results_is_quick_and_misses_none(ours, redis_prefixed):
+    url, prefix = redis_prefixed
+    commit, results, waits = ours(), RedisResults(url, prefix=prefix), []
+    ids = [f"r{i}" for i in range(300)]
+
+    def settle_all():
+        for id_ in ids:
+            each = message(id_)
+            commit.exchange([Transition(message=each, outcome=Success(value=Json("1")))])
+
+    thread = threading.Thread(target=settle_all)
+    thread.start()
+    for id_ in ids:
+        started = time.monotonic()
+        assert results.wait([id_], 10)
+        waits.append(time.monotonic() - started)
+    thread.join()
+
+    assert results.wait(ids, 10)
+    assert sorted(waits)[150] < 0.01
+    assert not results.wait(["never"], 0.05)
+    assert not results.wait(["never"], 0)
+    results.forget(ids)
+    assert {document.state for document in results.get(ids)} == {"PENDING"}
+    results.close()
+    results.close()
+
+
+def test_a_later_outcome_does_not_replace_the_one_that_stands(ours):
+    first, second = ours("v"), ours("w")
+    one, two = (Success(value=Json(text)) for text in "12")
+    assert first.exchange([Transition(message=message(), outcome=one)]).standing == [None]
+
+    assert second.exchange([Transition(message=message(), outcome=two)]).standing == [Standing(one, 0)]
+    assert second.exchange([Transition(message=message(), outcome=one)]).standing == [None]
+    publish(first, message())
+    assert first.exchange([], take=1).taken[0].verdict == Settled(Standing(one, 0))
+
+
+def test_a_server_that_is_not_there_is_unavailable_and_no_text_tells_the_password():
+    commit = RedisCommit("redis://:s3cret@127.0.0.1:1/0", queues=[QUEUE])
+
+    with pytest.raises(Unavailable) as caught:
+        commit.exchange([], take=1)
+
+    assert "s3cret" not in str(caught.value)
+    assert without_password("redis://u:s3cret@h:1/2?password=s3cret") == "redis://***@h:1/2"
+    for url in ("amqp://u:s3cret@h", "redis://u:s3cret@h:port/0", "redis://:s3cret@h/0?nonsense=1"):
+        with pytest.raises((ImproperlyConfigured, Unavailable)) as refused:
+            RedisCommit(url).exchange([Transition()])
+        assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("redis://h:1/2", "redis://h:1/2"),
+        ("rediss://h/0?ssl_cert_reqs=CERT_NONE", "rediss://h/0?ssl_cert_reqs=none"),
+        ("redis+socket:///run/r.sock?virtual_host=3", "unix:///run/r.sock?db=3"),
+        ("valkey://h/1", "redis://h/1"),
+    ],
+)
+def test_urls_of_celery_are_read(given, wanted):
+    assert redis_url(given) == wanted
+
+
+@pytest.mark.skipif(
+    shutil.which("redis-server") is None, reason="NO redis-server to start: eviction is not tested"
+)
+def test_a_redis_that_may_evict_gets_one_warning(tmp_path, caplog):
+    path = tmp_path / "redis.sock"
+    arguments = [
+        "--port",
+        "0",
+        "--unixsocket",
+        path,
+        "--maxmemory",
+        "100mb",
+        "--maxmemory-policy",
+        "allkeys-lru",
+    ]
+    server = subprocess.Popen(["redis-server", *map(str, arguments), "--save", ""], stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 5
+        while not path.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        commit = RedisCommit(f"redis+socket://{path}", queues=[QUEUE])
+        with caplog.at_level(logging.WARNING):
+            for _ in range(3):
+                commit.exchange([], take=1)
+        assert [record.action for record in caplog.records] == ["redis_evicts"]
+        commit.wait(0.05)
+        commit.close()
+    finally:
+        server.terminate()
+        server.wait(5)
+
+
+def test_the_record_of_a_run_has_the_fields_of_run_py(ours, client, redis_prefix):
+    worker = ours()
+    publish(worker, message())
+    worker.exchange([], take=1)
+
+    fields = {name.decode() for name in client.hgetall(f"{redis_prefix}backbeat:run:a")}
+
+    assert fields == set(RunRecord.__slots__) - {"outcome"}

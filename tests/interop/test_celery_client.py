@@ -1,0 +1,209 @@
+"""A real Celery 5.7 client in front of a backbeat worker, over Redis: calls, chains, links, errors, states."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from support import servers
+from support.celery_env import run_celery
+
+TASKS = """
+from backbeat.canvas import App
+
+app = App("interop")
+app.conf.task_default_queue = "interop"
+
+@app.task(name="interop.add")
+def add(x, y):
+    return x + y
+
+@app.task(name="interop.fail")
+def fail(text):
+    raise ValueError(text)
+
+@app.task(name="interop.flaky", bind=True)
+def flaky(self, limit):
+    if self.request.retries < limit:
+        self.retry(countdown=0.05)
+    return self.request.retries
+
+@app.task(name="interop.whoami", bind=True)
+def whoami(self):
+    r = self.request
+    return {"id": r.id, "root": r.root_id, "headers": dict(r.headers), "queue": r.delivery_info["routing_key"]}
+
+@app.task(name="interop.total")
+def total(values):
+    return sum(values)
+
+@app.task(name="interop.typed")
+def typed(moment, amount):
+    return [moment.isoformat(), str(amount)]
+"""
+
+CLIENT = """
+import json, sys
+from celery import Celery, chain, signature
+app = Celery("client", broker=sys.argv[1], backend=sys.argv[1])
+app.conf.task_default_queue = "interop"
+def sig(name, *args, **options):
+    return app.signature("interop." + name, args=args, options=options)
+"""
+
+
+@pytest.fixture(scope="module")
+def worker_url(tmp_path_factory):
+    """The URL of a Redis database of its own, with a backbeat worker on it."""
+    import redis
+
+    url = servers.require("redis").rsplit("/", 1)[0] + "/13"
+    client = redis.Redis.from_url(url)
+    client.flushdb()
+    home = tmp_path_factory.mktemp("interop")
+    (home / "interop_tasks.py").write_text(TASKS)
+    command = [sys.executable, "-m", "backbeat.scheduler.cli", "-A", "interop_tasks:app", "-b", url]
+    with (home / "worker.log").open("w") as log:
+        process = subprocess.Popen(
+            [*command, "worker", "-Q", "interop", "-c", "2"], cwd=home, stdout=log, stderr=subprocess.STDOUT
+        )
+    deadline = time.monotonic() + 30
+    while "ready" not in (home / "worker.log").read_text():
+        assert process.poll() is None, (home / "worker.log").read_text()
+        assert time.monotonic() < deadline, (home / "worker.log").read_text()
+        select_briefly()
+    yield url
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0, (home / "worker.log").read_text()
+    client.flushdb()
+
+
+def select_briefly() -> None:
+    """Let the others run; the caller's loop has the deadline."""
+    import select
+
+    select.select([], [], [], 0.02)
+
+
+def test_a_call_comes_back_with_its_value(worker_url):
+    script = CLIENT + "print(json.dumps(sig('add', 2, 3).delay().get(timeout=10)))"
+
+    assert run_celery(script, worker_url) == 5
+
+
+def test_a_chain_passes_values_on_and_its_parents_can_be_read(worker_url):
+    script = CLIENT + (
+        "r = chain(sig('add', 1, 2), sig('add', 10), sig('add', 100)).delay()\n"
+        "values = [r.get(timeout=10), r.parent.get(timeout=10), r.parent.parent.get(timeout=10)]\n"
+        "print(json.dumps(values))"
+    )
+
+    assert run_celery(script, worker_url) == [113, 13, 3]
+
+
+def test_a_failed_step_raises_its_own_exception_and_settles_the_rest(worker_url):
+    script = CLIENT + (
+        "r = chain(sig('add', 1, 2), sig('fail', ), sig('add', 1)).apply_async()\n"
+        "try:\n"
+        "    r.get(timeout=10)\n"
+        "except ValueError as e:\n"
+        "    caught = str(e)\n"
+        "fresh = app.AsyncResult(r.id)\n"
+        "print(json.dumps([caught, fresh.state, 'ValueError' in (fresh.traceback or r.parent.traceback)]))"
+    )
+
+    assert run_celery(script, worker_url) == ["3", "FAILURE", True]
+
+
+def test_links_and_error_callbacks_of_a_celery_client_run(worker_url):
+    script = CLIENT + (
+        "from celery.result import AsyncResult\n"
+        "link = sig('add', 5); link.freeze('link-' + sys.argv[2])\n"
+        "ok = sig('add', 1, 1).apply_async(link=link)\n"
+        "print(json.dumps([ok.get(timeout=10), app.AsyncResult('link-' + sys.argv[2]).get(timeout=10)]))"
+    )
+
+    assert run_celery(script, worker_url, str(time.time_ns())) == [2, 7]
+
+
+def test_a_group_is_joined_by_the_client(worker_url):
+    script = CLIENT + (
+        "from celery import group\n"
+        "print(json.dumps(group(sig('add', i, i) for i in range(5)).apply_async().get(timeout=10)))"
+    )
+
+    assert run_celery(script, worker_url) == [0, 2, 4, 6, 8]
+
+
+def test_retries_countdown_expiry_and_revoke_look_the_same(worker_url):
+    script = CLIENT + (
+        "import time\n"
+        "retried = sig('flaky', 2).delay().get(timeout=10)\n"
+        "began = time.time(); sig('add', 1, 1).apply_async(countdown=1).get(timeout=10); waited = time.time() - began\n"
+        "from datetime import datetime, timedelta, timezone\n"
+        "late = sig('add', 1, 1).apply_async(expires=datetime.now(timezone.utc) - timedelta(seconds=60))\n"
+        "try:\n"
+        "    late.get(timeout=10)\n"
+        "except Exception as e:\n"
+        "    kind = type(e).__name__\n"
+        "print(json.dumps([retried, waited >= 1, kind, late.state]))"
+    )
+
+    assert run_celery(script, worker_url) == [2, True, "TaskRevokedError", "REVOKED"]
+
+
+def test_headers_types_and_ids_arrive(worker_url):
+    script = CLIENT + (
+        "from datetime import datetime, timezone\nfrom decimal import Decimal\n"
+        "r = sig('whoami').apply_async(headers={'tenant': 'acme'})\n"
+        "me = r.get(timeout=10)\n"
+        "typed = sig('typed', datetime(2026, 1, 2, tzinfo=timezone.utc), Decimal('1.50')).delay().get(timeout=10)\n"
+        "print(json.dumps([me['id'] == r.id, me['headers'].get('tenant'), me['queue'], typed]))"
+    )
+
+    assert run_celery(script, worker_url) == [True, "acme", "interop", ["2026-01-02T00:00:00+00:00", "1.50"]]
+
+
+def test_an_unknown_task_settles_as_not_registered(worker_url):
+    script = CLIENT + (
+        "try:\n"
+        "    sig('nobody').delay().get(timeout=10)\n"
+        "except Exception as e:\n"
+        "    print(json.dumps(type(e).__name__))"
+    )
+
+    assert run_celery(script, worker_url) == "NotRegistered"
+
+
+def test_a_chord_of_a_celery_client_is_refused_with_a_reason(worker_url):
+    script = CLIENT + (
+        "from celery import chord\n"
+        "r = chord([sig('add', 1, 1), sig('add', 2, 2)], sig('total'))()\n"
+        "member = r.parent[0]\n"
+        "try:\n"
+        "    member.get(timeout=10)\n"
+        "except Exception as e:\n"
+        "    print(json.dumps([type(e).__name__, 'chord' in str(e)]))"
+    )
+
+    assert run_celery(script, worker_url) == ["Reject", True]
+
+
+def test_a_backbeat_client_reads_what_celery_wrote_and_the_other_way_round(worker_url):
+    from backbeat.canvas import App
+
+    with App("reader", broker=worker_url, set_as_current=False) as app:
+        handle = app.send_task("interop.fail", ["boo"], queue="interop")
+        with pytest.raises(ValueError, match="boo"):
+            handle.get(timeout=10)
+        script = CLIENT + (
+            "r = app.AsyncResult(sys.argv[2])\n"
+            "print(json.dumps([r.state, repr(r.result), r.name, r.args, bool(r.date_done)]))"
+        )
+        seen = run_celery(script, worker_url, handle.id)
+
+    assert seen == ["FAILURE", "ValueError('boo')", "interop.fail", ["boo"], True]

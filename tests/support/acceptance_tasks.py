@@ -1,0 +1,127 @@
+"""The app of the acceptance tests: `backbeat -A support.acceptance_tasks -b URL ...`. What a test must know of a run is a line in a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from backbeat.canvas import App
+
+NAME = "support.acceptance_tasks"
+PATIENCE_SECONDS = 120.0
+"""How long a task waits for its gate; nothing of a test that failed goes on for ever."""
+
+app = App("acceptance")
+
+
+def write_line(path: str, **fields: Any) -> None:
+    """Append one line of JSON, whole, whoever else writes."""
+    line = json.dumps({"at": time.time(), "pid": os.getpid(), **fields}) + "\n"
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(descriptor, line.encode())
+    finally:
+        os.close(descriptor)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """What was written so far."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def wait_for_gate(gate: str) -> None:
+    """Wait until the file exists."""
+    deadline, waiting = time.monotonic() + PATIENCE_SECONDS, threading.Event()
+    while not Path(gate).exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{gate} did not open")
+        waiting.wait(0.02)
+
+
+@app.task(bind=True)
+def note_firing(self: Any, log: str) -> str:
+    """Write down under which id this firing runs."""
+    headers = self.request.headers
+    fields = {"entry": headers["periodic_task_name"], "fire_time": headers["fire_time"]}
+    write_line(log, id=self.request.id, **fields)
+    return str(fields["fire_time"])
+
+
+@app.task
+def add(x: int, y: int) -> int:
+    return x + y
+
+
+@app.task
+def numbers(count: int) -> list[int]:
+    return list(range(count))
+
+
+@app.task
+def pick(values: list[int], index: int) -> int:
+    return values[index]
+
+
+@app.task
+def total(values: list[int]) -> int:
+    return sum(values)
+
+
+@app.task
+def fail(text: str) -> None:
+    raise ValueError(text)
+
+
+@app.task
+def note_failure(request: Any, exc: Exception, traceback: str, log: str) -> str:
+    """An error callback."""
+    write_line(log, failed=request.task, error=f"{type(exc).__name__}: {exc}")
+    return "noted"
+
+
+@app.task(bind=True)
+def member(self: Any, index: int, log: str, gate: str) -> int:
+    """A header member of a chord: the first few end at once, the others wait for the gate."""
+    write_line(log, event="started", index=index, id=self.request.id)
+    if index >= 4:
+        wait_for_gate(gate)
+    write_line(log, event="ended", index=index, id=self.request.id)
+    return index
+
+
+@app.task(bind=True)
+def body(self: Any, values: list[int], log: str) -> int:
+    """The body of a chord."""
+    write_line(log, event="body", id=self.request.id)
+    return sum(values)
+
+
+@app.task(bind=True)
+def wait_at_gate(self: Any, log: str, gate: str) -> str:
+    """Runs until the gate opens."""
+    write_line(log, event="started", id=self.request.id)
+    wait_for_gate(gate)
+    write_line(log, event="ended", id=self.request.id)
+    return "done"
+
+
+@app.task(bind=True)
+def die_once(self: Any, log: str) -> str:
+    """The process that runs it first dies; the second one succeeds."""
+    runs = len([line for line in read_lines(Path(log)) if line["id"] == self.request.id])
+    write_line(log, id=self.request.id)
+    if runs == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "survived"
+
+
+@app.task(bind=True)
+def die_always(self: Any, log: str) -> None:
+    """Every process that runs it dies."""
+    write_line(log, id=self.request.id)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,43 @@
+"""A real Celery in a virtual environment of its own, made on first use, so that its packages never meet ours."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import subprocess
+import venv
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def celery_python(version: str = "5.7.0") -> Path:
+    """The interpreter of an environment with this Celery. Fails with pip's own words if it cannot be made."""
+    home = ROOT / f".venv-celery-{version}"
+    python = home / "bin" / "python"
+    with (ROOT / ".venv-celery.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (home / ".complete").exists():
+            venv.create(home, with_pip=True, clear=True)
+            pip = [
+                str(python),
+                "-m",
+                "pip",
+                "--disable-pip-version-check",
+                "-q",
+                "install",
+                f"celery[redis]=={version}",
+            ]
+            done = subprocess.run(pip, capture_output=True, text=True, timeout=300)
+            assert done.returncode == 0, f"Celery {version} cannot be installed:\n{done.stdout}{done.stderr}"
+            (home / ".complete").touch()
+    return python
+
+
+def run_celery(script: str, *arguments: str, version: str = "5.7.0", timeout: float = 60) -> Any:
+    """Run a script with the real Celery; returns what it printed last, decoded from JSON."""
+    command = [str(celery_python(version)), "-c", script, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd="/")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout.strip().splitlines()[-1])
