@@ -1,0 +1,883 @@
+"""The contract of canvas.commit.base.Commit and the decisions of run.py, over every implementation and every split pair."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+
+import pytest
+from backbeat.canvas.commit.base import (
+    DeadLetter,
+    Later,
+    Limits,
+    Poison,
+    Role,
+    Run,
+    Settled,
+    Stale,
+    Standing,
+    Taken,
+    Transition,
+    WasRevoked,
+)
+from backbeat.canvas.continuation import ChainRecord, Inline, Step
+from backbeat.canvas.flow import CloseChain, OpenChain, Publish, SealJoin, Settle
+from backbeat.canvas.json_text import Json
+from backbeat.canvas.node import Call
+from backbeat.canvas.outcome import Retry, Revoked, State
+from support.commit_world import DYING, LIVING, CommitWorld, broken, ok, part
+from support.kinds import KINDS, SPLIT, open_backend
+
+
+@pytest.fixture(params=KINDS)
+def world(request):
+    opened = CommitWorld(open_backend(request.param, request), request.param)
+    yield opened
+    opened.close()
+
+
+def taken_by(world, commit, message, count=1):
+    """Send one message and take it."""
+    world.send(*[message] * count)
+    return world.take(commit, count)
+
+
+# --- outcomes --------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_outcome_stands(world):
+    commit, message = world.open(), world.message()
+
+    first = commit.exchange([Transition(message=message, outcome=ok(1))]).standing
+    second = world.open().exchange([Transition(message=message, outcome=ok(2))]).standing
+
+    assert list(first) == [None]
+    assert list(second) == [Standing(ok(1), 0)]
+    assert world.document(message.id).value == "1"
+
+
+@pytest.mark.parametrize(
+    "later", [broken(), Revoked(), Retry(eta_us=5), ok(2)], ids=lambda it: type(it).__name__
+)
+def test_a_success_is_never_overwritten(world, later):
+    commit, message = world.open(), world.message()
+    commit.exchange([Transition(message=message, outcome=ok(1))])
+
+    (standing,) = commit.exchange([Transition(message=message, outcome=later)]).standing
+    world.do(commit, Settle(message.id, broken()))
+
+    assert standing == Standing(ok(1), 0)
+    assert world.document(message.id).state is State.SUCCESS
+
+
+def test_bringing_the_same_outcome_again_is_applied_again(world):
+    """Who does not know whether a transition was applied brings it again; its effects are idempotent."""
+    commit, message, follower = world.open(), world.message(), world.message("follower")
+    transition = Transition(message=message, outcome=ok(1), effects=(Publish(follower),))
+
+    for _ in range(2):
+        assert list(commit.exchange([transition]).standing) == [None]
+
+    verdicts = {item.message.id for item in world.take(commit, 2)}
+    assert verdicts == {follower.id}
+
+
+def test_what_is_beaten_has_no_effect_and_keeps_its_message(world):
+    commit, other = world.open("a", DYING), world.open("b")
+    message, follower = world.message(), world.message("follower")
+    (item,) = taken_by(world, commit, message)
+    other.exchange([Transition(message=message, outcome=ok(1))])
+
+    answer = commit.exchange(
+        [Transition(message=message, outcome=ok(2), effects=(Publish(follower),), delivery=item.delivery)]
+    )
+    commit.close()
+    world.pass_lease()
+    (again,) = world.take(other)
+
+    assert list(answer.standing) == [Standing(ok(1), 0)]
+    assert again.message.id == message.id
+    assert again.verdict == Settled(Standing(ok(1), 0))
+    assert world.none(other)
+
+
+def test_transitions_are_applied_each_for_itself_and_in_order(world):
+    commit, one, two = world.open(), world.message(), world.message()
+
+    answer = commit.exchange(
+        [
+            Transition(message=one, outcome=ok(1)),
+            Transition(message=one, outcome=ok(2)),
+            Transition(message=two, outcome=broken()),
+        ]
+    )
+
+    assert list(answer.standing) == [None, Standing(ok(1), 0), None]
+    assert world.document(two.id).state is State.FAILURE
+
+
+def test_a_duplicate_gets_the_standing_outcome(world):
+    commit, message = world.open(), world.message()
+    (item,) = taken_by(world, commit, message)
+    commit.exchange([Transition(message=message, outcome=broken(), delivery=item.delivery)])
+
+    (duplicate,) = taken_by(world, commit, message)
+
+    assert duplicate.verdict == Settled(Standing(broken(), 0))
+
+
+def test_a_retry_is_an_outcome_of_its_attempt_only(world):
+    commit, message = world.open(), world.message()
+    next_attempt = world.message(message.id.split("-")[0], attempt=1)
+    retry = Retry(eta_us=7)
+    assert next_attempt.id == message.id
+    (item,) = taken_by(world, commit, message)
+    commit.exchange([Transition(message=message, outcome=retry, delivery=item.delivery)])
+
+    assert world.document(message.id).state is State.RETRY
+    assert not world.document(message.id).ready
+    (duplicate,) = taken_by(world, commit, message)
+    commit.exchange([Transition(delivery=duplicate.delivery)])
+    (later,) = taken_by(world, commit, next_attempt)
+
+    assert duplicate.verdict == Settled(Standing(retry, 0))
+    assert later.verdict == Run()
+
+
+def test_an_older_attempt_is_superseded_by_a_later_one(world):
+    commit, message = world.open(), world.message("m")
+    later = world.message("m", attempt=1)
+    (running,) = taken_by(world, commit, later)
+    (copy,) = taken_by(world, commit, message)
+
+    (under_way,) = commit.exchange([Transition(message=message, outcome=ok(0))]).standing
+    commit.exchange([Transition(delivery=copy.delivery)])
+    commit.exchange([Transition(message=later, outcome=ok(1), delivery=running.delivery)])
+    (ended,) = commit.exchange([Transition(message=message, outcome=ok(0))]).standing
+    (copy_again,) = taken_by(world, commit, message)
+
+    assert copy.verdict == Stale()
+    assert under_way == Standing(None, 1)
+    assert ended == Standing(ok(1), 1)
+    assert copy_again.verdict == Settled(Standing(ok(1), 1))
+    assert world.document(message.id).value == "1"
+
+
+def test_a_later_generation_runs_again_what_has_ended(world):
+    commit, message = world.open(), world.message("m", attempt=2)
+    commit.exchange([Transition(message=message, outcome=broken())])
+
+    resumed = world.message("m", generation=1)
+    (item,) = taken_by(world, commit, resumed)
+    (standing,) = commit.exchange(
+        [Transition(message=resumed, outcome=ok(5), delivery=item.delivery)]
+    ).standing
+
+    assert item.verdict == Run()
+    assert standing is None
+    assert world.document(message.id).value == "5"
+
+
+def test_a_task_that_ignores_its_result_has_no_document_but_an_outcome(world):
+    commit, message = world.open(), world.message(ignore_result=True)
+    commit.exchange([Transition(message=message, outcome=ok(1))])
+
+    (standing,) = commit.exchange([Transition(message=message, outcome=ok(2))]).standing
+
+    assert standing == Standing(ok(1), 0)
+    assert world.document(message.id).state is State.PENDING
+
+
+def test_settle_ends_what_has_not_ended(world):
+    commit, pending, done = world.open(), world.message(), world.message()
+    commit.exchange([Transition(message=done, outcome=ok(1))])
+
+    world.do(commit, Settle(pending.id, broken(), "t"), Settle(done.id, broken(), "t"))
+    world.do(commit, Settle(pending.id, broken("again"), "t"))
+    (item,) = taken_by(world, commit, pending)
+
+    assert world.document(pending.id).error.text == "broken"
+    assert world.document(pending.id).name == "t"
+    assert world.document(done.id).state is State.SUCCESS
+    assert item.verdict == Settled(Standing(broken(), 0))
+
+
+def test_the_document_names_the_task_its_arguments_and_its_children(world):
+    commit = world.open("me")
+    message = world.message(args=Json("[1, 2]"), group_id="g", parent_id="p")
+    commit.exchange([Transition(message=message, outcome=ok(1), children=("c1", "c2"))])
+
+    document = world.document(message.id)
+
+    assert (document.name, json.loads(document.args), document.children) == ("t", [1, 2], ("c1", "c2"))
+    assert (document.worker, document.group_id, document.parent_id) == ("me", "g", "p")
+
+
+# --- claims ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_what_another_living_worker_runs_is_for_later(world):
+    one, two, message = world.open(), world.open(), world.message()
+    (running,) = taken_by(world, one, message)
+    world.send(message)
+    copies = world.take(two, 1, 2) or world.take(one)  # RabbitMQ gives it to whom it likes
+
+    assert running.verdict == Run()
+    assert isinstance(copies[0].verdict, Later)
+    assert copies[0].verdict.until_us > world.now_us()
+
+
+def test_what_a_dead_worker_ran_is_taken_over(world):
+    dying, message = world.open("dying", DYING), world.message()
+    (held,) = taken_by(world, dying, message)
+    dying.close()
+    world.pass_lease()
+
+    other = world.open("other")
+    (item,) = world.take(other)
+    other.exchange([Transition(message=message, outcome=ok(1), delivery=item.delivery)])
+
+    assert held.verdict == item.verdict == Run()
+    assert world.none(other)
+
+
+def test_a_dead_worker_that_comes_back_gets_the_outcome_that_stands(world):
+    dying, message = world.open("dying", DYING), world.message()
+    (held,) = taken_by(world, dying, message)
+    dying.close()
+    world.pass_lease()
+    other = world.open("other")
+    (item,) = world.take(other)
+    other.exchange([Transition(message=message, outcome=ok(1), delivery=item.delivery)])
+
+    risen = world.open("dying", DYING)
+    (standing,) = risen.exchange(
+        [Transition(message=message, outcome=ok(2), delivery=held.delivery)]
+    ).standing
+
+    assert standing == Standing(ok(1), 0)
+
+
+def test_a_task_that_takes_three_workers_with_it_is_poison(world):
+    message = world.message()
+    world.send(message)
+    verdicts = []
+    for number in range(4):
+        worker = world.open(f"victim{number}", Limits(lease_seconds=0.06, max_lost=3))
+        verdicts += [item.verdict for item in world.take(worker)]
+        worker.close()
+        world.pass_lease()
+
+    assert verdicts == [Run(), Run(), Run(), Poison(3)]
+
+
+def test_poison_ends_by_an_outcome_as_everything_does(world):
+    message = world.message()
+    world.send(message)
+    for number in range(2):
+        worker = world.open(f"victim{number}", Limits(lease_seconds=0.06, max_lost=1))
+        (item,) = world.take(worker)
+        if number == 0:
+            worker.close()
+            world.pass_lease()
+    (standing,) = worker.exchange(
+        [Transition(message=message, outcome=broken(), delivery=item.delivery)]
+    ).standing
+
+    assert item.verdict == Poison(1)
+    assert standing is None
+    assert world.document(message.id).state is State.FAILURE
+
+
+def test_handing_back_does_not_count_but_a_lost_process_does(world):
+    commit, message = world.open(limits=Limits(lease_seconds=60, max_lost=2)), world.message()
+    world.send(message)
+    verdicts = []
+    for lost in [False, False, True, False, True, None]:
+        (item,) = world.take(commit)
+        verdicts.append(item.verdict)
+        if lost is not None:
+            commit.release([item], lost=lost)
+
+    assert verdicts == [Run()] * 5 + [Poison(2)]
+
+
+def test_a_new_attempt_counts_its_losses_anew(world):
+    commit, message = world.open(limits=Limits(lease_seconds=60, max_lost=2)), world.message("m")
+    (item,) = taken_by(world, commit, message)
+    commit.release([item], lost=True)
+    (item,) = world.take(commit)
+    commit.exchange([Transition(message=message, outcome=Retry(eta_us=1), delivery=item.delivery)])
+
+    (item,) = taken_by(world, commit, world.message("m", attempt=1))
+    commit.release([item], lost=True)
+    (again,) = world.take(commit)
+
+    assert again.verdict == Run()
+
+
+def test_what_is_released_can_be_run_by_another_at_once(world):
+    one, message = world.open("one"), world.message()
+    (item,) = taken_by(world, one, message)
+    one.release([item])
+    one.close()
+
+    (again,) = world.take(world.open("two"))
+
+    assert again.message.id == message.id
+    assert again.verdict == Run()
+
+
+def test_what_is_renewed_is_neither_taken_nor_claimed_by_others(world):
+    limits = Limits(lease_seconds=1.0)
+    one, two, message = world.open("one", limits), world.open("two", limits), world.message()
+    (item,) = taken_by(world, one, message)
+    for _ in range(5):
+        world.pass_time(0.3)
+        one.renew([item])
+    world.send(message)
+    others = world.take(two, 1, 0.2) + world.take(one, 1, 0.2)
+
+    assert [type(other.verdict) for other in others] == [Later]
+
+
+def test_releasing_and_renewing_what_is_not_held_does_nothing(world):
+    one, two, message = world.open("one", DYING), world.open("two"), world.message()
+    (item,) = taken_by(world, one, message)
+    one.close()
+    world.pass_lease()
+    (held,) = world.take(two)
+    risen = world.open("one", DYING)
+
+    risen.renew([item])
+    risen.release([item], lost=True)
+    risen.release([])
+    risen.renew([])
+    (standing,) = two.exchange([Transition(message=message, outcome=ok(1), delivery=held.delivery)]).standing
+
+    assert standing is None
+    assert world.none(two)
+
+
+# --- revoking --------------------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_revoked_does_not_start(world):
+    commit = world.open()
+    by_id, by_root, other = world.message(), world.message(root_id="root"), world.message(root_id="other")
+    commit.revoke([by_id.id, "root"])
+    commit.revoke([by_id.id])
+    commit.revoke([])
+    world.send(by_id, by_root, other)
+
+    verdicts = {item.message.id: item.verdict for item in world.take(commit, 3)}
+
+    assert verdicts == {by_id.id: WasRevoked(), by_root.id: WasRevoked(), other.id: Run()}
+
+
+def test_revoking_what_has_ended_changes_nothing(world):
+    commit, message = world.open(), world.message()
+    commit.exchange([Transition(message=message, outcome=ok(1))])
+    commit.revoke([message.id])
+
+    (item,) = taken_by(world, commit, message)
+
+    assert item.verdict == Settled(Standing(ok(1), 0))
+
+
+# --- timers ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_comes_before_its_time_and_all_of_it_afterwards(world):
+    commit = world.open()
+    due = world.now_us() + 600_000
+    by_eta, parked, countdown = world.message(eta_us=due), world.message(), world.message(countdown=0.6)
+    client = world.open("client")
+    world.do(client, Publish(by_eta), Publish(parked, due), Publish(countdown))
+    client.close()
+
+    early = world.take(commit, 1, 0.1)
+    world.pass_time(0.6)
+    taken = world.take(commit, 3)
+
+    assert early == []
+    assert {item.message.id for item in taken} == {by_eta.id, parked.id, countdown.id}
+    assert all(item.verdict == Run() for item in taken)
+    assert world.now_us() >= due
+    (late,) = [item for item in taken if item.message.id == countdown.id]
+    assert late.message.eta_us is not None
+    assert late.message.countdown is None
+
+
+def test_a_message_that_comes_too_early_is_for_later(world):
+    """A foreign client may send it to the queue at once."""
+    commit = world.open()
+    due = world.now_us() + 60_000_000
+    message = world.message(eta_us=due)
+    world.do(commit, Publish(message, world.now_us() - 1))
+
+    (item,) = world.take(commit)
+
+    assert item.verdict == Later(due)
+
+
+def test_a_relative_expiry_becomes_absolute(world):
+    commit = world.open()
+    before = world.now_us()
+    world.send(world.message(expires_after=100.0))
+
+    (item,) = world.take(commit)
+
+    assert before + 99_000_000 < item.message.expires_us < world.now_us() + 101_000_000
+
+
+# --- joins -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_join_is_complete_when_all_parts_are_in_and_then_sends_its_message(world):
+    commit = world.open()
+    join_id = world.open_join(commit, 3)
+    world.do(commit, part(join_id, 2), part(join_id, 0))
+    before = commit.load(joins=[join_id]).joins[join_id]
+    nothing = world.none(commit)
+    world.do(commit, part(join_id, 1))
+
+    after = commit.load(joins=[join_id]).joins[join_id]
+
+    assert not before.complete
+    assert nothing
+    assert after.complete
+    assert after.record.join_id == join_id
+    assert sorted((p.index, p.id, p.outcome) for p in after.parts) == [
+        (n, f"member{n}", ok(n)) for n in range(3)
+    ]
+    assert world.join_messages(commit) == [join_id]
+
+
+def test_a_part_that_comes_twice_counts_once_and_the_first_stands(world):
+    commit = world.open()
+    join_id = world.open_join(commit, 2)
+    world.do(commit, part(join_id, 0, 10), part(join_id, 0, 11))
+    world.do(commit, part(join_id, 0, 12))
+
+    state = commit.load(joins=[join_id]).joins[join_id]
+
+    assert not state.complete
+    assert [(p.index, p.outcome) for p in state.parts] == [(0, ok(10))]
+    assert world.none(commit)
+
+
+def test_a_part_of_a_complete_join_sends_its_message_again(world):
+    commit = world.open()
+    join_id = world.open_join(commit, 1)
+    world.do(commit, part(join_id, 0))
+    first = world.join_messages(commit)
+    world.do(commit, part(join_id, 0))
+
+    assert first == world.join_messages(commit) == [join_id]
+
+
+def test_parts_may_be_failures(world):
+    commit = world.open()
+    join_id = world.open_join(commit, 1)
+    failed = broken()
+    world.do(commit, part(join_id, 0).__class__(join_id, 0, "member0", failed))
+
+    (found,) = commit.load(joins=[join_id]).joins[join_id].parts
+
+    assert found.outcome == failed
+
+
+def test_opening_a_join_or_a_chain_again_changes_nothing(world):
+    commit = world.open()
+    join_id = world.open_join(commit, 2)
+    world.do(commit, part(join_id, 0))
+    world.open_join(commit, 2)
+    world.do(commit, OpenChain(chain(world, "c", 1)))
+    world.do(commit, OpenChain(chain(world, "c", 2)))
+
+    loaded = commit.load(chains=[f"c-{world.mark}"], joins=[join_id])
+
+    assert len(loaded.joins[join_id].parts) == 1
+    assert loaded.chains[f"c-{world.mark}"] == chain(world, "c", 1)
+
+
+def test_an_unsealed_join_is_complete_once_it_is_sealed(world):
+    commit = world.open()
+    join_id = world.open_join(commit, None, lease_seconds=60)
+    world.do(commit, part(join_id, 0), part(join_id, 1))
+    unsealed = commit.load(joins=[join_id]).joins[join_id].complete
+    nothing = world.none(commit)
+    world.do(commit, SealJoin(join_id, 2))
+
+    assert not unsealed
+    assert nothing
+    assert world.join_messages(commit) == [join_id]
+    assert commit.load(joins=[join_id]).joins[join_id].complete
+
+
+def test_a_sealed_join_waits_for_its_missing_parts(world):
+    commit = world.open()
+    join_id = world.open_join(commit, None, lease_seconds=60)
+    world.do(commit, part(join_id, 0))
+    world.do(commit, SealJoin(join_id, 2))
+    world.do(commit, SealJoin(join_id, 2))
+    nothing = world.none(commit)
+    world.do(commit, part(join_id, 1))
+
+    assert nothing
+    assert world.join_messages(commit) == [join_id]
+
+
+def test_a_join_is_opened_filled_and_sealed_in_one_exchange(world):
+    from backbeat.canvas.continuation import JoinRecord
+    from backbeat.canvas.flow import OpenJoin
+
+    commit = world.open()
+    join_id = f"all-{world.mark}"
+    record = JoinRecord(join_id=join_id, then=None, root_id="r")
+    world.do(commit, OpenJoin(record, None, 60), part(join_id, 0), SealJoin(join_id, 1))
+
+    assert set(world.join_messages(commit)) == {join_id}
+
+
+def test_joins_whose_sender_died_are_returned_by_sweep_until_they_are_closed(world):
+    commit = world.open()
+    interrupted = world.open_join(commit, None, "interrupted", lease_seconds=0.05)
+    sealed = world.open_join(commit, None, "sealed", lease_seconds=0.05)
+    world.do(commit, SealJoin(sealed, 3))
+    redelivered = world.open_join(commit, None, "redelivered")
+    alive = world.open_join(commit, None, "alive", lease_seconds=0.05)
+    world.open_join(commit, None, "alive", lease_seconds=600)
+    world.pass_time(0.1)
+
+    found = {record.join_id for record in commit.sweep()}
+    commit.exchange([Transition(closes=interrupted)])
+    after = {record.join_id for record in commit.sweep()}
+
+    assert found & {interrupted, sealed, redelivered, alive} == {interrupted}
+    assert interrupted not in after
+
+
+def test_a_join_is_closed_only_once(world):
+    commit = world.open()
+    join_id = world.open_join(commit, 1)
+    world.do(commit, part(join_id, 0))
+    world.join_messages(commit)
+    one, two = world.message(), world.message()
+
+    answers = [
+        commit.exchange([Transition(closes=join_id, effects=(Publish(message),))]).standing
+        for message in (one, two)
+    ]
+
+    assert [list(answer) for answer in answers] == [[None], [None]]
+    assert [item.message.id for item in world.take(commit)] == [one.id]
+    assert world.none(commit)
+
+
+def test_closing_a_closed_join_still_acknowledges(world):
+    dying, commit, message = world.open("dying", DYING), world.open(), world.message()
+    join_id = world.open_join(commit, 1)
+    commit.exchange([Transition(closes=join_id)])
+    (item,) = taken_by(world, dying, message)
+    dying.exchange([Transition(closes=join_id, delivery=item.delivery)])
+    dying.close()
+    world.pass_lease()
+
+    assert world.none(commit)
+
+
+def test_closing_a_join_that_never_was_has_no_effects(world):
+    commit = world.open()
+    commit.exchange([Transition(closes=f"nowhere-{world.mark}", effects=(Publish(world.message()),))])
+
+    assert world.none(commit)
+
+
+def test_a_part_for_a_closed_join_is_passed_over(world):
+    commit = world.open()
+    join_id = world.open_join(commit, 1)
+    commit.exchange([Transition(closes=join_id)])
+    world.do(commit, part(join_id, 0))
+    world.open_join(commit, 1)
+    world.do(commit, part(join_id, 0))
+
+    state = commit.load(joins=[join_id]).joins.get(join_id)
+
+    assert world.none(commit)
+    assert state is None or not state.complete
+
+
+def test_a_part_for_a_join_that_never_was_hurts_nobody(world):
+    commit, message = world.open(), world.message()
+    world.do(commit, part(f"nowhere-{world.mark}", 0), Publish(message))
+
+    assert [item.message.id for item in world.take(commit)] == [message.id]
+
+
+RACES = {"split-rabbitmq-redis": 300, "split-rabbitmq-postgres": 300}
+
+
+@pytest.mark.timeout(300)
+def test_the_last_two_parts_of_a_join_race_a_thousand_times(world):
+    count = RACES.get(world.kind, 1_000)
+    commit = world.open()
+    joins = [world.open_join(commit, 2, f"race{n}") for n in range(count)]
+    barrier = threading.Barrier(2, timeout=60)
+    errors = []
+
+    def add(index):
+        own = world.open(f"racer{index}")
+        try:
+            for join_id in joins:
+                barrier.wait()
+                world.do(own, part(join_id, index))
+        except BaseException as error:
+            errors.append(error)
+            barrier.abort()
+
+    threads = [threading.Thread(target=add, args=(index,)) for index in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors, errors
+    sent = Counter(world.join_messages(commit, count, 60))
+    sent.update(world.join_messages(commit, 10, 0.2))
+    states = commit.load(joins=joins).joins
+
+    assert sent == dict.fromkeys(joins, 1)
+    assert all(states[join_id].complete for join_id in joins)
+
+
+# --- chains ----------------------------------------------------------------------------------------------------------------------
+
+
+def chain(world, name, steps, below=None):
+    calls = tuple(Call(task="t", id=f"{name}{n}") for n in range(steps))
+    return ChainRecord(chain_id=f"{name}-{world.mark}", steps=calls, below=below, root_id="r")
+
+
+def test_a_chain_is_loaded_with_all_that_is_below_it(world):
+    commit = world.open()
+    bottom = chain(world, "bottom", 2)
+    middle = chain(world, "middle", 1, Inline((Call(task="t", id="x"),), Step(bottom.chain_id, 1)))
+    top = chain(world, "top", 3, Step(middle.chain_id, 1))
+    other = chain(world, "other", 1)
+    world.do(commit, *map(OpenChain, (bottom, middle, top, other)))
+
+    loaded = world.open().load(chains=[top.chain_id, "unknown"])
+
+    assert loaded.chains == {record.chain_id: record for record in (top, middle, bottom)}
+    assert loaded.joins == {}
+
+
+def test_a_closed_chain_can_still_be_read(world):
+    commit, record = world.open(), chain(world, "c", 2)
+    world.do(commit, OpenChain(record))
+    world.do(commit, CloseChain(record.chain_id))
+    world.do(commit, CloseChain(record.chain_id))
+    world.do(commit, CloseChain("never"))
+    commit.sweep()
+
+    assert commit.load(chains=[record.chain_id]).chains == {record.chain_id: record}
+
+
+def test_loading_nothing_gives_nothing(world):
+    loaded = world.open().load()
+
+    assert not loaded.chains
+    assert not loaded.joins
+
+
+# --- messages --------------------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_taken_is_acknowledged_by_its_transition(world):
+    commit, message, follower = world.open("one", DYING), world.message(), world.message("follower")
+    (item,) = taken_by(world, commit, message)
+    commit.exchange(
+        [Transition(message=message, outcome=ok(1), effects=(Publish(follower),), delivery=item.delivery)]
+    )
+    (second,) = world.take(commit)
+    commit.exchange([Transition(delivery=second.delivery)])
+    commit.exchange([Transition(delivery=second.delivery)])
+    commit.close()
+    world.pass_lease()
+
+    assert second.message.id == follower.id
+    assert world.none(world.open("two"))
+
+
+def test_no_more_is_taken_than_was_asked_for(world):
+    commit = world.open()
+    world.send(*(world.message() for _ in range(5)))
+
+    first = world.take(commit, 2)
+    rest = world.take(commit, 3)
+
+    assert len(first) == 2
+    assert len({item.message.id for item in [*first, *rest]}) == 5
+    assert world.none(commit)
+
+
+def test_what_comes_and_what_goes_are_one_exchange(world):
+    commit, message, follower = world.open(), world.message(), world.message("follower")
+    (item,) = taken_by(world, commit, message)
+
+    answer = commit.exchange(
+        [Transition(message=message, outcome=ok(1), effects=(Publish(follower),), delivery=item.delivery)],
+        take=5,
+    )
+    taken = list(answer.taken) or world.take(commit)
+
+    assert list(answer.standing) == [None]
+    assert [item.message.id for item in taken] == [follower.id]
+
+
+def test_a_large_message_comes_whole(world):
+    commit = world.open()
+    text = Json(json.dumps(["ä" * 300_000]))
+    world.send(world.message(args=text))
+
+    (item,) = world.take(commit)
+
+    assert json.loads(item.message.args) == json.loads(text)
+
+
+def test_a_dead_letter_is_stored_with_what_it_came_from(world):
+    commit, message = world.open(), world.message()
+    (item,) = taken_by(world, commit, message)
+    (standing,) = commit.exchange(
+        [
+            Transition(
+                message=message,
+                outcome=broken(),
+                delivery=item.delivery,
+                dead=DeadLetter("it is broken", item.delivery.raw, message.id),
+            )
+        ]
+    ).standing
+
+    assert standing is None
+    assert item.delivery.raw
+    assert dead_letters(world) == [("it is broken", message.id)]
+
+
+def dead_letters(world):
+    store = getattr(world.backend, "_store", world.backend)
+    match world.kind.rsplit("-", 1)[-1]:
+        case "memory":
+            return [(dead.reason, dead.task_id) for dead in store.store.state.dead]
+        case "redis":
+            rows = [json.loads(text) for text in store._client.lrange(f"{store._prefix}backbeat:dead", 0, -1)]
+            return [(row["reason"], row["task_id"]) for row in rows]
+    from backbeat.canvas.sql.tables import dead_table
+    from sqlalchemy import select
+
+    with store._engine.connect() as connection:
+        return [(row.reason, row.task_id) for row in connection.execute(select(dead_table))]
+
+
+def test_wait_ends_when_something_comes(world):
+    commit, client, message = world.open(), world.open("client"), world.message()
+    commit.exchange([], take=1)
+    sending = threading.Timer(0.1, world.do, [client, Publish(message)])
+    sending.start()
+    deadline = time.monotonic() + 20
+    while not (taken := commit.exchange([], take=1).taken) and time.monotonic() < deadline:
+        commit.wait(20)
+    sending.join()
+
+    assert [item.message.id for item in taken] == [message.id]
+
+
+def test_closing_twice_is_closing_once(world):
+    commit = world.open()
+    world.do(commit, Publish(world.message()))
+    commit.close()
+    commit.close()
+
+
+# --- one broker, another store ---------------------------------------------------------------------------------------------------
+
+
+class Died(Exception):
+    """The process dies here."""
+
+
+@pytest.fixture(params=SPLIT)
+def split(request):
+    opened = CommitWorld(open_backend(request.param, request), request.param)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("where", ["before publish", "within publish", "after publish", "after the store"])
+def test_what_a_writer_stored_and_did_not_send_is_relayed_by_any_worker(split, where):
+    def crash(at):
+        if at == where:
+            raise Died
+
+    writer = split.backend.open("writer", crash, limits=DYING)
+    messages = [split.message() for _ in range(4)]
+    with pytest.raises(Died):
+        writer.exchange([Transition(effects=tuple(Publish(message) for message in messages))])
+    writer.close()
+    split.pass_lease()
+
+    worker = split.open()
+    taken = split.take(worker, 4)
+    while len({item.message.id for item in taken}) < 4:
+        taken += split.take(worker)
+
+    assert {item.message.id for item in taken} == {message.id for message in messages}
+
+
+def test_what_was_sent_is_not_sent_again(split):
+    worker = split.open("writer", DYING)
+    split.do(worker, *(Publish(split.message()) for _ in range(3)))
+    taken = split.take(worker, 3)
+    worker.exchange([Transition(delivery=item.delivery) for item in taken])
+    split.pass_lease()
+    worker.sweep()
+
+    assert split.none(worker)
+
+
+def test_the_outbox_is_claimed_by_one_relay_at_a_time(split):
+    store = split.backend._store
+
+    def crash(at):
+        raise Died
+
+    writer = split.backend.open(
+        "writer", lambda at: crash(at) if at == "before publish" else None, limits=DYING
+    )
+    with pytest.raises(Died):
+        writer.exchange([Transition(effects=(Publish(split.message()),))])
+    writer.close()
+    split.pass_lease()
+    relays = [store.open(f"relay{n}", role=Role.STORE, limits=LIVING) for n in range(2)]
+
+    found = [len(split.take(relay, 1, 0.5 if n else 20)) for n, relay in enumerate(relays)]
+    for relay in relays:
+        relay.close()
+
+    assert found == [1, 0]
+
+
+def test_claiming_what_another_broker_delivered(split):
+    store = split.backend._store.open("w", role=Role.STORE, limits=LIVING)
+    worker, message = split.open("other"), split.message()
+    (item,) = taken_by(split, worker, message)
+    bare = Taken(item.delivery, None, Run(), "not a message")
+
+    answer = store.exchange([], claim=[bare, Taken(item.delivery, message, Run())])
+    store.close()
+
+    assert [type(claimed.verdict) for claimed in answer.claimed] == [Run, Later]
+    assert answer.claimed[0].reason == "not a message"
