@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import warnings
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
@@ -137,6 +138,26 @@ DEFAULTS: dict[str, Any] = {
 }
 """Every name that is known, with its default."""
 
+OBEYED = frozenset(
+    "accept_content broker_transport_options broker_url broker_write_url canvas_mode canvas_wire cluster imports include "
+    "result_backend result_backend_transport_options result_expires result_extended result_serializer task_acks_late "
+    "task_default_queue task_ignore_result task_lease_seconds task_max_lost task_protocol task_routes task_serializer "
+    "task_soft_time_limit task_time_limit worker_concurrency worker_pool worker_pool_start_method".split()
+)
+"""What this version does something with. To set another one to anything but its default gives a warning, as nothing comes of it."""
+
+_ONLY: dict[str, Any] = {
+    "accept_content": ["json"],
+    "canvas_mode": "strict",
+    "canvas_wire": "auto",
+    "result_extended": True,
+    "result_serializer": "json",
+    "task_acks_late": True,
+    "task_protocol": 2,
+    "task_serializer": "json",
+}
+"""Settings of which this version knows one value; any other is refused, as obeying it half would lose something."""
+
 _FORMER = {
     "BROKER_URL": "broker_url",
     "CELERYBEAT_SCHEDULE": "beat_schedule",
@@ -164,6 +185,7 @@ class Config(MutableMapping[str, Any]):
 
     def __setitem__(self, name: str, value: Any) -> None:
         _check(name)
+        _check_value(name, value)
         self._values[name] = value
 
     def __delitem__(self, name: str) -> None:
@@ -194,6 +216,16 @@ class Config(MutableMapping[str, Any]):
             for variable in (f"BACKBEAT_{name.upper()}", f"CELERY_{name.upper()}"):
                 if environ.get(variable) and not self.is_set(name):
                     self[name] = environ[variable]
+
+
+def _check_value(name: str, value: Any) -> None:
+    if name in _ONLY and value != _ONLY[name]:
+        raise ImproperlyConfigured(
+            f"{name} = {value!r} is not supported by this version; it knows {_ONLY[name]!r} only"
+        )
+    if name not in OBEYED and value != DEFAULTS[name]:
+        text = f"setting {name!r} is known, but this version does not obey it yet"
+        warnings.warn(text, UserWarning, stacklevel=4)
 
 
 def _check(name: str) -> None:

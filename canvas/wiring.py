@@ -100,11 +100,11 @@ def open_commit(conf: Config, *, worker: str = "", queues: Sequence[str] = ()) -
         from .commit.stateless import StatelessCommit
 
         return StatelessCommit(_open_broker(conf, broker, worker, queues, limits))
-    if _same(broker, store):
-        return _open_store(broker, worker=worker, queues=queues, limits=limits)
+    if _same(broker, store) and _broker_prefix(conf) == _result_prefix(conf):
+        return _open_store(broker, worker=worker, queues=queues, limits=limits, prefix=_broker_prefix(conf))
     from .commit.split import SplitCommit
 
-    own = _open_store(store, worker=worker, limits=limits, role=Role.STORE)
+    own = _open_store(store, worker=worker, limits=limits, role=Role.STORE, prefix=_result_prefix(conf))
     return SplitCommit(_open_broker(conf, broker, worker, queues, limits), own)
 
 
@@ -141,7 +141,7 @@ def open_results(conf: Config) -> Results:
         case _:
             from .results.redis import RedisResults
 
-            return RedisResults(url)
+            return RedisResults(url, prefix=_result_prefix(conf))
 
 
 def canvas_start(conf: Config, node: Node, root_id: str, parent_id: str | None) -> list[flow.Effect]:
@@ -185,11 +185,33 @@ def _open_broker(conf: Config, url: str, worker: str, queues: Sequence[str], lim
         return KombuBroker(url, queues=queues, transport_options=conf.broker_transport_options or None)
     from .brokers.store import StoreBroker
 
-    return StoreBroker(_open_store(url, worker=worker, queues=queues, limits=limits, role=Role.BROKER))
+    own = _open_store(
+        url, worker=worker, queues=queues, limits=limits, role=Role.BROKER, prefix=_broker_prefix(conf)
+    )
+    return StoreBroker(own)
+
+
+def _broker_prefix(conf: Config) -> str:
+    """What stands in front of all keys of a Redis broker, as kombu's option says."""
+    return str((conf.broker_transport_options or {}).get("global_keyprefix", ""))
+
+
+def _result_prefix(conf: Config) -> str:
+    """The same for results; Celery puts an underscore behind it. Where nothing is said it is the broker's."""
+    prefix = (conf.result_backend_transport_options or {}).get("global_keyprefix")
+    if prefix is None:
+        return _broker_prefix(conf)
+    return prefix if not prefix or prefix[-1] in ":_-." else f"{prefix}_"
 
 
 def _open_store(
-    url: str, *, worker: str, limits: Limits, queues: Sequence[str] = (), role: Role = Role.WHOLE
+    url: str,
+    *,
+    worker: str,
+    limits: Limits,
+    queues: Sequence[str] = (),
+    role: Role = Role.WHOLE,
+    prefix: str = "",
 ) -> Commit:
     match kind_of(url):
         case Kind.MEMORY:
@@ -203,7 +225,7 @@ def _open_store(
         case Kind.REDIS:
             from .commit.redis import RedisCommit
 
-            return RedisCommit(url, worker=worker, queues=queues, limits=limits, role=role)
+            return RedisCommit(url, worker=worker, queues=queues, limits=limits, role=role, prefix=prefix)
         case Kind.KOMBU:
             raise ImproperlyConfigured(f"{url} only carries messages and cannot hold results")
 

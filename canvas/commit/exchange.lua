@@ -65,7 +65,8 @@ local function settle(t)
   if order > 0 then return {'', run.attempt, run.generation} end
   run.generation, run.attempt, run.outcome = t.generation, t.attempt, t.outcome
   run.worker, run.lease_us = '', 0
-  write_run(run, not t.again)
+  run.has_ended = not t.again
+  change_run(run)
   if t.document then push2(documents, t.id, t.document) end
   return nil
 end
@@ -75,7 +76,8 @@ local function settle_unstarted(id, outcome, document)
   if run.outcome then return end
   run.generation, run.attempt, run.outcome = 0, 0, outcome
   run.worker, run.lease_us, run.lost = '', 0, 0
-  write_run(run, true)
+  run.has_ended = true
+  change_run(run)
   push2(documents, id, document)
 end
 
@@ -224,51 +226,63 @@ local function judge(message)
   local lost = same and run.lost + (run.worker ~= '' and 1 or 0) or 0
   if lost >= argument.max_lost then
     run.lost = lost
-    write_run(run, false)
+    change_run(run)
     return {'poison', lost}
   end
-  if run.outcome then
-    redis.call('HDEL', run.key, 'outcome')
-    redis.call('PERSIST', run.key)
-    run.outcome = nil
-  end
-  run.generation, run.attempt = message.generation, message.attempt
+  run.generation, run.attempt, run.outcome, run.has_ended = message.generation, message.attempt, nil, false
   run.worker, run.lease_us, run.lost = argument.holder, now + argument.lease_us, lost
-  write_run(run, false)
+  change_run(run)
   return {'run'}
+end
+
+local function ids_of(items)
+  local ids = {}
+  for _, item in ipairs(items) do ids[#ids + 1] = item.id end
+  return ids
 end
 
 -- Taking: envelopes are read by envelope.lua --------------------------------------------------------------------------------
 
-local function taken_of(list, queue, text)
+local function taken_of(list, queue, text, wanted)
   local is_readable, envelope = pcall(cjson.decode, text)
   is_readable = is_readable and type(envelope) == 'table'
-  local tag = hold(list, text, is_readable, argument.lease_us)
-  if argument.role == 'broker' or queue == OUTBOX then return {tag, queue, text, {'run'}} end
-  local message = is_readable and message_of(envelope)
-  return {tag, queue, text, message and judge(message) or {'unread'}}
+  local taken = {hold(list, text, is_readable, argument.lease_us), queue, text, {'run'}}
+  if argument.role ~= 'broker' and queue ~= OUTBOX then
+    local message = is_readable and message_of(envelope)
+    if message then
+      message.taken = taken
+      wanted[#wanted + 1] = message
+    else
+      taken[4] = {'unread'}
+    end
+  end
+  return taken
 end
 
 local function take(limit)
   send_due_timers()
-  local taken = {}
+  local taken, wanted = {}, {}
   for step = 1, #STEPS do
     for _, queue in ipairs(argument.queues) do
       local left = limit - #taken
       if left > 0 and (step == 1 or queue ~= OUTBOX) then
         local list = list_of(queue, step)
         for _, text in ipairs(redis.call('RPOP', list, left) or {}) do
-          taken[#taken + 1] = taken_of(list, queue, text)
+          taken[#taken + 1] = taken_of(list, queue, text, wanted)
         end
       end
     end
   end
+  read_runs(ids_of(wanted))
+  for _, message in ipairs(wanted) do message.taken[4] = judge(message) end
   return taken
 end
 
 -- The exchange ----------------------------------------------------------------------------------------------------------------
 
 local standing, claimed, taken = {}, {}, {}
+read_runs(ids_of(argument.transitions))
+read_runs(ids_of(argument.claim))
 for i, transition in ipairs(argument.transitions) do
   local other = apply(transition)
   if other then standing[#standing + 1] = {i - 1, other[1], other[2], other[3]} end
@@ -278,6 +292,7 @@ for i, message in ipairs(argument.claim) do claimed[i] = judge(message) end
 if argument.take > 0 then taken = take(argument.take) end
 drop_holdings()
 write_holdings()
+write_runs()
 save_serial()
 write_documents()
 return {now, standing, claimed, taken, outbox}

@@ -17,9 +17,13 @@ local function renew()
   sliced('ZADD', LEASES, leases, 'XX')
   sliced('ZADD', UNACKED_INDEX, index, 'XX')
   redis.call('ZADD', HOLDERS, 'GT', until_us, argument.holder)
+  read_runs(argument.ids)
   for _, id in ipairs(argument.ids) do
     local run = claimed_by(id, argument.holder)
-    if run then redis.call('HSET', run.key, 'lease_us', until_us) end
+    if run then
+      run.lease_us = until_us
+      change_run(run)
+    end
   end
 end
 
@@ -29,7 +33,7 @@ local function release()
     local run = claimed_by(id, argument.holder)
     if run then
       run.worker, run.lease_us, run.lost = '', 0, run.lost + argument.lost
-      write_run(run, false)
+      change_run(run)
     end
   end
 end
@@ -46,7 +50,10 @@ local function put_back_of(holders)
       local text = put_back(tags[i])
       local id = text and envelope_id(text)
       local run = id and claimed_by(id, holder)
-      if run then redis.call('HSET', run.key, 'lease_us', 0) end
+      if run then
+        run.lease_us = 0
+        change_run(run)
+      end
     end
   end
   redis.call('ZREM', HOLDERS, unpack(holders))
@@ -81,4 +88,6 @@ local function revoke()
 end
 
 local verbs = {renew = renew, release = release, sweep = sweep, revoke = revoke}
-return verbs[argument.verb]()
+local answer = verbs[argument.verb]()
+write_runs()
+return answer

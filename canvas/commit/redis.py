@@ -63,7 +63,8 @@ class RedisCommit:
         self._is_own = isinstance(client, str)
         self._client = open_redis(client) if isinstance(client, str) else client
         self._worker = worker
-        self._holder = worker.replace("#", "_")  # a tag is holder#serial#list
+        # a tag is holder#serial#list, and the holder ends with the first line of a run
+        self._holder = worker.replace("#", "_").replace("\n", "_")
         self._queues = [OUTBOX] if role is Role.STORE else list(queues)
         self._limits = limits
         self._role = role

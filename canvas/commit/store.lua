@@ -101,40 +101,67 @@ local function put_back(tag)
 end
 
 -- Runs: what is known about one task id (run.py) ------------------------------------------------------------------------------
+--
+-- One text, as reading and writing many is one call then: `generation attempt lease_us lost worker`, a line end, the outcome.
 
-local runs = {}
+local runs, changed_runs = {}, {}
 
-local function run_of(id)
-  local run = runs[id]
-  if run then return run end
-  local key = own .. 'run:' .. id
-  local f = redis.call('HMGET', key, 'generation', 'attempt', 'outcome', 'worker', 'lease_us', 'lost')
-  run = {
-    key = key,
-    generation = tonumber(f[1]) or 0,
-    attempt = tonumber(f[2]) or 0,
-    outcome = f[3] or nil,
-    worker = f[4] or '',
-    lease_us = tonumber(f[5]) or 0,
-    lost = tonumber(f[6]) or 0,
-  }
-  runs[id] = run
+local function run_from_text(key, text)
+  local run = {key = key, generation = 0, attempt = 0, lease_us = 0, lost = 0, worker = '', outcome = nil}
+  if not text then return run end
+  local generation, attempt, lease_us, lost, worker, outcome =
+    text:match('^(%-?%d+) (%-?%d+) (%d+) (%d+) ([^\n]*)\n(.*)$')
+  run.generation, run.attempt = tonumber(generation), tonumber(attempt)
+  run.lease_us, run.lost, run.worker = tonumber(lease_us), tonumber(lost), worker
+  if outcome ~= '' then run.outcome = outcome end
   return run
 end
 
--- Nothing that may still go on has a time to live (decisions K11): only an outcome that is not a Retry starts one.
-local function write_run(run, ended)
-  if run.outcome then
-    redis.call('HSET', run.key, 'generation', run.generation, 'attempt', run.attempt, 'outcome', run.outcome,
-      'worker', run.worker, 'lease_us', run.lease_us, 'lost', run.lost)
-  else
-    redis.call('HSET', run.key, 'generation', run.generation, 'attempt', run.attempt,
-      'worker', run.worker, 'lease_us', run.lease_us, 'lost', run.lost)
-  end
-  if ended then expire(run.key) end
+local function text_of_run(run)
+  local numbers = string.format('%.0f %.0f %.0f %.0f ', run.generation, run.attempt, run.lease_us, run.lost)
+  return numbers .. run.worker .. '\n' .. (run.outcome or '')
 end
 
--- A claim that is under way: of our own, of this worker, without an outcome.
+-- Read the runs of many ids in few calls; `run_of` would read them one by one.
+local function read_runs(ids)
+  for first = 1, #ids, SLICE do
+    local keys = {}
+    for i = first, math.min(first + SLICE - 1, #ids) do keys[#keys + 1] = own .. 'run:' .. ids[i] end
+    for i, text in ipairs(redis.call('MGET', unpack(keys))) do
+      local id = ids[first + i - 1]
+      if not runs[id] then runs[id] = run_from_text(keys[i], text) end
+    end
+  end
+end
+
+local function run_of(id)
+  if not runs[id] then read_runs({id}) end
+  return runs[id]
+end
+
+local function change_run(run)
+  if not run.is_changed then changed_runs[#changed_runs + 1] = run end
+  run.is_changed = true
+end
+
+-- Nothing that may still go on has a time to live (decisions K11): only an outcome that is not a Retry starts one. `ended` is set
+-- by whoever stores an outcome, and taken away by a claim; a run that only changes otherwise has no outcome, or that of a Retry.
+local function write_runs()
+  local lasting = {}
+  for _, run in ipairs(changed_runs) do
+    if run.has_ended and argument.keep_seconds > 0 then
+      redis.call('SETEX', run.key, argument.keep_seconds, text_of_run(run))
+    else
+      lasting[#lasting + 1] = run.key
+      lasting[#lasting + 1] = text_of_run(run)
+    end
+  end
+  for first = 1, #lasting, SLICE do
+    redis.call('MSET', unpack(lasting, first, math.min(first + SLICE - 1, #lasting)))
+  end
+end
+
+-- A claim that is under way: of this worker, without an outcome.
 local function claimed_by(id, worker)
   local run = run_of(id)
   return run.worker == worker and not run.outcome and run

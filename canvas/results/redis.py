@@ -74,16 +74,16 @@ class RedisResults:
             None if text is None else _document_of(id_, text) for id_, text in zip(ids, texts, strict=True)
         ]
         missing = [id_ for id_, document in zip(ids, found, strict=True) if document is None]
-        started: dict[str, Any] = {}
+        runs: dict[str, Any] = {}
         if missing:
-            pipeline = self._runs.pipeline(transaction=False)
-            for id_ in missing:
-                pipeline.hget(self._run + id_, "worker")
-            started = dict(zip(missing, pipeline.execute(), strict=True))
+            runs = dict(zip(missing, self._mget_runs(missing), strict=True))
         return [
-            document or Document(id=id_, state=State.STARTED if started[id_] else State.PENDING)
+            document or Document(id=id_, state=State.STARTED if _is_claimed(runs[id_]) else State.PENDING)
             for id_, document in zip(ids, found, strict=True)
         ]
+
+    def _mget_runs(self, ids: Sequence[str]) -> Any:
+        return self._runs.mget([self._run + id_ for id_ in ids])
 
     def _pending(self, ids: set[str]) -> set[str]:
         return {document.id for document in self.get(sorted(ids)) if not document.ready}
@@ -145,3 +145,8 @@ def _document_of(id_: str, text: bytes) -> Document:
         return from_text(text)
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise DecodeError(f"the result of task {id_} is not a JSON document of Celery's: {error}") from error
+
+
+def _is_claimed(run: bytes | None) -> bool:
+    """True if the run's first line, `generation attempt lease_us lost worker`, names a worker (see store.lua)."""
+    return run is not None and not run.split(b"\n", 1)[0].endswith(b" ")

@@ -28,7 +28,7 @@ from backbeat.canvas.commit.base import (
     Transition,
 )
 from backbeat.canvas.commit.redis import RedisCommit
-from backbeat.canvas.commit.run import RunRecord, judge, settle
+from backbeat.canvas.commit.run import judge, settle
 from backbeat.canvas.continuation import JoinRecord
 from backbeat.canvas.errors import ImproperlyConfigured, Unavailable
 from backbeat.canvas.incarnation import incarnation
@@ -405,11 +405,17 @@ def test_a_redis_that_may_evict_gets_one_warning(tmp_path, caplog):
         server.wait(5)
 
 
-def test_the_record_of_a_run_has_the_fields_of_run_py(ours, client, redis_prefix):
-    worker = ours()
-    publish(worker, message())
-    worker.exchange([], take=1)
+def test_a_run_is_one_text(ours, client, redis_prefix):
+    worker = ours("w", limits=Limits(lease_seconds=1))
+    publish(worker, message(attempt=2))
+    (taken,) = worker.exchange([], take=1).taken
+    key = f"{redis_prefix}backbeat:run:a"
 
-    fields = {name.decode() for name in client.hgetall(f"{redis_prefix}backbeat:run:a")}
+    generation, attempt, lease_us, lost, name = client.get(key).decode().partition("\n")[0].split(" ")
+    assert (generation, attempt, lost, name) == ("0", "2", "0", "w")
+    assert abs(int(lease_us) - now_us()) < 5_000_000
 
-    assert fields == set(RunRecord.__slots__) - {"outcome"}
+    worker.exchange([Transition(message=taken.message, outcome=Success(value=Json("1")))])
+    head, _, outcome = client.get(key).decode().partition("\n")
+    assert head == "0 2 0 0 "
+    assert json.loads(outcome) == {"kind": "success", "value": "1", "children": []}
