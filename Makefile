@@ -30,7 +30,7 @@ lint: $(VENV)/.test ## ruff and the import contracts
 	$(BIN)/lint-imports
 
 types: $(VENV)/.test ## mypy --strict over the installed package
-	$(BIN)/mypy -p backbeat
+	$(BIN)/mypy -p backbeat.canvas -p backbeat.scheduler
 
 format: $(VENV)/.test ## Let ruff format everything
 	$(BIN)/ruff format .

@@ -24,7 +24,7 @@ from .perform import send
 from .request import running_request
 from .result import AsyncResult, GroupResult, result_from_tuple
 from .results.base import Results
-from .signature import Result, Signature, set_default_sender, signature
+from .signature import Result, Signature, links_of, set_default_sender, signature
 from .task import Task, TaskOptions, Tasks, share, task_name
 from .wiring import canvas_start, open_client, open_results
 
@@ -114,10 +114,14 @@ class App:
     # --- sending -------------------------------------------------------------------------------------------------------------
 
     def send_task(
-        self, name: str, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
+        self,
+        name: str,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> AsyncResult[Any]:
         """Send a task by its name; its function need not be known here. Options: see `Task.apply_async`."""
-        handle = self.send_signature(Signature(name, app=self), args, kwargs or {}, options)
+        handle = self.send_signature(Signature(name, app=self), args or (), kwargs or {}, options)
         assert isinstance(handle, AsyncResult)
         return handle
 
@@ -135,9 +139,10 @@ class App:
         effects = canvas_start(self.conf, frozen, root or root_of(frozen), parent)
         with self._lock:
             send(self._open_client(), effects)
+        handle = self._handle(frozen)
         if request is not None:
-            request.children.append(frozen.id)
-        return self._handle(frozen)
+            request.children.extend(handle.value_ids())
+        return handle
 
     def prepare(
         self,
@@ -158,9 +163,9 @@ class App:
         options: Mapping[str, Any] | None = None,
     ) -> Node:
         """The canvas with all options laid on: the caller's, the signatures', the tasks' and the settings'."""
-        given = {**signature.options, **(options or {})} if signature.subtask_type else dict(options or {})
-        links = _nodes(given.pop("link", None))
-        errbacks = _nodes(given.pop("link_error", None))
+        given = dict(options or {})
+        links = links_of(given.pop("link", None))
+        errbacks = links_of(given.pop("link_error", None))
         id_ = given.pop("task_id", None)
         node = signature.to_node()
         given_options = checked({name: value for name, value in given.items() if value is not None})
@@ -186,6 +191,10 @@ class App:
         defaults: dict[str, Any] = {"queue": self.conf.task_default_queue, "origin": _origin()}
         if self.conf.task_ignore_result:
             defaults["ignore_result"] = True
+        if self.conf.task_time_limit:
+            defaults["time_limit"] = self.conf.task_time_limit
+        if self.conf.task_soft_time_limit:
+            defaults["soft_time_limit"] = self.conf.task_soft_time_limit
         defaults |= self._route(call.task)
         if task is not None:
             defaults |= task.options.sent()
@@ -213,7 +222,8 @@ class App:
     def _handle(self, node: Node, parent: Result | None = None) -> Result:
         match node:
             case Call():
-                return AsyncResult(node.id, app=self, parent=parent)
+                ignored = bool(node.options.get("ignore_result"))
+                return AsyncResult(node.id, app=self, parent=parent, ignored=ignored)
             case Group():
                 return GroupResult(
                     node.id, [self._handle(member) for member in node.members], app=self, parent=parent
@@ -379,14 +389,6 @@ def _task_of(
     except TypeError as error:
         known = ", ".join(("name", *TaskOptions.__slots__))
         raise TypeError(f"task {name}: {error}. Options are: {known}.") from None
-
-
-def _nodes(links: Any) -> tuple[Node, ...]:
-    if not links:
-        return ()
-    return tuple(
-        signature(link).to_node() for link in (links if isinstance(links, list | tuple) else [links])
-    )
 
 
 def _origin() -> str:

@@ -191,6 +191,9 @@ class Config(MutableMapping[str, Any]):
     def __delitem__(self, name: str) -> None:
         self._values.pop(name, None)
 
+    def __contains__(self, name: object) -> bool:
+        return name in DEFAULTS
+
     def __iter__(self) -> Iterator[str]:
         return iter(DEFAULTS)
 

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import errors
+from .clock import SystemClock
 from .codec import dumps
 from .failure import error_of, exception_of, traceback_of
 from .json_text import Json
-from .message import Message, us_of
+from .message import Message, iso_of_us, us_of
 from .outcome import Error, Failure, Ignored, Outcome, Rejected, Success, celery_error
 from .outcome import Retry as RetryOutcome
 from .request import Request, request_of, running
 from .task import Task, Tasks
+
+_system_now_us = SystemClock().now_us
 
 
 class Requeued(Exception):
     """The task asks for its message to be delivered again; not an ending."""
 
 
-def execute(message: Message, tasks: Tasks, hostname: str) -> Outcome:
-    """Run `message` and return its outcome. Raises Requeued, and what is not an Exception (SystemExit, KeyboardInterrupt)."""
+def execute(
+    message: Message, tasks: Tasks, hostname: str, *, now_us: Callable[[], int] = _system_now_us
+) -> Outcome:
+    """Run `message` and return its outcome. Raises Requeued, and what is not an Exception (SystemExit, KeyboardInterrupt).
+
+    `now_us` tells the time from which the countdown of a retry counts.
+    """
     task = tasks.get(message.task)
     if task is None:
         text = (
@@ -39,7 +46,7 @@ def execute(message: Message, tasks: Tasks, hostname: str) -> Outcome:
         try:
             return Success(value=dumps(_call(task, message, request)), children=tuple(request.children))
         except errors.Retry as retry:
-            return _retry(message, retry)
+            return _retry(message, retry, now_us())
         except errors.Ignore:
             return Ignored()
         except errors.Reject as reject:
@@ -51,46 +58,49 @@ def execute(message: Message, tasks: Tasks, hostname: str) -> Outcome:
 
 
 def _call(task: Task[Any, Any], message: Message, request: Request) -> Any:
-    if message.errback is not None and _wants_exception(task):
-        result = task.run_bound(*_errback_args(message.errback, request), **request.kwargs)
-    else:
-        result = task.run_bound(*request.args, **request.kwargs)
+    args = request.args
+    # an immutable error callback gets nothing but its own arguments: the failed id is not in front of them
+    if message.errback is not None and args[:1] == [message.errback.get("id")] and _wants_exception(task):
+        args = _errback_args(message.errback, args[1:])
+    result = task.run_bound(*args, **request.kwargs)
     # a coroutine function runs to its end here; the asyncio pool runs many side by side
     return asyncio.run(result) if inspect.iscoroutine(result) else result
 
 
-def _retry(message: Message, retry: errors.Retry) -> RetryOutcome:
-    fields = retry.fields
+def _retry(message: Message, retry: errors.Retry, now_us: int) -> Outcome:
+    exc, fields = retry.exc, retry.fields
+    try:
+        return RetryOutcome(
+            eta_us=_eta_us(retry, now_us),
+            error=None if exc is None else error_of(exc, message.id),
+            traceback="" if exc is None else traceback_of(exc),
+            args=None if fields.get("args") is None else dumps(list(fields["args"])),
+            kwargs=None if fields.get("kwargs") is None else dumps(dict(fields["kwargs"])),
+        )
+    except Exception as wrong:  # noqa: BLE001 - a retry that cannot be is a failure of the task
+        return Failure(error=error_of(wrong, message.id), traceback=traceback_of(wrong))
+
+
+def _eta_us(retry: errors.Retry, now_us: int) -> int:
     when = retry.when
-    eta_us = round(time.time() * 1_000_000)
-    if isinstance(when, int | float):
-        eta_us += round(when * 1_000_000)
-    elif when is not None:
-        eta_us = us_of(when)
-    exc = retry.exc
-    return RetryOutcome(
-        eta_us=eta_us,
-        error=None if exc is None else error_of(exc, message.id),
-        traceback="" if exc is None else traceback_of(exc),
-        args=None if fields.get("args") is None else dumps(list(fields["args"])),
-        kwargs=None if fields.get("kwargs") is None else dumps(dict(fields["kwargs"])),
-    )
+    if when is None:
+        return now_us
+    eta_us = now_us + round(when * 1_000_000) if isinstance(when, int | float) else us_of(when)
+    iso_of_us(eta_us)  # raises OverflowError for what no message can carry
+    return eta_us
 
 
 # --- error callbacks -----------------------------------------------------------------------------------------------------------
 
 
 def _wants_exception(task: Task[Any, Any]) -> bool:
-    """True for Celery's newer form f(request, exc, traceback, ...); the older f(failed_id) gets the id only."""
-    positional = [
-        parameter
-        for parameter in inspect.signature(task.run_bound).parameters.values()
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    ]
-    return len(positional) >= 3  # noqa: PLR2004 - see above
+    """True for Celery's newer form f(request, exc, traceback, ...) or f(*args); the older f(failed_id) gets the id only."""
+    kinds = [parameter.kind for parameter in inspect.signature(task.run_bound).parameters.values()]
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return inspect.Parameter.VAR_POSITIONAL in kinds or sum(kind in positional for kind in kinds) >= 3  # noqa: PLR2004 - see above
 
 
-def _errback_args(report: Mapping[str, Any], request: Request) -> list[Any]:
+def _errback_args(report: Mapping[str, Any], extra: list[Any]) -> list[Any]:
     error = Error(
         type=str(report.get("exc_type", "Exception")),
         module=str(report.get("exc_module", "builtins")),
@@ -101,5 +111,4 @@ def _errback_args(report: Mapping[str, Any], request: Request) -> list[Any]:
     failed = Request(
         id=report.get("id"), task=report.get("name"), root_id=report.get("root_id"), called_directly=False
     )
-    extra = request.args[1:] if request.args[:1] == [report.get("id")] else request.args
     return [failed, exception_of(error), report.get("traceback", ""), *extra]

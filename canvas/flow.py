@@ -24,7 +24,7 @@ from .ids import derive
 from .json_text import EMPTY_LIST, Json, json_list, json_string, prepend
 from .message import CONTROL_QUEUE, Message, message_of
 from .node import Call, Chain, Group, Node, calls, first_calls, freeze
-from .outcome import Ending, Failure, Outcome, Retry, Success, cause_of, celery_error, lost
+from .outcome import Ending, Failure, Outcome, Retry, Success, cause_of, celery_error, lost, repr_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,13 +227,25 @@ def _enter(node: Node, value: Json | None, then: Continuation | None, scope: _Sc
         case Group(members=()):
             yield from _advance(node.id, Success(value=EMPTY_LIST), then, scope)
         case Group():
-            if then is not None:
-                join = JoinRecord(
-                    join_id=node.id, then=then, root_id=scope.root_id, parent_id=scope.parent_id
-                )
-                yield OpenJoin(join, len(node.members))
+            if then is None:
+                for index, member in enumerate(node.members):
+                    yield from _enter(_labelled(member, node.id, index), value, None, scope)
+                return
+            join = JoinRecord(join_id=node.id, then=then, root_id=scope.root_id, parent_id=scope.parent_id)
+            yield OpenJoin(join, len(node.members))
             for index, member in enumerate(node.members):
-                yield from _enter(member, value, None if then is None else Member(node.id, index), scope)
+                yield from _enter(member, value, Member(node.id, index), scope)
+
+
+def _labelled(member: Node, group_id: str, index: int) -> Node:
+    """A member that reports to no join still says whose it is: its call, or the last one of its chain (canvas.md G10)."""
+    match member:
+        case Call():
+            return replace(member, options={**member.options, "group_id": group_id, "group_index": index})
+        case Chain():
+            return Chain(steps=(*member.steps[:-1], _labelled(member.steps[-1], group_id, index)))
+        case Group():
+            return member
 
 
 def _advance(id_: str, outcome: Ending, then: Continuation | None, scope: _Scope) -> Iterator[Effect]:
@@ -301,7 +313,7 @@ def _settle(node: Node, failure: Failure) -> Iterator[Settle]:
 def _chord_failure(part: Part) -> Failure:
     assert isinstance(part.outcome, Failure)
     error = part.outcome.error
-    text = f"Dependency {part.id} raised {error.type}({error.text!r})"
+    text = f"Dependency {part.id} raised {repr_of(error)}"
     return Failure(error=celery_error("ChordError", text, error.node or part.id, error))
 
 

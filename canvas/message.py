@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from .continuation import Continuation, Member
 from .json_text import EMPTY_LIST, EMPTY_MAP, Json
-from .node import Call, Node
+from .node import Call, Node, calls
 
 DEFAULT_QUEUE = "celery"
 CONTROL_QUEUE = "backbeat"
 """The queue that every backbeat worker serves besides its own, for joins, starts and forwarded continuations."""
+LONGEST_SECONDS = 100 * 366 * 86_400.0
+"""The longest countdown or relative expiry; what is beyond would leave the calendar."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -77,7 +79,7 @@ def message_of(
         then=then,
         link=call.link,
         link_error=call.link_error,
-        attempt=options.get("retries", 0),
+        attempt=options.get("retries") or 0,
         group_id=member.join_id if member else options.get("group_id"),
         group_index=member.index if member else options.get("group_index"),
         eta_us=us_of_iso(options.get("eta")),
@@ -91,10 +93,51 @@ def message_of(
         soft_time_limit=options.get("soft_time_limit"),
         shadow=options.get("shadow"),
         reply_to=options.get("reply_to") or "",
-        origin=options.get("origin", ""),
+        origin=options.get("origin") or "",
         headers=options.get("headers") or {},
         errback=options.get("errback"),
     )
+
+
+def checked(message: Message) -> Message:
+    """`message`, if its fields are of the types that they say. For what comes from outside. Raises ValueError."""
+    for name in ("id", "task", "root_id", "parent_id", "group_id", "queue"):
+        _require(name, getattr(message, name), _is_key)
+    for name in ("shadow", "reply_to", "origin"):
+        _require(name, getattr(message, name), lambda value: isinstance(value, str))
+    for name in ("countdown", "expires_after", "time_limit", "soft_time_limit"):
+        _require(name, getattr(message, name), _is_seconds)
+    for name in ("attempt", "generation", "group_index", "priority"):
+        _require(name, getattr(message, name), _is_index)
+    for name in ("headers", "errback"):
+        _require(name, getattr(message, name), lambda value: isinstance(value, Mapping))
+    return message
+
+
+def check_calls(node: Node) -> None:
+    """Raise ValueError, TypeError or OverflowError if a call of `node`, or of its callbacks, could not be sent."""
+    for call in calls(node):
+        checked(message_of(call, args=call.args, then=None, root_id="", parent_id=None))
+        for callback in (*call.link, *call.link_error):
+            check_calls(callback)
+
+
+def _require(name: str, value: Any, holds: Callable[[Any], bool]) -> None:
+    if value is not None and not holds(value):
+        raise ValueError(f"{name} cannot be {value!r:.100}")
+
+
+def _is_key(value: Any) -> bool:
+    # stores use these as keys: some refuse a NUL, some a lone surrogate
+    return isinstance(value, str) and (not value or value.isprintable())
+
+
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LONGEST_SECONDS
+
+
+def _is_index(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**31
 
 
 def sent_at(message: Message, now_us: int) -> Message:
@@ -110,11 +153,14 @@ def sent_at(message: Message, now_us: int) -> Message:
 
 
 def us_of_iso(text: str | None) -> int | None:
-    """Microseconds UTC of an ISO 8601 text; a text without an offset is UTC. Raises ValueError."""
+    """Microseconds UTC of an ISO 8601 text; a text without an offset is UTC.
+
+    Raises ValueError, TypeError for what is no text, OverflowError for what leaves the years 1 to 9999 in UTC.
+    """
     if text is None:
         return None
     moment = datetime.fromisoformat(text)
-    return us_of(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    return us_of(moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 def us_of(moment: datetime) -> int:

@@ -1,21 +1,23 @@
 """Options: what `apply_async` takes, checked and laid onto the calls of a canvas (canvas.md S4, C2-C9, G2, H2, H8).
 
 Positional arguments, keyword arguments and most options go to what starts first; `task_id` and `link` belong to what ends last;
-`link_error` to every step that can fail.
+`link_error` to every step but the members of a chord's header: these fail through its body, which calls it once.
 """
 
 from __future__ import annotations
 
 import difflib
+import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from .codec import dumps, loads
-from .errors import ImproperlyConfigured
+from .errors import EncodeError, ImproperlyConfigured
 from .json_text import EMPTY_LIST, Json
-from .message import us_of_iso
+from .message import LONGEST_SECONDS, us_of_iso
 from .node import Call, Chain, Group, Node
 
 KNOWN = frozenset(
@@ -38,7 +40,10 @@ class Given:
 
 
 def checked(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options that can be written as JSON. Raises TypeError for an unknown name, ImproperlyConfigured for a wrong value."""
+    """Options that can be written as JSON. Raises TypeError for an unknown name, ImproperlyConfigured for a wrong value.
+
+    Headers that cannot be written raise EncodeError.
+    """
     for name in options:
         if name not in KNOWN:
             near = difflib.get_close_matches(name, KNOWN, n=1)
@@ -54,7 +59,21 @@ def checked(options: Mapping[str, Any]) -> dict[str, Any]:
         out["expires"] = _seconds("expires", expires) if _is_number(expires) else _moment("expires", expires)
     if "countdown" in out:
         out["countdown"] = _seconds("countdown", out["countdown"])
+    if "headers" in out:
+        out["headers"] = _headers(out["headers"])
     return out
+
+
+def _headers(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise ImproperlyConfigured(f"headers must be a map with strings as keys, found {value!r}")
+    try:
+        json.dumps(headers := dict(value))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise EncodeError(
+            f"headers cannot be written as JSON: {error}. Pass numbers, strings, lists and maps."
+        ) from error
+    return headers
 
 
 def _is_number(value: Any) -> bool:
@@ -62,11 +81,12 @@ def _is_number(value: Any) -> bool:
 
 
 def _seconds(name: str, value: Any) -> float:
-    if isinstance(value, timedelta):
-        return value.total_seconds()
     if not _is_number(value):
         raise ImproperlyConfigured(f"{name} must be seconds, found {value!r}")
-    return float(value)
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if not math.isfinite(seconds) or abs(seconds) > LONGEST_SECONDS:
+        raise ImproperlyConfigured(f"{name} must be seconds, at most a century, found {value!r}")
+    return float(seconds)
 
 
 def _moment(name: str, value: Any) -> str:
@@ -78,7 +98,7 @@ def _moment(name: str, value: Any) -> str:
         return value.astimezone(UTC).isoformat()
     try:
         us_of_iso(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ImproperlyConfigured(
             f"{name} must be an aware datetime or an ISO 8601 text, found {value!r}"
         ) from error
@@ -91,9 +111,7 @@ def laid_on(node: Node, given: Given) -> Node:
     if given.link:
         node = _on_last(node, given.link)
     if given.link_error:
-        node = map_calls(
-            node, lambda call: replace(call, link_error=_added(call.link_error, given.link_error))
-        )
+        node = _on_steps(node, given.link_error)
     return node
 
 
@@ -127,6 +145,23 @@ def _on_last(node: Node, links: tuple[Node, ...]) -> Node:
         case Group():
             raise TypeError(
                 "a group has no single end to link to: use chord(group, callback), or link each member"
+            )
+
+
+def _on_steps(node: Node, errbacks: tuple[Node, ...]) -> Node:
+    match node:
+        case Call():
+            return replace(node, link_error=_added(node.link_error, errbacks))
+        case Group():
+            return replace(node, members=tuple(_on_steps(member, errbacks) for member in node.members))
+        case Chain():
+            last = len(node.steps) - 1
+            return replace(
+                node,
+                steps=tuple(
+                    step if isinstance(step, Group) and index < last else _on_steps(step, errbacks)
+                    for index, step in enumerate(node.steps)
+                ),
             )
 
 

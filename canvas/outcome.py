@@ -9,6 +9,7 @@ the whole table; everything that can end a task is in it, because each ending mu
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -161,6 +162,11 @@ def lost(type_name: str, text: str, node: str) -> Failure:
             node=node,
         )
     )
+
+
+def repr_of(error: Error) -> str:
+    """The error as Python's repr writes the exception: its class and its arguments."""
+    return f"{error.type.rsplit('.', 1)[-1]}({', '.join(map(repr, json.loads(error.args)))})"
 
 
 _KINDS: dict[str, type[Outcome]] = {

@@ -30,7 +30,7 @@ from .commit.base import (
 from .continuation import ChainRecord, Continuation, JoinRecord, position_of
 from .errors import DecodeError
 from .json_text import NULL, Json
-from .message import DEFAULT_QUEUE, Message
+from .message import DEFAULT_QUEUE, Message, check_calls
 from .node import Call, Chain, Group, Node, freeze, node_from_data, root_of
 from .outcome import Failure, Outcome, Revoked, Success, celery_error
 from .results.base import Results
@@ -145,7 +145,15 @@ class Performer:
             return Execute(taken, message)
         try:
             return self._serve(taken, message)
-        except (ValueError, KeyError, TypeError, DecodeError) as error:
+        except (
+            ArithmeticError,
+            AttributeError,
+            DecodeError,
+            LookupError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ) as error:
             text = f"{message.task} was called with arguments that it cannot have: {error}"
             return self.dead(taken, message, Failure(error=celery_error("Reject", text, message.id)))
 
@@ -194,7 +202,7 @@ class Performer:
         match message.task:
             case flow.JOIN_TASK:
                 (join_id,) = args
-                return self._serve_join(taken, message, join_id)
+                return self._serve_join(taken, message, _text(join_id))
             case flow.START_TASK:
                 (signature,) = args
                 return self._serve_start(taken, message, signature)
@@ -205,7 +213,7 @@ class Performer:
             case _:
                 failed_id, ref = args
                 return self.finished(
-                    taken, replace(message, then=position_of(ref)), self._failure_of(failed_id)
+                    taken, replace(message, then=position_of(ref)), self._failure_of(_text(failed_id))
                 )
 
     def _serve_join(self, taken: Taken, message: Message, join_id: str) -> Transition:
@@ -221,6 +229,7 @@ class Performer:
     def _serve_start(self, taken: Taken, message: Message, signature: dict[str, object]) -> Transition:
         """A canvas that travelled as one message (decisions B7). Its value is found under an id derived from the message's."""
         node = freeze(node_from_data(signature, _dump), flow.started_id(message.id))
+        check_calls(node)
         handle = node.id if not isinstance(node, Group) else [member.id for member in node.members]
         effects = flow.start(_with_headers(node, message), root_of(node), parent_id=message.id)
         return Transition(
@@ -312,6 +321,12 @@ def _with_headers(node: Node, message: Message) -> Node:
             return replace(node, steps=(_with_headers(node.steps[0], message), *node.steps[1:]))
         case Group():
             return replace(node, members=tuple(_with_headers(member, message) for member in node.members))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"an id is a string, not {value!r:.100}")
+    return value
 
 
 def _dump(value: object) -> Json:

@@ -105,8 +105,13 @@ def unavailable() -> Iterator[None]:
 
 def warn_if_evicting(client: Redis) -> None:
     """One warning if this Redis may throw away messages or canvases when its memory is full (decisions K11)."""
-    with unavailable():
-        memory: Any = client.info("memory")
+    try:
+        with unavailable():
+            memory: Any = client.info("memory")
+    except Unavailable as error:
+        if isinstance(error.__cause__, ResponseError):
+            return  # we may not ask; that must not keep us from working
+        raise
     policy = str(memory.get("maxmemory_policy", "noeviction"))
     if memory.get("maxmemory") and policy != "noeviction":
         logger.warning(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from .codec import loads
 from .errors import TaskRevokedError, TimeoutError  # noqa: A004 - Celery's name
@@ -33,9 +33,14 @@ class AsyncResult(Generic[R_co]):
     """The value, or the error, that task `id` will have."""
 
     def __init__(
-        self, id: str, app: Any = None, parent: AsyncResult[Any] | GroupResult | None = None
+        self,
+        id: str,
+        app: Any = None,
+        parent: AsyncResult[Any] | GroupResult | None = None,
+        ignored: bool = False,
     ) -> None:
         self.id = id
+        self.ignored = ignored
         self.parent = parent
         self._app: Reader = app
         self._known: Document | None = None
@@ -124,8 +129,11 @@ class AsyncResult(Generic[R_co]):
 
         Raises what the task raised, unless `propagate` is False (then the exception is returned); TaskRevokedError if it was
         revoked or expired; TimeoutError after `timeout` seconds; RuntimeError inside a task, where waiting can block a fleet.
+        Returns None at once for what was sent with `ignore_result`, as nothing will ever be known of it.
         """
         forbid_in_task(disable_sync_subtasks)
+        if self.ignored:
+            return cast("R_co", None)
         document = self._document()
         if not document.ready:
             if not self._app.results.wait([self.id], timeout):
@@ -166,6 +174,10 @@ class AsyncResult(Generic[R_co]):
         """Delete its result."""
         self._known = None
         self._app.results.forget([self.id])
+
+    def value_ids(self) -> Iterator[str]:
+        """The ids of all tasks whose values make up the result."""
+        yield self.id
 
     def as_tuple(self) -> tuple[Any, Any]:
         """((id, parent), None), as Celery writes handles down; see `result_from_tuple`."""
@@ -232,7 +244,7 @@ class GroupResult:
         """Wait for all members; returns their values in order. Raises as `AsyncResult.get`, for the first member that failed."""
         forbid_in_task(disable_sync_subtasks)
         deadline = None if timeout is None else time.monotonic() + timeout
-        if not self._app.results.wait(list(self._ids()), timeout):
+        if not self._app.results.wait(list(self._waited()), timeout):
             raise TimeoutError(f"group {self.id} was not ready within {timeout} s")
         values = []
         for member in self.results:
@@ -244,24 +256,29 @@ class GroupResult:
 
     def revoke(self) -> None:
         """See to it that no member starts that has not."""
-        self._app.revoke(list(self._ids()))
+        self._app.revoke(list(self.value_ids()))
 
     def forget(self) -> None:
-        self._app.results.forget(list(self._ids()))
+        self._app.results.forget(list(self.value_ids()))
 
     def as_tuple(self) -> tuple[Any, Any]:
         parent = self.parent.as_tuple() if self.parent is not None else None
         return (self.id, parent), [result.as_tuple() for result in self.results]
 
-    def _ids(self) -> Iterator[str]:
+    def value_ids(self) -> Iterator[str]:
+        """The ids of all tasks whose values make up the result."""
+        for result in self.results:
+            yield from result.value_ids()
+
+    def _waited(self) -> Iterator[str]:
         for result in self.results:
             if isinstance(result, GroupResult):
-                yield from result._ids()
-            else:
+                yield from result._waited()
+            elif not result.ignored:
                 yield result.id
 
     def _documents(self) -> list[Document]:
-        ids = list(self._ids())
+        ids = list(self.value_ids())
         return self._app.results.get(ids) if ids else []
 
     def __iter__(self) -> Iterator[AsyncResult[Any] | GroupResult]:

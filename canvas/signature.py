@@ -13,7 +13,8 @@ from typing import Any, Protocol, Self
 from .codec import dumps
 from .errors import ImproperlyConfigured
 from .ids import derive, draw
-from .node import Node, node_from_data
+from .node import Group, Node, chain_of, node_from_data
+from .options import Given, laid_on, named
 from .result import AsyncResult, GroupResult
 
 Result = AsyncResult[Any] | GroupResult
@@ -141,6 +142,8 @@ class Signature(dict[str, Any]):
     ) -> Self:
         """A copy with `args` in front of the stored ones, and with `kwargs` and `options` winning over them."""
         new = copy.deepcopy(self)
+        if "immutable" in options:
+            new.set_immutable(bool(options.pop("immutable")))
         if not self.immutable:
             new["args"] = [*args, *new["args"]]
             new["kwargs"] = {**new["kwargs"], **(kwargs or {})}
@@ -213,10 +216,10 @@ class Signature(dict[str, Any]):
         return self.apply_async(args, kwargs)
 
     def apply_async(
-        self, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
+        self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
     ) -> Any:
-        """Send it; returns an AsyncResult, or a GroupResult for a group. Options: see `Task.apply_async`."""
-        return self.app.send_signature(self, args, kwargs or {}, options)
+        """Send it; returns an AsyncResult, a GroupResult for a group, None for an empty chain. Options: see `Task.apply_async`."""
+        return self.app.send_signature(self, args or (), kwargs or {}, options)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the function here and now."""
@@ -229,6 +232,8 @@ class Signature(dict[str, Any]):
         if not isinstance(other, Signature):
             return NotImplemented
         left, right = self.clone(), other.clone()
+        if isinstance(right, chain) and not right.tasks:
+            return left
         match left, right:
             case group(), _:
                 return chord(left, right, app=self._app)
@@ -250,6 +255,17 @@ class _Composite(Signature):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.apply_async(args, kwargs)
+
+    def to_node(self) -> Node:
+        """The canvas, with the arguments and options of the composite itself laid onto its parts."""
+        options = dict(self.options)
+        id_ = options.pop("task_id", None)
+        link, link_error = links_of(options.pop("link", None)), links_of(options.pop("link_error", None))
+        given = Given(args=self.args, options=options, link=link, link_error=link_error)
+        return named(laid_on(self._parts(), given), id_)
+
+    def _parts(self) -> Node:
+        raise NotImplementedError
 
 
 class chain(_Composite):  # noqa: N801 - Celery's name
@@ -275,17 +291,36 @@ class chain(_Composite):  # noqa: N801 - Celery's name
         return self.tasks[-1].link(callback)
 
     def link_error(self, errback: Signature) -> Signature:
-        for task in self.tasks:
-            task.link_error(errback)
+        """Call `errback` when any step fails; members of a group that is followed by something fail through what follows."""
+        for index, task in enumerate(self.tasks):
+            if not isinstance(task, group) or index == len(self.tasks) - 1:
+                task.link_error(errback)
         return errback
 
+    def apply_async(
+        self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> Any:
+        return super().apply_async(args, kwargs, **options) if self.tasks else None
+
+    def _parts(self) -> Node:
+        # a chain in a chain is spliced, so an empty one adds nothing
+        steps = [task for task in map(signature, self.tasks) if not isinstance(task, chain) or task.tasks]
+        if not steps:
+            raise ImproperlyConfigured("this chain has no steps")
+        return chain_of(tuple(step.to_node() for step in steps))
+
     def freeze(self, _id: str | None = None) -> Result:
+        if not self.tasks:
+            raise ImproperlyConfigured("this chain has no steps")
         id_ = self.options.pop("task_id", None) or _id or draw()
         last = len(self.tasks) - 1
         handle: Result | None = None
         for index, task in enumerate(self.tasks):
             parent, handle = handle, task.freeze(id_ if index == last else derive(id_, f"step:{index}"))
-            handle.parent = parent
+            first = handle
+            while first.parent is not None:
+                first = first.parent
+            first.parent = parent
         assert handle is not None
         return handle
 
@@ -335,8 +370,15 @@ class group(_Composite):  # noqa: N801 - Celery's name
 
     def link_error(self, errback: Signature) -> Signature:
         for task in self.tasks:
-            task.link_error(errback.clone(immutable=True) if errback.immutable else errback)
+            task.link_error(errback)
         return errback
+
+    def _parts(self) -> Node:
+        members: list[Node] = []
+        for task in map(signature, self.tasks):
+            node = task.to_node()
+            members.extend(node.members if isinstance(node, Group) else (node,))
+        return Group(members=tuple(members))
 
     def freeze(self, _id: str | None = None) -> Result:
         id_ = self.options.setdefault("task_id", _id or draw())
@@ -389,12 +431,12 @@ class chord(_Composite):  # noqa: N801 - Celery's name
             ready.kwargs["body"] = signature(body)
         return ready.apply_async(**options)
 
-    def to_node(self) -> Node:
+    def _parts(self) -> Node:
         if self.kwargs["body"] is None:
             raise ImproperlyConfigured(
                 "this chord has no body: write chord(header, body) or chord(header)(body)"
             )
-        return super().to_node()
+        return chain_of((signature(self.tasks).to_node(), signature(self.body).to_node()))
 
     def set_immutable(self, immutable: bool) -> None:
         self.tasks.set_immutable(immutable)
@@ -435,6 +477,15 @@ def signature(
 subtask = signature
 
 _KINDS: dict[str | None, type[Signature]] = {"chain": chain, "group": group, "chord": chord}
+
+
+def links_of(links: Any) -> tuple[Node, ...]:
+    """The nodes of one callback or of a list of them."""
+    if not links:
+        return ()
+    return tuple(
+        signature(link).to_node() for link in (links if isinstance(links, list | tuple) else [links])
+    )
 
 
 def _add_once(options: dict[str, Any], name: str, item: Signature) -> Signature:

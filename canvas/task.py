@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from . import errors
+from .options import checked
 from .request import Request, current_request
 from .result import AsyncResult
 from .signature import Sender, Signature, default_sender
@@ -107,7 +109,7 @@ class Task(Generic[P, R]):
         return self.apply_async(args, kwargs)
 
     def apply_async(
-        self, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
+        self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
     ) -> AsyncResult[R]:
         """Send it.
 
@@ -115,7 +117,7 @@ class Task(Generic[P, R]):
         link, link_error, ignore_result, time_limit, soft_time_limit, ... Raises TypeError for arguments that the function does not
         take or an option that does not exist, EncodeError for what JSON cannot hold, Unavailable if the broker cannot be reached.
         """
-        args, kwargs = list(args), dict(kwargs or {})
+        args, kwargs = list(args or ()), dict(kwargs or {})
         self._check(args, kwargs)
         handle = self.app.send_signature(Signature(self.name, app=self.bound_app), args, kwargs, options)
         return cast("AsyncResult[R]", handle)
@@ -163,10 +165,15 @@ class Task(Generic[P, R]):
 
         Raises Retry, which the worker understands; once `max_retries` runs have been repeats, `exc` or MaxRetriesExceededError.
         """
+        wanted = checked({"eta": eta, "countdown": countdown})
         request = self.request
         if request.called_directly:
-            raise exc or errors.ImproperlyConfigured(
-                f"{self.name} was called directly, so there is nobody to run it again"
+            raise (
+                exc
+                or sys.exception()
+                or errors.ImproperlyConfigured(
+                    f"{self.name} was called directly, so there is nobody to run it again"
+                )
             )
         limit = self.options.max_retries if max_retries is None else max_retries
         if limit is not None and request.retries >= limit:
@@ -175,9 +182,7 @@ class Task(Generic[P, R]):
             raise errors.MaxRetriesExceededError(
                 f"{self.name}[{request.id}] was tried {request.retries + 1} times"
             )
-        when = (
-            eta if eta is not None else (self.options.default_retry_delay if countdown is None else countdown)
-        )
+        when = eta if eta is not None else wanted.get("countdown", self.options.default_retry_delay)
         retry = errors.Retry(exc=exc, when=when, args=args, kwargs=kwargs)
         if throw:
             raise retry from exc

@@ -20,7 +20,7 @@ from .errors import MessageError
 from .flow import FAILED_TASK, NEXT_TASK
 from .ids import derive
 from .json_text import Json
-from .message import CONTROL_QUEUE, Message, iso_of_us, us_of_iso
+from .message import CONTROL_QUEUE, Message, check_calls, checked, iso_of_us, us_of_iso
 from .node import Call, Node, node_from_data, node_to_data
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -177,7 +177,7 @@ def _decode(wire: Wire, headers: Mapping[str, Any], id_: str, queue: str) -> Mes
     args, kwargs, embed = _body(wire)
     then, errbacks = _then_of(embed)
     hard, soft = headers.get("timelimit") or (None, None)
-    return Message(
+    message = Message(
         id=id_,
         task=_text(headers, "task"),
         args=_dump(args),
@@ -196,14 +196,15 @@ def _decode(wire: Wire, headers: Mapping[str, Any], id_: str, queue: str) -> Mes
         queue=queue,
         priority=wire.properties.get("priority"),
         ignore_result=bool(headers.get("ignore_result")),
-        time_limit=_number(hard),
-        soft_time_limit=_number(soft),
+        time_limit=hard,
+        soft_time_limit=soft,
         shadow=headers.get("shadow"),
         reply_to=wire.properties.get("reply_to") or "",
         origin=str(headers.get("origin") or ""),
         headers={name: value for name, value in headers.items() if name not in _OWN_HEADERS},
         errback=headers.get("backbeat_errback"),
     )
+    return checked(message)
 
 
 _OWN_HEADERS = frozenset(
@@ -276,7 +277,10 @@ def _nodes(items: Any) -> tuple[Node, ...]:
         return ()
     if not isinstance(items, Sequence) or isinstance(items, str):
         raise MessageError("embedded signatures are not a list")
-    return tuple(node_from_data(item, _dump) for item in items)
+    nodes = tuple(node_from_data(item, _dump) for item in items)
+    for node in nodes:
+        check_calls(node)
+    return nodes
 
 
 def _dump(value: Any) -> Json:
@@ -285,7 +289,8 @@ def _dump(value: Any) -> Json:
 
 def _id_in(headers: Mapping[str, Any]) -> str | None:
     id_ = headers.get("id")
-    return id_ if isinstance(id_, str) and 0 < len(id_) <= 255 else None  # noqa: PLR2004 - a column's width
+    good = isinstance(id_, str) and 0 < len(id_) <= 255 and id_.isprintable()  # noqa: PLR2004 - a column's width
+    return id_ if good else None
 
 
 def _text(headers: Mapping[str, Any], name: str) -> str:
@@ -293,9 +298,3 @@ def _text(headers: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise MessageError(f"header {name!r} is not a string")
     return value
-
-
-def _number(value: Any) -> float | None:
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return value
-    raise MessageError(f"a time limit is not a number: {value!r}")

@@ -155,14 +155,18 @@ def _run_until_stopped(running: Any) -> None:
         stopped.append(number)
         running.beat.wake()
 
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    _reload_on_hangup(running)
+    running.beat.run(lambda: bool(stopped))
+
+
+def _reload_on_hangup(running: Any) -> None:
     def reload(*_: object) -> None:
         running.source.ask()
         running.beat.wake()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
     signal.signal(signal.SIGHUP, reload)
-    running.beat.run(lambda: bool(stopped))
 
 
 def _run_once(running: Any) -> None:
@@ -202,7 +206,7 @@ def dev(
     tasks = open_worker(app, options.app or "", WorkerOptions(concurrency=concurrency), display)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: tasks.stop())
-    signal.signal(signal.SIGHUP, lambda *_: (running.source.ask(), running.beat.wake()))
+    _reload_on_hangup(running)
     lines = {
         "broker": without_password(app.conf.broker_url),
         "schedules": ", ".join(map(str, chosen)),
@@ -223,9 +227,10 @@ def dev(
 @click.pass_obj
 def check(options: Options, files: tuple[Path, ...], strict: bool) -> None:
     """Check schedules files. Exit code 2 for errors, 1 for warnings with --strict."""
-    from .files import Severity, load
+    from .files import Problem, Severity, load
 
-    problems, entries = [], 0
+    problems: list[Problem] = []
+    entries = 0
     for path in _chosen(files) or [Path("schedules.yaml")]:
         loaded = load(path, os.environ)
         problems += loaded.problems
@@ -256,11 +261,12 @@ def next_fires(
     options: Options, names: tuple[str, ...], files: tuple[Path, ...], count: int, tz: str | None
 ) -> None:
     """Print the next fire times of all schedules, or of those that are named."""
+    from .entry import Entry
     from .files import load
     from .zone import zone_named
 
     zone = zone_named(tz) if tz else UTC
-    entries = {}
+    entries: dict[str, Entry] = {}
     for path in _chosen(files):
         loaded = load(path, os.environ)
         if not loaded.is_applicable:

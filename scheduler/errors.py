@@ -14,7 +14,7 @@ class ScheduleError(BackbeatScheduleError, ValueError):
     what to write instead (it may be empty).
     """
 
-    def __init__(self, message: str, *, help: str = "") -> None:  # noqa: A002 - the word that linters print
+    def __init__(self, message: str, *, help: str = "") -> None:
         joint = "; " if help.startswith("did you mean") else ". help: "
         super().__init__(f"{message}{joint}{help}" if help else message)
         self.message = message

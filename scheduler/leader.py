@@ -30,8 +30,8 @@ import logging
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from .clock import Clock
 from ..canvas.holder import Holder, Processes, Sighting
+from .clock import Clock
 from .store.base import Fence, Lease, StoreDown
 
 log = logging.getLogger(__name__)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..canvas.app import App
+from ..canvas.holder import LocalProcesses
 from ..canvas.wiring import Kind, broker_url, kind_of, open_broker
 from .beat import Beat
 from .clock import SystemClock
-from ..canvas.holder import LocalProcesses
 from .leader import TTL_SECONDS, Elector
 from .listener import Listener
 from .outlet import BrokerOutlet

@@ -9,7 +9,6 @@ from ..commit.base import Commit, Delivery, Run, Taken, Transition
 from ..flow import Publish
 from ..message import Message
 
-
 SWEEP_SECONDS = 1.0
 """How often who has nothing to do looks for what dead consumers held."""
 

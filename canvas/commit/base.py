@@ -63,7 +63,10 @@ OUTBOX_LEASE_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message that is held for a worker. `tag` names the holding, and means something only to the store that gave it."""
+    """A message that is held for a worker. `tag` names the holding, and means something only to the store that gave it.
+
+    An empty tag: the store that is asked holds nothing (split.py), though it may know a claim.
+    """
 
     tag: str
     queue: str

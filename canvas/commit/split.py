@@ -44,11 +44,11 @@ class SplitCommit:
         return self._store.load(chains, joins)
 
     def renew(self, held: Sequence[Taken]) -> None:
-        self._store.renew(held)
+        self._store.renew(_claims(held))
         self._broker.renew([taken.delivery for taken in held])
 
     def release(self, held: Sequence[Taken], *, lost: bool = False) -> None:
-        self._store.release(held, lost=lost)
+        self._store.release(_claims(held), lost=lost)
         self._broker.release([taken.delivery for taken in held])
 
     def sweep(self) -> list[JoinRecord]:
@@ -82,3 +82,8 @@ class SplitCommit:
 
 def _without_delivery(transition: Transition) -> Transition:
     return replace(transition, delivery=None)
+
+
+def _claims(held: Sequence[Taken]) -> list[Taken]:
+    """What the store knows of these: their claims. The tags are the broker's, and mean nothing or something else to the store."""
+    return [replace(taken, delivery=replace(taken.delivery, tag="")) for taken in held]

@@ -277,5 +277,5 @@ def _revoked(connection: Connection, messages: Sequence[Message]) -> set[str]:
 
 
 def _held_keys(held: Sequence[Taken]) -> tuple[list[int], list[str]]:
-    seqs = [int(item.delivery.tag.split("@", 1)[0]) for item in held]
+    seqs = [int(item.delivery.tag.split("@", 1)[0]) for item in held if item.delivery.tag]
     return seqs, [item.message.id for item in held if item.message is not None]

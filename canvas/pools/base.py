@@ -54,6 +54,11 @@ class Pool(Protocol):
     """
 
     @property
+    def keeps_limits(self) -> bool:
+        """Whether it can end a job that runs too long, softly and hard."""
+        ...
+
+    @property
     def free(self) -> int:
         """How many more jobs may be submitted now."""
         ...
@@ -64,6 +69,10 @@ class Pool(Protocol):
 
     def collect(self) -> list[Report]:
         """What ended since the last call. Never waits. Also replaces processes that died."""
+        ...
+
+    def kill(self, key: str) -> None:
+        """End the process that runs this job; it is reported as Lost, unless it ends just now. Only where `keeps_limits`."""
         ...
 
     def wakers(self) -> Sequence[int]:

@@ -14,12 +14,14 @@ import os
 import signal
 import socket
 import sys
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from ..app import find_app
-from ..errors import MessageError
+from ..errors import MessageError, SoftTimeLimitExceeded
 from ..execute import Requeued, execute
 from ..failure import error_of, traceback_of
 from ..outcome import Failure
@@ -58,12 +60,33 @@ def make_runner(
 def run_job(job: Job, tasks: Tasks, hostname: str) -> Report:
     """Decode the job's message and execute it. A message that cannot be decoded is a job that failed."""
     try:
-        return Ended(job.key, execute(from_wire(unpack(job.raw), job.queue), tasks, hostname))
+        message = from_wire(unpack(job.raw), job.queue)
+        with soft_limit(message.soft_time_limit):
+            return Ended(job.key, execute(message, tasks, hostname))
     except Requeued:
         return Requeue(job.key)
     except Exception as exc:  # noqa: BLE001 - whatever it is, the job ends with it and the child goes on
         node = (exc.task_id if isinstance(exc, MessageError) else None) or job.key
         return Ended(job.key, Failure(error=error_of(exc, node), traceback=traceback_of(exc)))
+
+
+@contextmanager
+def soft_limit(seconds: float | None) -> Iterator[None]:
+    """Raise SoftTimeLimitExceeded in the task after so many seconds; only in the main thread of a child, whose SIGALRM is ours."""
+    if seconds is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def raise_it(*_: object) -> None:
+        raise SoftTimeLimitExceeded(f"the task ran longer than its soft time limit of {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, raise_it)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 # --- the process ---------------------------------------------------------------------------------------------------------------

@@ -75,6 +75,10 @@ class ProcessPool:
     # --- the contract --------------------------------------------------------------------------------------------------------
 
     @property
+    def keeps_limits(self) -> bool:
+        return True
+
+    @property
     def free(self) -> int:
         """How many children are ready and idle."""
         return len(self._idle)

@@ -19,6 +19,10 @@ class SoloPool:
         self._stopped = False
 
     @property
+    def keeps_limits(self) -> bool:
+        return False
+
+    @property
     def free(self) -> int:
         return 0 if self._reports or self._stopped else 1
 

@@ -72,4 +72,15 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
         runner=runner,
         start_method=app.conf.worker_pool_start_method,
     )
+    if not pool.keeps_limits:
+        _refuse_limits(app, options.pool or app.conf.worker_pool)
     return Worker(commit, performer, pool, listener, limits_of(app.conf))
+
+
+def _refuse_limits(app: App, pool: str) -> None:
+    """A limit that nobody keeps is worse than none."""
+    limited = [t.name for t in app.tasks.values() if t.options.time_limit or t.options.soft_time_limit]
+    settings = [name for name in ("task_time_limit", "task_soft_time_limit") if app.conf[name]]
+    if limited or settings:
+        what = ", ".join([*limited, *settings])
+        raise ImproperlyConfigured(f"pool {pool} cannot keep the time limits of {what}; use -P processes")

@@ -24,7 +24,7 @@ from ..commit.base import Commit, Limits, Run, Taken, Transition
 from ..errors import BackbeatError, Unavailable
 from ..json_text import json_list, json_string
 from ..message import Message
-from ..outcome import Error, Failure
+from ..outcome import Error, Failure, celery_error
 from ..perform import Execute, Performer
 from ..pools.base import Ended, Job, Lost, Pool, Report, Requeue
 from .listener import Listener
@@ -43,6 +43,11 @@ class _Running:
     message: Message
     since: float
 
+    @property
+    def deadline(self) -> float | None:
+        """When its hard time limit ends it."""
+        return None if self.message.time_limit is None else self.since + self.message.time_limit
+
 
 class Worker:
     """Runs tasks until it is stopped."""
@@ -56,6 +61,7 @@ class Worker:
         self._listener = listener
         self._limits = limits
         self._running: dict[str, _Running] = {}
+        self._overdue: set[str] = set()
         self._pending: list[tuple[Transition, float | None]] = []
         self._keys = itertools.count()
         self._stops = 0
@@ -97,7 +103,7 @@ class Worker:
             self._pause = FIRST_RETRY_SECONDS
             self.progressed_at = time.monotonic()
             if not moved and (self._stops == 0 or self._running):
-                self._commit.wait(LONGEST_WAIT_SECONDS, [self._woken, *self._pool.wakers()])
+                self._commit.wait(self._longest_wait(), [self._woken, *self._pool.wakers()])
                 self._drain_wake()
         except Unavailable as error:
             logger.warning(
@@ -106,7 +112,7 @@ class Worker:
                 self._pause,
                 extra={"action": "unavailable", "pause": self._pause},
             )
-            time.sleep(self._pause)
+            select.select([self._woken], [], [], self._pause)
             self._pause = min(self._pause * 2, LAST_RETRY_SECONDS)
         self._listener.passed()
 
@@ -179,12 +185,26 @@ class Worker:
                 self._pending.append((transition, time.monotonic() - running.since))
             case Requeue():
                 self._commit.release([running.taken])
+            case Lost() if report.key in self._overdue:
+                self._overdue.discard(report.key)
+                text = f"the task ran longer than its time limit of {running.message.time_limit} s"
+                failure = Failure(error=celery_error("TimeLimitExceeded", text, running.message.id))
+                transition = self._performer.finished(running.taken, running.message, failure)
+                self._pending.append((transition, time.monotonic() - running.since))
             case Lost(reason=reason):
                 self._listener.lost(running.taken, reason)
                 self._commit.release([running.taken], lost=True)
 
+    def _longest_wait(self) -> float:
+        deadlines = [running.deadline for running in self._running.values() if running.deadline is not None]
+        return max(0.0, min([LONGEST_WAIT_SECONDS, *(deadline - time.monotonic() for deadline in deadlines)]))
+
     def _housekeep(self) -> None:
         now = time.monotonic()
+        for key, running in self._running.items():
+            if running.deadline is not None and now >= running.deadline and key not in self._overdue:
+                self._overdue.add(key)
+                self._pool.kill(key)
         if now >= self._next_renew:
             self._next_renew = now + self._limits.lease_seconds / 3
             if self._running:

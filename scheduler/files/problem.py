@@ -26,7 +26,7 @@ class Severity(Enum):
 class Fault(Exception):
     """The first error of one schedule, on its way from the reader of a value to the loop over schedules."""
 
-    def __init__(self, place: Place, code: str, message: str, *, help: str = "") -> None:  # noqa: A002 - as in Problem
+    def __init__(self, place: Place, code: str, message: str, *, help: str = "") -> None:
         super().__init__(message)
         self.place = place
         self.code = code
@@ -60,7 +60,7 @@ class Problem:
         message: str,
         *,
         schedule: str = "",
-        help: str = "",  # noqa: A002 - the word that is printed
+        help: str = "",
     ) -> Problem:
         """A problem at `place`; a code that starts with W is a warning."""
         return cls(

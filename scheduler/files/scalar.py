@@ -36,7 +36,7 @@ DIGITS = 20  # of an integer that could still fit; int() of more is work for not
 class ScalarRefusedError(ValueError):
     """An unquoted text that looks like a number and must not be guessed; `help` says what to write."""
 
-    def __init__(self, message: str, help: str) -> None:  # noqa: A002 - as in Problem
+    def __init__(self, message: str, help: str) -> None:
         super().__init__(message)
         self.help = help
 

@@ -28,7 +28,7 @@ def mapping(
     node: Node,
     key: str,
     *,
-    help: str = "",  # noqa: A002 - as in Fault
+    help: str = "",
     what: str = "a mapping",
 ) -> Mapping:
     """The node as a mapping."""
@@ -37,7 +37,7 @@ def mapping(
     return node
 
 
-def sequence(node: Node, key: str, *, help: str = "") -> Sequence:  # noqa: A002 - as in Fault
+def sequence(node: Node, key: str, *, help: str = "") -> Sequence:
     """The node as a list."""
     if not isinstance(node, Sequence):
         raise Fault(node.place, "E111", f"{key} must be a list, found {shape(node)}", help=help)

@@ -15,7 +15,7 @@ _REFERENCE = re.compile(r"\$(?:\$|\{(?:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})
 class VariableError(ValueError):
     """A variable that is not set, or a `${` that is no reference; `help` says what to write."""
 
-    def __init__(self, message: str, help: str) -> None:  # noqa: A002 - as in Problem
+    def __init__(self, message: str, help: str) -> None:
         super().__init__(message)
         self.help = help
 

@@ -159,7 +159,7 @@ def test_sighup_and_change_reload_schedules_and_a_bad_file_keeps_the_running_set
     beat.wait_for(SENT + "new", count=len(beat.matches(SENT + "new")) + 4)
     applied = len(beat.matches("Schedules applied"))
     path.write_text(FIRST)
-    seconds_until("Schedules applied: 1 changes", count=2)
+    seconds_until("Schedules applied: 1 changes", count=3)
     gone = len(beat.matches(SENT + "new"))
     beat.wait_for(SENT + "old", count=len(beat.matches(SENT + "old")) + 8)
 

@@ -222,11 +222,11 @@ def test_what_another_living_worker_runs_is_for_later(world):
     one, two, message = world.open(), world.open(), world.message()
     (running,) = taken_by(world, one, message)
     world.send(message)
-    copies = world.take(two, 1, 2) or world.take(one)  # RabbitMQ gives it to whom it likes
+    (copy,) = world.take_any([two, one])
 
     assert running.verdict == Run()
-    assert isinstance(copies[0].verdict, Later)
-    assert copies[0].verdict.until_us > world.now_us()
+    assert isinstance(copy.verdict, Later)
+    assert copy.verdict.until_us > world.now_us()
 
 
 def test_what_a_dead_worker_ran_is_taken_over(world):
@@ -338,9 +338,10 @@ def test_what_is_renewed_is_neither_taken_nor_claimed_by_others(world):
         world.pass_time(0.3)
         one.renew([item])
     world.send(message)
-    others = world.take(two, 1, 0.2) + world.take(one, 1, 0.2)
+    (copy,) = world.take_any([two, one])
 
-    assert [type(other.verdict) for other in others] == [Later]
+    assert isinstance(copy.verdict, Later)
+    assert world.none(two)
 
 
 def test_releasing_and_renewing_what_is_not_held_does_nothing(world):
@@ -413,6 +414,8 @@ def test_nothing_comes_before_its_time_and_all_of_it_afterwards(world):
 
 def test_a_message_that_comes_too_early_is_for_later(world):
     """A foreign client may send it to the queue at once."""
+    if world.kind == "split-memory":
+        pytest.skip("its broker keeps timers itself, so nothing comes too early")
     commit = world.open()
     due = world.now_us() + 60_000_000
     message = world.message(eta_us=due)
@@ -645,8 +648,9 @@ def test_the_last_two_parts_of_a_join_race_a_thousand_times(world):
     for thread in threads:
         thread.join()
     assert not errors, errors
-    sent = Counter(world.join_messages(commit, count, 60))
-    sent.update(world.join_messages(commit, 10, 0.2))
+    sent = Counter()
+    while found := world.join_messages(commit, 8, 2 if sent.total() < count else 0.2):
+        sent.update(found)
     states = commit.load(joins=joins).joins
 
     assert sent == dict.fromkeys(joins, 1)

@@ -68,6 +68,15 @@ class CommitWorld:
             commit.sweep()
             commit.wait(0.01)
 
+    def take_any(self, commits: list[Commit], count: int = 1, seconds: float = SECONDS) -> list[Taken]:
+        """Take from whichever gets them: RabbitMQ deals messages out among consumers."""
+        taken: list[Taken] = []
+        deadline = time.monotonic() + seconds
+        while len(taken) < count and time.monotonic() < deadline:
+            for commit in commits:
+                taken += self.take(commit, 1, 0.01)
+        return taken
+
     def none(self, commit: Commit) -> bool:
         """True if nothing comes, although a little while is waited."""
         return not self.take(commit, 1, 0.1)

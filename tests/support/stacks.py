@@ -1,0 +1,137 @@
+"""Stacks: a broker and a result backend that belong to one test, for programs that know nothing but URLs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from backbeat.canvas import App
+from sqlalchemy import create_engine, text
+from support import servers
+
+STACKS = ["sqlite", "postgres", "redis", "rabbitmq+redis", "rabbitmq+postgres"]
+
+
+@dataclass
+class Stack:
+    """`app` is a client of it. Results are in `backend`, which is the broker itself where that is a store."""
+
+    name: str
+    broker: str
+    backend: str
+    app: App = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.app = App("acceptance", broker=self.broker, backend=self.backend, set_as_current=False)
+
+    @property
+    def options(self) -> list[str]:
+        """What the command line needs to know."""
+        return ["-A", "support.acceptance_tasks", "-b", self.broker, "--result-backend", self.backend]
+
+    def inject(self, queue: str, envelope: str) -> None:
+        """Put a text where envelopes lie: in the queue's table or list; there is no such thing on RabbitMQ."""
+        if self.broker.startswith("redis"):
+            with _redis(self.broker) as client:
+                client.lpush(queue, envelope)
+            return
+        with self._sql(self.broker) as connection:
+            row = {"queue": queue, "body": envelope}
+            connection.execute(
+                text(
+                    "INSERT INTO bb_message (queue, visible_us, holder, body) VALUES (:queue, 0, '', :body)"
+                ),
+                row,
+            )
+
+    def publish_raw(
+        self, queue: str, headers: dict[str, Any], properties: dict[str, Any], body: bytes
+    ) -> None:
+        """Publish to RabbitMQ whatever it takes."""
+        from kombu import Connection
+
+        with Connection(self.broker) as connection, connection.channel() as channel:
+            channel.queue_declare(queue=queue, durable=True, auto_delete=False)
+            channel.basic_publish(channel.prepare_message(body, headers=headers, **properties), "", queue)
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """task_id and reason of each dead letter, oldest first."""
+        if self.backend.startswith("redis"):
+            with _redis(self.backend) as client:
+                return [json.loads(each) for each in reversed(client.lrange("backbeat:dead", 0, -1))]
+        with self._sql(self.backend) as connection:
+            rows = connection.execute(text("SELECT task_id, reason, message FROM bb_dead ORDER BY seq"))
+            return [dict(row) for row in rows.mappings()]
+
+    def held(self) -> int:
+        """How many messages of the SQL broker somebody holds."""
+        with self._sql(self.broker) as connection:
+            query = "SELECT count(*) FROM bb_message WHERE holder <> '' OR visible_us > 0 AND queue = 'none'"
+            return int(connection.execute(text(query)).scalar_one())
+
+    @contextmanager
+    def _sql(self, url: str) -> Iterator[Any]:
+        engine = create_engine(url)
+        try:
+            with engine.begin() as connection:
+                yield connection
+        finally:
+            engine.dispose()
+
+
+@contextmanager
+def open_stack(name: str, directory: Path) -> Iterator[Stack]:
+    """Lend out the servers of a stack; skips where one is missing."""
+    with ExitStack() as lent:
+        urls = [_lend(part, directory, lent) for part in name.split("+")]
+        stack = Stack(name, urls[0], urls[-1])
+        lent.callback(stack.app.close)
+        yield stack
+
+
+def _lend(server: str, directory: Path, lent: ExitStack) -> str:
+    match server:
+        case "sqlite":
+            return f"sqlite:///{directory}/stack.db"
+        case "postgres":
+            return lent.enter_context(servers.own_database("postgres"))
+        case "rabbitmq":
+            return lent.enter_context(servers.own_vhost())
+        case _:
+            return lent.enter_context(_own_redis_database())
+
+
+@contextmanager
+def _own_redis_database() -> Iterator[str]:
+    """The URL of an empty database of the Redis server, for programs that know no key prefix; emptied afterwards."""
+    url = servers.require("redis").rsplit("/", 1)[0]
+    for number in range(15, 7, -1):
+        with _redis(f"{url}/{number}") as client:
+            if client.dbsize() == 0 and client.set("bb_test_taken", 1, nx=True):
+                try:
+                    yield f"{url}/{number}"
+                finally:
+                    client.flushdb()
+                return
+    raise RuntimeError("databases 8 to 15 of the Redis server are all in use")
+
+
+@contextmanager
+def _redis(url: str) -> Iterator[Any]:
+    import redis
+
+    client = redis.Redis.from_url(url)
+    try:
+        yield client
+    finally:
+        with suppress(redis.RedisError):
+            client.close()
+
+
+def states(app: App, ids: Sequence[str]) -> list[str]:
+    """The states of these tasks."""
+    return [str(document.state) for document in app.results.get(list(ids))]

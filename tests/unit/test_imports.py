@@ -1,0 +1,69 @@
+"""What an import loads: a program pays for what it uses. Each case is a new interpreter, as modules once loaded stay."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+LISTED = "; import json, sys; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+HEAVY = {"amqp", "croniter", "kombu", "psycopg", "pydantic", "redis", "sqlalchemy", "yaml"}
+HELP = (
+    "import contextlib, os\n"
+    "from backbeat.scheduler.cli import main\n"
+    "with contextlib.redirect_stdout(open(os.devnull, 'w')):\n"
+    "    main({arguments}, standalone_mode=False)\n"
+    "import json, sys\n"
+    "print(json.dumps(sorted({{name.partition('.')[0] for name in sys.modules}})))"
+)
+
+
+def loaded(program):
+    """The top-level modules that are loaded when the program ends."""
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    return set(json.loads(answer.stdout.splitlines()[-1]))
+
+
+def test_canvas_loads_no_broker_no_database_and_no_command_line():
+    assert loaded("import backbeat.canvas" + LISTED) & {*HEAVY, "click"} == set()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import backbeat.scheduler",
+        "import backbeat.scheduler.schedule",
+        "from backbeat.scheduler import CatchUp, Clocked, Crontab, Entry, Interval, next_fires",
+        "from backbeat.scheduler import Crontab; Crontab(expression='*/5 * * * *')",
+    ],
+)
+def test_the_scheduler_s_public_names_load_no_database_and_no_file_reader(program):
+    assert loaded(program + LISTED) & {*HEAVY, "click"} == set()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["beat", "--help"], ["worker", "--help"], ["check", "--help"]]
+)
+def test_help_loads_no_broker_and_no_database(arguments):
+    assert loaded(HELP.format(arguments=arguments)) & HEAVY == set()
+
+
+def test_a_check_of_schedules_loads_no_broker_and_no_database(tmp_path):
+    path = tmp_path / "schedules.yaml"
+    path.write_text("schedules:\n  a:\n    task: app.a\n    every: 1h\n")
+
+    assert loaded(HELP.format(arguments=["check", str(path)])) & (HEAVY - {"yaml"}) == set()
+
+
+def test_a_task_can_be_defined_without_loading_a_broker():
+    program = "from backbeat.canvas import App\napp = App('a', broker='redis://')\n@app.task\ndef add(x): pass\nadd.s(1) | add.s()\n"
+
+    assert loaded(program + LISTED.lstrip("; ")) & HEAVY == set()
+
+
+def test_the_listing_sees_what_is_loaded():
+    """The control."""
+    assert {"kombu", "sqlalchemy"} <= loaded("import kombu, sqlalchemy" + LISTED)
