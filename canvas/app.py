@@ -207,10 +207,10 @@ class App:
         return replace(call, options=options, link=links, link_error=errbacks)
 
     def queue_of(self, name: str) -> str:
-        """The queue of a task: its route's, its own, or the default one."""
+        """The queue of a task: its own, its route's, or the default one."""
         task = self.tasks.get(name)
         own = task.options.queue if task is not None else None
-        return str(self._route(name).get("queue") or own or self.conf.task_default_queue)
+        return str(own or self._route(name).get("queue") or self.conf.task_default_queue)
 
     def _route(self, name: str) -> dict[str, Any]:
         routes = self.conf.task_routes or {}

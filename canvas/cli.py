@@ -133,10 +133,15 @@ def worker(
         pool=pool,
         name=hostname,
     )
-    listener = Listeners([LogListener(), SystemdListener()])
-    running = open_worker(app, options.app or "", chosen, listener)
+    systemd = SystemdListener()
+    running = open_worker(app, options.app or "", chosen, Listeners([LogListener(), systemd]))
+
+    def stop(*_: object) -> None:
+        systemd.stopping()
+        running.stop()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: running.stop())
+        signal.signal(number, stop)
     if not options.quiet:
         lines = {
             "app": app.name,

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,6 +29,10 @@ from ..canvas.cli import (
     worker,
 )
 from .errors import BackbeatScheduleError, ScheduleError
+
+if TYPE_CHECKING:
+    from .systemd import SystemdListener
+    from .wiring import OpenBeat
 
 
 class SchedulerCli(Cli):
@@ -130,7 +135,8 @@ def beat(
     app = options.load_app()
     set_up_logging(loglevel)
     settings = BeatOptions(files=chosen, store=options.store, cluster=cluster, lease_ttl_seconds=lease_ttl)
-    running = open_beat(app, settings, SystemdListener())
+    systemd = SystemdListener()
+    running = open_beat(app, settings, systemd)
     if not options.quiet:
         lines = {
             "app": app.name,
@@ -143,33 +149,35 @@ def beat(
         if once:
             _run_once(running)
         else:
-            _run_until_stopped(running)
+            _run_until_stopped(running, systemd)
     finally:
         running.close()
 
 
-def _run_until_stopped(running: Any) -> None:
+def _run_until_stopped(running: OpenBeat, systemd: SystemdListener) -> None:
     stopped: list[int] = []
 
     def stop(number: int, _: object) -> None:
         stopped.append(number)
+        systemd.stopping()
         running.beat.wake()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    _reload_on_hangup(running)
+    _reload_on_hangup(running, systemd.reloading)
     running.beat.run(lambda: bool(stopped))
 
 
-def _reload_on_hangup(running: Any) -> None:
+def _reload_on_hangup(running: OpenBeat, reloading: Callable[[], None] = lambda: None) -> None:
     def reload(*_: object) -> None:
+        reloading()
         running.source.ask()
         running.beat.wake()
 
     signal.signal(signal.SIGHUP, reload)
 
 
-def _run_once(running: Any) -> None:
+def _run_once(running: OpenBeat) -> None:
     """Steps until nothing is left to do at once."""
     while running.beat.step() == 0:
         pass

@@ -32,7 +32,7 @@ class SystemdListener(SilentListener):
         self._passes_to_ready = 0
         self._sent = self._skipped = self._problems = 0
         self._latest = ""
-        self._latest_pass = "none"
+        self._passed_at = "none"
 
     # --- from signal handlers ------------------------------------------------------------------------------------------------
 
@@ -70,7 +70,7 @@ class SystemdListener(SilentListener):
         self._reload_ended()
 
     def passed(self, *, leads: bool) -> None:  # noqa: ARG002 - the listener's protocol
-        self._latest_pass = f"{datetime.fromtimestamp(self._now(), UTC):%Y-%m-%dT%H:%M:%SZ}"
+        self._passed_at = f"{datetime.fromtimestamp(self._now(), UTC):%Y-%m-%dT%H:%M:%SZ}"
         if self._passes_to_ready == 1 or not self._ready:
             self._say_ready()
         elif self._passes_to_ready:
@@ -102,4 +102,4 @@ class SystemdListener(SilentListener):
         parts = [self._role, f"sent {self._sent}", f"skipped {self._skipped}", self._latest]
         if self._problems:
             parts.append(f"{self._problems} problems in the schedules, the old ones stay")
-        return "; ".join(part for part in [*parts, f"last pass {self._latest_pass}"] if part)
+        return "; ".join(part for part in [*parts, f"last pass {self._passed_at}"] if part)

@@ -27,6 +27,7 @@ class VirtualLine:
     def __init__(self, connection: Connection, *, create_queues: bool) -> None:
         self._create_queues = create_queues
         self._declared: set[str] = set()
+        self._outstanding: set[str] = set()
         self._transport: Any = connection.transport
         self._connection = self._transport.establish_connection()
         self._channel = self._transport.create_channel(self._connection)
@@ -83,16 +84,19 @@ class VirtualLine:
             self._channel.basic_consume(queue, False, callback, f"backbeat:{queue}")
 
     def _receive(self, receive: Receive, queue: str, message: Any) -> None:
+        self._outstanding.add(str(message.delivery_tag))
         receive(queue, str(message.delivery_tag), message)
 
     def ack(self, tags: Collection[str]) -> None:
         """Acknowledge one by one."""
-        for tag in tags:
+        for tag in self._outstanding.intersection(tags):
+            self._outstanding.discard(tag)
             self._channel.basic_ack(tag)
 
     def release(self, tags: Collection[str]) -> None:
         """Hand back to the queue."""
-        for tag in tags:
+        for tag in self._outstanding.intersection(tags):
+            self._outstanding.discard(tag)
             self._channel.basic_reject(tag, requeue=True)
 
     def _declare(self, queue: str) -> None:

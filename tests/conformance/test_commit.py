@@ -621,14 +621,10 @@ def test_a_part_for_a_join_that_never_was_hurts_nobody(world):
     assert [item.message.id for item in world.take(commit)] == [message.id]
 
 
-RACES = {"split-rabbitmq-redis": 300, "split-rabbitmq-postgres": 300}
-
-
 @pytest.mark.timeout(300)
 def test_the_last_two_parts_of_a_join_race_a_thousand_times(world):
-    count = RACES.get(world.kind, 1_000)
     commit = world.open()
-    joins = [world.open_join(commit, 2, f"race{n}") for n in range(count)]
+    joins = [world.open_join(commit, 2, f"race{n}") for n in range(1_000)]
     barrier = threading.Barrier(2, timeout=60)
     errors = []
 
@@ -649,7 +645,7 @@ def test_the_last_two_parts_of_a_join_race_a_thousand_times(world):
         thread.join()
     assert not errors, errors
     sent = Counter()
-    while found := world.join_messages(commit, 8, 2 if sent.total() < count else 0.2):
+    while found := world.join_messages(commit, 8, 2 if sent.total() < len(joins) else 0.2):
         sent.update(found)
     states = commit.load(joins=joins).joins
 

@@ -442,9 +442,7 @@ def test_a_beat_reloads_by_signal_and_is_ready_again(manager, tmp_path):
     (tmp_path / "demo.py").write_text(APP)
     command = [sys.executable, "-m", "backbeat.scheduler.cli", "-A", "demo:app", "beat"]
 
-    process = subprocess.Popen(
-        command, cwd=tmp_path, env={**os.environ, "NOTIFY_SOCKET": manager.address}
-    )
+    process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "NOTIFY_SOCKET": manager.address})
     try:
         manager.wait_for("READY=1")
         process.send_signal(signal.SIGHUP)

@@ -32,7 +32,16 @@ def wheel(tmp_path_factory):
         shutil.copytree(ROOT / package, tree / package, ignore=shutil.ignore_patterns("__pycache__"))
     for name in BESIDE:
         shutil.copy(ROOT / name, tree / name)
-    command = ["wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", out, tree]
+    command = [
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--no-build-isolation",
+        "--wheel-dir",
+        out,
+        tree,
+    ]
     answer = subprocess.run(
         [sys.executable, "-m", "pip", "--disable-pip-version-check", *map(str, command)],
         capture_output=True,
@@ -95,9 +104,7 @@ def test_data_files_are_in_the_wheel(wheel):
 
 
 def test_nothing_else_is_in_the_wheel(wheel):
-    others = {
-        name for name in wheel.namelist() if not re.search(r"\.(py|lua)$|/py\.typed$", name)
-    }
+    others = {name for name in wheel.namelist() if not re.search(r"\.(py|lua)$|/py\.typed$", name)}
 
     assert {name for name in others if not name.startswith(dist_info())} == set()
 
@@ -119,9 +126,7 @@ def test_the_installed_wheel_imports_and_shows_its_version(wheel, tmp_path):
         "backbeat.scheduler.cli.main(['--version'])\n"
     )
 
-    answer = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path
-    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
 
     assert (answer.returncode, answer.stderr) == (0, "")
     assert PROJECT["version"] in answer.stdout

@@ -23,7 +23,13 @@ FOUND = re.compile(r"^(?P<path>.*?):(?P<line>\d+): error: (?P<text>.*)  \[(?P<co
 @pytest.fixture(scope="module")
 def found():
     """File name -> line -> codes and texts of the errors, of one run over all samples, as strict as a careful user's."""
-    arguments = ["--strict", "--no-incremental", "--show-error-codes", "--no-error-summary", "--hide-error-context"]
+    arguments = [
+        "--strict",
+        "--no-incremental",
+        "--show-error-codes",
+        "--no-error-summary",
+        "--hide-error-context",
+    ]
     no_settings = ["--config-file=", "--python-version=3.11", "--no-pretty", "--no-color-output"]
     out, problems, _ = api.run([*arguments, *no_settings, *map(str, SAMPLES)])
     assert problems == ""

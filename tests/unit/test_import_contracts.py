@@ -12,7 +12,19 @@ from importlinter.cli import lint_imports
 ROOT = Path(__file__).parents[2]
 CONTRACTS = ROOT / ".importlinter"
 PACKAGES = ("canvas", "scheduler")
-CLOCKS = {"now", "today", "utcnow", "time", "monotonic", "perf_counter", "uuid1", "uuid4", "open", "input", "print"}
+CLOCKS = {
+    "now",
+    "today",
+    "utcnow",
+    "time",
+    "monotonic",
+    "perf_counter",
+    "uuid1",
+    "uuid4",
+    "open",
+    "input",
+    "print",
+}
 """What a pure module might call without importing a module that the contract knows: datetime.now, open ..."""
 DRAWS = {("backbeat.canvas.ids", "uuid4")}
 """`ids.draw` makes the first id of a canvas; nothing else draws one."""
@@ -80,7 +92,9 @@ def test_a_pure_module_asks_no_clock_and_opens_nothing():
         if says_pure(path)
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call)
-        for called in [node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")]
+        for called in [
+            node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        ]
         if called in CLOCKS and (name, called) not in DRAWS
     ]
 
@@ -93,7 +107,9 @@ def test_every_module_has_its_place_in_a_layer(package):
     of_package = {name for name in modules() if name.startswith(f"backbeat.{package}.")}
 
     homeless = {
-        name for name in of_package if not any(name == place or name.startswith(f"{place}.") for place in placed)
+        name
+        for name in of_package
+        if not any(name == place or name.startswith(f"{place}.") for place in placed)
     }
     gone = {
         place

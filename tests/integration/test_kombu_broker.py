@@ -1,0 +1,375 @@
+"""What only RabbitMQ does, and what only kombu's other transports do; the contract itself is in conformance/test_broker.py."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import json
+import secrets
+import socket
+import time
+
+import pytest
+from amqp import spec
+from backbeat.canvas.brokers.kombu import KombuBroker
+from backbeat.canvas.commit.base import decoded
+from backbeat.canvas.errors import ImproperlyConfigured, Unavailable
+from backbeat.canvas.json_text import Json
+from backbeat.canvas.message import Message
+from backbeat.canvas.wire import to_wire, unpack
+from kombu import Connection, Consumer, Exchange, Queue
+from support import servers
+from support.brokers import take_all, take_none
+
+
+@pytest.fixture
+def queue(amqp_url):
+    return f"q_{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def broker(amqp_url, queue):
+    opened = KombuBroker(amqp_url, queues=[queue], prefetch=100)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def channel(amqp_url):
+    with Connection(amqp_url) as connection, connection.channel() as opened:
+        yield opened
+
+
+def task(queue, name="m", **known):
+    return Message(id=f"{name}-{queue}", task="t", args=Json("[1]"), queue=queue, **known)
+
+
+def got(channel, queue, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while (message := channel.basic_get(queue, no_ack=True)) is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return message
+
+
+# --- the wire --------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_message_is_celerys_protocol_2_persistent_and_never_expires_by_itself(broker, channel, queue):
+    sent = task(
+        queue, expires_us=2_000_000_000_000_000, priority=4, reply_to="r", headers={"periodic_task_name": "n"}
+    )
+    broker.publish([sent])
+
+    message = got(channel, queue)
+    wire = to_wire(sent)
+
+    assert message.body in (wire.body, wire.body.decode())
+    assert message.headers == wire.headers
+    assert message.properties["delivery_mode"] == 2
+    assert message.properties["correlation_id"] == sent.id
+    assert message.properties["content_type"] == "application/json"
+    assert message.properties["content_encoding"] == "utf-8"
+    assert (message.properties["priority"], message.properties["reply_to"]) == (4, "r")
+    assert "expiration" not in message.properties
+
+
+def test_a_celery_worker_can_declare_and_bind_the_same_queue(broker, channel, queue):
+    broker.publish([task(queue)])
+
+    declared = Queue(queue, Exchange(queue, type="direct"), routing_key=queue)(channel)
+    declared.declare()
+    channel.basic_publish(channel.prepare_message(b"x"), exchange=queue, routing_key=queue)
+
+    assert len(take_all(broker, 2)) == 2
+
+
+def test_a_queue_that_celery_declared_otherwise_is_used_as_it_is(broker, channel, queue):
+    arguments = {"x-max-priority": 5}
+    Queue(queue, Exchange(queue, type="direct"), routing_key=queue, queue_arguments=arguments)(
+        channel
+    ).declare()
+
+    assert len(broker.publish([task(queue)])) == 1
+    assert len(take_all(broker, 1)) == 1
+
+
+def test_what_kombu_consumers_read_is_what_was_sent(broker, amqp_url, queue):
+    broker.publish([task(queue)])
+    seen = []
+
+    with Connection(amqp_url) as connection, connection.channel() as channel:
+        declared = Queue(queue, Exchange(queue, type="direct"), routing_key=queue)
+        with Consumer(
+            channel, [declared], callbacks=[lambda body, message: seen.append((body, message.ack()))]
+        ):
+            connection.drain_events(timeout=10)
+
+    assert seen[0][0][:2] == [[1], {}]
+
+
+# --- confirms --------------------------------------------------------------------------------------------------------------------
+
+
+def test_what_no_queue_takes_is_not_among_the_confirmed_and_the_next_time_it_is(broker, channel, queue):
+    kept, gone = f"{queue}kept", f"{queue}gone"
+    assert len(broker.publish([task(kept), task(gone)])) == 2
+    channel.queue_delete(gone)
+
+    confirmed = broker.publish([task(kept, "1"), task(gone, "2"), task(kept, "3")])
+    again = broker.publish([task(gone, "2")])
+
+    assert [message.id for message in confirmed] == [f"1-{kept}", f"3-{kept}"]
+    assert len(again) == 1
+
+
+def test_a_missing_queue_is_an_error_where_none_may_be_made(amqp_url, queue):
+    broker = KombuBroker(amqp_url, create_queues=False)
+
+    assert list(broker.publish([task(queue)])) == []
+    broker.close()
+
+
+def test_a_full_queue_refuses_and_the_refused_are_not_confirmed(broker, channel, queue):
+    channel.queue_declare(
+        queue, durable=True, auto_delete=False, arguments={"x-max-length": 3, "x-overflow": "reject-publish"}
+    )
+
+    confirmed = [broker.publish([task(queue, str(number))]) for number in range(5)]
+
+    assert [len(one) for one in confirmed] == [1, 1, 1, 0, 0]
+
+
+def test_what_cannot_be_written_as_amqp_does_not_stop_the_others(broker, queue):
+    bad = [
+        task(queue, "priority", priority=1_000),
+        task(queue, "header", headers={"x" * 300: 1}),
+        task("q" * 300, "queue"),
+    ]
+
+    confirmed = broker.publish([task(queue, "a"), *bad, task(queue, "b")])
+
+    assert [message.id for message in confirmed] == [f"a-{queue}", f"b-{queue}"]
+    assert len(broker.publish([task(queue, "c")])) == 1
+
+
+def test_a_queue_that_may_not_be_declared_does_not_stop_the_others(broker, queue):
+    confirmed = broker.publish([task("amq.forbidden"), task(queue)])
+
+    assert [message.queue for message in confirmed] == [queue]
+
+
+def test_a_publisher_that_was_cut_off_while_idle_needs_no_second_try(broker, amqp_url, queue):
+    broker.publish([task(queue)])
+    servers.cut_vhost(amqp_url)
+    time.sleep(0.2)  # the server's farewell is on its way
+
+    assert len(broker.publish([task(queue, "again")])) == 1
+
+
+# --- what strangers send ---------------------------------------------------------------------------------------------------------
+
+
+def test_headers_of_every_amqp_type_become_json(broker, channel, queue):
+    sent = task(queue)
+    wire = to_wire(sent)
+    strange = {
+        "when": dt.datetime(2026, 1, 2, 3, 4, 5),  # noqa: DTZ001 - what py-amqp takes
+        "amount": decimal.Decimal("1.5"),
+        "raw": b"\xff\xfe",
+        "deep": {"list": [1, None, {"when": dt.datetime(2026, 1, 2)}]},  # noqa: DTZ001 - the same
+        "big": 2**40,
+        "float": 1.5,
+        "none": None,
+    }
+    broker.publish([task(queue, "first")])
+    channel.basic_publish(
+        channel.prepare_message(
+            wire.body,
+            content_type="application/json",
+            content_encoding="utf-8",
+            headers={**wire.headers, **strange},
+            properties={"timestamp": 1_700_000_000, "app_id": "x"},
+        ),
+        routing_key=queue,
+    )
+    deliveries = take_all(broker, 2)
+
+    message = next(taken.message for taken in map(decoded, deliveries) if taken.message.id == sent.id)
+    raw = next(unpack(each.raw) for each in deliveries if sent.id in each.raw)
+
+    assert message.headers["when"] == "2026-01-02T03:04:05+00:00"
+    assert message.headers["amount"] == "1.5"
+    assert message.headers["deep"]["list"][2]["when"].startswith("2026-01-02")
+    assert message.headers["big"] == 2**40
+    assert raw.headers["when"] == message.headers["when"]
+    json.dumps(message.headers)
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {},
+        {"content_type": "application/x-python-serialize", "headers": {"task": "t", "id": "x"}},
+        {"content_type": "application/json", "headers": {"task": 3, "id": ["x"]}},
+        {"headers": {"id": "x" * 256, "task": "t"}},
+        {"headers": {"": ""}},
+    ],
+)
+def test_what_is_no_task_message_is_delivered_with_the_reason(broker, channel, queue, known):
+    broker.take(1)
+    channel.basic_publish(channel.prepare_message(b"\xff\x00nonsense", **known), routing_key=queue)
+
+    (delivery,) = take_all(broker, 1)
+    taken = decoded(delivery)
+    broker.ack([delivery])
+
+    assert taken.message is None
+    assert taken.reason
+    assert unpack(delivery.raw).body == b"\xff\x00nonsense"
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        b"\x80\x00\x02\xff\xfe",  # a content type that is not UTF-8
+        b"\x20\x00\x00\x00\x00\x04\x01kZ\x00",  # a header of a type that does not exist
+        b"\x20\x00\x00\x00\x00\x0b\x01kT" + b"\xff" * 8,  # a date that no calendar has
+        b"\x20\x00" + (b"\x00\x00\x0f\xa0" + b"\x01kF") * 1,  # a table that ends too early
+    ],
+)
+def test_properties_that_cannot_be_read_do_not_stop_anybody(broker, channel, queue, properties):
+    broker.take(1)
+    content = channel.prepare_message(b"body")
+    content._serialize_properties = lambda: properties
+    try:
+        channel.send_method(spec.Basic.Publish, "Bssbb", (0, "", queue, False, False), content)
+        channel.queue_declare(queue, passive=True)
+    except Exception as error:
+        pytest.skip(f"the server itself refuses it: {error}")
+    broker.publish([task(queue)])
+
+    deliveries = take_all(broker, 2)
+    broker.ack(deliveries)
+
+    assert sorted(decoded(each).message is None for each in deliveries) == [False, True]
+    assert take_none(broker) == []
+
+
+# --- connections -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_queue_that_is_deleted_while_it_is_consumed_is_made_and_consumed_again(broker, channel, queue):
+    broker.publish([task(queue)])
+    (held,) = take_all(broker, 1)
+    broker.ack([held])
+    channel.queue_delete(queue)
+    with pytest.raises(Unavailable):
+        take_all(broker, 1, 5)
+
+    broker.take(1)
+    broker.publish([task(queue, "next"), task(queue, "next")])
+    broker.publish([task(queue, "next")])
+
+    assert take_all(broker, 1)
+
+
+def test_tags_of_a_dead_connection_are_passed_over(broker, amqp_url, queue):
+    broker.publish([task(queue)])
+    old = take_all(broker, 1)
+    servers.cut_vhost(amqp_url)
+    with pytest.raises(Unavailable):
+        take_all(broker, 1, 5)
+    new = take_all(broker, 1)
+    broker.ack(old)
+    broker.release(old)
+    broker.close()
+
+    again = KombuBroker(amqp_url, queues=[queue])
+    try:
+        assert decoded(new[0]).message.id == decoded(take_all(again, 1)[0]).message.id
+    finally:
+        again.close()
+
+
+def test_heartbeats_are_kept_by_waiting_and_an_idle_publisher_lives(amqp_url, queue):
+    broker = KombuBroker(amqp_url, queues=[queue], heartbeat_seconds=1)
+    broker.publish([task(queue)])
+    broker.ack(take_all(broker, 1))
+    connections = broker._publishing, broker._consuming
+
+    until = time.monotonic() + 4
+    while time.monotonic() < until:
+        broker.wait(until - time.monotonic())
+
+    assert len(broker.publish([task(queue, "later")])) == 1
+    assert len(take_all(broker, 1)) == 1
+    assert (broker._publishing, broker._consuming) == connections
+    broker.close()
+
+
+def refused(url, password):
+    broker = KombuBroker(url)
+    started = time.monotonic()
+    with pytest.raises(Unavailable) as caught:
+        broker.publish([task("q")])
+    assert time.monotonic() - started < 6
+    assert password not in str(caught.value)
+    broker.close()
+    return str(caught.value)
+
+
+def test_a_wrong_password_is_told_at_once_and_not_shown(amqp_url):
+    url = amqp_url.replace("guest:guest", "guest:s3cret-s3cret")
+
+    text = refused(url, "s3cret-s3cret")
+
+    assert "ACCESS_REFUSED" in text
+    assert "guest:**@127.0.0.1" in text
+
+
+def test_a_missing_vhost_and_a_missing_server_are_told(amqp_url):
+    assert "NOT_ALLOWED" in refused(amqp_url + "nowhere", "guest:guest")
+    assert "refused" in refused("amqp://guest:s3cret@127.0.0.1:1//", "s3cret")
+
+
+def test_a_server_that_does_not_answer_is_given_up_after_four_seconds():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert "timed out" in refused(f"amqp://guest:s3cret@127.0.0.1:{silent.getsockname()[1]}//", "s3cret")
+
+
+def test_the_second_of_two_servers_is_used_when_the_first_is_down(amqp_url, queue):
+    broker = KombuBroker(f"amqp://guest:guest@127.0.0.1:1//;{amqp_url}", queues=[queue])
+
+    assert len(broker.publish([task(queue)])) == 1
+    assert len(take_all(broker, 1)) == 1
+    broker.close()
+
+
+def test_an_unknown_kind_of_url_is_refused_with_a_reason():
+    with pytest.raises(ImproperlyConfigured):
+        KombuBroker("gopher://somewhere")
+
+
+# --- other transports ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_transport_of_kombus_that_is_not_amqp_carries_messages_too(tmp_path):
+    queue = f"q_{secrets.token_hex(4)}"
+    options = {
+        "data_folder_in": str(tmp_path),
+        "data_folder_out": str(tmp_path),
+        "control_folder": str(tmp_path / "c"),
+    }
+    for url, known in (("memory://", {}), ("filesystem://", {"transport_options": options})):
+        broker = KombuBroker(url, queues=[queue], **known)
+        assert len(broker.publish([task(queue, str(n)) for n in range(5)])) == 5
+        one, two, *others = take_all(broker, 5)
+        broker.ack(others)
+        broker.release([one])
+        (again,) = take_all(broker, 1)
+        broker.ack([two, again])
+
+        assert decoded(again).message == decoded(one).message
+        assert decoded(two).message.args == "[1]"
+        assert take_none(broker) == []
+        broker.close()

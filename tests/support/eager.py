@@ -1,0 +1,74 @@
+"""A whole fleet in the test's own thread: an app on a memory store whose clock stands still, and a worker that runs when told to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from backbeat.canvas import App
+from backbeat.canvas.clock import FakeClock
+from backbeat.canvas.commit.base import Limits, Taken
+from backbeat.canvas.commit.memory import MemoryCommit, MemoryResults, MemoryStore
+from backbeat.canvas.execute import Requeued, execute
+from backbeat.canvas.perform import Execute, Performer
+
+HOSTNAME = "celery@test"
+
+
+class Fleet:
+    """`app` is a real App; `drain` is a worker that takes, runs and commits until there is nothing left to take."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.clock = FakeClock()
+        self.store = MemoryStore(self.clock)
+        self.app = App("proj", broker="memory://", set_as_current=False, **settings)
+        self.app._client = self.open("client")
+        self.app._results = MemoryResults(self.store)
+        self.executed: list[str] = []
+
+    def open(self, worker: str, *queues: str) -> MemoryCommit:
+        return MemoryCommit(self.store, worker=worker, queues=queues, limits=Limits())
+
+    def performer(self, commit: MemoryCommit) -> Performer:
+        results = MemoryResults(self.store)
+        return Performer(commit, results, now_us=self.clock.now_us, queue_of=self.app.queue_of)
+
+    def drain(self, *queues: str, limit: int = 1_000) -> int:
+        """Run what can be run now, from `queues` or from all; returns how many messages were taken."""
+        commit = self.open("worker", *(queues or self._queues()))
+        performer = self.performer(commit)
+        count = 0
+        while count < limit and (taken := performer.commit([], take=1)):
+            count += 1
+            self._work(performer, commit, taken[0])
+            if not queues:
+                commit = self.open("worker", *self._queues())
+                performer = self.performer(commit)
+        return count
+
+    def pass_time(self, seconds: float) -> None:
+        """Move the clock and run what has come due."""
+        self.clock.advance(seconds)
+        self.drain()
+
+    def sweep(self) -> None:
+        """What every worker does from time to time."""
+        commit = self.open("sweeper", *self._queues())
+        self.performer(commit).settle_interrupted(commit.sweep())
+
+    def _queues(self) -> list[str]:
+        waiting = {queue for _, _, queue, _ in self.store.state.timers}
+        return sorted({*self.store.state.queues, *waiting, "celery", "backbeat"})
+
+    def _work(self, performer: Performer, commit: MemoryCommit, taken: Taken) -> None:
+        route = performer.route(taken)
+        if isinstance(route, Execute):
+            message = replace(route.message)
+            self.executed.append(message.task)
+            try:
+                outcome = execute(message, self.app.tasks, HOSTNAME, now_us=self.clock.now_us)
+            except Requeued:
+                commit.release([taken])
+                return
+            route = performer.finished(taken, route.message, outcome)
+        performer.commit([route])

@@ -1,0 +1,114 @@
+"""A firing becomes one message: the task itself, or a canvas in the arguments of backbeat.start."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from backbeat.canvas import App, chain, group
+from backbeat.canvas.errors import Unavailable
+from backbeat.canvas.flow import START_TASK
+from backbeat.canvas.message import CONTROL_QUEUE
+from backbeat.scheduler.firing import regular_firing
+from backbeat.scheduler.outlet import BrokerOutlet
+from backbeat.scheduler.relay import OutletDown
+
+DUE_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00 UTC
+
+
+class ListBroker:
+    """Keeps what is published; confirms all but those whose task is named in `refused`."""
+
+    def __init__(self, refused=()):
+        self.sent = []
+        self.refused = refused
+
+    def publish(self, messages):
+        self.sent += messages
+        return [message for message in messages if message.task not in self.refused]
+
+
+class DeadBroker:
+    def publish(self, messages):
+        raise Unavailable("no broker here")
+
+
+def firing_of(signature, name="entry"):
+    return regular_firing("cluster", name, DUE_US, json.loads(json.dumps(signature)), rev=1, batch_id=1)
+
+
+@pytest.fixture
+def app():
+    return App("outlet", broker="memory://outlet", set_as_current=False)
+
+
+def test_a_task_is_sent_as_itself_under_the_firings_id(app):
+    broker = ListBroker()
+    firing = firing_of(app.signature("jobs.report", [1], {"deep": True}))
+
+    confirmed = BrokerOutlet(broker, app).publish([firing])
+
+    (message,) = broker.sent
+    assert confirmed == [firing]
+    assert (message.id, message.task, message.args, message.kwargs) == (
+        firing.task_id,
+        "jobs.report",
+        "[1]",
+        '{"deep":true}',
+    )
+    assert message.root_id == firing.task_id
+    assert message.headers == {"periodic_task_name": "entry", "fire_time": "2026-01-01T00:00:00+00:00"}
+    assert message.origin.startswith("gen")
+    assert "@" in message.origin
+
+
+def test_expiry_counts_from_the_fire_time_and_not_from_the_sending(app):
+    broker = ListBroker()
+    signature = app.signature("jobs.report").set(expires=600)
+
+    BrokerOutlet(broker, app).publish([firing_of(signature)])
+
+    (message,) = broker.sent
+    assert message.expires_us == DUE_US + 600_000_000
+
+
+def test_queue_and_headers_of_the_options_are_kept(app):
+    broker = ListBroker()
+    signature = app.signature("jobs.report").set(queue="reports", headers={"tenant": "acme"}, priority=3)
+
+    BrokerOutlet(broker, app).publish([firing_of(signature)])
+
+    (message,) = broker.sent
+    assert (message.queue, message.priority) == ("reports", 3)
+    assert message.headers["tenant"] == "acme"
+    assert message.headers["periodic_task_name"] == "entry"
+
+
+def test_a_canvas_travels_whole_in_one_message(app):
+    broker = ListBroker()
+    step = app.signature
+    signature = chain(step("jobs.a"), group(step("jobs.b"), step("jobs.c")), step("jobs.d"))
+    firing = firing_of(signature)
+
+    BrokerOutlet(broker, app).publish([firing])
+
+    (message,) = broker.sent
+    assert (message.task, message.queue, message.id) == (START_TASK, CONTROL_QUEUE, firing.task_id)
+    (sent,) = json.loads(message.args)
+    tasks = sent["kwargs"]["tasks"]
+    assert [task["task"] for task in tasks] == ["jobs.a", "celery.group", "jobs.d"]
+    assert message.headers["fire_time"] == "2026-01-01T00:00:00+00:00"
+
+
+def test_only_what_the_broker_confirmed_is_confirmed(app):
+    broker = ListBroker(refused=["jobs.b"])
+    firings = [firing_of(app.signature(f"jobs.{name}"), name) for name in "abc"]
+
+    confirmed = BrokerOutlet(broker, app).publish(firings)
+
+    assert [firing.entry for firing in confirmed] == ["a", "c"]
+
+
+def test_a_broker_that_is_away_is_an_outlet_that_is_down(app):
+    with pytest.raises(OutletDown, match="no broker here"):
+        BrokerOutlet(DeadBroker(), app).publish([firing_of(app.signature("jobs.a"))])
