@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -66,6 +66,9 @@ class App:
             self.set_default()
 
     # --- defining tasks ------------------------------------------------------------------------------------------------------
+
+    @overload
+    def task(self, run: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
 
     @overload
     def task(self, run: Callable[P, R], /) -> Task[P, R]: ...
@@ -324,6 +327,10 @@ class App:
 
 
 Celery = App
+
+
+@overload
+def shared_task(run: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
 
 
 @overload

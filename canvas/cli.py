@@ -10,8 +10,10 @@ import json
 import logging
 import signal
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -20,6 +22,7 @@ from .errors import BackbeatError, ImproperlyConfigured, TaskError, Unavailable
 if TYPE_CHECKING:
     from .app import App
 
+T = TypeVar("T")
 EXIT_FAILED, EXIT_USAGE, EXIT_UNAVAILABLE = 1, 2, 69
 LOG_FORMAT = "[%(asctime)s: %(levelname)s/%(processName)s] %(message)s"
 
@@ -89,6 +92,18 @@ def set_up_logging(level: str) -> None:
     logger.propagate = False
 
 
+def patiently(open_it: Callable[[], T], *absent: type[Exception]) -> T:
+    """Open what a daemon stands on; while it is absent say so and try again, as a daemon must not end for that (decisions B15)."""
+    pause = 0.5
+    while True:
+        try:
+            return open_it()
+        except absent as error:
+            logging.getLogger("backbeat").warning("%s; trying again in %.1f s", error, pause)
+            time.sleep(pause)
+            pause = min(pause * 2, 10.0)
+
+
 def without_password(url: str | None) -> str:
     """A URL that may be shown."""
     from urllib.parse import urlsplit
@@ -134,7 +149,8 @@ def worker(
         name=hostname,
     )
     systemd = SystemdListener()
-    running = open_worker(app, options.app or "", chosen, Listeners([LogListener(), systemd]))
+    listener = Listeners([LogListener(), systemd])
+    running = patiently(lambda: open_worker(app, options.app or "", chosen, listener), Unavailable)
 
     def stop(*_: object) -> None:
         systemd.stopping()

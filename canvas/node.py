@@ -53,10 +53,12 @@ Node = Call | Chain | Group
 
 
 def chain_of(steps: tuple[Node, ...]) -> Node:
-    """A chain of `steps` with nested chains spliced in; a chain of one is that one."""
+    """A chain of `steps` with nested chains spliced in; a chain of one is that one. Raises ValueError for a chain of none."""
     flat: list[Node] = []
     for step in steps:
         flat.extend(step.steps if isinstance(step, Chain) else (step,))
+    if not flat:
+        raise ValueError("a chain without steps has no value")
     return flat[0] if len(flat) == 1 else Chain(steps=tuple(flat))
 
 

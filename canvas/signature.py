@@ -243,6 +243,9 @@ class Signature(dict[str, Any]):
             case _:
                 return chain(*_steps(left), *_steps(right), app=self._app)
 
+    def __ror__(self, other: object) -> Signature:  # type: ignore[override]  # as for __or__; dict's own would merge
+        return NotImplemented
+
     def __repr__(self) -> str:
         arguments = [repr(arg) for arg in self.args] + [
             f"{name}={value!r}" for name, value in self.kwargs.items()

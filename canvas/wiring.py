@@ -92,20 +92,23 @@ def store_url(conf: Config) -> str | None:
     return None if kind_of(broker) is Kind.KOMBU else broker
 
 
-def open_commit(conf: Config, *, worker: str = "", queues: Sequence[str] = ()) -> Commit:
-    """A worker's Commit."""
+def open_commit(
+    conf: Config, *, worker: str = "", queues: Sequence[str] = (), prefetch: int | None = None
+) -> Commit:
+    """A worker's Commit. `prefetch`: how many messages of a queue a broker may send ahead; None leaves it to the broker's class."""
     broker, store = broker_url(conf), store_url(conf)
     limits = limits_of(conf)
     if store is None:
         from .commit.stateless import StatelessCommit
 
+        # not `prefetch`: messages whose time has not come stay unacknowledged here, and would fill it (decisions K17)
         return StatelessCommit(_open_broker(conf, broker, worker, queues, limits))
     if _same(broker, store) and _broker_prefix(conf) == _result_prefix(conf):
         return _open_store(broker, worker=worker, queues=queues, limits=limits, prefix=_broker_prefix(conf))
     from .commit.split import SplitCommit
 
     own = _open_store(store, worker=worker, limits=limits, role=Role.STORE, prefix=_result_prefix(conf))
-    return SplitCommit(_open_broker(conf, broker, worker, queues, limits), own)
+    return SplitCommit(_open_broker(conf, broker, worker, queues, limits, prefetch), own)
 
 
 def open_client(conf: Config) -> Commit:
@@ -178,12 +181,16 @@ def _same(broker: str, store: str) -> bool:
     return broker.rstrip("/") == store.rstrip("/")
 
 
-def _open_broker(conf: Config, url: str, worker: str, queues: Sequence[str], limits: Limits) -> Broker:
+def _open_broker(
+    conf: Config, url: str, worker: str, queues: Sequence[str], limits: Limits, prefetch: int | None = None
+) -> Broker:
     if kind_of(url) is Kind.KOMBU:
-        from .brokers.kombu import KombuBroker
+        from .brokers.kombu import PREFETCH, KombuBroker
 
-        return KombuBroker(url, queues=queues, transport_options=conf.broker_transport_options or None)
-    from .brokers.store import StoreBroker
+        ahead = PREFETCH if prefetch is None else prefetch
+        options = conf.broker_transport_options or None
+        return KombuBroker(url, queues=queues, prefetch=ahead, transport_options=options)
+    from .commit.broker import StoreBroker
 
     own = _open_store(
         url, worker=worker, queues=queues, limits=limits, role=Role.BROKER, prefix=_broker_prefix(conf)

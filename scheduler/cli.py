@@ -23,6 +23,7 @@ from ..canvas.cli import (
     Options,
     banner,
     call,
+    patiently,
     result,
     set_up_logging,
     without_password,
@@ -124,6 +125,8 @@ def beat(
 
     SIGTERM: finish, free the lease, exit. SIGHUP: read the files again.
     """
+    from ..canvas.errors import Unavailable
+    from .store.base import StoreDown
     from .systemd import SystemdListener
     from .wiring import BeatOptions, open_beat, store_url
 
@@ -136,7 +139,7 @@ def beat(
     set_up_logging(loglevel)
     settings = BeatOptions(files=chosen, store=options.store, cluster=cluster, lease_ttl_seconds=lease_ttl)
     systemd = SystemdListener()
-    running = open_beat(app, settings, systemd)
+    running = patiently(lambda: open_beat(app, settings, systemd), StoreDown, Unavailable)
     if not options.quiet:
         lines = {
             "app": app.name,

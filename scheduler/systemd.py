@@ -17,9 +17,6 @@ from .leader import Term
 from .listener import SilentListener
 from .plan import Skip
 
-PASSES_OF_A_RELOAD = 2
-"""The pass that was under way when the reload was asked for, and one that began after it."""
-
 
 class SystemdListener(SilentListener):
     """Tells systemd; without systemd it does nothing."""
@@ -29,16 +26,17 @@ class SystemdListener(SilentListener):
         self._now = now
         self._role = ""
         self._ready = self._stopping = False
-        self._passes_to_ready = 0
+        # Reloads. The signal handler writes the first and the loop the others, so that neither undoes what the other noted.
+        self._asked = self._seen = self._answered = 0
         self._sent = self._skipped = self._problems = 0
-        self._latest = ""
-        self._passed_at = "none"
+        self._latest: tuple[str, int] | None = None
+        self._passed_at: float | None = None
 
     # --- from signal handlers ------------------------------------------------------------------------------------------------
 
     def reloading(self) -> None:
         """The files will be read again; READY follows when they were, or when the loop found nothing to apply."""
-        self._passes_to_ready = PASSES_OF_A_RELOAD
+        self._asked += 1
         self._notifier.reloading()
 
     def stopping(self) -> None:
@@ -50,7 +48,7 @@ class SystemdListener(SilentListener):
 
     def fired(self, firing: Firing, lateness_us: int) -> None:
         self._sent += 1
-        self._latest = f"last {firing.entry!r}, {lateness_us / 1000:.0f} ms late"
+        self._latest = firing.entry, lateness_us
 
     def skipped(self, skip: Skip) -> None:
         self._skipped += skip.count or 0
@@ -70,11 +68,11 @@ class SystemdListener(SilentListener):
         self._reload_ended()
 
     def passed(self, *, leads: bool) -> None:  # noqa: ARG002 - the listener's protocol
-        self._passed_at = f"{datetime.fromtimestamp(self._now(), UTC):%Y-%m-%dT%H:%M:%SZ}"
-        if self._passes_to_ready == 1 or not self._ready:
-            self._say_ready()
-        elif self._passes_to_ready:
-            self._passes_to_ready -= 1
+        self._passed_at = self._now()
+        asked = self._asked
+        if not self._ready or (self._seen == asked and self._answered != asked):
+            self._say_ready()  # the pass before this one saw the reload too, so this one began after it
+        self._seen = asked
         self._notifier.alive(self._status)
 
     def _enter(self, role: str) -> None:
@@ -87,19 +85,24 @@ class SystemdListener(SilentListener):
             self._say_ready()
 
     def _reload_ended(self) -> None:
-        if self._passes_to_ready:
+        if self._answered != self._asked:
             self._say_ready()
 
     def _say_ready(self) -> None:
         """Said again at the next pass if it did not arrive; not at all before there is a role, or while stopping."""
         if not self._role or self._stopping:
             return
+        asked = self._asked  # read first: a reload that is asked for meanwhile gets a READY of its own
         if self._notifier.ready(self._status()):
-            self._ready = True
-            self._passes_to_ready = 0
+            self._ready, self._answered = True, asked
 
     def _status(self) -> str:
-        parts = [self._role, f"sent {self._sent}", f"skipped {self._skipped}", self._latest]
+        parts = [self._role, f"sent {self._sent}", f"skipped {self._skipped}"]
+        if self._latest is not None:
+            entry, lateness_us = self._latest
+            parts.append(f"last {entry!r}, {lateness_us / 1000:.0f} ms late")
         if self._problems:
             parts.append(f"{self._problems} problems in the schedules, the old ones stay")
-        return "; ".join(part for part in [*parts, f"last pass {self._passed_at}"] if part)
+        if self._passed_at is not None:
+            parts.append(f"last pass {datetime.fromtimestamp(self._passed_at, UTC):%Y-%m-%dT%H:%M:%SZ}")
+        return "; ".join(parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from ..commit.base import Delivery
+from ..delivery import Delivery
 from ..message import Message
 
 

@@ -24,7 +24,7 @@ from typing import Any
 from amqp.exceptions import ChannelError  # type: ignore[import-untyped]  # py-amqp has no types
 from kombu.connection import Connection
 
-from ..commit.base import Delivery
+from ..delivery import Delivery
 from ..errors import ImproperlyConfigured, Unavailable
 from ..message import Message
 from ..wire import Wire, pack

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Protocol
 
 from ..continuation import ChainRecord, JoinRecord
+from ..delivery import Delivery
 from ..errors import MessageError
 from ..flow import Effect, Part
 from ..message import Message
@@ -59,19 +60,6 @@ OUTBOX = "backbeat.outbox"
 """The queue of messages that are stored and still have to be sent by the broker."""
 OUTBOX_LEASE_SECONDS = 2.0
 """The longest that an outbox message waits for its writer (see Limits.outbox_lease_us)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A message that is held for a worker. `tag` names the holding, and means something only to the store that gave it.
-
-    An empty tag: the store that is asked holds nothing (split.py), though it may know a claim.
-    """
-
-    tag: str
-    queue: str
-    wire: Wire | None
-    raw: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from ..clock import Clock, SystemClock
 from ..continuation import JoinRecord
+from ..delivery import Delivery
 from ..flow import (
     AddPart,
     CloseChain,
@@ -39,7 +40,6 @@ from .base import (
     DEFAULT_LIMITS,
     OUTBOX,
     DeadLetter,
-    Delivery,
     Exchange,
     JoinState,
     Limits,

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..continuation import ChainRecord, JoinRecord
 from ..flow import chain_needed
-from ..incarnation import is_gone
+from ..incarnation import is_gone, name_of
 from ..message import CONTROL_QUEUE
 from ..redis_client import Redis, open_redis, script, unavailable, warn_if_evicting
 from ..redis_watch import Watch
@@ -80,7 +80,7 @@ class RedisCommit:
             return Exchange([])
         if self._ahead_us is None:
             self._open()
-        batch = RedisBatch(self._worker, self._now_us())
+        batch = RedisBatch(name_of(self._worker), self._now_us())
         argument = {
             "transitions": [batch.transition(transition) for transition in transitions],
             "claim": [claim_row(item.message) for item in claim if item.message is not None],

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..delivery import Delivery
 from ..flow import (
     AddPart,
     CloseChain,
@@ -32,7 +33,6 @@ from . import records
 from .base import (
     OUTBOX,
     DeadLetter,
-    Delivery,
     Exchange,
     Later,
     Poison,
@@ -55,7 +55,7 @@ UNREAD = "the message cannot be judged by the store"
 
 @dataclass(frozen=True, slots=True)
 class RedisBatch:
-    """Renders for one exchange. `now_us` is the server's clock, as well as the client knows it."""
+    """Renders for one exchange. `worker` is the name for documents; `now_us` the server's clock, as well as the client knows it."""
 
     worker: str
     now_us: int
@@ -78,7 +78,7 @@ class RedisBatch:
             row["closes"] = transition.closes
         if transition.dead is not None:
             row["dead"] = self._dead(transition.dead)
-        if transition.delivery is not None:
+        if transition.delivery is not None and transition.delivery.tag:
             row["tag"] = transition.delivery.tag
         return row
 

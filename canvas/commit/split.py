@@ -13,7 +13,8 @@ from dataclasses import replace
 
 from ..brokers.base import Broker
 from ..continuation import JoinRecord
-from .base import Commit, Delivery, Exchange, Loaded, Taken, Transition, decoded
+from ..delivery import Delivery
+from .base import Commit, Exchange, Loaded, Taken, Transition, decoded
 
 RELAY_LIMIT = 500
 

@@ -15,15 +15,16 @@ from sqlalchemy import Connection, Engine, delete, func, select, update
 from sqlalchemy.exc import DBAPIError
 
 from ..continuation import ChainRecord, JoinRecord
+from ..delivery import Delivery
 from ..flow import chain_needed
 from ..incarnation import is_gone
 from ..message import Message
 from ..sql.engine import is_passing, now_us, unavailable
 from ..sql.tables import (
     chain_table,
+    create_tables,
     join_table,
     message_table,
-    metadata,
     part_table,
     result_table,
     revoked_table,
@@ -34,7 +35,6 @@ from . import records
 from .base import (
     DEFAULT_LIMITS,
     OUTBOX,
-    Delivery,
     Exchange,
     JoinState,
     Limits,
@@ -71,7 +71,7 @@ class SqlCommit:
         self._limits = limits
         self._waker: Waker | None = None
         with unavailable():
-            metadata.create_all(engine)
+            create_tables(engine)
 
     def exchange(
         self, transitions: Sequence[Transition], *, take: int = 0, claim: Sequence[Taken] = ()

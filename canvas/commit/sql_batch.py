@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from ..delivery import Delivery
 from ..flow import (
     AddPart,
     CloseChain,
@@ -41,7 +42,7 @@ from ..sql.tables import (
 )
 from ..wire import pack, to_wire
 from . import records
-from .base import OUTBOX, Delivery, Limits, Role, Standing, Transition
+from .base import OUTBOX, Limits, Role, Standing, Transition
 from .run import RunRecord, settle
 
 Row = dict[str, Any]

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, delete, select
 
 from ..outcome import State
 from ..sql.engine import unavailable
-from ..sql.tables import metadata, result_table, run_table
+from ..sql.tables import create_tables, result_table, run_table
 from ..sql.wake import Waker, open_waker
 from .document import Document, from_text
 
@@ -27,7 +27,7 @@ class SqlResults:
         self._engine = engine
         self._local = threading.local()
         with unavailable():
-            metadata.create_all(engine)
+            create_tables(engine)
 
     def get(self, ids: Sequence[str]) -> list[Document]:
         found: dict[str, Document] = {}

@@ -6,7 +6,10 @@ and 0 after a hand-back. So a dead worker's messages come back without anybody d
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Engine, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+TRIES = 5
 
 metadata = MetaData()
 _Id = String(255)
@@ -82,3 +85,17 @@ dead_table = Table(
     Column("reason", Text, nullable=False),
     Column("message", Text, nullable=False),
 )
+
+
+def create_tables(engine: Engine) -> None:
+    """Make what is missing. Of two programs that do so at once one meets a table that is there, and looks again."""
+    for _ in range(TRIES - 1):
+        try:
+            metadata.create_all(engine)
+        except (
+            IntegrityError,
+            ProgrammingError,
+        ):  # PostgreSQL: the name is taken by somebody who has not committed yet
+            continue
+        return
+    metadata.create_all(engine)

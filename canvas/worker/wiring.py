@@ -59,7 +59,13 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
     Raises ImproperlyConfigured for what cannot work, Unavailable when broker or store cannot be reached.
     """
     app.import_modules()
-    commit = open_commit(app.conf, worker=incarnation(options.hostname), queues=queues_of(app, options))
+    concurrency = concurrency_of(app, options)
+    commit = open_commit(
+        app.conf,
+        worker=incarnation(options.hostname),
+        queues=queues_of(app, options),
+        prefetch=concurrency * int(app.conf.worker_prefetch_multiplier),
+    )
     results = None if store_url(app.conf) is None else open_results(app.conf)
     performer = Performer(commit, results, now_us=SystemClock().now_us, queue_of=app.queue_of)
     runner = RunnerSpec(
@@ -68,7 +74,7 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
     )
     pool = open_pool(
         options.pool or app.conf.worker_pool,
-        size=concurrency_of(app, options),
+        size=concurrency,
         runner=runner,
         start_method=app.conf.worker_pool_start_method,
     )

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from backbeat.canvas.holder import Holder
 from sqlalchemy import create_engine, text
+
 from support import servers
 from support.acceptance_tasks import NAME
 from support.processes import percentiles, wait_until

@@ -10,6 +10,7 @@ from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from support.acceptance_tasks import NAME, read_lines
 from support.processes import wait_until
 

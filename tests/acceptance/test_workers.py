@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 from backbeat.canvas import chord
+
 from support.acceptance_tasks import read_lines
 from support.processes import wait_until
 from support.stacks import STACKS, open_stack, states

@@ -16,6 +16,7 @@ from backbeat.canvas.commit.base import decoded
 from backbeat.canvas.errors import Unavailable
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
+
 from support import servers
 from support.brokers import BrokerKind, take_all, take_none
 

@@ -27,6 +27,7 @@ from backbeat.canvas.flow import CloseChain, OpenChain, Publish, SealJoin, Settl
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.node import Call
 from backbeat.canvas.outcome import Retry, Revoked, State
+
 from support.commit_world import DYING, LIVING, CommitWorld, broken, ok, part
 from support.kinds import KINDS, SPLIT, open_backend
 

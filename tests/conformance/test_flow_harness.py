@@ -9,6 +9,7 @@ import time
 import pytest
 from backbeat.canvas.ids import derive
 from backbeat.canvas.node import calls, freeze, root_of
+
 from support.backends import MemoryBackend
 from support.flow_world import Faults, FlowWorld
 from support.kinds import open_backend

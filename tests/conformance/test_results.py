@@ -11,6 +11,7 @@ from backbeat.canvas.commit.base import Transition
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.outcome import Error, Failure, Ignored, Rejected, Retry, Revoked, State, Success
 from backbeat.canvas.results.document import Document
+
 from support.commit_world import CommitWorld, broken, ok
 from support.kinds import STORES, open_backend
 

@@ -16,11 +16,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from backbeat.canvas.holder import Holder, Sighting
 from backbeat.scheduler.beat import Beat
 from backbeat.scheduler.clock import FakeClock
 from backbeat.scheduler.entry import SECOND_US, CatchUp, Entry, Owner
 from backbeat.scheduler.firing import FiringKind, FiringState, derive_task_id
-from backbeat.canvas.holder import Holder, Sighting
 from backbeat.scheduler.leader import Elector
 from backbeat.scheduler.listener import SilentListener
 from backbeat.scheduler.relay import MemoryOutlet, OutletDown

@@ -18,6 +18,7 @@ from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
 from backbeat.canvas.wire import to_wire, unpack
 from kombu import Connection, Consumer, Exchange, Queue
+
 from support import servers
 from support.brokers import take_all, take_none
 
@@ -173,10 +174,10 @@ def test_headers_of_every_amqp_type_become_json(broker, channel, queue):
     sent = task(queue)
     wire = to_wire(sent)
     strange = {
-        "when": dt.datetime(2026, 1, 2, 3, 4, 5),  # noqa: DTZ001 - what py-amqp takes
+        "when": dt.datetime(2026, 1, 2, 3, 4, 5),
         "amount": decimal.Decimal("1.5"),
         "raw": b"\xff\xfe",
-        "deep": {"list": [1, None, {"when": dt.datetime(2026, 1, 2)}]},  # noqa: DTZ001 - the same
+        "deep": {"list": [1, None, {"when": dt.datetime(2026, 1, 2)}]},
         "big": 2**40,
         "float": 1.5,
         "none": None,
@@ -232,20 +233,14 @@ def test_what_is_no_task_message_is_delivered_with_the_reason(broker, channel, q
     "properties",
     [
         b"\x80\x00\x02\xff\xfe",  # a content type that is not UTF-8
-        b"\x20\x00\x00\x00\x00\x04\x01kZ\x00",  # a header of a type that does not exist
         b"\x20\x00\x00\x00\x00\x0b\x01kT" + b"\xff" * 8,  # a date that no calendar has
-        b"\x20\x00" + (b"\x00\x00\x0f\xa0" + b"\x01kF") * 1,  # a table that ends too early
     ],
 )
 def test_properties_that_cannot_be_read_do_not_stop_anybody(broker, channel, queue, properties):
     broker.take(1)
     content = channel.prepare_message(b"body")
     content._serialize_properties = lambda: properties
-    try:
-        channel.send_method(spec.Basic.Publish, "Bssbb", (0, "", queue, False, False), content)
-        channel.queue_declare(queue, passive=True)
-    except Exception as error:
-        pytest.skip(f"the server itself refuses it: {error}")
+    channel.send_method(spec.Basic.Publish, "Bssbb", (0, "", queue, False, False), content)
     broker.publish([task(queue)])
 
     deliveries = take_all(broker, 2)

@@ -9,8 +9,8 @@ import sys
 import time
 
 import pytest
-from backbeat.scheduler.clock import SystemClock
 from backbeat.canvas.holder import LocalProcesses
+from backbeat.scheduler.clock import SystemClock
 from backbeat.scheduler.leader import Elector
 from backbeat.scheduler.store.wiring import open_store
 

@@ -269,7 +269,7 @@ def test_a_leader_is_ready_when_its_term_begins(manager, hands):
     listener.passed(leads=True)
 
     ready, fed = manager.heard()
-    assert ready == ["READY=1", "STATUS=leading, epoch 7; sent 0; skipped 0; last pass none"]
+    assert ready == ["READY=1", "STATUS=leading, epoch 7; sent 0; skipped 0"]
     assert fed == [
         "WATCHDOG=1",
         "STATUS=leading, epoch 7; sent 0; skipped 0; last pass 2026-03-01T09:00:00Z",
@@ -352,6 +352,27 @@ def test_a_reload_that_finds_nothing_new_ends_with_the_second_pass(manager, hand
     listener.passed(leads=False)
 
     assert [lines[0] for lines in manager.heard()] == ["READY=1"]
+
+
+def test_a_reload_that_is_asked_for_while_ready_is_being_said_gets_a_ready_of_its_own(manager, hands):
+    """A signal handler runs between any two steps of the loop's thread."""
+    line = notifier(manager, hands)
+    listener = BeatListener(line)
+    said = line.ready
+
+    def ready_and_then_a_signal(status):
+        line.ready = said
+        sent = said(status)
+        listener.reloading()
+        return sent
+
+    line.ready = ready_and_then_a_signal
+    listener.standby()
+    for _ in range(3):
+        listener.passed(leads=False)
+
+    first = [lines[0] for lines in manager.heard()]
+    assert [line for line in first if line != "WATCHDOG=1"] == ["READY=1", "RELOADING=1", "READY=1"]
 
 
 def test_a_beat_that_stops_says_so_and_is_not_ready_again(manager, hands):

@@ -16,6 +16,7 @@ from backbeat.canvas.results.redis import RedisResults
 from backbeat.canvas.results.sql import SqlResults
 from backbeat.canvas.sql.tables import metadata
 from sqlalchemy import Engine
+
 from support.flow_world import QUEUES
 
 PATIENT = Limits(max_lost=1_000)

@@ -104,7 +104,8 @@ class FlowWorld:
         """Send a canvas as a client would; False if the sender died."""
         client = CrashingCommit(self.backend.open("client", self.maybe_crash), self)
         try:
-            send(client, flow.start(node, root_of(node), inline_limit=self.rng.choice([0, 2_000])))  # type: ignore[arg-type]
+            effects = flow.start(node, root_of(node), inline_limit=self.rng.choice([0, 2_000]))
+            send(client, [_routed(effect) for effect in effects])  # type: ignore[arg-type]
         except Crash:
             return False
         finally:
@@ -173,3 +174,10 @@ class FlowWorld:
             case "retry" if message.attempt < 2:
                 return Retry(eta_us=self.backend.now_us())
         return Success(value=Json(json.dumps([self.executions])))
+
+
+def _routed(effect: flow.Effect) -> flow.Effect:
+    """A client chooses the queue of messages that name none."""
+    if isinstance(effect, flow.Publish) and not effect.message.queue:
+        return replace(effect, message=replace(effect.message, queue=QUEUES[0]))
+    return effect

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from backbeat.canvas.sql.engine import open_engine
+
 from support.backends import MemoryBackend, RedisBackend, SqlBackend
 from support.split_backend import SplitBackend, amqp_broker, memory_broker
 

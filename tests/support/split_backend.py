@@ -9,12 +9,14 @@ from contextlib import suppress
 from amqp.exceptions import NotFound
 from backbeat.canvas.brokers.base import Broker
 from backbeat.canvas.brokers.kombu import KombuBroker
-from backbeat.canvas.brokers.store import StoreBroker
-from backbeat.canvas.commit.base import Commit, Delivery, Exchange, Limits, Role, Taken, Transition
+from backbeat.canvas.commit.base import Commit, Exchange, Limits, Role, Taken, Transition
+from backbeat.canvas.commit.broker import StoreBroker
 from backbeat.canvas.commit.split import SplitCommit
+from backbeat.canvas.delivery import Delivery
 from backbeat.canvas.message import Message
 from backbeat.canvas.results.base import Results
 from kombu import Connection
+
 from support.backends import PATIENT, MemoryBackend, calm
 from support.flow_world import QUEUES, Backend
 

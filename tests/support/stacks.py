@@ -11,6 +11,7 @@ from typing import Any
 
 from backbeat.canvas import App
 from sqlalchemy import create_engine, text
+
 from support import servers
 
 STACKS = ["sqlite", "postgres", "redis", "rabbitmq+redis", "rabbitmq+postgres"]

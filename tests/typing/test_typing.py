@@ -12,11 +12,6 @@ from mypy import api
 ROOT = Path(__file__).parents[2]
 SAMPLES = sorted((Path(__file__).parent / "samples").glob("*.py"))
 EXPECTED = re.compile(r"# E: (?P<codes>[a-z -]+)$")
-GAPS = {
-    "coroutine": "an overload of `task` for coroutine functions is missing: get() is typed as the coroutine",
-    "pipe": "Signature has no __ror__ of its own, so mypy takes dict's where a subclass stands at the right",
-}
-"""Samples that show what is right and is not so yet; who repairs it strikes the line here."""
 FOUND = re.compile(r"^(?P<path>.*?):(?P<line>\d+): error: (?P<text>.*)  \[(?P<code>[a-z-]+)\]$")
 
 
@@ -43,17 +38,7 @@ def found():
     return errors
 
 
-@pytest.mark.parametrize(
-    "sample",
-    [
-        pytest.param(
-            path,
-            id=path.stem,
-            marks=[pytest.mark.xfail(reason=GAPS[path.stem], strict=True)] if path.stem in GAPS else [],
-        )
-        for path in SAMPLES
-    ],
-)
+@pytest.mark.parametrize("sample", SAMPLES, ids=[path.stem for path in SAMPLES])
 def test_mypy_finds_the_marked_errors_and_no_others(found, sample):
     expected = {
         number: set(match["codes"].split())

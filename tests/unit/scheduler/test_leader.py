@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from backbeat.scheduler.clock import FakeClock
 from backbeat.canvas.holder import Holder, LocalProcesses, Sighting
+from backbeat.scheduler.clock import FakeClock
 from backbeat.scheduler.leader import Elector
 from backbeat.scheduler.store.base import FENCED, Lease, StoreDown
 from backbeat.scheduler.store.memory import MemoryStore

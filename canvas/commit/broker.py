@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from ..commit.base import Commit, Delivery, Run, Taken, Transition
+from ..delivery import Delivery
 from ..flow import Publish
 from ..message import Message
+from .base import Commit, Run, Taken, Transition
 
 SWEEP_SECONDS = 1.0
 """How often who has nothing to do looks for what dead consumers held."""

@@ -1,0 +1,20 @@
+"""Delivery: a message that a broker or store holds for a worker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .wire import Wire
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message that is held for a worker. `tag` names the holding, and means something only to the store that gave it.
+
+    `raw` is the message as envelope text; `wire` is it in parts, where the broker delivers it so.
+    """
+
+    tag: str
+    queue: str
+    wire: Wire | None
+    raw: str = ""

@@ -1,0 +1,206 @@
+"""RedisCommit and RedisResults wait, and fail, in ways of their own: notifications, lost connections, URLs, eviction."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+import threading
+import time
+
+import pytest
+from backbeat.canvas import flow
+from backbeat.canvas.commit.base import (
+    Transition,
+)
+from backbeat.canvas.commit.redis import RedisCommit
+from backbeat.canvas.errors import ImproperlyConfigured, Unavailable
+from backbeat.canvas.json_text import Json
+from backbeat.canvas.message import Message
+from backbeat.canvas.outcome import Success
+from backbeat.canvas.redis_client import open_redis, redis_url, without_password
+from backbeat.canvas.results.redis import RedisResults
+
+QUEUE = "orders"
+
+
+@pytest.fixture
+def client(redis_url):
+    client = open_redis(redis_url)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def ours(client, redis_prefix):
+    opened = []
+
+    def open_commit(worker="w", **known):
+        opened.append(RedisCommit(client, worker=worker, queues=[QUEUE], prefix=redis_prefix, **known))
+        return opened[-1]
+
+    yield open_commit
+    for commit in opened:
+        commit.close()
+
+
+def message(id_="a", **known) -> Message:
+    return Message(id=id_, task="app.add", queue=QUEUE, **known)
+
+
+def publish(commit, *messages, not_before_us=None) -> None:
+    commit.exchange([Transition(effects=tuple(flow.Publish(m, not_before_us) for m in messages))])
+
+
+def now_us() -> int:
+    return time.time_ns() // 1_000
+
+
+def test_a_timer_comes_when_it_is_due_and_wakes_who_waits(ours):
+    worker, sender = ours(), ours("sender")
+    publish(sender, message("late"), not_before_us=now_us() + 3_600_000_000)
+    assert worker.exchange([], take=9).taken == []
+
+    def send_later():
+        time.sleep(0.1)
+        publish(sender, message("soon"), message("soon"), not_before_us=now_us() + 150_000)
+
+    thread = threading.Thread(target=send_later)
+    started = time.monotonic()
+    thread.start()
+    taken = []
+    while not taken and time.monotonic() < started + 5:
+        worker.wait(5)
+        taken = worker.exchange([], take=9).taken
+    thread.join()
+
+    assert [t.message.id for t in taken] == ["soon", "soon"]  # twice the same message are two timers
+    assert 0.2 < time.monotonic() - started < 1.0
+
+
+@pytest.mark.parametrize("tracks", [True, False])
+def test_waiting_ends_with_a_push_of_anybody_a_waker_or_the_time(ours, client, redis_prefix, tracks):
+    worker = ours()
+    worker.wait(0.01)
+    if not tracks:
+        worker._watch.close()
+        worker._watch._tracks = False
+
+    def lasted(seconds, **known):
+        started = time.monotonic()
+        worker.wait(seconds, **known)
+        return time.monotonic() - started
+
+    assert 0.25 < lasted(0.3) < 0.6
+    timer = threading.Timer(0.1, client.lpush, [f"{redis_prefix}{QUEUE}\x06\x169", "x"])
+    timer.start()
+    assert 0.05 < lasted(5) < 1
+    timer.join()
+    assert lasted(5) < 0.2  # it is still there
+    client.delete(f"{redis_prefix}{QUEUE}\x06\x169")
+    reader, writer = os.pipe()
+    os.write(writer, b"x")
+    assert lasted(5, wakers=[reader]) < 0.3
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_waiter_whose_connection_was_cut_goes_on_with_a_new_one(ours, client):
+    worker = ours()
+    worker.wait(0.01)
+    worker._watch._connection.send_command("CLIENT", "ID")
+    client.client_kill_filter(_id=worker._watch._connection.read_response())
+
+    with pytest.raises(Unavailable):
+        worker.wait(1)
+    started = time.monotonic()
+    worker.wait(0.2)
+    assert time.monotonic() - started > 0.15
+
+
+def test_waiting_for_results_is_quick_and_misses_none(ours, redis_prefixed):
+    url, prefix = redis_prefixed
+    commit, results, waits = ours(), RedisResults(url, prefix=prefix), []
+    ids = [f"r{i}" for i in range(300)]
+
+    def settle_all():
+        for id_ in ids:
+            each = message(id_)
+            commit.exchange([Transition(message=each, outcome=Success(value=Json("1")))])
+
+    thread = threading.Thread(target=settle_all)
+    thread.start()
+    for id_ in ids:
+        started = time.monotonic()
+        assert results.wait([id_], 10)
+        waits.append(time.monotonic() - started)
+    thread.join()
+
+    assert results.wait(ids, 10)
+    assert sorted(waits)[150] < 0.01
+    assert not results.wait(["never"], 0.05)
+    assert not results.wait(["never"], 0)
+    results.forget(ids)
+    assert {document.state for document in results.get(ids)} == {"PENDING"}
+    results.close()
+    results.close()
+
+
+def test_a_server_that_is_not_there_is_unavailable_and_no_text_tells_the_password():
+    commit = RedisCommit("redis://:s3cret@127.0.0.1:1/0", queues=[QUEUE])
+
+    with pytest.raises(Unavailable) as caught:
+        commit.exchange([], take=1)
+
+    assert "s3cret" not in str(caught.value)
+    assert without_password("redis://u:s3cret@h:1/2?password=s3cret") == "redis://***@h:1/2"
+    for url in ("amqp://u:s3cret@h", "redis://u:s3cret@h:port/0", "redis://:s3cret@h/0?nonsense=1"):
+        with pytest.raises((ImproperlyConfigured, Unavailable)) as refused:
+            RedisCommit(url).exchange([Transition()])
+        assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("redis://h:1/2", "redis://h:1/2"),
+        ("rediss://h/0?ssl_cert_reqs=CERT_NONE", "rediss://h/0?ssl_cert_reqs=none"),
+        ("redis+socket:///run/r.sock?virtual_host=3", "unix:///run/r.sock?db=3"),
+        ("valkey://h/1", "redis://h/1"),
+    ],
+)
+def test_urls_of_celery_are_read(given, wanted):
+    assert redis_url(given) == wanted
+
+
+@pytest.mark.skipif(
+    shutil.which("redis-server") is None, reason="NO redis-server to start: eviction is not tested"
+)
+def test_a_redis_that_may_evict_gets_one_warning(tmp_path, caplog):
+    path = tmp_path / "redis.sock"
+    arguments = [
+        "--port",
+        "0",
+        "--unixsocket",
+        path,
+        "--maxmemory",
+        "100mb",
+        "--maxmemory-policy",
+        "allkeys-lru",
+    ]
+    server = subprocess.Popen(["redis-server", *map(str, arguments), "--save", ""], stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 5
+        while not path.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        commit = RedisCommit(f"redis+socket://{path}", queues=[QUEUE])
+        with caplog.at_level(logging.WARNING):
+            for _ in range(3):
+                commit.exchange([], take=1)
+        assert [record.action for record in caplog.records] == ["redis_evicts"]
+        commit.wait(0.05)
+        commit.close()
+    finally:
+        server.terminate()
+        server.wait(5)

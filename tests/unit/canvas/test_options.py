@@ -1,0 +1,186 @@
+"""What apply_async takes: names and values are checked, and laid onto the right calls of a canvas."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from backbeat.canvas.errors import EncodeError, ImproperlyConfigured
+from backbeat.canvas.node import Call, Chain, Group
+from backbeat.canvas.options import Given, checked, laid_on, named
+
+# --- checked -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("coundown", "countdown"), ("queues", "queue"), ("expire", "expires")]
+)
+def test_an_unknown_option_is_a_type_error_with_a_suggestion(name, meant):
+    with pytest.raises(TypeError, match=rf"no option '{name}'; did you mean '{meant}'\?"):
+        checked({name: 1})
+
+
+def test_an_option_like_no_other_is_refused_with_the_place_for_own_values():
+    with pytest.raises(TypeError, match=r"no option 'zzzzzz'\. Values of your own go under headers"):
+        checked({"zzzzzz": 1})
+
+
+def test_none_is_as_if_it_were_not_given():
+    assert checked({"countdown": None, "queue": None, "expires": None, "priority": 0}) == {"priority": 0}
+
+
+@pytest.mark.parametrize("name", ["countdown", "expires"])
+@pytest.mark.parametrize(
+    ("value", "seconds"), [(3, 3.0), (0, 0.0), (-1, -1.0), (0.5, 0.5), (timedelta(minutes=2), 120.0)]
+)
+def test_durations_are_seconds_or_timedeltas(name, value, seconds):
+    assert checked({name: value}) == {name: seconds}
+
+
+@pytest.mark.parametrize("value", ["3", True, [3], float("nan"), float("inf"), 1e30, datetime.now(UTC)])
+def test_what_is_no_number_of_seconds_is_no_countdown(value):
+    with pytest.raises(ImproperlyConfigured, match="countdown must be seconds"):
+        checked({"countdown": value})
+
+
+@pytest.mark.parametrize("name", ["eta", "expires"])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (datetime(2026, 1, 2, tzinfo=UTC), "2026-01-02T00:00:00+00:00"),
+        (datetime(2026, 1, 2, 3, tzinfo=timezone(timedelta(hours=3))), "2026-01-02T00:00:00+00:00"),
+        ("2026-01-02T03:00:00+03:00", "2026-01-02T03:00:00+03:00"),
+        ("2026-01-02", "2026-01-02"),
+    ],
+)
+def test_moments_are_aware_datetimes_or_iso_texts(name, value, text):
+    assert checked({name: value}) == {name: text}
+
+
+@pytest.mark.parametrize("name", ["eta", "expires"])
+def test_a_naive_moment_is_refused_and_says_what_to_write(name):
+    with pytest.raises(ImproperlyConfigured, match=rf"{name} .* has no time zone; write datetime.now\(UTC\)"):
+        checked({name: datetime(2026, 1, 2)})
+
+
+@pytest.mark.parametrize("value", ["tomorrow", "", [1], "9999-12-31T23:59:59-10:00"])
+def test_what_is_no_moment_is_refused(value):
+    with pytest.raises(ImproperlyConfigured, match="eta must be an aware datetime or an ISO 8601 text"):
+        checked({"eta": value})
+
+
+def test_an_eta_is_no_number():
+    with pytest.raises(ImproperlyConfigured, match="eta must be"):
+        checked({"eta": 5})
+
+
+def test_headers_are_a_map_that_json_can_hold():
+    assert checked({"headers": {"a": [1, None]}}) == {"headers": {"a": [1, None]}}
+    for value in ("text", [("a", 1)], {1: 2}):
+        with pytest.raises(ImproperlyConfigured, match="headers must be a map"):
+            checked({"headers": value})
+    with pytest.raises(EncodeError, match="headers cannot be written"):
+        checked({"headers": {"a": {1, 2}}})
+
+
+# --- laid on -------------------------------------------------------------------------------------------------------------------
+
+
+def call(task, *args, **known):
+    return Call(task=task, args=json.dumps(list(args)), **known)
+
+
+A, B, C, D = (call(name, name) for name in "ABCD")
+LINK, ERRBACK = Call(task="link"), Call(task="errback")
+
+
+def args_of(*found):
+    return [json.loads(item.args) for item in found]
+
+
+def test_arguments_go_in_front_and_keywords_and_options_win():
+    node = call("a", 1, kwargs='{"x": 1, "y": 2}', options={"queue": "slow", "priority": 1})
+
+    laid = laid_on(node, Given(args=[0], kwargs={"x": 5}, options={"queue": "fast"}))
+
+    assert args_of(laid) == [[0, 1]]
+    assert json.loads(laid.kwargs) == {"x": 5, "y": 2}
+    assert laid.options == {"queue": "fast", "priority": 1}
+
+
+@pytest.mark.parametrize(
+    ("front", "own", "both"), [([], [], []), ([1], [], [1]), ([], [2], [2]), ([1], [2], [1, 2])]
+)
+def test_arguments_are_joined_as_lists(front, own, both):
+    assert args_of(laid_on(call("a", *own), Given(args=front))) == [both]
+
+
+def test_an_immutable_call_takes_options_only():
+    laid = laid_on(call("a", 1, immutable=True), Given(args=[0], kwargs={"x": 1}, options={"queue": "q"}))
+
+    assert (args_of(laid), laid.kwargs, laid.options) == ([[1]], "{}", {"queue": "q"})
+
+
+def test_a_chains_arguments_and_options_go_to_the_first_step_only():
+    laid = laid_on(Chain(steps=(A, B, C)), Given(args=[0], kwargs={"k": 1}, options={"countdown": 3.0}))
+
+    assert args_of(*laid.steps) == [[0, "A"], ["B"], ["C"]]
+    assert [dict(step.options) for step in laid.steps] == [{"countdown": 3.0}, {}, {}]
+    assert [step.kwargs == "{}" for step in laid.steps] == [False, True, True]
+
+
+def test_a_groups_arguments_and_options_go_to_every_member():
+    node = Group(members=(A, Chain(steps=(B, C))))
+
+    laid = laid_on(node, Given(args=[0], options={"queue": "q"}))
+
+    first, (second, third) = laid.members[0], laid.members[1].steps
+    assert args_of(first, second, third) == [[0, "A"], [0, "B"], ["C"]]
+    assert [dict(c.options) for c in (first, second, third)] == [{"queue": "q"}, {"queue": "q"}, {}]
+
+
+def test_a_chords_arguments_and_options_go_to_its_header():
+    laid = laid_on(Chain(steps=(Group(members=(A, B)), C)), Given(args=[0], options={"countdown": 3.0}))
+
+    header, body = laid.steps
+    assert args_of(*header.members, body) == [[0, "A"], [0, "B"], ["C"]]
+    assert [dict(c.options) for c in (*header.members, body)] == [{"countdown": 3.0}] * 2 + [{}]
+
+
+def test_link_goes_to_the_end():
+    assert laid_on(A, Given(link=(LINK,))).link == (LINK,)
+    assert [s.link for s in laid_on(Chain(steps=(A, B)), Given(link=(LINK,))).steps] == [(), (LINK,)]
+    chord = laid_on(Chain(steps=(Group(members=(A,)), B)), Given(link=(LINK,)))
+    assert (chord.steps[0].members[0].link, chord.steps[1].link) == ((), (LINK,))
+
+
+def test_link_on_a_group_is_refused_with_the_word_chord():
+    for node in (Group(members=(A,)), Chain(steps=(A, Group(members=(B,))))):
+        with pytest.raises(TypeError, match="chord"):
+            laid_on(node, Given(link=(LINK,)))
+
+
+def test_an_equal_link_is_added_once():
+    node = call("a", link=(LINK,))
+
+    assert laid_on(node, Given(link=(LINK, Call(task="other")))).link == (LINK, Call(task="other"))
+
+
+def test_link_error_goes_to_every_step_and_every_member_but_not_to_a_header():
+    given = Given(link_error=(ERRBACK,))
+
+    assert laid_on(A, given).link_error == (ERRBACK,)
+    assert [s.link_error for s in laid_on(Chain(steps=(A, B)), given).steps] == [(ERRBACK,)] * 2
+    assert [m.link_error for m in laid_on(Group(members=(A, B)), given).members] == [(ERRBACK,)] * 2
+    header, body = laid_on(Chain(steps=(Group(members=(A, B)), C)), given).steps
+    assert [c.link_error for c in (*header.members, body)] == [(), (), (ERRBACK,)]
+    first, last = laid_on(Chain(steps=(A, Group(members=(B,)))), given).steps
+    assert [first.link_error, last.members[0].link_error] == [(ERRBACK,)] * 2
+
+
+def test_a_task_id_names_what_the_value_is_found_under():
+    assert named(A, "x").id == "x"
+    assert named(Group(members=(A,)), "x").id == "x"
+    assert [step.id for step in named(Chain(steps=(A, B)), "x").steps] == ["", "x"]
+    assert named(A, None) is A
