@@ -84,6 +84,13 @@ def redis_url(url: str) -> str:
     return f"{scheme}://{parts.netloc}{parts.path}" + (f"?{urlencode(query)}" if query else "")
 
 
+def place_of(url: str) -> tuple[str, int]:
+    """Which server a URL leads to, and the number of the database there."""
+    kwargs = open_redis(url).connection_pool.connection_kwargs
+    server = kwargs.get("path") or f"{kwargs.get('host', 'localhost')}:{kwargs.get('port', 6379)}"
+    return str(server), int(kwargs.get("db") or 0)
+
+
 def without_password(url: str) -> str:
     """The URL for messages and logs."""
     parts = urlsplit(url)

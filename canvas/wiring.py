@@ -104,7 +104,10 @@ def open_commit(
         # not `prefetch`: messages whose time has not come stay unacknowledged here, and would fill it (decisions K17)
         return StatelessCommit(_open_broker(conf, broker, worker, queues, limits))
     if _same(broker, store) and _broker_prefix(conf) == _result_prefix(conf):
-        return _open_store(broker, worker=worker, queues=queues, limits=limits, prefix=_broker_prefix(conf))
+        prefix, result_db = _broker_prefix(conf), _result_db(broker, store)
+        return _open_store(
+            broker, worker=worker, queues=queues, limits=limits, prefix=prefix, result_db=result_db
+        )
     from .commit.split import SplitCommit
 
     own = _open_store(store, worker=worker, limits=limits, role=Role.STORE, prefix=_result_prefix(conf))
@@ -142,9 +145,12 @@ def open_results(conf: Config) -> Results:
 
             return SqlResults(_engine(url))
         case _:
+            from .redis_client import open_redis
             from .results.redis import RedisResults
 
-            return RedisResults(url, prefix=_result_prefix(conf))
+            broker = broker_url(conf)
+            runs = open_redis(broker) if _result_db(broker, url) is not None and _same(broker, url) else None
+            return RedisResults(url, prefix=_result_prefix(conf), runs=runs)
 
 
 def canvas_start(conf: Config, node: Node, root_id: str, parent_id: str | None) -> list[flow.Effect]:
@@ -178,7 +184,21 @@ def _same(broker: str, store: str) -> bool:
         from .sql.engine import sql_url
 
         return sql_url(broker) == sql_url(store)
+    if kind is Kind.REDIS:
+        from .redis_client import place_of
+
+        return place_of(broker)[0] == place_of(store)[0]
     return broker.rstrip("/") == store.rstrip("/")
+
+
+def _result_db(broker: str, store: str) -> int | None:
+    """The database of the results on the broker's own Redis, if it is another one: one script reaches both (decisions K1)."""
+    if kind_of(store) is not Kind.REDIS or kind_of(broker) is not Kind.REDIS:
+        return None
+    from .redis_client import place_of
+
+    number = place_of(store)[1]
+    return None if number == place_of(broker)[1] else number
 
 
 def _open_broker(
@@ -219,6 +239,7 @@ def _open_store(
     queues: Sequence[str] = (),
     role: Role = Role.WHOLE,
     prefix: str = "",
+    result_db: int | None = None,
 ) -> Commit:
     match kind_of(url):
         case Kind.MEMORY:
@@ -232,7 +253,15 @@ def _open_store(
         case Kind.REDIS:
             from .commit.redis import RedisCommit
 
-            return RedisCommit(url, worker=worker, queues=queues, limits=limits, role=role, prefix=prefix)
+            return RedisCommit(
+                url,
+                worker=worker,
+                queues=queues,
+                limits=limits,
+                role=role,
+                prefix=prefix,
+                result_db=result_db,
+            )
         case Kind.KOMBU:
             raise ImproperlyConfigured(f"{url} only carries messages and cannot hold results")
 

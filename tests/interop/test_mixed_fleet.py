@@ -1,0 +1,154 @@
+"""A canvas whose steps run in two fleets: a real Celery 5.7 worker forwards what it does not know, on success and on failure."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from support import servers
+from support.celery_env import celery_python
+
+OURS = """
+from backbeat.canvas import App
+
+app = App("mixed")
+app.conf.task_default_queue = "mixed-new"
+
+@app.task(name="new.total")
+def total(values):
+    return sum(values)
+
+@app.task(name="new.add")
+def add(x, y):
+    return x + y
+
+@app.task(name="new.noted")
+def noted(failed_id):
+    return "noted " + failed_id
+"""
+
+THEIRS = """
+from celery import Celery
+import sys
+
+app = Celery("old", broker="{url}", backend="{url}")
+app.conf.task_default_queue = "mixed-old"
+app.conf.broker_connection_retry_on_startup = True
+
+@app.task(name="old.double")
+def double(x):
+    return 2 * x
+
+@app.task(name="old.fail")
+def fail(x):
+    raise KeyError(x)
+"""
+
+
+@contextmanager
+def running(command, home, log_name):
+    path = home / log_name
+    with path.open("w") as log:
+        process = subprocess.Popen(command, cwd=home, stdout=log, stderr=subprocess.STDOUT)
+    deadline = time.monotonic() + 40
+    try:
+        while "ready" not in path.read_text():
+            assert process.poll() is None, path.read_text()
+            assert time.monotonic() < deadline, path.read_text()
+            time.sleep(0.02)
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    """A client of a Redis database of its own, on which a backbeat worker and a Celery worker run."""
+    import redis
+    from backbeat.canvas import App
+
+    url = servers.require("redis").rsplit("/", 1)[0] + "/12"
+    store = redis.Redis.from_url(url)
+    store.flushdb()
+    home = tmp_path_factory.mktemp("mixed")
+    (home / "mixed_new.py").write_text(OURS)
+    (home / "mixed_old.py").write_text(THEIRS.format(url=url))
+    ours = [
+        sys.executable,
+        "-m",
+        "backbeat.scheduler.cli",
+        "-A",
+        "mixed_new:app",
+        "-b",
+        url,
+        "worker",
+        "-c",
+        "1",
+    ]
+    theirs = [
+        str(celery_python()),
+        "-m",
+        "celery",
+        "-A",
+        "mixed_old",
+        "worker",
+        "-c",
+        "1",
+        "-P",
+        "solo",
+        "-l",
+        "INFO",
+    ]
+    client = App("client", broker=url, set_as_current=False)
+    with running(ours, home, "new.log"), running(theirs, home, "old.log"), client:
+        yield client
+    store.flushdb()
+    store.close()
+
+
+def sig(app, name, *args):
+    queue = "mixed-old" if name.startswith("old.") else "mixed-new"
+    return app.signature(name, args).set(queue=queue)
+
+
+def test_a_chord_whose_members_run_in_celery_is_joined_by_backbeat(app):
+    from backbeat.canvas import chord
+
+    handle = chord([sig(app, "old.double", i) for i in range(4)], sig(app, "new.total")).apply_async()
+
+    assert handle.get(timeout=30) == 12
+
+
+def test_a_chain_goes_back_and_forth_between_the_fleets(app):
+    from backbeat.canvas import chain, group
+
+    flow = chain(
+        sig(app, "old.double", 1),
+        sig(app, "new.add", 1),
+        group(sig(app, "old.double"), sig(app, "new.add", 10)),
+        sig(app, "new.total"),
+        sig(app, "old.double"),
+    )
+
+    assert flow.apply_async().get(timeout=30) == 2 * (6 + 13)
+
+
+def test_a_failure_in_celery_settles_what_follows_in_backbeat(app):
+    from backbeat.canvas import chord
+    from backbeat.canvas.errors import ChordError
+
+    flow = chord([sig(app, "old.double", 1), sig(app, "old.fail", 7)], sig(app, "new.total")) | sig(
+        app, "new.add", 1
+    )
+    handle = flow.apply_async()
+
+    with pytest.raises(ChordError) as caught:
+        handle.get(timeout=30)
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert handle.parent.failed()
