@@ -45,7 +45,7 @@ with tempfile.TemporaryDirectory() as home:
     store = open_store(f"sqlite:///{home}/x.db", cluster="bench")
     elector = Elector(store, clock, processes.myself(), processes, end_frozen=True)
     batches = iter([entries])
-    beat = Beat(store, BrokerOutlet(open_broker(app.conf), app), clock, elector, cluster="bench", listener=Count(),
+    beat = Beat(store, BrokerOutlet(open_broker(app.conf), app, cluster="bench", store_id=store.store_id()), clock, elector, cluster="bench", listener=Count(),
                 entries_source=lambda: next(batches, None))
     while clock.now_us() < due - 200_000:
         clock.wait(min(beat.step(), (due - 200_000 - clock.now_us()) / 1e6))

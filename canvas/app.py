@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import socket
@@ -391,11 +392,13 @@ def _task_of(
 ) -> Task[Any, Any]:
     given = dict(options)
     name = given.pop("name", None) or task_name(run, main)
-    try:
-        return Task(run, name=name, options=TaskOptions(**given), app=app)
-    except TypeError as error:
-        known = ", ".join(("name", *TaskOptions.__slots__))
-        raise TypeError(f"task {name}: {error}. Options are: {known}.") from None
+    for option in given:
+        if option not in TaskOptions.__slots__:
+            near = difflib.get_close_matches(option, TaskOptions.__slots__, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            known = ", ".join(("name", *TaskOptions.__slots__))
+            raise TypeError(f"task {name}: there is no option {option!r}{hint or '.'} Options are: {known}.")
+    return Task(run, name=name, options=TaskOptions(**given), app=app)
 
 
 def _origin() -> str:

@@ -151,6 +151,15 @@ def celery_error(type_name: str, text: str, node: str, cause: Error | None = Non
     )
 
 
+def is_refusal(failure: Failure) -> bool:
+    """True if no function ran: the worker has no such task, or its arguments cannot be read (see execute.py)."""
+    error = failure.error
+    return error.module == "celery.exceptions" and error.type in _REFUSALS and not failure.traceback
+
+
+_REFUSALS = frozenset({"NotRegistered", "Reject"})
+
+
 def lost(type_name: str, text: str, node: str) -> Failure:
     """A failure of one of backbeat's own kinds (JoinLost, SendInterrupted)."""
     return Failure(

@@ -32,7 +32,7 @@ from .errors import DecodeError
 from .json_text import NULL, Json
 from .message import DEFAULT_QUEUE, Message, check_calls
 from .node import Call, Chain, Group, Node, freeze, node_from_data, root_of
-from .outcome import Failure, Outcome, Revoked, Success, celery_error
+from .outcome import Failure, Outcome, Revoked, Success, celery_error, is_refusal
 from .results.base import Results
 
 logger = logging.getLogger(__name__)
@@ -109,6 +109,12 @@ class Performer:
             delivery=taken.delivery,
         )
 
+    def ended(self, taken: Taken, message: Message, outcome: Outcome) -> Transition:
+        """The transition of a message that a pool took; one that it could not run is kept as a dead letter, too."""
+        if isinstance(outcome, Failure) and is_refusal(outcome):
+            return self.dead(taken, message, outcome)
+        return self.finished(taken, message, outcome)
+
     def dead(self, taken: Taken, message: Message, failure: Failure) -> Transition:
         """The transition of a message that no worker can run: it fails, and is kept as a dead letter."""
         return replace(self.finished(taken, message, failure), dead=_dead_letter(taken, failure.error.text))
@@ -155,6 +161,8 @@ class Performer:
             ValueError,
         ) as error:
             text = f"{message.task} was called with arguments that it cannot have: {error}"
+            extra = {"action": "message_refused", "id": message.id}
+            logger.error("refused message %s: %s", message.id, text, extra=extra)  # noqa: TRY400 - a stranger's fault
             return self.dead(taken, message, Failure(error=celery_error("Reject", text, message.id)))
 
     def _stands(self, taken: Taken, message: Message, standing: Standing) -> Transition:
@@ -172,7 +180,8 @@ class Performer:
 
     def _undecodable(self, taken: Taken) -> Transition:
         logger.error(
-            "refused a message from queue %s: %s",
+            "refused %s from queue %s: %s",
+            "a message" if taken.task_id is None else f"message {taken.task_id}",
             taken.delivery.queue,
             taken.reason,
             extra={"action": "message_refused", "id": taken.task_id},

@@ -141,7 +141,8 @@ def unpack(text: str | bytes) -> Wire:
         raise MessageError(f"not an envelope: {type(envelope).__name__} in place of a map")
     headers, properties = envelope.get("headers"), envelope.get("properties")
     if not isinstance(headers, dict) or not isinstance(properties, dict):
-        raise MessageError("the envelope has no headers or no properties")
+        id_ = _id_in(headers) if isinstance(headers, dict) else None
+        raise MessageError("the envelope has no headers or no properties", id_)
     body = envelope.get("body")
     try:
         if properties.get("body_encoding") == "base64":

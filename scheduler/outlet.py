@@ -3,12 +3,16 @@
 One firing is one message. A task is sent as itself; a canvas travels whole in the arguments of `backbeat.start`, which every
 backbeat worker serves (decisions B7). Each message carries the headers `periodic_task_name` and `fire_time`, and starts those too
 that it starts. A relative `expires` counts from the fire time (B10).
+
+Before it sends, it announces on the broker which store it sends from. Where another store sends for the same cluster it refuses: two
+beats that share no store cannot elect a leader, and would both send everything (B12).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -20,6 +24,9 @@ from ..canvas.message import CONTROL_QUEUE, Message, iso_of_us, message_of
 from ..canvas.node import Call, Node, node_to_data
 from .firing import Firing
 from .relay import OutletDown
+
+ANNOUNCED_SECONDS = 60.0
+"""How long after its last firing a store still counts as the one that sends."""
 
 
 class Resolver(Protocol):
@@ -33,18 +40,43 @@ class Resolver(Protocol):
 class BrokerOutlet:
     """The Outlet over a broker."""
 
-    def __init__(self, broker: Broker, app: Resolver) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        app: Resolver,
+        *,
+        cluster: str,
+        store_id: str,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._broker = broker
         self._app = app
+        self._cluster = cluster
+        self._store_id = store_id
+        self._monotonic = monotonic
+        self._announce_at = monotonic()
 
     def publish(self, firings: Sequence[Firing]) -> Sequence[Firing]:
         """Send firings; returns those that the broker has confirmed. Raises OutletDown when it cannot be reached."""
         try:
+            self._announce()
             confirmed = self._broker.publish([self._message_of(firing) for firing in firings])
         except Unavailable as error:
             raise OutletDown(str(error)) from error
         ids = {message.id for message in confirmed}
         return [firing for firing in firings if firing.task_id in ids]
+
+    def _announce(self) -> None:
+        """Say which store sends, from time to time; raises OutletDown where another one does."""
+        if self._monotonic() < self._announce_at:
+            return
+        standing = self._broker.announce(f"beat.{self._cluster}", self._store_id, ANNOUNCED_SECONDS)
+        if standing != self._store_id:
+            raise OutletDown(
+                f"another beat sends for cluster {self._cluster!r} from another store ({standing[:8]}, this one is "
+                f"{self._store_id[:8]}), so both would send everything: start them with one --store, or with a --cluster each"
+            )
+        self._announce_at = self._monotonic() + ANNOUNCED_SECONDS / 4
 
     def close(self) -> None:
         """Let go of the connection."""

@@ -81,6 +81,6 @@ def open_beat(app: App, options: BeatOptions, listener: Listener) -> OpenBeat:
         ttl_seconds=options.lease_ttl_seconds,
         end_frozen=url.startswith("sqlite"),
     )
-    outlet = BrokerOutlet(open_broker(app.conf), app)
+    outlet = BrokerOutlet(open_broker(app.conf), app, cluster=cluster, store_id=store.store_id())
     beat = Beat(store, outlet, clock, elector, cluster=cluster, listener=listener, entries_source=source)
     return OpenBeat(beat, source, store, outlet)

@@ -42,6 +42,10 @@ class Broker(Protocol):
         """Wait until there may be something to take, a file descriptor of `wakers` can be read, or `timeout` seconds have passed."""
         ...
 
+    def announce(self, name: str, value: str, seconds: float) -> str:
+        """Keep `value` under `name` for about so many seconds, unless another value is kept there; returns the one that stands."""
+        ...
+
     def close(self) -> None:
         """Let go of connections; what is still held comes back to others. Idempotent."""
         ...

@@ -29,6 +29,7 @@ from ..errors import ImproperlyConfigured, Unavailable
 from ..message import Message
 from ..wire import Wire, pack
 from .amqp import AmqpLine
+from .announcement import announce
 from .virtual import VirtualLine
 
 logger = logging.getLogger(__name__)
@@ -126,6 +127,10 @@ class KombuBroker:
                 ready = _readable([*wakers] if fd is None else [fd, *wakers], min(left, pause))
                 if ready & set(wakers):
                     return
+
+    def announce(self, name: str, value: str, seconds: float) -> str:
+        with self._seam(self._drop_publishing):
+            return announce(self._connection, name, value, seconds)
 
     def close(self) -> None:
         self._drop_publishing()

@@ -243,6 +243,10 @@ class Commit(Protocol):
         """Remember that these ids (tasks or roots) must not start."""
         ...
 
+    def announce(self, name: str, value: str, seconds: float) -> str:
+        """Keep `value` under `name` for so many seconds, unless another value is kept there; returns the one that stands."""
+        ...
+
     def close(self) -> None:
         """Let go of connections. Messages that are still held come back to others after their lease."""
         ...

@@ -46,6 +46,9 @@ class StoreBroker:
     def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
         self._commit.wait(timeout, wakers)
 
+    def announce(self, name: str, value: str, seconds: float) -> str:
+        return self._commit.announce(name, value, seconds)
+
     def close(self) -> None:
         self._commit.close()
 

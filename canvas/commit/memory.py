@@ -88,6 +88,7 @@ class _State:
     chains: dict[str, str] = field(default_factory=dict)
     joins: dict[str, _Join] = field(default_factory=dict)
     revoked: set[str] = field(default_factory=set)
+    announced: dict[str, tuple[str, int]] = field(default_factory=dict)
     dead: list[DeadLetter] = field(default_factory=list)
 
 
@@ -196,6 +197,14 @@ class MemoryCommit:
     def revoke(self, ids: Sequence[str]) -> None:
         with self._store.changed:
             self._store.state.revoked.update(ids)
+
+    def announce(self, name: str, value: str, seconds: float) -> str:
+        with self._store.changed:
+            kept, until_us = self._store.state.announced.get(name, (value, 0))
+            if kept != value and until_us > self._now():
+                return kept
+            self._store.state.announced[name] = (value, self._now() + round(seconds * 1_000_000))
+            return value
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -133,6 +133,17 @@ class RedisCommit:
         if ids:
             self._do("revoke", ids=list(ids))
 
+    def announce(self, name: str, value: str, seconds: float) -> str:
+        key, milliseconds = self._key("announced:" + name), max(1, round(seconds * 1000))
+        with unavailable():
+            if self._client.set(key, value, nx=True, px=milliseconds):
+                return value
+            kept: Any = self._client.get(key)
+            if kept is None or kept.decode() == value:
+                self._client.set(key, value, px=milliseconds)
+                return value
+            return str(kept.decode())
+
     def close(self) -> None:
         if self._watch is not None:
             self._watch.close()

@@ -64,6 +64,9 @@ class SplitCommit:
     def revoke(self, ids: Sequence[str]) -> None:
         self._store.revoke(ids)
 
+    def announce(self, name: str, value: str, seconds: float) -> str:
+        return self._broker.announce(name, value, seconds)
+
     def close(self) -> None:
         self._broker.close()
         self._store.close()

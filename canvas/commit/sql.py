@@ -21,6 +21,7 @@ from ..incarnation import is_gone
 from ..message import Message
 from ..sql.engine import is_passing, now_us, unavailable
 from ..sql.tables import (
+    announced_table,
     chain_table,
     create_tables,
     join_table,
@@ -146,6 +147,20 @@ class SqlCommit:
                 connection.execute(insert_missing(connection, revoked_table), rows)
 
         self._transact(work)
+
+    def announce(self, name: str, value: str, seconds: float) -> str:
+        def work(connection: Connection) -> str:
+            now, table = now_us(connection), announced_table
+            until = now + round(seconds * 1_000_000)
+            connection.execute(delete(table).where(table.c.name == name, table.c.until_us <= now))
+            connection.execute(
+                insert_missing(connection, table), {"name": name, "value": value, "until_us": until}
+            )
+            mine = (table.c.name == name) & (table.c.value == value)
+            connection.execute(update(table).where(mine).values(until_us=until))
+            return str(connection.execute(select(table.c.value).where(table.c.name == name)).scalar_one())
+
+        return self._transact(work)
 
     def close(self) -> None:
         if self._waker is not None:

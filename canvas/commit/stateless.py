@@ -69,6 +69,9 @@ class StatelessCommit:
             "Write App(backend='redis://...') or postgresql://."
         )
 
+    def announce(self, name: str, value: str, seconds: float) -> str:
+        return self._broker.announce(name, value, seconds)
+
     def close(self) -> None:
         self._broker.close()
 

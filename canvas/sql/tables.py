@@ -99,3 +99,12 @@ def create_tables(engine: Engine) -> None:
             continue
         return
     metadata.create_all(engine)
+
+
+announced_table = Table(
+    "bb_announced",
+    metadata,
+    Column("name", _Id, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("until_us", BigInteger, nullable=False),
+)

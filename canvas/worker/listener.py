@@ -96,11 +96,11 @@ class LogListener:
                 )
             case Failure(error=error, traceback=traceback):
                 logger.error(
-                    "%s raised %s: %s\n%s",
+                    "%s raised %s: %s%s",
                     name,
                     error.type,
                     error.text,
-                    traceback,
+                    f"\n{traceback}" if traceback else "",
                     extra={"action": "task_failed", **extra},
                 )
             case Retry(error=error):

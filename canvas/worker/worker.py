@@ -181,7 +181,7 @@ class Worker:
         running = self._running.pop(report.key)
         match report:
             case Ended(outcome=outcome):
-                transition = self._performer.finished(running.taken, running.message, outcome)
+                transition = self._performer.ended(running.taken, running.message, outcome)
                 self._pending.append((transition, time.monotonic() - running.since))
             case Requeue():
                 self._commit.release([running.taken])

@@ -176,5 +176,8 @@ class Store(Protocol):
     def mark(self, marks: Marks) -> None:
         """Record that these were sent. Not fenced: it is a fact. Idempotent; unknown and sent ones are left alone."""
 
+    def store_id(self) -> str:
+        """A text that was drawn when the store was made, and that no other store has (decisions B12)."""
+
     def close(self) -> None:
         """Give connections back. The store is not used afterwards."""

@@ -117,6 +117,9 @@ class MemoryStore:
     def mark(self, marks: Marks) -> None:
         self._put_marks(marks)
 
+    def store_id(self) -> str:
+        return f"memory-{id(self)}"
+
     def close(self) -> None:
         pass
 

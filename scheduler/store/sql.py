@@ -144,6 +144,11 @@ class SqlStore:
         with self._transaction() as conn:
             self._write_marks(conn, marks)
 
+    def store_id(self) -> str:
+        meta = self._tables.meta.c
+        with self._transaction(write=False) as conn:
+            return str(conn.execute(select(meta.text).where(meta.name == "store_id")).scalar_one())
+
     def close(self) -> None:
         self._engine.dispose()
 

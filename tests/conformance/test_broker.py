@@ -351,3 +351,19 @@ def test_what_a_killed_process_held_comes_back_whole(broker_kind, queue):
         holder.stdout.close()
 
     assert ids(take_all(broker_kind.open(queue), 10)) == sorted(f"{queue}-{n}" for n in range(10))
+
+
+@every
+def test_what_one_announces_stands_until_it_expires(broker_kind, queue):
+    first, second = broker_kind.open(), broker_kind.open()
+
+    assert first.announce(queue, "one", 60) == "one"
+    assert second.announce(queue, "two", 60) == "one"
+    assert first.announce(queue, "one", 0.3) == "one"
+    assert second.announce(f"{queue}-other", "two", 60) == "two"
+
+    deadline = time.monotonic() + 10
+    while second.announce(queue, "two", 60) != "two":
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.05)
+    assert first.announce(queue, "one", 60) == "two"

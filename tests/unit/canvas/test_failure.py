@@ -33,7 +33,7 @@ class KeywordOnly(Exception):
 
 
 class OwnNew(Exception):
-    def __new__(cls, code, text):  # noqa: ARG004
+    def __new__(cls, code, text):
         return super().__new__(cls)
 
     def __init__(self, code, text):
@@ -51,10 +51,9 @@ class NoRepr:
 
 
 def raised(exc):
-    try:
+    with pytest.raises(type(exc)) as caught:
         raise exc
-    except BaseException as caught:
-        return caught
+    return caught.value
 
 
 def back(exc):
@@ -66,7 +65,14 @@ def back(exc):
 
 @pytest.mark.parametrize(
     "exc",
-    [ValueError("no", 1), Plain(), Plain([1, {"a": None}]), KeyError("k"), Nested.Inner("x"), OSError(2, "no")],
+    [
+        ValueError("no", 1),
+        Plain(),
+        Plain([1, {"a": None}]),
+        KeyError("k"),
+        Nested.Inner("x"),
+        OSError(2, "no"),
+    ],
     ids=repr,
 )
 def test_exceptions_come_back_as_their_own_class_with_their_arguments(exc):

@@ -222,9 +222,7 @@ def test_nothing_follows_a_task_that_stands_alone():
     assert next_steps(message(), success(1), {}) == []
 
 
-@pytest.mark.parametrize(
-    ("immutable", "args"), [(False, [5, 1]), (True, [1])], ids=["partial", "immutable"]
-)
+@pytest.mark.parametrize(("immutable", "args"), [(False, [5, 1]), (True, [1])], ids=["partial", "immutable"])
 def test_the_next_step_gets_the_value_in_front_unless_it_is_immutable(immutable, args):
     chains = stored(call("a"), call("b", 1, immutable=immutable), call("c"))
 

@@ -67,7 +67,7 @@ def test_errors_survive_as_data():
 
 def test_every_state_is_celerys_name_and_only_what_is_ready_propagates():
     assert [str(state) for state in State] == [state.name for state in State]
-    assert PROPAGATE_STATES == READY_STATES - {State.SUCCESS}
+    assert READY_STATES - {State.SUCCESS} == PROPAGATE_STATES
 
 
 def test_a_failure_is_its_own_cause_and_the_others_say_where_they_broke():

@@ -171,18 +171,17 @@ def test_a_signature_without_an_app_needs_a_default_one(monkeypatch):
 CANVASES = {
     "task": lambda: add.s(1, y=2).set(queue="q", task_id="x"),
     "immutable": lambda: add.si(1),
-    "linked": lambda: _linked(),
+    "linked": lambda: linked(add.s(1)),
     "chain": lambda: chain(add.s(1), add.s(2), task_id="x"),
     "group": lambda: group(add.s(1), add.s(2) | xsum.s()),
-    "empty group": lambda: group(),
+    "empty group": group,
     "chord": lambda: chord([add.s(1), add.s(2)], xsum.s()),
     "nested": lambda: chord([chord([add.s(1)], xsum.s()), add.s(2) | group(add.s(3))], xsum.s() | add.s(1)),
     "group in the middle": lambda: add.s(1) | group(add.s(2), add.s(3)) | xsum.s(),
 }
 
 
-def _linked():
-    sig = add.s(1)
+def linked(sig):
     sig.link(add.s(2) | add.s(3))
     sig.link_error(add.si(4))
     return sig

@@ -196,7 +196,10 @@ def test_what_follows_travels_as_signatures_that_a_celery_worker_forwards():
     embed = json.loads(to_wire(message(then=Inline(steps, Member("j", 2)))).body)[2]
 
     last, second, first = embed["chain"]
-    assert [first["task"], second["task"]] == ["b", "c"]  # the chain is reversed: the worker takes from its end
+    assert [first["task"], second["task"]] == [
+        "b",
+        "c",
+    ]  # the chain is reversed: the worker takes from its end
     assert (last["task"], last["args"]) == (NEXT_TASK, ["member:j:2"])
     (errback,) = embed["errbacks"]
     assert (errback["task"], errback["args"]) == (FAILED_TASK, ["member:j:2"])
@@ -482,7 +485,9 @@ def test_signatures_nested_beyond_reason_are_a_message_error():
 
 def test_ten_megabytes_are_read_and_what_is_above_sixteen_is_refused():
     ten = "x" * (10 * 1024 * 1024)
-    found = from_wire(unpack(pack(celery_wire([[ten], {}, {}], properties={"correlation_id": "t1"}), "q")), "q")
+    found = from_wire(
+        unpack(pack(celery_wire([[ten], {}, {}], properties={"correlation_id": "t1"}), "q")), "q"
+    )
     assert len(found.args) == len(ten) + 4
 
     body = json.dumps([["x" * MAX_BYTES], {}, {}]).encode()

@@ -22,6 +22,10 @@ class ListBroker:
     def __init__(self, refused=()):
         self.sent = []
         self.refused = refused
+        self.announced = {}
+
+    def announce(self, name, value, seconds):
+        return self.announced.setdefault(name, value)
 
     def publish(self, messages):
         self.sent += messages
@@ -29,12 +33,19 @@ class ListBroker:
 
 
 class DeadBroker:
+    def announce(self, name, value, seconds):
+        return value
+
     def publish(self, messages):
         raise Unavailable("no broker here")
 
 
 def firing_of(signature, name="entry"):
     return regular_firing("cluster", name, DUE_US, json.loads(json.dumps(signature)), rev=1, batch_id=1)
+
+
+def outlet_of(broker, app, store_id="store-1", cluster="cluster"):
+    return BrokerOutlet(broker, app, cluster=cluster, store_id=store_id)
 
 
 @pytest.fixture
@@ -46,7 +57,7 @@ def test_a_task_is_sent_as_itself_under_the_firings_id(app):
     broker = ListBroker()
     firing = firing_of(app.signature("jobs.report", [1], {"deep": True}))
 
-    confirmed = BrokerOutlet(broker, app).publish([firing])
+    confirmed = outlet_of(broker, app).publish([firing])
 
     (message,) = broker.sent
     assert confirmed == [firing]
@@ -66,7 +77,7 @@ def test_expiry_counts_from_the_fire_time_and_not_from_the_sending(app):
     broker = ListBroker()
     signature = app.signature("jobs.report").set(expires=600)
 
-    BrokerOutlet(broker, app).publish([firing_of(signature)])
+    outlet_of(broker, app).publish([firing_of(signature)])
 
     (message,) = broker.sent
     assert message.expires_us == DUE_US + 600_000_000
@@ -76,7 +87,7 @@ def test_queue_and_headers_of_the_options_are_kept(app):
     broker = ListBroker()
     signature = app.signature("jobs.report").set(queue="reports", headers={"tenant": "acme"}, priority=3)
 
-    BrokerOutlet(broker, app).publish([firing_of(signature)])
+    outlet_of(broker, app).publish([firing_of(signature)])
 
     (message,) = broker.sent
     assert (message.queue, message.priority) == ("reports", 3)
@@ -90,7 +101,7 @@ def test_a_canvas_travels_whole_in_one_message(app):
     signature = chain(step("jobs.a"), group(step("jobs.b"), step("jobs.c")), step("jobs.d"))
     firing = firing_of(signature)
 
-    BrokerOutlet(broker, app).publish([firing])
+    outlet_of(broker, app).publish([firing])
 
     (message,) = broker.sent
     assert (message.task, message.queue, message.id) == (START_TASK, CONTROL_QUEUE, firing.task_id)
@@ -104,11 +115,23 @@ def test_only_what_the_broker_confirmed_is_confirmed(app):
     broker = ListBroker(refused=["jobs.b"])
     firings = [firing_of(app.signature(f"jobs.{name}"), name) for name in "abc"]
 
-    confirmed = BrokerOutlet(broker, app).publish(firings)
+    confirmed = outlet_of(broker, app).publish(firings)
 
     assert [firing.entry for firing in confirmed] == ["a", "c"]
 
 
 def test_a_broker_that_is_away_is_an_outlet_that_is_down(app):
     with pytest.raises(OutletDown, match="no broker here"):
-        BrokerOutlet(DeadBroker(), app).publish([firing_of(app.signature("jobs.a"))])
+        outlet_of(DeadBroker(), app).publish([firing_of(app.signature("jobs.a"))])
+
+
+def test_a_beat_with_another_store_refuses_to_send_and_says_what_to_do(app):
+    broker = ListBroker()
+    firing = firing_of(app.signature("jobs.a"))
+    outlet_of(broker, app).publish([firing])
+
+    with pytest.raises(OutletDown, match="one --store"):
+        outlet_of(broker, app, store_id="store-2").publish([firing])
+
+    outlet_of(broker, app, store_id="store-2", cluster="other").publish([firing])
+    assert len(broker.sent) == 2

@@ -1,0 +1,189 @@
+"""Brokers and stores that are not there: client commands say so and end; beat and worker say so, stay, and go on when they come."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import threading
+import time
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+import pytest
+
+from support.acceptance_tasks import NAME, read_lines
+from support.processes import wait_until
+from support.stacks import open_stack
+
+PATIENCE_SECONDS = 10.0
+COMMANDS = {
+    "call": ["call", "support.acceptance_tasks.add", "-a", "[1, 2]"],
+    "result": ["result", "5f2b1c1e-0000-4000-8000-000000000000"],
+    "status": ["status"],
+    "beat --once": ["beat", "--once"],
+}
+ADDRESSES = {
+    "amqp": ("amqp://127.0.0.1:{port}//", "redis://127.0.0.1:{port}/0"),
+    "redis": ("redis://127.0.0.1:{port}/0", None),
+    "postgresql": ("postgresql://127.0.0.1:{port}/x", None),
+}
+
+
+@pytest.fixture(params=["refuses", "is silent"])
+def port(request):
+    """A port where nothing listens; or where somebody listens, and never says anything."""
+    if request.param == "refuses":
+        yield 1
+        return
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("kind", ADDRESSES)
+def test_client_commands_exit_69_on_a_dead_broker_within_ten_seconds(programs, tmp_path, kind, command, port, figure):
+    (tmp_path / "schedules.yaml").write_text(
+        "schedules:\n  a: {every: 1ms, task: support.acceptance_tasks.add, args: [1, 1]}\n"
+    )
+    broker, backend = ADDRESSES[kind]
+    options = ["-A", NAME, "-b", broker.format(port=port)]
+    if backend is not None:
+        options += ["--result-backend", backend.format(port=port)]
+
+    begun = time.monotonic()
+    code, output = programs.run(*options, *COMMANDS[command])
+    seconds = time.monotonic() - begun
+
+    assert code == 69, output
+    assert "Traceback" not in output
+    *_, last = output.splitlines()
+    assert re.match("backbeat: error: .*(reached|answer)", last), output
+    assert seconds < PATIENCE_SECONDS
+    figure(f"{seconds:.1f} s: {last}")
+
+
+class Forwarder:
+    """A port that leads to a server while it is open; connections are refused while it is not."""
+
+    def __init__(self, port: int) -> None:
+        self._target = ("127.0.0.1", port)
+        self._listener = self._bound(0)
+        self.port = self._listener.getsockname()[1]
+        self._lock = threading.Lock()
+        self._ends: list[socket.socket] = []
+
+    def open(self) -> None:
+        self._listener.listen()
+        threading.Thread(target=self._accept, args=[self._listener], daemon=True).start()
+
+    def cut(self) -> None:
+        """Close the port and all connections."""
+        former, self._listener = self._listener, None
+        with suppress(OSError):
+            former.shutdown(socket.SHUT_RDWR)
+        former.close()
+        self._listener = self._bound(self.port)
+        with self._lock:
+            ends, self._ends = self._ends, []
+        for end in ends:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self.cut()
+        self._listener.close()
+
+    @staticmethod
+    def _bound(port: int) -> socket.socket:
+        bound = socket.socket()
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", port))
+        return bound
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                near, _ = listener.accept()
+            except OSError:
+                return
+            far = socket.create_connection(self._target)
+            with self._lock:
+                self._ends += [near, far]
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=self._forward, args=[source, sink], daemon=True).start()
+
+    @staticmethod
+    def _forward(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture(params=["rabbitmq+sqlite", "redis", "postgres"])
+def stack(request, tmp_path):
+    with open_stack(request.param, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def forwarder(stack):
+    made = Forwarder(int(re.search(r":(\d+)/", stack.broker)[1]))
+    yield made
+    made.close()
+
+
+@pytest.mark.timeout(300)
+def test_beat_and_worker_stay_while_a_server_is_away_and_go_on_when_it_comes(
+    stack, programs, forwarder, tmp_path, figure
+):
+    log = tmp_path / "log.jsonl"
+    (tmp_path / "schedules.yaml").write_text(
+        "defaults: {catch_up: all}\nschedules:\n"
+        f"  noted: {{every: 500ms, task: support.acceptance_tasks.note_firing, kwargs: {{log: {log}}}}}\n"
+    )
+    broker, backend = (
+        re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{forwarder.port}", url) for url in (stack.broker, stack.backend)
+    )
+    options = ["-q", "-A", NAME, "-b", broker, "--result-backend", backend]
+    pair = [programs.start(*options, "beat"), programs.start(*options, "worker", "-c", 1)]
+    away = "WARNING.*(cannot be reached|does not answer|broker is down)"
+
+    seconds = []
+    for outage in range(1, 3):
+        if outage > 1:
+            forwarder.cut()
+        known = [len(program.matches(away)) if outage > 1 else 0 for program in pair]
+        for program, before in zip(pair, known, strict=True):
+            program.wait_for(away, count=before + 1)
+            assert program.runs
+        done = len(read_lines(log))
+        begun = time.monotonic()
+        forwarder.open()
+        wait_until(lambda done=done: len(read_lines(log)) >= done + 4, what=lambda: f"{pair[0].text}\n{pair[1].text}")
+        seconds.append(time.monotonic() - begun)
+
+    beat, worker = pair
+    beat.send(signal.SIGTERM)
+    assert beat.wait() == 0, beat.text
+    sent = len(beat.matches("Sending due task noted"))
+    wait_until(lambda: len(fire_times(log)) >= sent, what=lambda: f"{sent} sent, {len(fire_times(log))} run\n{worker.text}")
+    worker.send(signal.SIGTERM)
+    assert worker.wait() == 0, worker.text
+    fires = fire_times(log)
+    steps = {later - earlier for earlier, later in zip(fires, fires[1:], strict=False)}
+    assert steps == {timedelta(seconds=0.5)}
+    assert len({(line["id"], line["fire_time"]) for line in read_lines(log)}) == len(fires)
+    for program in pair:
+        assert "Traceback" not in program.text
+    figure(
+        f"{stack.name}: works {seconds[0]:.1f} s after the server came, {seconds[1]:.1f} s after it came again; "
+        f"{len(fires)} fire times, 0 missing, {len(read_lines(log)) - len(fires)} second runs"
+    )
+
+
+def fire_times(log):
+    return sorted({datetime.fromisoformat(line["fire_time"]) for line in read_lines(log)})
