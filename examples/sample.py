@@ -32,7 +32,9 @@ def sample_machine() -> dict[str, float]:
 @app.task
 def find_texts(directory: str, pattern: str = "**/*.md") -> list[str]:
     """The text files below `directory`, without those of installed packages."""
-    found = (path for path in Path(directory).glob(pattern) if not any(part.startswith(".") for part in path.parts))
+    found = (
+        path for path in Path(directory).glob(pattern) if not any(part.startswith(".") for part in path.parts)
+    )
     return sorted(str(path) for path in found if path.is_file())
 
 
@@ -41,7 +43,9 @@ def count_words(files: list[str], part: int, of: int) -> dict[str, int]:
     """How often each word stands in this part of the files: every `of`-th one, beginning with number `part`."""
     words: Counter[str] = Counter()
     for name in files[part::of]:
-        words.update(re.findall(r"[a-z']{4,}", Path(name).read_text(encoding="utf-8", errors="replace").lower()))
+        words.update(
+            re.findall(r"[a-z']{4,}", Path(name).read_text(encoding="utf-8", errors="replace").lower())
+        )
     return dict(words)
 
 
@@ -54,7 +58,12 @@ def merge_report(parts: list[dict[str, int]], report: str) -> dict[str, Any]:
     path = Path(report)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(total.most_common(), indent=1), encoding="utf-8")
-    return {"words": total.total(), "distinct": len(total), "top": dict(total.most_common(5)), "report": report}
+    return {
+        "words": total.total(),
+        "distinct": len(total),
+        "top": dict(total.most_common(5)),
+        "report": report,
+    }
 
 
 @app.task

@@ -32,6 +32,7 @@ from ..canvas.cli import (
 from .errors import BackbeatScheduleError, ScheduleError
 
 if TYPE_CHECKING:
+    from .entry import Entry
     from .systemd import SystemdListener
     from .wiring import OpenBeat
 
@@ -241,25 +242,38 @@ def check(options: Options, files: tuple[Path, ...], strict: bool) -> None:
     from .files import Problem, Severity, load
 
     problems: list[Problem] = []
-    entries = 0
+    loaded_entries: list[Entry] = []
     for path in _chosen(files) or [Path("schedules.yaml")]:
         loaded = load(path, os.environ)
         problems += loaded.problems
-        entries += len(loaded.entries)
+        loaded_entries += loaded.entries
+    dissents = _second_opinions(loaded_entries)
     errors = [problem for problem in problems if problem.severity is Severity.ERROR]
     if options.as_json:
-        options.show({"schedules": entries, "problems": [problem.to_json() for problem in problems]}, "")
+        found = [problem.to_json() for problem in problems]
+        options.show({"schedules": len(loaded_entries), "problems": found, "second_opinions": dissents}, "")
     else:
         for problem in problems:
             click.echo(problem.render(), err=True)
+        for dissent in dissents:
+            click.echo(f"note: {dissent}", err=True)
         verdict = (
             f"{len(errors)} errors, {len(problems) - len(errors)} warnings" if problems else "no problems"
         )
-        click.echo(f"{entries} schedules, {verdict}")
+        click.echo(f"{len(loaded_entries)} schedules, {verdict}")
     if errors:
         sys.exit(EXIT_USAGE)
     if strict and problems:
         sys.exit(EXIT_FAILED)
+
+
+def _second_opinions(entries: list[Entry]) -> list[str]:
+    """Where croniter expects other times than we do."""
+    from .second_opinion import dissent
+
+    now = datetime.now(UTC)
+    found = [(entry.name, dissent(entry, now)) for entry in entries]
+    return [f"{name}: {text}" for name, text in found if text is not None]
 
 
 @main.command("next")
@@ -272,7 +286,6 @@ def next_fires(
     options: Options, names: tuple[str, ...], files: tuple[Path, ...], count: int, tz: str | None
 ) -> None:
     """Print the next fire times of all schedules, or of those that are named."""
-    from .entry import Entry
     from .files import load
     from .zone import zone_named
 

@@ -42,7 +42,9 @@ def port(request):
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("kind", ADDRESSES)
-def test_client_commands_exit_69_on_a_dead_broker_within_ten_seconds(programs, tmp_path, kind, command, port, figure):
+def test_client_commands_exit_69_on_a_dead_broker_within_ten_seconds(
+    programs, tmp_path, kind, command, port, figure
+):
     (tmp_path / "schedules.yaml").write_text(
         "schedules:\n  a: {every: 1ms, task: support.acceptance_tasks.add, args: [1, 1]}\n"
     )
@@ -146,7 +148,8 @@ def test_beat_and_worker_stay_while_a_server_is_away_and_go_on_when_it_comes(
         f"  noted: {{every: 500ms, task: support.acceptance_tasks.note_firing, kwargs: {{log: {log}}}}}\n"
     )
     broker, backend = (
-        re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{forwarder.port}", url) for url in (stack.broker, stack.backend)
+        re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{forwarder.port}", url)
+        for url in (stack.broker, stack.backend)
     )
     options = ["-q", "-A", NAME, "-b", broker, "--result-backend", backend]
     pair = [programs.start(*options, "beat"), programs.start(*options, "worker", "-c", 1)]
@@ -163,14 +166,19 @@ def test_beat_and_worker_stay_while_a_server_is_away_and_go_on_when_it_comes(
         done = len(read_lines(log))
         begun = time.monotonic()
         forwarder.open()
-        wait_until(lambda done=done: len(read_lines(log)) >= done + 4, what=lambda: f"{pair[0].text}\n{pair[1].text}")
+        wait_until(
+            lambda done=done: len(read_lines(log)) >= done + 4, what=lambda: f"{pair[0].text}\n{pair[1].text}"
+        )
         seconds.append(time.monotonic() - begun)
 
     beat, worker = pair
     beat.send(signal.SIGTERM)
     assert beat.wait() == 0, beat.text
     sent = len(beat.matches("Sending due task noted"))
-    wait_until(lambda: len(fire_times(log)) >= sent, what=lambda: f"{sent} sent, {len(fire_times(log))} run\n{worker.text}")
+    wait_until(
+        lambda: len(fire_times(log)) >= sent,
+        what=lambda: f"{sent} sent, {len(fire_times(log))} run\n{worker.text}",
+    )
     worker.send(signal.SIGTERM)
     assert worker.wait() == 0, worker.text
     fires = fire_times(log)

@@ -187,7 +187,9 @@ def test_a_beat_does_not_start_with_a_bad_file_and_says_where_it_is_wrong(progra
     assert "Traceback" not in output
 
 
-def test_a_leader_that_stops_in_order_leaves_the_lease_to_the_standby_at_once(database, programs, tmp_path, figure):
+def test_a_leader_that_stops_in_order_leaves_the_lease_to_the_standby_at_once(
+    database, programs, tmp_path, figure
+):
     path = tmp_path / "schedules.yaml"
     path.write_text(FIRST)
     pair = [programs.start("-q", "-A", NAME, "-b", database, "beat", "-s", path) for _ in range(2)]

@@ -33,7 +33,15 @@ class Bomb:
 
 def headers_of(id_, **changes):
     """Headers as a good client sends them, but for the changes; one that is ... is left out."""
-    good = {"lang": "py", "task": ADD, "id": id_, "root_id": id_, "eta": None, "timelimit": [None, None], "retries": 0}
+    good = {
+        "lang": "py",
+        "task": ADD,
+        "id": id_,
+        "root_id": id_,
+        "eta": None,
+        "timelimit": [None, None],
+        "retries": 0,
+    }
     return {name: value for name, value in {**good, **changes}.items() if value is not ...}
 
 
@@ -49,7 +57,7 @@ def hostile_messages(marker):
     """Headers, properties and body of each, by what is wrong with it. The id is in the headers, where it can be used."""
     made = {
         "no id": ({"id": ...}, {}, body_of()),
-        "no headers": ({name: ... for name in headers_of("")}, {}, body_of()),
+        "no headers": (dict.fromkeys(headers_of(""), ...), {}, body_of()),
         "number as id": ({"id": 7}, {}, body_of()),
         "list as id": ({"id": ["a"]}, {}, body_of()),
         "id of 300 characters": ({"id": "i" * 300}, {}, body_of()),
@@ -76,7 +84,11 @@ def hostile_messages(marker):
         "10 MB of garbage": ({}, {}, b"x" * (10 * MEGABYTE)),
         "17 MB body": ({}, {}, b'[["' + b"x" * (17 * MEGABYTE) + b'"], {}, {}]'),
         "body that nests 100,000 deep": ({}, {}, b"[" + nested(100_000) + b", {}, {}]"),
-        "pickle": ({}, {"content_type": "application/x-python-serialize"}, pickle.dumps([Bomb(marker), {}, {}])),
+        "pickle": (
+            {},
+            {"content_type": "application/x-python-serialize"},
+            pickle.dumps([Bomb(marker), {}, {}]),
+        ),
         "pickle that says it is JSON": ({}, {}, pickle.dumps([Bomb(marker), {}, {}])),
         "yaml": ({}, {"content_type": "application/x-yaml"}, b"!!python/object/apply:os.abort []"),
         "unknown task": ({"task": "support.acceptance_tasks.nothing"}, {}, body_of()),
@@ -89,7 +101,9 @@ def hostile_messages(marker):
         "next of nothing": ({"task": "backbeat.next"}, {}, body_of([1, None])),
         "failed of numbers": ({"task": "backbeat.failed"}, {}, body_of([1, 2])),
     }
-    return {what: (headers_of(str(uuid.uuid4()), **changes), *rest) for what, (changes, *rest) in made.items()}
+    return {
+        what: (headers_of(str(uuid.uuid4()), **changes), *rest) for what, (changes, *rest) in made.items()
+    }
 
 
 def envelope(headers, properties, body, /, **changes):
@@ -99,7 +113,11 @@ def envelope(headers, properties, body, /, **changes):
         "content-encoding": "utf-8",
         "content-type": properties.get("content_type", "application/json"),
         "headers": headers,
-        "properties": {"body_encoding": "base64", "delivery_info": {"exchange": "", "routing_key": QUEUE}, "priority": 0},
+        "properties": {
+            "body_encoding": "base64",
+            "delivery_info": {"exchange": "", "routing_key": QUEUE},
+            "priority": 0,
+        },
     }
     return json.dumps({**text, **changes})
 
@@ -116,7 +134,10 @@ def hostile_envelopes():
         "envelope that nests 100,000 deep": (nested(100_000).decode(), None),
         "envelope of 35 MB": ("x" * (35 * MEGABYTE), None),
         "envelope without headers": (envelope(None, {}, body_of()), None),
-        "envelope with a list as properties": (envelope(headers_of("p1"), {}, body_of(), properties=[]), "p1"),
+        "envelope with a list as properties": (
+            envelope(headers_of("p1"), {}, body_of(), properties=[]),
+            "p1",
+        ),
         "body that is not base64": (envelope(headers_of(id_), {}, b"", body="%%%"), id_),
         "envelope with a list as body": (envelope(headers_of("b1"), {}, b"", body=[1]), "b1"),
     }
@@ -180,7 +201,9 @@ def test_hostile_messages_do_not_stop_a_worker(stack, programs, tmp_path, figure
     assert others == []
     worker.send(signal.SIGTERM)
     assert worker.wait() == 0
-    figure(f"{stack.name}: {len(ids)} hostile messages, {len(letters)} dead letters, {len(errors)} error lines in {seconds:.1f} s")
+    figure(
+        f"{stack.name}: {len(ids)} hostile messages, {len(letters)} dead letters, {len(errors)} error lines in {seconds:.1f} s"
+    )
 
 
 def missing(stack, ids, worker):

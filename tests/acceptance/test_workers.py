@@ -54,7 +54,10 @@ def events(log, event):
 def test_a_worker_killed_while_header_members_run(stack, start_worker, log, gate, figure):
     task = stack.app.signature
     victim, other = start_worker(2), start_worker(2)
-    header = [task(f"{TASKS}.member", kwargs={"index": i, "log": str(log), "gate": str(gate)}) for i in range(MEMBERS)]
+    header = [
+        task(f"{TASKS}.member", kwargs={"index": i, "log": str(log), "gate": str(gate)})
+        for i in range(MEMBERS)
+    ]
 
     handle = chord(header)(task(f"{TASKS}.body", kwargs={"log": str(log)}))
     wait_until(lambda: len(events(log, "started")) == 4 + 4, what=lambda: f"{victim.text}\n{other.text}")
@@ -180,4 +183,6 @@ def test_a_second_sigterm_hands_back_what_runs(stack, start_worker, log, gate, t
     assert len(events(log, "started")) == 2
     assert len(events(log, "ended")) == 1
     assert again < 8  # a lease is 10 s
-    figure(f"{stack.name}: exit {ended:.2f} s after the second SIGTERM, run again {again:.2f} s after another worker was started")
+    figure(
+        f"{stack.name}: exit {ended:.2f} s after the second SIGTERM, run again {again:.2f} s after another worker was started"
+    )
