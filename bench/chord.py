@@ -51,11 +51,14 @@ def main() -> None:
         _write(ours, "backbeat.canvas", "App", OURS_URL)
         _write(theirs, "celery", "Celery", THEIRS_URL)
         worker = ["worker", "-Q", "bench", "-c", "2", "-l", "INFO"]
-        workers = [
-            _start([sys.executable, "-m", "backbeat.scheduler.cli", "-A", "bench_tasks:app", *worker], ours),
-            _start([str(celery_python()), "-m", "celery", "-A", "bench_tasks", *worker], theirs),
-        ]
+        workers: list[subprocess.Popen[bytes]] = []
         try:
+            for command, where in (
+                ([sys.executable, "-m", "backbeat.scheduler.cli", "-A", "bench_tasks:app", *worker], ours),
+                ([str(celery_python()), "-m", "celery", "-A", "bench_tasks", *worker], theirs),
+            ):
+                workers.append(_spawn(command, where))
+                _wait_until_ready(workers[-1], where)
             compare(
                 f"chord of {MEMBERS:,}, Redis, send to get()",
                 "s",
@@ -63,10 +66,10 @@ def main() -> None:
                 lambda: _measure(str(celery_python()), theirs, "from celery import chord"),
             )
         finally:
-            for worker in workers:
-                worker.terminate()
-            for worker in workers:
-                worker.wait(30)
+            for process in workers:
+                process.terminate()
+            for process in workers:
+                process.wait(30)
 
 
 def _write(home: Path, package: str, name: str, url: str) -> None:
@@ -78,15 +81,17 @@ def _write(home: Path, package: str, name: str, url: str) -> None:
         client.flushdb()
 
 
-def _start(command: list[str], home: Path) -> subprocess.Popen[bytes]:
+def _spawn(command: list[str], home: Path) -> subprocess.Popen[bytes]:
     with (home / "worker.log").open("w") as log:
-        worker = subprocess.Popen(command, cwd=home, stdout=log, stderr=subprocess.STDOUT)
+        return subprocess.Popen(command, cwd=home, stdout=log, stderr=subprocess.STDOUT)
+
+
+def _wait_until_ready(worker: subprocess.Popen[bytes], home: Path) -> None:
     deadline = time.monotonic() + 30
     while "ready" not in (home / "worker.log").read_text():
         if worker.poll() is not None or time.monotonic() > deadline:
             raise SystemExit((home / "worker.log").read_text())
         time.sleep(0.05)
-    return worker
 
 
 def _measure(python: str, home: Path, imports: str) -> float:

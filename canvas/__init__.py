@@ -3,10 +3,10 @@
 Importing it loads no broker, no database and no serialiser: these come with the first connection (see wiring.py).
 """
 
-from .app import App, Celery, shared_task
+from .app import App, Celery
 from .result import AsyncResult, GroupResult, result_from_tuple
 from .signature import Signature, chain, chord, group, signature, subtask
-from .task import Task
+from .task import Task, shared_task
 
 __all__ = [
     "App",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import socket
@@ -26,7 +25,7 @@ from .request import running_request
 from .result import AsyncResult, GroupResult, result_from_tuple
 from .results.base import Results
 from .signature import Result, Signature, links_of, set_default_sender, signature
-from .task import Task, TaskOptions, Tasks, share, task_name
+from .task import Task, Tasks, task_of
 from .wiring import canvas_start, open_client, open_results
 
 P = ParamSpec("P")
@@ -88,7 +87,7 @@ class App:
         """Make a task of a function: `@app.task` or `@app.task(bind=True, queue="slow", ...)`; options: see TaskOptions."""
 
         def define(run: Callable[..., Any]) -> Task[Any, Any]:
-            return self.register_task(_task_of(run, options, self, main=self.name))
+            return self.register_task(task_of(run, options, self, main=self.name))
 
         return define(*run) if run else define
 
@@ -330,35 +329,6 @@ class App:
 Celery = App
 
 
-@overload
-def shared_task(run: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
-
-
-@overload
-def shared_task(run: Callable[P, R], /) -> Task[P, R]: ...
-
-
-@overload
-def shared_task(
-    *, bind: Literal[True], name: str | None = None, **options: Any
-) -> Callable[[Callable[Concatenate[Any, P], R]], Task[P, R]]: ...
-
-
-@overload
-def shared_task(
-    *, bind: Literal[False] = False, name: str | None = None, **options: Any
-) -> Callable[[Callable[P, R]], Task[P, R]]: ...
-
-
-def shared_task(*run: Any, **options: Any) -> Any:
-    """A task that belongs to whatever app there will be; for libraries and for Django apps."""
-
-    def define(run: Callable[..., Any]) -> Task[Any, Any]:
-        return share(_task_of(run, options, None))
-
-    return define(*run) if run else define
-
-
 def find_app(spec: str) -> App:
     """The app that `spec` names: "module:attribute" or "module" (then `app`, or the only App of the module).
 
@@ -385,20 +355,6 @@ def find_app(spec: str) -> App:
             f"{spec}: module {name} defines {len(apps)} apps; say which one with -A {name}:NAME"
         )
     return chosen
-
-
-def _task_of(
-    run: Callable[..., Any], options: Mapping[str, Any], app: App | None, main: str = ""
-) -> Task[Any, Any]:
-    given = dict(options)
-    name = given.pop("name", None) or task_name(run, main)
-    for option in given:
-        if option not in TaskOptions.__slots__:
-            near = difflib.get_close_matches(option, TaskOptions.__slots__, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            known = ", ".join(("name", *TaskOptions.__slots__))
-            raise TypeError(f"task {name}: there is no option {option!r}{hint or '.'} Options are: {known}.")
-    return Task(run, name=name, options=TaskOptions(**given), app=app)
 
 
 def _origin() -> str:

@@ -227,6 +227,8 @@ def _print_result(options: Options, handle: Any, wait: float) -> None:
         value = handle.get(timeout=wait)
     except TaskError as error:
         _print_failure(options, handle, error)
+    except Unavailable:
+        raise
     except Exception as error:  # noqa: BLE001 - whatever the task raised
         _print_failure(options, handle, error)
     else:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
 from . import errors
 from .options import checked
@@ -228,3 +229,47 @@ def task_name(run: Callable[..., Any], main: str = "") -> str:
     """module.function; functions of the main program are named after the app."""
     module = run.__module__
     return f"{main or module}.{run.__name__}" if module == "__main__" else f"{module}.{run.__name__}"
+
+
+def task_of(
+    run: Callable[..., Any], options: Mapping[str, Any], app: Sender | None, main: str = ""
+) -> Task[Any, Any]:
+    """A task of a function, with what its decorator was given. Raises TypeError, with a suggestion, for an option that does not exist."""
+    given = dict(options)
+    name = given.pop("name", None) or task_name(run, main)
+    for option in given:
+        if option not in TaskOptions.__slots__:
+            near = difflib.get_close_matches(option, TaskOptions.__slots__, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            known = ", ".join(("name", *TaskOptions.__slots__))
+            raise TypeError(f"task {name}: there is no option {option!r}{hint or '.'} Options are: {known}.")
+    return Task(run, name=name, options=TaskOptions(**given), app=app)
+
+
+@overload
+def shared_task(run: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+
+
+@overload
+def shared_task(run: Callable[P, R], /) -> Task[P, R]: ...
+
+
+@overload
+def shared_task(
+    *, bind: Literal[True], name: str | None = None, **options: Any
+) -> Callable[[Callable[Concatenate[Any, P], R]], Task[P, R]]: ...
+
+
+@overload
+def shared_task(
+    *, bind: Literal[False] = False, name: str | None = None, **options: Any
+) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+
+
+def shared_task(*run: Any, **options: Any) -> Any:
+    """A task that belongs to whatever app there will be; for libraries and for Django apps."""
+
+    def define(run: Callable[..., Any]) -> Task[Any, Any]:
+        return share(task_of(run, options, None))
+
+    return define(*run) if run else define

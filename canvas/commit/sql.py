@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ..continuation import ChainRecord, JoinRecord
 from ..delivery import Delivery
+from ..errors import Unavailable
 from ..flow import chain_needed
 from ..incarnation import is_gone
 from ..message import Message
@@ -137,8 +138,11 @@ class SqlCommit:
                 timeout = min(timeout, (next_us - now_us(connection)) / 1_000_000)
             connection.rollback()
         if timeout > 0:
-            with unavailable():
+            try:
                 self._waker.wait(timeout, wakers)
+            except Unavailable:
+                self.close()  # the next wait listens anew
+                raise
 
     def revoke(self, ids: Sequence[str]) -> None:
         def work(connection: Connection) -> None:
@@ -163,8 +167,9 @@ class SqlCommit:
         return self._transact(work)
 
     def close(self) -> None:
-        if self._waker is not None:
-            self._waker.close()
+        waker, self._waker = self._waker, None
+        if waker is not None:
+            waker.close()
 
     # --- taking --------------------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Engine, delete, select
 
+from ..errors import Unavailable
 from ..outcome import State
 from ..sql.engine import unavailable
 from ..sql.tables import create_tables, result_table, run_table
@@ -58,8 +59,11 @@ class SqlResults:
             left = LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, deadline - time.monotonic())
             if left <= 0:
                 return False
-            with unavailable():
+            try:
                 waker.wait(left)
+            except Unavailable:
+                self.close()  # the next wait listens anew
+                raise
 
     def forget(self, ids: Sequence[str]) -> None:
         with unavailable(), self._engine.begin() as connection:

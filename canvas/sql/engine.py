@@ -95,7 +95,13 @@ def unavailable() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as error:
-        raise Unavailable(f"the database cannot be reached: {str(error.orig).strip()}") from error
+        raise unreachable(error.orig) from error
+
+
+def unreachable(cause: object) -> Unavailable:
+    """What a driver's error means, in one line."""
+    first, *_ = str(cause).strip().splitlines() or [type(cause).__name__]
+    return Unavailable(f"the database cannot be reached: {first}")
 
 
 def now_us(connection: Connection) -> int:

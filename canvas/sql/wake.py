@@ -6,20 +6,26 @@ The look costs a few microseconds. It comes every 2 ms at first and every 50 ms 
 from __future__ import annotations
 
 import select
+import sqlite3
 import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from sqlalchemy import Engine
 
+from .engine import unreachable
+
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.002, 0.05
 
 
 class Waker(Protocol):
-    """Waits for a change in the database. Not thread-safe."""
+    """Waits for a change in the database. Not thread-safe. After Unavailable it is of no use any more, and must be closed."""
 
     def wait(self, timeout: float, wakers: Sequence[int] = ()) -> list[str]:
-        """Wait for a change, for one of the file descriptors `wakers`, or for `timeout` seconds; returns what was told, if anything."""
+        """Wait for a change, for one of the file descriptors `wakers`, or for `timeout` seconds; returns what was told, if anything.
+
+        Raises Unavailable.
+        """
         ...
 
     def close(self) -> None:
@@ -36,17 +42,25 @@ class PostgresWaker:
     """LISTEN on a connection of its own."""
 
     def __init__(self, engine: Engine, channel: str) -> None:
-        self._pooled = engine.raw_connection()
-        connection: Any = self._pooled.driver_connection
-        self._connection = connection
-        self._connection.autocommit = True
-        self._connection.execute(f"LISTEN {channel}")
+        assert engine.dialect.loaded_dbapi is not None
+        self._errors: tuple[type[Exception], ...] = (engine.dialect.loaded_dbapi.Error, OSError)
+        try:
+            self._pooled = engine.raw_connection()
+            connection: Any = self._pooled.driver_connection
+            self._connection = connection
+            self._connection.autocommit = True
+            self._connection.execute(f"LISTEN {channel}")
+        except self._errors as error:
+            raise unreachable(error) from error
 
     def wait(self, timeout: float, wakers: Sequence[int] = ()) -> list[str]:
-        told = self._drain()
-        if not told:
-            select.select([self._connection.fileno(), *wakers], [], [], timeout)
+        try:
             told = self._drain()
+            if not told:
+                select.select([self._connection.fileno(), *wakers], [], [], timeout)
+                told = self._drain()
+        except self._errors as error:
+            raise unreachable(error) from error
         return told
 
     def _drain(self) -> list[str]:
@@ -78,7 +92,10 @@ class SqliteWaker:
             self._interval = min(self._interval * 1.2, LONGEST_SECONDS)
 
     def _look(self) -> int:
-        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+        try:
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+        except sqlite3.Error as error:
+            raise unreachable(error) from error
 
     def close(self) -> None:
         self._pooled.invalidate()
