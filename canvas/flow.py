@@ -20,86 +20,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from .continuation import ChainRecord, Continuation, Inline, JoinRecord, Member, Step
+from .effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Part, Publish, Settle
 from .ids import derive
 from .json_text import EMPTY_LIST, Json, json_list, json_string, prepend
 from .message import CONTROL_QUEUE, Message, message_of
 from .node import Call, Chain, Group, Node, calls, first_calls, freeze
 from .outcome import Ending, Failure, Outcome, Retry, Success, cause_of, celery_error, lost, repr_of
-
-
-@dataclass(frozen=True, slots=True)
-class Publish:
-    """Send a message; not before `not_before_us`, or else its eta."""
-
-    message: Message
-    not_before_us: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Settle:
-    """Store the outcome of a task that can no longer run, unless one is stored."""
-
-    id: str
-    outcome: Failure
-    name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class OpenChain:
-    """Store a chain, unless it is stored."""
-
-    record: ChainRecord
-
-
-@dataclass(frozen=True, slots=True)
-class CloseChain:
-    """The last step of a chain is on its way, or the chain failed: its record may go once no duplicate can come any more."""
-
-    chain_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class OpenJoin:
-    """Store a join of `size` parts, unless it is stored.
-
-    Size None: unsealed, SealJoin will tell it (decisions K4). If nobody repeats this effect for `lease_seconds` before that,
-    the sender is taken for dead; None where a redelivery stands in for the sender.
-    """
-
-    record: JoinRecord
-    size: int | None
-    lease_seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SealJoin:
-    """Tell an unsealed join its size."""
-
-    join_id: str
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class AddPart:
-    """Put a part into a join, unless part `index` is there; `id` is the member that brought it."""
-
-    join_id: str
-    index: int
-    id: str
-    outcome: Success | Failure
-
-
-Effect = Publish | Settle | OpenChain | CloseChain | OpenJoin | SealJoin | AddPart
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A part as a join gives it back."""
-
-    index: int
-    id: str
-    outcome: Success | Failure
-
 
 Chains = Mapping[str, ChainRecord]
 

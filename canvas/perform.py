@@ -28,6 +28,7 @@ from .commit.base import (
     WasRevoked,
 )
 from .continuation import ChainRecord, Continuation, JoinRecord, position_of
+from .effect import Effect, OpenJoin, Publish, SealJoin, Settle
 from .errors import DecodeError
 from .json_text import NULL, Json
 from .message import DEFAULT_QUEUE, Message, check_calls
@@ -85,7 +86,7 @@ class Performer:
             case Stale():
                 return Transition(delivery=taken.delivery)
             case Later(until_us):
-                return Transition(effects=(flow.Publish(message, until_us),), delivery=taken.delivery)
+                return Transition(effects=(Publish(message, until_us),), delivery=taken.delivery)
             case WasRevoked():
                 return self.finished(taken, message, Revoked(reason="revoked"))
             case Poison(lost):
@@ -193,7 +194,7 @@ class Performer:
             error=celery_error("Reject", f"the message was refused: {taken.reason}", taken.task_id)
         )
         return Transition(
-            effects=(flow.Settle(taken.task_id, failure),),
+            effects=(Settle(taken.task_id, failure),),
             delivery=taken.delivery,
             dead=dead,
         )
@@ -258,11 +259,11 @@ class Performer:
                 )
         return Failure(error=celery_error("TaskError", text, failed_id))
 
-    def _routed(self, effects: Sequence[flow.Effect]) -> tuple[flow.Effect, ...]:
+    def _routed(self, effects: Sequence[Effect]) -> tuple[Effect, ...]:
         """Messages that name no queue go to that of their task."""
         return tuple(
             replace(e, message=replace(e.message, queue=self._queue_of(e.message.task)))
-            if isinstance(e, flow.Publish) and not e.message.queue
+            if isinstance(e, Publish) and not e.message.queue
             else e
             for e in effects
         )
@@ -278,7 +279,7 @@ class Performer:
         return dict(_with_below(wanted, self._chains))
 
 
-def send(commit: Commit, effects: Sequence[flow.Effect]) -> None:
+def send(commit: Commit, effects: Sequence[Effect]) -> None:
     """Bring the effects of `flow.start`. Raises Unavailable.
 
     Up to SLICE effects are one commit: all or nothing. More go in slices, into joins that are sealed after the last slice, so that
@@ -287,18 +288,18 @@ def send(commit: Commit, effects: Sequence[flow.Effect]) -> None:
     if len(effects) <= SLICE:
         commit.exchange([Transition(effects=tuple(effects))])
         return
-    unsealed = {e.record.join_id: e for e in effects if isinstance(e, flow.OpenJoin)}
-    opened: dict[str, flow.Effect] = {}
+    unsealed = {e.record.join_id: e for e in effects if isinstance(e, OpenJoin)}
+    opened: dict[str, Effect] = {}
     for first in range(0, len(effects), SLICE):
         part = effects[first : first + SLICE]
-        slice_: list[flow.Effect] = list(opened.values())
+        slice_: list[Effect] = list(opened.values())
         for effect in part:
-            if isinstance(effect, flow.OpenJoin):
+            if isinstance(effect, OpenJoin):
                 effect = replace(effect, size=None, lease_seconds=SENDER_LEASE_SECONDS)  # noqa: PLW2901 - the same, unsealed
                 opened[effect.record.join_id] = effect
             slice_.append(effect)
         commit.exchange([Transition(effects=tuple(slice_))])
-    seals = [flow.SealJoin(id_, e.size) for id_, e in unsealed.items() if e.size is not None]
+    seals = [SealJoin(id_, e.size) for id_, e in unsealed.items() if e.size is not None]
     commit.exchange([Transition(effects=tuple(seals))])
 
 
@@ -310,8 +311,8 @@ def _with_below(id_: str, chains: OrderedDict[str, ChainRecord]) -> Iterator[tup
         wanted = flow.chain_needed(chains[wanted].below)
 
 
-def _children(message: Message, effects: Sequence[flow.Effect]) -> tuple[str, ...]:
-    return tuple(e.message.id for e in effects if isinstance(e, flow.Publish) and e.message.id != message.id)
+def _children(message: Message, effects: Sequence[Effect]) -> tuple[str, ...]:
+    return tuple(e.message.id for e in effects if isinstance(e, Publish) and e.message.id != message.id)
 
 
 def _dead_letter(taken: Taken, reason: str) -> DeadLetter:

@@ -19,6 +19,7 @@ from . import flow
 from .brokers.base import Broker
 from .commit.base import Commit, Limits, Role
 from .config import Config
+from .effect import Effect, OpenChain, OpenJoin
 from .errors import ImproperlyConfigured
 from .node import Node
 from .results.base import Results
@@ -153,12 +154,12 @@ def open_results(conf: Config) -> Results:
             return RedisResults(url, prefix=_result_prefix(conf), runs=runs)
 
 
-def canvas_start(conf: Config, node: Node, root_id: str, parent_id: str | None) -> list[flow.Effect]:
+def canvas_start(conf: Config, node: Node, root_id: str, parent_id: str | None) -> list[Effect]:
     """The effects that set `node` going with what there is: without a store steps travel inline, and chords are refused."""
     if store_url(conf) is not None:
         return flow.start(node, root_id, parent_id=parent_id)
     effects = flow.start(node, root_id, parent_id=parent_id, inline_limit=16_000_000)
-    if any(isinstance(effect, flow.OpenJoin | flow.OpenChain) for effect in effects):
+    if any(isinstance(effect, OpenJoin | OpenChain) for effect in effects):
         raise ImproperlyConfigured(
             "a chord, or a group inside a chain, needs a result backend: write App(backend='redis://...') or postgresql://."
         )

@@ -93,6 +93,11 @@ class Beat:
         """Whether it led when it last looked."""
         return bool(self._epoch)
 
+    @property
+    def unsent(self) -> int:
+        """How many decided firings the broker has not confirmed yet."""
+        return len(self._relay)
+
     def wake(self) -> None:
         """End the sleep, and look for edits at once: for signal handlers and other threads."""
         self._clock.wake()

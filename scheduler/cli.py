@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,7 +141,11 @@ def beat(
     set_up_logging(loglevel)
     settings = BeatOptions(files=chosen, store=options.store, cluster=cluster, lease_ttl_seconds=lease_ttl)
     systemd = SystemdListener()
-    running = patiently(lambda: open_beat(app, settings, systemd), StoreDown, Unavailable)
+
+    def open_it() -> OpenBeat:
+        return open_beat(app, settings, systemd)
+
+    running = open_it() if once else patiently(open_it, StoreDown, Unavailable)
     if not options.quiet:
         lines = {
             "app": app.name,
@@ -185,11 +190,17 @@ def _run_once(running: OpenBeat) -> None:
     """Steps until nothing is left to do at once."""
     while running.beat.step() == 0:
         pass
-    if not running.beat.leads:
-        running.beat.retire()
+    leads, unsent = running.beat.leads, running.beat.unsent
+    running.beat.retire()
+    if not leads:
         click.echo("backbeat: another beat leads; nothing was sent", err=True)
         sys.exit(75)
-    running.beat.retire()
+    if unsent:
+        from ..canvas.errors import Unavailable
+
+        raise Unavailable(
+            f"the broker cannot be reached or did not confirm; {unsent} firings wait in the store for the next beat"
+        )
 
 
 @main.command()
@@ -322,14 +333,15 @@ def next_fires(
 @click.pass_obj
 def status(options: Options) -> None:
     """Show who leads, how many schedules and open firings the store holds, and whether broker and store answer."""
-    from ..canvas.wiring import broker_url, open_client
+    from ..canvas.wiring import broker_url, open_broker, open_client
     from .store.wiring import open_store
     from .wiring import store_url
 
     app = options.load_app()
-    client = open_client(app.conf)
-    client.exchange([])
-    client.close()
+    with closing(open_broker(app.conf)) as broker:
+        broker.wait(0)
+    with closing(open_client(app.conf)) as client:
+        client.load(chains=[""])
     url = store_url(app, options.store)
     store = open_store(url, cluster=app.cluster)
     try:

@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import TextIO
 
 from ..canvas.commit.base import Taken, Transition
-from ..canvas.flow import START_TASK, Settle
+from ..canvas.effect import Settle
+from ..canvas.flow import START_TASK
 from ..canvas.message import Message
 from ..canvas.outcome import Failure, Ignored, Outcome, Rejected, Retry, Revoked, Success
 from ..canvas.perform import BUILT_IN

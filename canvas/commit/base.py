@@ -14,8 +14,8 @@ from typing import Protocol
 
 from ..continuation import ChainRecord, JoinRecord
 from ..delivery import Delivery
+from ..effect import Effect, Part
 from ..errors import MessageError
-from ..flow import Effect, Part
 from ..message import Message
 from ..outcome import Outcome
 from ..wire import Wire, from_wire, unpack

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from ..delivery import Delivery
-from ..flow import Publish
+from ..effect import Publish
 from ..message import Message
 from .base import Commit, Run, Taken, Transition
 

@@ -18,18 +18,8 @@ from dataclasses import dataclass, field, replace
 from ..clock import Clock, SystemClock
 from ..continuation import JoinRecord
 from ..delivery import Delivery
-from ..flow import (
-    AddPart,
-    CloseChain,
-    Effect,
-    OpenChain,
-    OpenJoin,
-    Publish,
-    SealJoin,
-    Settle,
-    chain_needed,
-    join_message,
-)
+from ..effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Publish, SealJoin, Settle
+from ..flow import chain_needed, join_message
 from ..incarnation import name_of
 from ..message import Message, sent_at
 from ..outcome import Failure, State

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..continuation import ChainRecord, Continuation, Inline, JoinRecord, Member, Step, position_of, ref_of
+from ..effect import Part
 from ..errors import DecodeError
-from ..flow import Part
 from ..json_text import Json
 from ..node import node_from_data, node_to_data
 from ..outcome import Failure, Success, outcome_from_data, outcome_to_data

@@ -13,17 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..delivery import Delivery
-from ..flow import (
-    AddPart,
-    CloseChain,
-    Effect,
-    OpenChain,
-    OpenJoin,
-    Publish,
-    SealJoin,
-    Settle,
-    join_message,
-)
+from ..effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Publish, SealJoin, Settle
+from ..flow import join_message
 from ..message import Message, sent_at
 from ..outcome import Outcome, outcome_from_data, outcome_to_data
 from ..outcome import Retry as RetryOutcome

@@ -15,17 +15,8 @@ from sqlalchemy import Connection, Table, bindparam, delete, func, select, updat
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ..delivery import Delivery
-from ..flow import (
-    AddPart,
-    CloseChain,
-    Effect,
-    OpenChain,
-    OpenJoin,
-    Publish,
-    SealJoin,
-    Settle,
-    join_message,
-)
+from ..effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Publish, SealJoin, Settle
+from ..flow import join_message
 from ..incarnation import name_of
 from ..message import Message, sent_at
 from ..outcome import Failure, outcome_from_data, outcome_to_data

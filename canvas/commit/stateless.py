@@ -11,8 +11,8 @@ from collections.abc import Collection, Sequence
 from ..brokers.base import Broker
 from ..clock import Clock, SystemClock
 from ..continuation import JoinRecord
+from ..effect import AddPart, CloseChain, OpenChain, OpenJoin, Publish, SealJoin, Settle
 from ..errors import ImproperlyConfigured, Unavailable
-from ..flow import AddPart, CloseChain, OpenChain, OpenJoin, Publish, SealJoin, Settle
 from ..message import Message, sent_at
 from .base import Exchange, Loaded, Taken, Transition, decoded
 

@@ -15,6 +15,7 @@ TRIES = 5
 
 def create_tables(engine: Engine, tables: Tables) -> None:
     """Make what is missing. Of two beats that do so at once one meets a table that is there, and looks again."""
+    engine.connect().close()  # a server that is not there is not asked five times
     for _ in range(TRIES - 1):
         try:
             tables.meta.metadata.create_all(engine, tables.all())

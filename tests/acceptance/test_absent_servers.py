@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import select
 import signal
 import socket
 import threading
@@ -13,7 +14,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from support.acceptance_tasks import NAME, read_lines
-from support.processes import wait_until
+from support.processes import SECONDS, wait_until
 from support.stacks import open_stack
 
 PATIENCE_SECONDS = 10.0
@@ -50,7 +51,7 @@ def test_client_commands_exit_69_on_a_dead_broker_within_ten_seconds(
     )
     broker, backend = ADDRESSES[kind]
     options = ["-A", NAME, "-b", broker.format(port=port)]
-    if backend is not None:
+    if backend is not None and command == "result":
         options += ["--result-backend", backend.format(port=port)]
 
     begun = time.monotonic()
@@ -74,10 +75,11 @@ class Forwarder:
         self.port = self._listener.getsockname()[1]
         self._lock = threading.Lock()
         self._ends: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
 
     def open(self) -> None:
         self._listener.listen()
-        threading.Thread(target=self._accept, args=[self._listener], daemon=True).start()
+        self._start(self._accept, self._listener)
 
     def cut(self) -> None:
         """Close the port and all connections."""
@@ -95,6 +97,8 @@ class Forwarder:
     def close(self) -> None:
         self.cut()
         self._listener.close()
+        for thread in self._threads:
+            thread.join(SECONDS)
 
     @staticmethod
     def _bound(port: int) -> socket.socket:
@@ -110,19 +114,24 @@ class Forwarder:
             except OSError:
                 return
             far = socket.create_connection(self._target)
-            with self._lock:
-                self._ends += [near, far]
-            for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=self._forward, args=[source, sink], daemon=True).start()
+            self._start(self._forward, near, far)
 
-    @staticmethod
-    def _forward(source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
-        for end in (source, sink):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+    def _forward(self, near: socket.socket, far: socket.socket) -> None:
+        """Until one end says nothing any more, or is cut."""
+        with self._lock:
+            self._ends += [near, far]
+        with near, far, suppress(OSError):
+            while True:
+                readable, _, _ = select.select([near, far], [], [])
+                for source in readable:
+                    if not (data := source.recv(65536)):
+                        return
+                    (far if source is near else near).sendall(data)
+
+    def _start(self, run, *arguments) -> None:
+        thread = threading.Thread(target=run, args=arguments)
+        thread.start()
+        self._threads.append(thread)
 
 
 @pytest.fixture(params=["rabbitmq+sqlite", "redis", "postgres"])

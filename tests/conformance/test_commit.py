@@ -23,7 +23,7 @@ from backbeat.canvas.commit.base import (
     WasRevoked,
 )
 from backbeat.canvas.continuation import ChainRecord, Inline, Step
-from backbeat.canvas.flow import CloseChain, OpenChain, Publish, SealJoin, Settle
+from backbeat.canvas.effect import CloseChain, OpenChain, Publish, SealJoin, Settle
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.node import Call
 from backbeat.canvas.outcome import Retry, Revoked, State

@@ -12,7 +12,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from backbeat.canvas import flow
 from backbeat.canvas.commit.base import (
     DeadLetter,
     Later,
@@ -28,6 +27,7 @@ from backbeat.canvas.commit.redis import RedisCommit
 from backbeat.canvas.commit.run import judge, settle
 from backbeat.canvas.continuation import JoinRecord
 from backbeat.canvas.delivery import Delivery
+from backbeat.canvas.effect import AddPart, OpenJoin, Publish, Settle
 from backbeat.canvas.incarnation import incarnation
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message, us_of_iso
@@ -64,7 +64,7 @@ def message(id_="a", **known) -> Message:
 
 
 def publish(commit, *messages, not_before_us=None) -> None:
-    commit.exchange([Transition(effects=tuple(flow.Publish(m, not_before_us) for m in messages))])
+    commit.exchange([Transition(effects=tuple(Publish(m, not_before_us) for m in messages))])
 
 
 def now_us() -> int:
@@ -162,7 +162,7 @@ def test_an_id_made_of_half_a_character_stops_nothing(ours):
     assert (odd.message, plain.verdict) == (None, Run())
     failure = Failure(error=Error(type="Reject", text=odd.reason))
     dead = DeadLetter(odd.reason, odd.delivery.raw, "\ud800")
-    settled = flow.Settle("\ud800", failure)
+    settled = Settle("\ud800", failure)
     worker.exchange([Transition(effects=(settled,), delivery=odd.delivery, dead=dead)])
 
     worker.release([plain])
@@ -174,12 +174,12 @@ def test_the_last_two_parts_of_a_join_dispatch_it_once(redis_prefixed):
     races = 1_000
     workers = [RedisCommit(url, worker=f"w{i}", queues=["backbeat"], prefix=prefix) for i in range(2)]
     joins = [JoinRecord(join_id=f"j{n}", then=None, root_id="r") for n in range(races)]
-    workers[0].exchange([Transition(effects=tuple(flow.OpenJoin(join, 2) for join in joins))])
+    workers[0].exchange([Transition(effects=tuple(OpenJoin(join, 2) for join in joins))])
     barrier = threading.Barrier(2)
 
     def bring(index):
         for join in joins:
-            part = flow.AddPart(join.join_id, index, f"m{index}", Success(value=Json(str(index))))
+            part = AddPart(join.join_id, index, f"m{index}", Success(value=Json(str(index))))
             barrier.wait()
             workers[index].exchange([Transition(effects=(part,))])
 
@@ -199,8 +199,8 @@ def test_the_last_two_parts_of_a_join_dispatch_it_once(redis_prefixed):
 def test_a_join_of_many_parts_is_gathered_in_slices(ours):
     worker, size = ours(), 12_000
     join = JoinRecord(join_id="big", then=None, root_id="r")
-    parts = [flow.AddPart("big", i, f"m{i}", Success(value=Json(str(i)))) for i in range(size)]
-    worker.exchange([Transition(effects=(flow.OpenJoin(join, size), *parts))])
+    parts = [AddPart("big", i, f"m{i}", Success(value=Json(str(i)))) for i in range(size)]
+    worker.exchange([Transition(effects=(OpenJoin(join, size), *parts))])
 
     state = worker.load(joins=["big"]).joins["big"]
 

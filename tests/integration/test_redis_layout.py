@@ -8,7 +8,7 @@ import time
 import pytest
 from backbeat.canvas.commit.base import Limits, Run, Taken, Transition
 from backbeat.canvas.commit.redis import RedisCommit
-from backbeat.canvas.flow import Publish
+from backbeat.canvas.effect import Publish
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
 from backbeat.canvas.outcome import Error, Failure, Retry, Success

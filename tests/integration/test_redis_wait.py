@@ -10,11 +10,11 @@ import threading
 import time
 
 import pytest
-from backbeat.canvas import flow
 from backbeat.canvas.commit.base import (
     Transition,
 )
 from backbeat.canvas.commit.redis import RedisCommit
+from backbeat.canvas.effect import Publish
 from backbeat.canvas.errors import ImproperlyConfigured, Unavailable
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
@@ -50,7 +50,7 @@ def message(id_="a", **known) -> Message:
 
 
 def publish(commit, *messages, not_before_us=None) -> None:
-    commit.exchange([Transition(effects=tuple(flow.Publish(m, not_before_us) for m in messages))])
+    commit.exchange([Transition(effects=tuple(Publish(m, not_before_us) for m in messages))])
 
 
 def now_us() -> int:

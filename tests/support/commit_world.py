@@ -9,7 +9,8 @@ from typing import Any
 from backbeat.canvas.clock import FakeClock
 from backbeat.canvas.commit.base import Commit, Limits, Taken, Transition
 from backbeat.canvas.continuation import JoinRecord
-from backbeat.canvas.flow import JOIN_TASK, AddPart, Effect, OpenJoin, Publish
+from backbeat.canvas.effect import AddPart, Effect, OpenJoin, Publish
+from backbeat.canvas.flow import JOIN_TASK
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import CONTROL_QUEUE, DEFAULT_QUEUE, Message
 from backbeat.canvas.outcome import Error, Failure, Success

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from backbeat.canvas import flow
 from backbeat.canvas.commit.base import Commit, Exchange, Transition
+from backbeat.canvas.effect import Effect, Publish
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
 from backbeat.canvas.node import Node, root_of
@@ -92,11 +93,11 @@ class FlowWorld:
         if self.rng.random() < self.faults.crashes:
             raise Crash(where)
 
-    def doubled(self, effects: Sequence[flow.Effect]) -> tuple[flow.Effect, ...]:
-        out: list[flow.Effect] = []
+    def doubled(self, effects: Sequence[Effect]) -> tuple[Effect, ...]:
+        out: list[Effect] = []
         for effect in effects:
             out.append(effect)
-            if isinstance(effect, flow.Publish) and self.rng.random() < self.faults.duplicates:
+            if isinstance(effect, Publish) and self.rng.random() < self.faults.duplicates:
                 out.append(effect)
         return tuple(out)
 
@@ -176,8 +177,8 @@ class FlowWorld:
         return Success(value=Json(json.dumps([self.executions])))
 
 
-def _routed(effect: flow.Effect) -> flow.Effect:
+def _routed(effect: Effect) -> Effect:
     """A client chooses the queue of messages that name none."""
-    if isinstance(effect, flow.Publish) and not effect.message.queue:
+    if isinstance(effect, Publish) and not effect.message.queue:
         return replace(effect, message=replace(effect.message, queue=QUEUES[0]))
     return effect

@@ -68,12 +68,6 @@ class Stack:
             rows = connection.execute(text("SELECT task_id, reason, message FROM bb_dead ORDER BY seq"))
             return [dict(row) for row in rows.mappings()]
 
-    def held(self) -> int:
-        """How many messages of the SQL broker somebody holds."""
-        with self._sql(self.broker) as connection:
-            query = "SELECT count(*) FROM bb_message WHERE holder <> '' OR visible_us > 0 AND queue = 'none'"
-            return int(connection.execute(text(query)).scalar_one())
-
     @contextmanager
     def _sql(self, url: str) -> Iterator[Any]:
         engine = create_engine(url)

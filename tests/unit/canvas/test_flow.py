@@ -8,18 +8,8 @@ from dataclasses import replace
 import pytest
 from backbeat.canvas import flow
 from backbeat.canvas.continuation import ChainRecord, Inline, JoinRecord, Member, Step
-from backbeat.canvas.flow import (
-    AddPart,
-    CloseChain,
-    OpenChain,
-    OpenJoin,
-    Part,
-    Publish,
-    Settle,
-    joined,
-    next_steps,
-    start,
-)
+from backbeat.canvas.effect import AddPart, CloseChain, OpenChain, OpenJoin, Part, Publish, Settle
+from backbeat.canvas.flow import joined, next_steps, start
 from backbeat.canvas.ids import derive
 from backbeat.canvas.message import Message
 from backbeat.canvas.node import Call, Chain, Group, chain_of, freeze, root_of

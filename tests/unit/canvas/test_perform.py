@@ -10,6 +10,7 @@ import pytest
 from backbeat.canvas import flow
 from backbeat.canvas.commit.base import Delivery, Poison, Run, Settled, Stale, Standing, Taken, WasRevoked
 from backbeat.canvas.continuation import Member, Step, ref_of
+from backbeat.canvas.effect import AddPart, Publish
 from backbeat.canvas.errors import ChordError, Reject, SendInterrupted
 from backbeat.canvas.message import CONTROL_QUEUE, Message
 from backbeat.canvas.node import Call, Chain, Group, freeze, node_to_data, root_of
@@ -194,7 +195,7 @@ def test_what_has_ended_already_goes_through_flow_again(performer, verdict, outc
     transition = performer.route(taken(message(then=Member("j", 0)), verdict))
 
     assert transition.outcome == outcome
-    assert [type(effect) for effect in transition.effects] == [flow.AddPart]
+    assert [type(effect) for effect in transition.effects] == [AddPart]
     assert transition.delivery.tag == "tag"
 
 
@@ -217,7 +218,7 @@ def test_poison_is_a_failure_and_a_dead_letter(performer):
     assert transition.outcome.error.type == "WorkerLostError"
     assert "3 workers" in transition.dead.reason
     assert (transition.dead.raw, transition.dead.task_id) == ("raw", "t1")
-    assert [type(effect) for effect in transition.effects] == [flow.AddPart]
+    assert [type(effect) for effect in transition.effects] == [AddPart]
 
 
 def test_what_has_expired_is_revoked(performer, fleet):
@@ -240,7 +241,7 @@ def test_messages_that_follow_are_children_but_a_retry_is_not(performer):
     transition = performer.finished(taken(None), message(link=links), Success(value="1"))
 
     assert transition.children == tuple(
-        effect.message.id for effect in transition.effects if isinstance(effect, flow.Publish)
+        effect.message.id for effect in transition.effects if isinstance(effect, Publish)
     )
     assert len(transition.children) == 3
 
@@ -257,7 +258,7 @@ def test_steps_that_name_no_queue_go_to_that_of_their_task(fleet):
 def test_whoever_is_second_brings_what_follows_from_the_outcome_that_stands(fleet):
     first, second = fleet.open("w1", "celery"), fleet.open("w2", "celery")
     original = message(link=(Call(task="double"),))
-    send(fleet.open("client"), [flow.Publish(original), flow.Publish(original)])
+    send(fleet.open("client"), [Publish(original), Publish(original)])
     (one,) = fleet.performer(first).commit([], take=1)
     fleet.clock.advance(60)  # the first is taken for dead
     fleet.sweep()
@@ -373,7 +374,7 @@ def test_a_continuation_that_is_gone_does_no_harm(fleet, position):
 
 
 def test_the_message_of_a_join_that_is_gone_or_not_complete_does_nothing(fleet):
-    send(fleet.open("client"), [flow.Publish(flow.join_message("gone"))])
+    send(fleet.open("client"), [Publish(flow.join_message("gone"))])
 
     assert fleet.drain() == 1
     assert not fleet.store.state.dead
@@ -495,7 +496,7 @@ def test_a_canvas_that_travelled_as_one_message_is_started_once(fleet):
     node = Chain(steps=(Group(members=(Call(task="one"), Call(task="one"))), Call(task="count")))
     start = start_message(node)
 
-    send(fleet.open("client"), [flow.Publish(start), flow.Publish(start)])
+    send(fleet.open("client"), [Publish(start), Publish(start)])
     fleet.drain()
 
     handle = result(fleet, "start")
@@ -505,7 +506,7 @@ def test_a_canvas_that_travelled_as_one_message_is_started_once(fleet):
 
 
 def test_a_group_that_travelled_as_one_message_tells_its_members(fleet):
-    send(fleet.open("client"), [flow.Publish(start_message(Group(members=(Call(task="one"),) * 2)))])
+    send(fleet.open("client"), [Publish(start_message(Group(members=(Call(task="one"),) * 2)))])
     fleet.drain()
 
     members = result(fleet, "start").get(timeout=0)
@@ -518,7 +519,7 @@ def test_the_headers_of_the_firing_reach_what_starts_first(fleet):
     own = {"headers": {"mine": 1}}
     node = Chain(steps=(Group(members=(Call(task="headers", options=own),)), Call(task="headers", id="body")))
 
-    send(fleet.open("client"), [flow.Publish(start_message(node, headers={"periodic_task_name": "nightly"}))])
+    send(fleet.open("client"), [Publish(start_message(node, headers={"periodic_task_name": "nightly"}))])
     fleet.drain()
 
     group_id = freeze(node, flow.started_id("start")).steps[0].id
