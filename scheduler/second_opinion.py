@@ -22,19 +22,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def dissent(entry: Entry, after: datetime) -> str | None:
     """A sentence if croniter expects other fire times of `entry` after `after` (aware) than we do; None if it agrees or cannot be asked."""
-    import croniter as package
-    from croniter import croniter
-
     for crontab in _crontabs(entry.when):
         text = spelled_out(crontab)
         if text is None:
             continue
-        theirs = croniter(text, after.astimezone(UTC), implement_cron_bug=True, max_years_between_matches=60)
-        expected = [theirs.get_next(datetime) for _ in range(FIRES)]
+        expected = _their_fires(text, after)
         found = list(_fires(replace(crontab, timezone="UTC"), after))
         if found != expected:
-            version = getattr(package, "__version__", "")
-            return f'"{crontab.expression}" next fires {found[0]} (UTC), but croniter {version} expects {expected[0]}'
+            return f'"{crontab.expression}" next fires {found[0]} (UTC), but croniter expects {expected[0]}'
     return None
 
 
@@ -59,6 +54,13 @@ def _crontabs(schedule: Schedule) -> Iterator[Crontab]:
         case AnyOf():
             for each in schedule.schedules:
                 yield from _crontabs(each)
+
+
+def _their_fires(text: str, after: datetime) -> list[datetime]:
+    from croniter import croniter
+
+    theirs = croniter(text, after.astimezone(UTC), implement_cron_bug=True, max_years_between_matches=60)
+    return [theirs.get_next(datetime) for _ in range(FIRES)]
 
 
 def _fires(crontab: Crontab, after: datetime) -> Iterator[datetime]:
