@@ -7,11 +7,13 @@ import os
 import socket
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, overload
 
 from .commit.base import Commit
@@ -97,9 +99,9 @@ class App:
         return task
 
     def import_modules(self) -> None:
-        """Import the modules that define tasks. An ImportError goes through, as a worker without its tasks is of no use."""
+        """Import the modules that define tasks. Raises ImproperlyConfigured, as a worker without its tasks is of no use."""
         for module in (*self.conf.imports, *self.conf.include):
-            importlib.import_module(module)
+            _imported(module)
 
     def config_from_object(self, source: Any) -> None:
         """Take settings from a mapping, a module or its name: all lower-case names that are no underscore names."""
@@ -332,13 +334,17 @@ Celery = App
 def find_app(spec: str) -> App:
     """The app that `spec` names: "module:attribute" or "module" (then `app`, or the only App of the module).
 
-    Raises ImproperlyConfigured if there is none; errors of the module itself go through.
+    Raises ImproperlyConfigured if there is none, or if the module cannot be imported.
     """
     name, _, attribute = spec.partition(":")
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise ImproperlyConfigured(
+            f"{spec!r} is not a module's name: write -A package.module or -A package.module:app"
+        )
     here = str(Path.cwd())
     if "" not in sys.path and here not in sys.path:
         sys.path.insert(0, here)
-    module = importlib.import_module(name)
+    module = _imported(name)
     if attribute:
         found = getattr(module, attribute, None)
         if not isinstance(found, App):
@@ -355,6 +361,18 @@ def find_app(spec: str) -> App:
             f"{spec}: module {name} defines {len(apps)} apps; say which one with -A {name}:NAME"
         )
     return chosen
+
+
+def _imported(name: str) -> ModuleType:
+    """The module. Raises ImproperlyConfigured that says where importing it failed."""
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        *_, last = traceback.extract_tb(error.__traceback__)
+        place = "" if "importlib" in last.filename else f", at {last.filename}:{last.lineno}"
+        raise ImproperlyConfigured(
+            f"module {name} cannot be imported{place}: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _origin() -> str:

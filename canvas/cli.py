@@ -6,6 +6,7 @@ Imports of what a command needs stand inside it, so that `--help` and completion
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import signal
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -197,6 +199,8 @@ def call(
     """Send task NAME, and print its id."""
     app = options.load_app()
     args, kwargs = _parsed(args_text, list, "--args"), _parsed(kwargs_text, dict, "--kwargs")
+    for option, text in (("--eta", eta), ("--expires", expires)):
+        _check_moment(option, text)
     seconds = float(expires) if expires and expires.replace(".", "", 1).isdigit() else expires
     given = {"countdown": countdown, "eta": eta, "expires": seconds, "queue": queue, "priority": priority}
     handle = app.send_task(
@@ -240,6 +244,13 @@ def _print_failure(options: Options, handle: Any, error: Exception) -> None:
     data = {"id": handle.id, "state": handle.state, "error": type(error).__name__, "message": str(error)}
     options.show(data, f"{handle.state}: {type(error).__name__}: {error}")
     sys.exit(EXIT_FAILED)
+
+
+def _check_moment(option: str, text: str | None) -> None:
+    """A time without a zone means another instant on each machine."""
+    with contextlib.suppress(ValueError):
+        if text and datetime.fromisoformat(text).tzinfo is None and not text.isdigit():
+            raise click.UsageError(f"{option} {text} has no time zone: write {text}Z or {text}+02:00")
 
 
 def _parsed(text: str, kind: type, option: str) -> Any:

@@ -28,7 +28,7 @@ class Requeued(Exception):
 def execute(
     message: Message, tasks: Tasks, hostname: str, *, now_us: Callable[[], int] = _system_now_us
 ) -> Outcome:
-    """Run `message` and return its outcome. Raises Requeued, and what is not an Exception (SystemExit, KeyboardInterrupt).
+    """Run `message` and return its outcome. Raises Requeued and KeyboardInterrupt.
 
     `now_us` tells the time from which the countdown of a retry counts.
     """
@@ -53,7 +53,9 @@ def execute(
             if reject.requeue:
                 raise Requeued from reject
             return Rejected(reason=str(reject.reason or ""))
-        except Exception as exc:  # noqa: BLE001 - whatever a task raises is its outcome
+        except KeyboardInterrupt:
+            raise
+        except BaseException as exc:  # noqa: BLE001 - whatever a task raises is its outcome, sys.exit() included
             return Failure(error=error_of(exc, message.id), traceback=traceback_of(exc))
 
 

@@ -191,7 +191,7 @@ def node_from_data(data: Mapping[str, Any], dump: Dump) -> Node:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value:
-        raise TypeError(f"a task's name must be a string, found {type(value).__name__}")
+        raise TypeError(f"a task's name must be a string that is not empty, found {value!r:.80}")
     return value
 
 

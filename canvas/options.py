@@ -20,6 +20,7 @@ from .json_text import EMPTY_LIST, Json
 from .message import LONGEST_SECONDS, us_of_iso
 from .node import Call, Chain, Group, Node
 
+LONGEST_NAME = 255
 KNOWN = frozenset(
     "add_to_parent argsrepr chord compression connection countdown delivery_mode errback eta exchange expires group_id "
     "group_index headers ignore_result kwargsrepr link link_error max_retries parent_id priority producer queue reply_to "
@@ -47,9 +48,9 @@ def checked(options: Mapping[str, Any]) -> dict[str, Any]:
     for name in options:
         if name not in KNOWN:
             near = difflib.get_close_matches(name, KNOWN, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = f"; did you mean {near[0]!r}?" if near else "."
             raise TypeError(
-                f"apply_async() has no option {name!r}{hint}. Values of your own go under headers={{...}}."
+                f"apply_async() has no option {name!r}{hint} Values of your own go under headers={{...}}."
             )
     out = {name: value for name, value in options.items() if value is not None}
     if "eta" in out:
@@ -61,7 +62,40 @@ def checked(options: Mapping[str, Any]) -> dict[str, Any]:
         out["countdown"] = _seconds("countdown", out["countdown"])
     if "headers" in out:
         out["headers"] = _headers(out["headers"])
+    for name in ("queue", "task_id"):
+        if name in out:
+            _check_text(name, out[name])
+    if "priority" in out and not _is_byte(out["priority"]):
+        raise ImproperlyConfigured(
+            f"priority must be a whole number from 0 to 255, found {out['priority']!r}"
+        )
+    _choose_queue(out)
     return out
+
+
+def _check_text(name: str, value: Any) -> None:
+    """Names that brokers and databases take: 255 bytes at most, and nothing that cannot be printed."""
+    if not isinstance(value, str) or not value.isprintable() or not 0 < len(value.encode()) <= LONGEST_NAME:
+        raise ImproperlyConfigured(
+            f"{name} must be a printable text of 1 to {LONGEST_NAME} bytes, found {value!r:.80}"
+        )
+
+
+def _is_byte(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 255  # noqa: PLR2004 - as it says
+
+
+def _choose_queue(out: dict[str, Any]) -> None:
+    """Messages go to queues by name; a routing key through the default exchange is one."""
+    queue = out.get("queue") or out.get("routing_key")
+    for name in ("exchange", "routing_key"):
+        value = out.pop(name, None)
+        if value not in (None, "", queue):
+            raise ImproperlyConfigured(
+                f"{name} {value!r} is not supported by this version: name the queue, queue={value!r}"
+            )
+    if queue:
+        out["queue"] = queue
 
 
 def _headers(value: Any) -> dict[str, Any]:

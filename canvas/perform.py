@@ -33,7 +33,7 @@ from .errors import DecodeError
 from .json_text import NULL, Json
 from .message import DEFAULT_QUEUE, Message, check_calls
 from .node import Call, Chain, Group, Node, freeze, node_from_data, root_of
-from .outcome import Failure, Outcome, Revoked, Success, celery_error, is_refusal
+from .outcome import Failure, Outcome, Retry, Revoked, Success, celery_error, is_refusal, lost
 from .results.base import Results
 
 logger = logging.getLogger(__name__)
@@ -42,6 +42,8 @@ SLICE = 500
 """Effects in one commit of a sender."""
 SENDER_LEASE_SECONDS = 60.0
 """How long a sender of a large canvas may be silent between two slices."""
+UNKNOWN_JOIN_TRIES, UNKNOWN_JOIN_PAUSE_US = 60, 500_000
+"""How often, and how far apart, the message of a join that this store does not know is sent again before it is a dead letter."""
 CHAINS_KEPT = 1_000
 """Chain records, which never change, kept by a worker."""
 BUILT_IN = frozenset({flow.JOIN_TASK, flow.NEXT_TASK, flow.FAILED_TASK, flow.START_TASK})
@@ -231,10 +233,21 @@ class Performer:
         done = Transition(
             message=replace(message, ignore_result=True), outcome=Success(value=NULL), delivery=taken.delivery
         )
-        if join is None or not join.complete:
+        if join is None:
+            return self._join_unknown(taken, message, join_id)
+        if not join.complete:
             return done
         effects = flow.joined(join.record, join.parts, self._chains_for(join.record.then))
         return replace(done, effects=self._routed(effects), closes=join_id)
+
+    def _join_unknown(self, taken: Taken, message: Message, join_id: str) -> Transition:
+        """Another app shares the broker and not the store: its own worker must get the message, so it is sent again for a while."""
+        text = f"the store of this worker has no join {join_id}"
+        if message.attempt < UNKNOWN_JOIN_TRIES:
+            again = Retry(eta_us=self._now_us() + UNKNOWN_JOIN_PAUSE_US)
+            return self.finished(taken, replace(message, ignore_result=True), again)
+        logger.error("%s: apps that share a broker must share the store, or have a broker vhost each", text)
+        return self.dead(taken, message, lost("JoinLost", text, join_id))
 
     def _serve_start(self, taken: Taken, message: Message, signature: dict[str, object]) -> Transition:
         """A canvas that travelled as one message (decisions B7). Its value is found under an id derived from the message's."""

@@ -76,6 +76,13 @@ def redis_url(url: str) -> str:
         raise ImproperlyConfigured(
             f"{without_password(url)} is not a Redis URL. Write redis://host:6379/0 or rediss://host:6379/0."
         )
+    if scheme != "unix":
+        if not parts.hostname:
+            raise ImproperlyConfigured(f"{without_password(url)} names no host. Write redis://host:6379/0.")
+        if parts.path.strip("/") and not parts.path.strip("/").isdigit():
+            raise ImproperlyConfigured(
+                f"{without_password(url)}: a Redis database is a number. Write redis://host:6379/0."
+            )
     query = dict(parse_qsl(parts.query))
     if "virtual_host" in query:
         query["db"] = query.pop("virtual_host").strip("/") or "0"

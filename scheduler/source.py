@@ -40,6 +40,8 @@ class FilesSource:
 
     def read(self) -> None:
         """Read for the first time. Raises ScheduleError with all problems, rendered, if a file has an error."""
+        if not self._files:
+            return  # who names no file changes none of the schedules that files have put into the store
         loaded = self._load()
         errors = [problem for problem in loaded.problems if str(problem.severity.value) == "error"]
         if errors:

@@ -56,10 +56,13 @@ def open_engine(url: str) -> Engine:
 def _open_sqlite(url: URL) -> Engine:
     if url.database in (None, "", ":memory:"):
         raise ImproperlyConfigured(
-            "an SQLite database in memory cannot be shared. Write sqlite:///path/to/file."
+            "an SQLite database needs a file that can be shared. Write sqlite:///file or sqlite:////path/to/file."
         )
     assert url.database is not None
-    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"the directory of {url.database} cannot be made: {error}") from error
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import select
 import signal
@@ -191,7 +192,7 @@ def test_beat_and_worker_stay_while_a_server_is_away_and_go_on_when_it_comes(
     worker.send(signal.SIGTERM)
     assert worker.wait() == 0, worker.text
     fires = fire_times(log)
-    steps = {later - earlier for earlier, later in zip(fires, fires[1:], strict=False)}
+    steps = {later - earlier for earlier, later in itertools.pairwise(fires)}
     assert steps == {timedelta(seconds=0.5)}
     assert len({(line["id"], line["fire_time"]) for line in read_lines(log)}) == len(fires)
     for program in pair:

@@ -124,11 +124,12 @@ class Program:
     def processes(self) -> list[int]:
         """The pids of this program that live, its own and those of its children, wherever they went."""
         mark = f"{_MARK}={self._mark}".encode()
-        found = []
-        for path in Path("/proc").iterdir():
-            if path.name.isdigit() and mark in _environ(path).split(b"\0") and not _is_over(path):
-                found.append(int(path.name))
-        return sorted(found)
+        ours = (
+            path
+            for path in Path("/proc").iterdir()
+            if path.name.isdigit() and mark in _environ(path).split(b"\0") and not _is_over(path)
+        )
+        return sorted(int(path.name) for path in ours)
 
     def end(self) -> None:
         """Kill what is left of it."""
