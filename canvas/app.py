@@ -18,7 +18,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, overload
 
 from .commit.base import Commit
 from .config import Config
-from .errors import ImproperlyConfigured, NotRegistered
+from .errors import EncodeError, ImproperlyConfigured, NotRegistered
 from .ids import derive, draw
 from .node import Call, Chain, Group, Node, freeze, root_of
 from .options import Given, checked, laid_on, map_calls, named
@@ -192,6 +192,12 @@ class App:
 
     def _resolve(self, call: Call) -> Call:
         """The call with its task's and the settings' defaults under its own options; its callbacks too."""
+        size, limit = len(call.args) + len(call.kwargs), self.conf.task_max_argument_bytes
+        if size > limit:
+            raise EncodeError(
+                f"the arguments of {call.task} have {size:,} bytes, more than {limit:,}: pass a reference to the data, "
+                "or raise the setting task_max_argument_bytes"
+            )
         task = self.tasks.get(call.task)
         defaults: dict[str, Any] = {"queue": self.conf.task_default_queue, "origin": _origin()}
         if self.conf.task_ignore_result:

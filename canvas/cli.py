@@ -24,6 +24,7 @@ from .errors import BackbeatError, ImproperlyConfigured, TaskError, Unavailable
 if TYPE_CHECKING:
     from .app import App
 
+LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 T = TypeVar("T")
 EXIT_FAILED, EXIT_USAGE, EXIT_UNAVAILABLE = 1, 2, 69
 LOG_FORMAT = "[%(asctime)s: %(levelname)s/%(processName)s] %(message)s"
@@ -60,7 +61,9 @@ class Options:
 
     def show(self, data: Any, text: str) -> None:
         """Print `data` as one line of JSON with --json, else `text`."""
-        click.echo(json.dumps(data, default=str) if self.as_json else text)
+        shown = json.dumps(data, default=str) if self.as_json else text
+        # a lone surrogate, which JSON can hold and UTF-8 cannot
+        click.echo(shown.encode("utf-8", "backslashreplace").decode())
 
 
 class Cli(click.Group):
@@ -84,14 +87,21 @@ class Cli(click.Group):
         sys.exit(code)
 
 
+def loglevel_option(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option -l."""
+    return click.option(
+        "-l",
+        "--loglevel",
+        default=default,
+        show_default=True,
+        type=click.Choice(LEVELS, case_sensitive=False),
+    )
+
+
 def set_up_logging(level: str) -> None:
-    """Celery's line format on standard error; the root logger of an application is left alone."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(LOG_FORMAT))
-    logger = logging.getLogger("backbeat")
-    logger.addHandler(handler)
-    logger.setLevel(level.upper())
-    logger.propagate = False
+    """Celery's line format on standard error; the root logger of an application that has set it up is left alone."""
+    logging.basicConfig(level=level.upper(), format=LOG_FORMAT)
+    logging.getLogger("backbeat").setLevel(level.upper())
 
 
 def patiently(open_it: Callable[[], T], *absent: type[Exception]) -> T:
@@ -124,7 +134,7 @@ def without_password(url: str | None) -> str:
 )
 @click.option("-P", "--pool", default=None, help="processes (alias prefork) or solo.")
 @click.option("-n", "--hostname", default="celery@%h", help="Node name; %h is the host.", show_default=True)
-@click.option("-l", "--loglevel", default="INFO", show_default=True)
+@loglevel_option("INFO")
 @click.pass_obj
 def worker(
     options: Options,
@@ -157,6 +167,8 @@ def worker(
     def stop(*_: object) -> None:
         systemd.stopping()
         running.stop()
+        if running.busy:
+            click.echo(f"stopping: {running.busy} tasks may end; once more hands them back", err=True)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
@@ -221,13 +233,16 @@ def result(options: Options, task_id: str, traceback: bool, wait: float) -> None
     app = options.load_app()
     handle = app.AsyncResult(task_id)
     if traceback and handle.traceback:
-        click.echo(handle.traceback)
-        return
+        options.show({"id": task_id, "state": handle.state, "traceback": handle.traceback}, handle.traceback)
+        sys.exit(EXIT_FAILED)
     _print_result(options, handle, wait)
 
 
 def _print_result(options: Options, handle: Any, wait: float) -> None:
     try:
+        if not handle.ready() and wait <= 0:
+            options.show({"id": handle.id, "state": handle.state}, f"{handle.state}: not ready, or not known")
+            sys.exit(EXIT_FAILED)
         value = handle.get(timeout=wait)
     except TaskError as error:
         _print_failure(options, handle, error)
@@ -241,8 +256,12 @@ def _print_result(options: Options, handle: Any, wait: float) -> None:
 
 
 def _print_failure(options: Options, handle: Any, error: Exception) -> None:
-    data = {"id": handle.id, "state": handle.state, "error": type(error).__name__, "message": str(error)}
-    options.show(data, f"{handle.state}: {type(error).__name__}: {error}")
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - an exception of the user's own
+        text = "its text cannot be made"
+    data = {"id": handle.id, "state": handle.state, "error": type(error).__name__, "message": text}
+    options.show(data, f"{handle.state}: {type(error).__name__}: {text}")
     sys.exit(EXIT_FAILED)
 
 

@@ -93,6 +93,7 @@ DEFAULTS: dict[str, Any] = {
     "task_ignore_result": False,
     "task_inherit_parent_priority": False,
     "task_lease_seconds": 10.0,
+    "task_max_argument_bytes": 262_144,
     "task_max_lost": 3,
     "task_protocol": 2,
     "task_publish_retry": True,
@@ -141,7 +142,7 @@ DEFAULTS: dict[str, Any] = {
 OBEYED = frozenset(
     "accept_content broker_transport_options broker_url broker_write_url canvas_mode canvas_wire cluster imports include "
     "result_backend result_backend_transport_options result_expires result_extended result_serializer task_acks_late "
-    "task_default_queue task_ignore_result task_lease_seconds task_max_lost task_protocol task_routes task_serializer "
+    "task_default_queue task_ignore_result task_lease_seconds task_max_argument_bytes task_max_lost task_protocol task_routes task_serializer "
     "task_soft_time_limit task_time_limit worker_concurrency worker_pool worker_pool_start_method".split()
 )
 """What this version does something with. To set another one to anything but its default gives a warning, as nothing comes of it."""

@@ -36,6 +36,10 @@ SENT_OPTIONS = frozenset(
 """Options of a task that each of its messages carries, unless the caller says otherwise."""
 
 
+ALWAYS = {"acks_late": True, "track_started": True, "reject_on_worker_lost": True}
+"""Options of Celery's that have one value here; giving that value is no error."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskOptions:
     """What `@app.task(...)` was given. Values that are None were not given."""
@@ -237,6 +241,9 @@ def task_of(
     """A task of a function, with what its decorator was given. Raises TypeError, with a suggestion, for an option that does not exist."""
     given = dict(options)
     name = given.pop("name", None) or task_name(run, main)
+    for option, value in ALWAYS.items():
+        if given.pop(option, value) != value:
+            raise TypeError(f"task {name}: {option} is always {value!r} in this version")
     for option in given:
         if option not in TaskOptions.__slots__:
             near = difflib.get_close_matches(option, TaskOptions.__slots__, n=1)

@@ -24,6 +24,7 @@ from ..canvas.cli import (
     Options,
     banner,
     call,
+    loglevel_option,
     patiently,
     result,
     set_up_logging,
@@ -106,13 +107,14 @@ _FILES = click.option(
 @click.option(
     "--lease-ttl",
     default=10.0,
+    type=click.FloatRange(0.1),
     show_default=True,
     help="Seconds without a sign of life after which a leader is replaced.",
 )
 @click.option("--cluster", help="Name under which firings get their ids; default: the app's name.")
 @click.option("--once", is_flag=True, help="Send what is due now, and exit.")
 @click.option("--dry-run", is_flag=True, help="Check the files and print what comes next; send nothing.")
-@click.option("-l", "--loglevel", default="INFO", show_default=True)
+@loglevel_option("INFO")
 @click.pass_context
 def beat(
     ctx: click.Context,
@@ -207,7 +209,7 @@ def _run_once(running: OpenBeat) -> None:
 @_FILES
 @click.option("--for", "duration", help="Stop by itself after this time, e.g. 30s.")
 @click.option("-c", "--concurrency", type=click.IntRange(1), help="Tasks side by side.")
-@click.option("-l", "--loglevel", default="WARNING", show_default=True)
+@loglevel_option("WARNING")
 @click.pass_obj
 def dev(
     options: Options, files: tuple[Path, ...], duration: str | None, concurrency: int | None, loglevel: str
@@ -268,14 +270,17 @@ def check(options: Options, files: tuple[Path, ...], strict: bool) -> None:
             click.echo(problem.render(), err=True)
         for dissent in dissents:
             click.echo(f"note: {dissent}", err=True)
-        verdict = (
-            f"{len(errors)} errors, {len(problems) - len(errors)} warnings" if problems else "no problems"
-        )
-        click.echo(f"{len(loaded_entries)} schedules, {verdict}")
+        warnings = _counted(len(problems) - len(errors), "warning")
+        verdict = f"{_counted(len(errors), 'error')}, {warnings}" if problems else "no problems"
+        click.echo(f"{_counted(len(loaded_entries), 'schedule')}, {verdict}")
     if errors:
         sys.exit(EXIT_USAGE)
     if strict and problems:
         sys.exit(EXIT_FAILED)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _second_opinions(entries: list[Entry]) -> list[str]:
@@ -332,8 +337,10 @@ def next_fires(
 @main.command()
 @click.pass_obj
 def status(options: Options) -> None:
-    """Show who leads, how many schedules and open firings the store holds, and whether broker and store answer."""
+    """Show who leads, how many schedules the store holds, and whether broker and store answer."""
+    from ..canvas.holder import Holder
     from ..canvas.wiring import broker_url, open_broker, open_client
+    from .store.base import StoreRefused
     from .store.wiring import open_store
     from .wiring import store_url
 
@@ -343,17 +350,23 @@ def status(options: Options) -> None:
     with closing(open_client(app.conf)) as client:
         client.load(chains=[""])
     url = store_url(app, options.store)
+    file = url.partition("sqlite:///")[2]
+    if file and not Path(file).exists():
+        raise StoreRefused(
+            f"there is no store at {file} yet: no beat has run with it. Name it with --store, or start a beat."
+        )
     store = open_store(url, cluster=app.cluster)
     try:
         lease, loaded = store.read_lease(), store.load(None)
     finally:
         store.close()
     entries = () if loaded is None else loaded.entries
+    holder = Holder.parse(lease.holder)
     enabled = sum(known.entry.enabled for known in entries)
     data = {
         "broker": without_password(broker_url(app.conf)),
         "store": without_password(url),
-        "leader": lease.holder or None,
+        "leader": f"{holder.host}, pid {holder.pid}" if holder else None,
         "epoch": lease.epoch,
         "schedules": len(entries),
         "enabled": enabled,

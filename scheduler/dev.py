@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import statistics
 import sys
@@ -61,7 +62,7 @@ class Display:
         self._line("leading", f"epoch {term.epoch}")
 
     def standby(self) -> None:
-        self._line("standby", "another beat leads, or this one is stopping")
+        self._line("standby", "this beat does not lead (any more)")
 
     def reloaded(self, changes: int) -> None:
         self._line("reloaded", f"{changes} schedules are new or different")
@@ -144,7 +145,7 @@ class Display:
         label = f"{kind:<9}"
         if self._colour and kind in _COLOURS:
             label = f"\x1b[{_COLOURS[kind]}m{label}\x1b[0m"
-        with self._lock:
+        with self._lock, contextlib.suppress(BrokenPipeError):  # nobody looks any more: work goes on
             if count is not None:
                 self.counts[count] += 1
             print(f"{stamp}  {label}{text}", file=self._out, flush=True)

@@ -10,6 +10,7 @@ that programs and forks that a task starts can be terminated as usual. A child e
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import socket
@@ -31,6 +32,7 @@ from .base import Ended, Job, Requeue
 from .pipe import OUR_SIGNALS, pack, pack_report, read_frame
 from .runner import Runner, RunnerSpec
 
+LOG_FORMAT = "[%(asctime)s: %(levelname)s/%(process)d] %(message)s"
 Report = Ended | Requeue
 """A child cannot report its own loss."""
 _CAUGHT = OUR_SIGNALS - {signal.SIGINT}
@@ -43,6 +45,8 @@ def make_runner(
 
     `broker` and `backend` are those of the worker, so that what a task sends goes the same way.
     """
+    # what tasks log shall be seen, unless the app has set up logging of its own
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     app = find_app(app_spec)
     if broker:
         app.conf.broker_url = broker
