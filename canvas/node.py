@@ -119,6 +119,8 @@ def root_of(node: Node) -> str:
             return root_of(node.steps[0])
 
 
+DEEPEST = 100
+"""Levels of signatures inside signatures; what strangers send must not exhaust the stack."""
 Dump = Callable[[Any], Json]
 Load = Callable[[str], Any]
 
@@ -160,22 +162,27 @@ def _signature(
     }
 
 
-def node_from_data(data: Mapping[str, Any], dump: Dump) -> Node:
-    """The node of a signature in Celery's JSON shape. Raises KeyError, TypeError or ValueError for what is not one."""
+def node_from_data(data: Mapping[str, Any], dump: Dump, depth: int = DEEPEST) -> Node:
+    """The node of a signature in Celery's JSON shape. Raises KeyError, TypeError or ValueError for what is not one.
+
+    Signatures may stand in each other `depth` levels deep, callbacks included.
+    """
+    if depth <= 0:
+        raise ValueError(f"signatures are nested deeper than {DEEPEST} levels")
     kwargs, options = data.get("kwargs") or {}, dict(data.get("options") or {})
     link, link_error = options.pop("link", None), options.pop("link_error", None)
     match data.get("subtask_type"):
         case "chain":
-            return chain_of(tuple(node_from_data(step, dump) for step in kwargs["tasks"]))
+            return chain_of(tuple(node_from_data(step, dump, depth - 1) for step in kwargs["tasks"]))
         case "group":
-            return _group_from_data(kwargs["tasks"], options, dump)
+            return _group_from_data(kwargs["tasks"], options, dump, depth)
         case "chord":
             header = kwargs["header"]
             tasks = header["kwargs"]["tasks"] if isinstance(header, Mapping) else header
             group = _group_from_data(
-                tasks, header.get("options") or {} if isinstance(header, Mapping) else {}, dump
+                tasks, header.get("options") or {} if isinstance(header, Mapping) else {}, dump, depth
             )
-            return chain_of((group, node_from_data(kwargs["body"], dump)))
+            return chain_of((group, node_from_data(kwargs["body"], dump, depth - 1)))
         case _:
             return Call(
                 task=_text(data["task"]),
@@ -184,8 +191,8 @@ def node_from_data(data: Mapping[str, Any], dump: Dump) -> Node:
                 kwargs=dump(dict(kwargs)),
                 immutable=bool(data.get("immutable")),
                 options=options,
-                link=_links(link, dump),
-                link_error=_links(link_error, dump),
+                link=_links(link, dump, depth),
+                link_error=_links(link_error, dump, depth),
             )
 
 
@@ -195,18 +202,19 @@ def _text(value: Any) -> str:
     return value
 
 
-def _group_from_data(tasks: Any, options: Mapping[str, Any], dump: Dump) -> Group:
+def _group_from_data(tasks: Any, options: Mapping[str, Any], dump: Dump, depth: int) -> Group:
     members: list[Node] = []
     for task in tasks:
-        member = node_from_data(task, dump)
+        member = node_from_data(task, dump, depth - 1)
         # a group directly inside a group gives its members to it, in order (canvas.md G3, H6)
         members.extend(member.members if isinstance(member, Group) else (member,))
     return Group(id=options.get("task_id") or "", members=tuple(members))
 
 
-def _links(value: Any, dump: Dump) -> tuple[Node, ...]:
+def _links(value: Any, dump: Dump, depth: int) -> tuple[Node, ...]:
     if not value:
         return ()
     return tuple(
-        node_from_data(item, dump) for item in (value if isinstance(value, list | tuple) else [value])
+        node_from_data(item, dump, depth - 1)
+        for item in (value if isinstance(value, list | tuple) else [value])
     )
