@@ -4,8 +4,9 @@ Importing it loads no broker, no database and no serialiser: these come with the
 """
 
 from .app import App, Celery
+from .compose import chain, chord, group
 from .result import AsyncResult, GroupResult, result_from_tuple
-from .signature import Signature, chain, chord, group, signature, subtask
+from .signature import Signature, signature, subtask
 from .task import Task, shared_task
 
 __all__ = [
