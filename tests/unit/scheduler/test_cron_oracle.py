@@ -295,6 +295,9 @@ WHOLE_HOURS = [
 ]
 
 
+SKIPS_MIDNIGHT = {"Africa/Cairo", "Asia/Beirut", "America/Asuncion"}
+
+
 @settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     LINES,
@@ -312,6 +315,9 @@ def test_cronsim_gives_the_same_next_fires_where_clocks_change_by_whole_hours(
             for item in _items(line)
         )
     )
+    # where midnight is skipped, cronsim steps to 01:00 and takes it for hour 0, also of entries that follow elapsed time;
+    # the walk over real minutes, above, judges those
+    assume(zone not in SKIPS_MIDNIGHT or not line.texts[0].startswith("*"))
     schedule = crontab_of(line, zone)
     begin = start.replace(tzinfo=UTC)
 
