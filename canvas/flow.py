@@ -29,6 +29,9 @@ from .outcome import Ending, Failure, Outcome, Retry, Success, cause_of, celery_
 
 Chains = Mapping[str, ChainRecord]
 
+REPORT_LIMIT = 8_000
+"""Characters of a text in the header of an error callback: all headers must fit into one AMQP frame of 128 kB."""
+
 JOIN_TASK = "backbeat.join"
 NEXT_TASK = "backbeat.next"
 FAILED_TASK = "backbeat.failed"
@@ -262,9 +265,11 @@ def _call_errbacks(
         "name": task,
         "exc_type": error.type,
         "exc_module": error.module,
-        "exc_args": error.args,
-        "exc_message": error.text,
-        "traceback": failure.traceback,
+        "exc_args": error.args
+        if len(error.args) <= REPORT_LIMIT
+        else json_list([json_string(error.text[:1_000])]),
+        "exc_message": error.text[:REPORT_LIMIT],
+        "traceback": failure.traceback[-REPORT_LIMIT:],
         "root_id": scope.root_id,
     }
     for index, errback in enumerate(errbacks):

@@ -129,7 +129,7 @@ def _require(name: str, value: Any, holds: Callable[[Any], bool]) -> None:
 
 def _is_key(value: Any) -> bool:
     # stores use these as keys: some refuse a NUL, some a lone surrogate
-    return isinstance(value, str) and (not value or value.isprintable())
+    return isinstance(value, str) and len(value) <= 255 and (not value or value.isprintable())  # noqa: PLR2004 - a column's width
 
 
 def _is_seconds(value: Any) -> bool:

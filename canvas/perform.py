@@ -48,6 +48,10 @@ CHAINS_KEPT = 1_000
 """Chain records, which never change, kept by a worker."""
 BUILT_IN = frozenset({flow.JOIN_TASK, flow.NEXT_TASK, flow.FAILED_TASK, flow.START_TASK})
 
+VALUE_LIMIT = 8 * 1024 * 1024
+"""Bytes of a result; the next step's message must hold it, and may have twice as many (wire.MAX_BYTES)."""
+_CARRIERS = frozenset({flow.JOIN_TASK, flow.NEXT_TASK, flow.FAILED_TASK})
+
 
 @dataclass(frozen=True, slots=True)
 class Execute:
@@ -76,6 +80,7 @@ class Performer:
         self._now_us = now_us
         self._queue_of = queue_of
         self._chains: OrderedDict[str, ChainRecord] = OrderedDict()
+        self._left: list[Taken] = []
 
     def route(self, taken: Taken) -> Route:
         """What to do with a taken message."""
@@ -89,6 +94,8 @@ class Performer:
                 return Transition(delivery=taken.delivery)
             case Later(until_us):
                 return Transition(effects=(Publish(message, until_us),), delivery=taken.delivery)
+            case WasRevoked() if message.task in _CARRIERS:
+                return self._start(taken, message)  # what it starts is judged itself
             case WasRevoked():
                 return self.finished(taken, message, Revoked(reason="revoked"))
             case Poison(lost):
@@ -116,6 +123,9 @@ class Performer:
         """The transition of a message that a pool took; one that it could not run is kept as a dead letter, too."""
         if isinstance(outcome, Failure) and is_refusal(outcome):
             return self.dead(taken, message, outcome)
+        if isinstance(outcome, Success) and len(outcome.value) > VALUE_LIMIT:
+            text = f"the result has {len(outcome.value):,} bytes, more than {VALUE_LIMIT:,}: return a reference to the data"
+            outcome = lost("EncodeError", text, message.id)
         return self.finished(taken, message, outcome)
 
     def dead(self, taken: Taken, message: Message, failure: Failure) -> Transition:
@@ -125,13 +135,14 @@ class Performer:
     def commit(self, transitions: Sequence[Transition], *, take: int = 0) -> Sequence[Taken]:
         """Bring `transitions`, and those that replace the ones that another outcome beat; then take."""
         exchange = self._commit.exchange(transitions, take=take)
+        self._left += exchange.taken  # kept for the next call if what follows cannot be done now
         pairs = zip(transitions, exchange.standing, strict=True)
         again = [self._instead(t, standing) for t, standing in pairs if standing is not None]
-        taken = list(exchange.taken)
         while again:
             exchange = self._commit.exchange(again)
             pairs = zip(again, exchange.standing, strict=True)
             again = [self._instead(t, standing) for t, standing in pairs if standing is not None]
+        taken, self._left = self._left, []
         return taken
 
     def settle_interrupted(self, records: Sequence[JoinRecord]) -> None:

@@ -15,7 +15,7 @@ from importlib import resources
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from .errors import ImproperlyConfigured, Unavailable
+from .errors import EncodeError, ImproperlyConfigured, Unavailable
 
 try:
     import redis
@@ -113,6 +113,10 @@ def unavailable() -> Iterator[None]:
         yield
     except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
         raise Unavailable(f"Redis cannot be reached: {error}") from error
+    except ResponseError as error:
+        if str(error).startswith("WRONGTYPE"):
+            raise EncodeError(f"Redis refuses it: {error}") from error
+        raise Unavailable(f"Redis refused: {error}") from error
     except RedisError as error:
         # out of memory, read-only replica, loading, busy, no permission: nothing was written
         raise Unavailable(f"Redis refused: {error}") from error

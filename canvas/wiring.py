@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from enum import Enum
 from functools import cache
@@ -275,9 +276,13 @@ def _memory_store(url: str) -> Any:  # noqa: ARG001 - the cache's key
     return MemoryStore()
 
 
-@cache
 def _engine(url: str) -> Any:
-    """One engine, with its pool, for each database of this process."""
+    """One engine, with its pool, for each database of this process; a fork must not use its parent's connections."""
+    return _engine_of(url, os.getpid())
+
+
+@cache
+def _engine_of(url: str, pid: int) -> Any:  # noqa: ARG001 - the cache's key
     from .sql.engine import open_engine
 
     return open_engine(url)

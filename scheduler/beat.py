@@ -162,6 +162,7 @@ class Beat:
         if self._applied and now < self._poll_at:
             return
         self._poll_at = now + POLL_SECONDS
+        self._relay.stay()
         self._ask_source()
         if self._wanted is not None and not self._applied:
             self._apply(self._wanted, term)

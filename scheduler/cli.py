@@ -253,6 +253,7 @@ def dev(
 def check(options: Options, files: tuple[Path, ...], strict: bool) -> None:
     """Check schedules files. Exit code 2 for errors, 1 for warnings with --strict."""
     from .files import Problem, Severity, load
+    from .source import repeated
 
     problems: list[Problem] = []
     loaded_entries: list[Entry] = []
@@ -261,19 +262,31 @@ def check(options: Options, files: tuple[Path, ...], strict: bool) -> None:
         problems += loaded.problems
         loaded_entries += loaded.entries
     dissents = _second_opinions(loaded_entries)
+    twice = repeated(loaded_entries)
     errors = [problem for problem in problems if problem.severity is Severity.ERROR]
     if options.as_json:
         found = [problem.to_json() for problem in problems]
-        options.show({"schedules": len(loaded_entries), "problems": found, "second_opinions": dissents}, "")
+        options.show(
+            {
+                "schedules": len(loaded_entries),
+                "problems": found,
+                "repeated": twice,
+                "second_opinions": dissents,
+            },
+            "",
+        )
     else:
         for problem in problems:
             click.echo(problem.render(), err=True)
+        for line in twice:
+            click.echo(line, err=True)
         for dissent in dissents:
             click.echo(f"note: {dissent}", err=True)
         warnings = _counted(len(problems) - len(errors), "warning")
-        verdict = f"{_counted(len(errors), 'error')}, {warnings}" if problems else "no problems"
+        found_errors = _counted(len(errors) + len(twice), "error")
+        verdict = f"{found_errors}, {warnings}" if problems or twice else "no problems"
         click.echo(f"{_counted(len(loaded_entries), 'schedule')}, {verdict}")
-    if errors:
+    if errors or twice:
         sys.exit(EXIT_USAGE)
     if strict and problems:
         sys.exit(EXIT_FAILED)

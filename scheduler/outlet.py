@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -77,6 +78,11 @@ class BrokerOutlet:
                 f"{self._store_id[:8]}), so both would send everything: start them with one --store, or with a --cluster each"
             )
         self._announce_at = self._monotonic() + ANNOUNCED_SECONDS / 4
+
+    def stay(self) -> None:
+        """Announce again when it is time, though nothing is to be sent; a broker that is away is no matter here."""
+        with suppress(OutletDown, Unavailable):
+            self._announce()
 
     def close(self) -> None:
         """Let go of the connection."""

@@ -48,6 +48,9 @@ class Outlet(Protocol):
         returns within a bounded time. Raises OutletDown when the broker cannot be reached at all.
         """
 
+    def stay(self) -> None:
+        """Called about once a second while this beat leads, whether or not something is to be sent. Raises nothing."""
+
 
 class MemoryOutlet:
     """Keeps what is sent in a list, for tests and trials; confirms everything while `up`."""
@@ -55,6 +58,9 @@ class MemoryOutlet:
     def __init__(self) -> None:
         self.sent: list[Firing] = []
         self.up = True
+
+    def stay(self) -> None:
+        """Nobody is told."""
 
     def publish(self, firings: Sequence[Firing]) -> Sequence[Firing]:
         if not self.up:
@@ -67,6 +73,7 @@ class Relay:
     """Open firings on their way out."""
 
     def __init__(self, outlet: Outlet, clock: Clock) -> None:
+        self.stay = outlet.stay
         self._outlet = outlet
         self._clock = clock
         self._ready: deque[Firing] = deque()

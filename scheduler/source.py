@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .entry import Entry
 from .errors import ScheduleError
-from .files import FileStamp, Loaded, Problem, is_changed, load, stamp
+from .files import FileStamp, Loaded, Severity, is_changed, load, stamp
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class FilesSource:
         files: Sequence[Path],
         *,
         environ: Mapping[str, str] = os.environ,
-        refused: Callable[[Sequence[Problem]], None] = lambda _problems: None,
+        refused: Callable[[Sequence[str]], None] = lambda _problems: None,
     ) -> None:
         self._files = files
         self._environ = environ
@@ -43,9 +43,10 @@ class FilesSource:
         if not self._files:
             return  # who names no file changes none of the schedules that files have put into the store
         loaded = self._load()
-        errors = [problem for problem in loaded.problems if str(problem.severity.value) == "error"]
+        errors = [problem.render() for problem in loaded.problems if problem.severity is Severity.ERROR]
+        errors += repeated(loaded.entries)
         if errors:
-            raise ScheduleError("\n".join(problem.render() for problem in errors))
+            raise ScheduleError("\n".join(errors))
         self._fresh = loaded.entries
 
     def ask(self) -> None:
@@ -65,18 +66,36 @@ class FilesSource:
         if not asked and not is_changed(self._stamps, now):
             return
         loaded = self._load()
-        if loaded.is_applicable:
+        twice = repeated(loaded.entries)
+        if loaded.is_applicable and not twice:
             self._fresh = loaded.entries
             return
-        for problem in loaded.problems:
-            log.error("%s", problem.render(), extra={"action": "reload_refused"})
-        self._refused(loaded.problems)
+        problems = [*(problem.render() for problem in loaded.problems), *twice]
+        for problem in problems:
+            log.error("%s", problem, extra={"action": "reload_refused"})
+        self._refused(problems)
 
     def _load(self) -> Loaded:
+        # the stamps of before the reading count: an edit during it must be seen as one
+        known = {each.path: each for each in stamp([*self._files, *(each.path for each in self._stamps)])}
         parts = [load(path, self._environ) for path in self._files]
-        self._stamps = stamp([path for part in parts for path in part.watched])
+        watched = [path for part in parts for path in part.watched]
+        self._stamps = tuple(known.get(each.path, each) for each in stamp(watched))
         return Loaded(
             entries=tuple(entry for part in parts for entry in part.entries),
             problems=tuple(problem for part in parts for problem in part.problems),
             watched=tuple(path for part in parts for path in part.watched),
         )
+
+
+def repeated(entries: Sequence[Entry]) -> list[str]:
+    """Names that stand in more than one file, as errors with both places; inside one file the loader sees them."""
+    first: dict[str, Entry] = {}
+    errors = []
+    for entry in entries:
+        other = first.setdefault(entry.name, entry)
+        if other is not entry:
+            errors.append(
+                f"{entry.source}: error E110: {entry.name}: duplicate schedule (first in {other.source})"
+            )
+    return errors

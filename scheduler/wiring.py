@@ -65,9 +65,7 @@ def open_beat(app: App, options: BeatOptions, listener: Listener) -> OpenBeat:
 
     Raises ScheduleError for files with errors, StoreRefused and ImproperlyConfigured for addresses that cannot work.
     """
-    source = FilesSource(
-        options.files, refused=lambda problems: listener.reload_refused([p.render() for p in problems])
-    )
+    source = FilesSource(options.files, refused=listener.reload_refused)
     source.read()
     url = store_url(app, options.store)
     cluster = options.cluster or app.cluster

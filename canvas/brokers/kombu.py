@@ -109,8 +109,10 @@ class KombuBroker:
             if (tags := self._alive(deliveries)) and self._consuming is not None:
                 self._consuming.release(tags)
 
-    def renew(self, deliveries: Sequence[Delivery]) -> None:
-        """A message is held as long as its connection lives; heartbeats keep that."""
+    def renew(self, deliveries: Sequence[Delivery]) -> None:  # noqa: ARG002 - what is held is held by the connection
+        """A message is held as long as its connection lives; heartbeats keep that, also while nobody takes or waits."""
+        with self._seam(self._drop_consuming):
+            self._read()
 
     def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
         deadline, look = time.monotonic() + timeout, LOOK_SECONDS[0]

@@ -280,6 +280,14 @@ end
 
 -- The exchange ----------------------------------------------------------------------------------------------------------------
 
+for _, transition in ipairs(argument.transitions) do
+  for _, effect in ipairs(transition.effects) do
+    if effect[1] == 'publish' and not is_store and not is_list(list_of(effect[2], effect[3])) then
+      return redis.error_reply('WRONGTYPE queue ' .. effect[2] .. ' has the name of a key that is not a list')
+    end
+  end
+end
+
 local standing, claimed, taken = {}, {}, {}
 read_runs(ids_of(argument.transitions))
 read_runs(ids_of(argument.claim))

@@ -8,13 +8,17 @@ again; both carry ids that are known, so nothing runs that has run (decisions K1
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from ..brokers.base import Broker
 from ..continuation import JoinRecord
 from ..delivery import Delivery
+from ..errors import Unavailable
 from .base import Commit, Exchange, Loaded, Taken, Transition, decoded
+
+logger = logging.getLogger(__name__)
 
 RELAY_LIMIT = 500
 
@@ -25,6 +29,7 @@ class SplitCommit:
     def __init__(self, broker: Broker, store: Commit) -> None:
         self._broker = broker
         self._store = store
+        self._unclaimed: list[Taken] = []
 
     def exchange(
         self, transitions: Sequence[Transition], *, take: int = 0, claim: Sequence[Taken] = ()
@@ -32,14 +37,28 @@ class SplitCommit:
         stored = Exchange([])
         if transitions:
             stored = self._store.exchange([_without_delivery(transition) for transition in transitions])
-            self._send(stored.outbox)
             pairs = zip(transitions, stored.standing, strict=True)
             done = [t.delivery for t, standing in pairs if standing is None and t.delivery is not None]
-            if done:
-                self._broker.ack(done)
-        taken = [decoded(delivery) for delivery in self._broker.take(take)] if take else []
-        claimed = self._store.exchange([], claim=[*taken, *claim]).claimed if taken or claim else []
-        return Exchange(stored.standing, claimed[: len(taken)], claimed[len(taken) :])
+            try:
+                self._send(stored.outbox)
+                if done:
+                    self._broker.ack(done)
+            except Unavailable as error:
+                if not done:
+                    raise  # a client is told
+                # stored is stored: a relay sends the rows, and what is not acknowledged comes back and is known.
+                # Bringing the transitions again would write all their messages once more
+                logger.warning(
+                    "%s; what was to be sent waits in the outbox", error, extra={"action": "unavailable"}
+                )
+        if take > len(self._unclaimed):
+            self._unclaimed += [
+                decoded(delivery) for delivery in self._broker.take(take - len(self._unclaimed))
+            ]
+        mine = self._unclaimed  # kept until they are claimed: the broker would not give them again
+        claimed = self._store.exchange([], claim=[*mine, *claim]).claimed if mine or claim else []
+        self._unclaimed = []
+        return Exchange(stored.standing, claimed[: len(mine)], claimed[len(mine) :])
 
     def load(self, chains: Collection[str] = (), joins: Collection[str] = ()) -> Loaded:
         return self._store.load(chains, joins)

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, delete, func, select, update
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ..continuation import ChainRecord, JoinRecord
 from ..delivery import Delivery
@@ -20,7 +21,7 @@ from ..errors import Unavailable
 from ..flow import chain_needed
 from ..incarnation import is_gone
 from ..message import Message
-from ..sql.engine import is_passing, now_us, unavailable
+from ..sql.engine import is_passing, now_us, reading, unavailable
 from ..sql.tables import (
     announced_table,
     chain_table,
@@ -92,7 +93,8 @@ class SqlCommit:
         return self._transact(work)
 
     def load(self, chains: Collection[str] = (), joins: Collection[str] = ()) -> Loaded:
-        return self._transact(lambda connection: _load(connection, chains, joins))
+        with reading(self._engine) as connection:
+            return _load(connection, chains, joins)
 
     def renew(self, held: Sequence[Taken]) -> None:
         seqs, ids = _held_keys(held)
@@ -129,14 +131,13 @@ class SqlCommit:
     def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
         if self._waker is None:
             self._waker = open_waker(self._engine, "bb_message")
-        with unavailable(), self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             query = select(func.min(message_table.c.visible_us)).where(
                 message_table.c.queue.in_(self._queues)
             )
             next_us = connection.execute(query).scalar()
             if next_us is not None:
                 timeout = min(timeout, (next_us - now_us(connection)) / 1_000_000)
-            connection.rollback()
         if timeout > 0:
             try:
                 self._waker.wait(timeout, wakers)
@@ -175,13 +176,11 @@ class SqlCommit:
 
     def _anything_visible(self) -> bool:
         """A look without a write transaction, so that idle workers do not stand in each other's way."""
-        with unavailable(), self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             query = select(message_table.c.seq).where(
                 message_table.c.queue.in_(self._queues), message_table.c.visible_us <= now_us(connection)
             )
-            found = connection.execute(query.limit(1)).first() is not None
-            connection.rollback()
-            return found
+            return connection.execute(query.limit(1)).first() is not None
 
     def _take(self, batch: SqlBatch, limit: int) -> list[Taken]:
         connection = batch.connection
@@ -232,11 +231,12 @@ class SqlCommit:
     def _transact(self, work: Callable[[Connection], T]) -> T:
         for attempt in range(TRIES):
             try:
-                with unavailable(), self._engine.begin() as connection:
+                with self._engine.begin() as connection:
                     return work(connection)
-            except DBAPIError as error:
-                if not is_passing(error) or attempt == TRIES - 1:
-                    raise
+            except (DBAPIError, PoolTimeout) as error:
+                if isinstance(error, PoolTimeout) or not is_passing(error) or attempt == TRIES - 1:
+                    with unavailable():
+                        raise
                 time.sleep(0.005 * 2**attempt)
         raise AssertionError("unreachable")
 

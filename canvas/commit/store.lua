@@ -55,6 +55,16 @@ local function save_serial()
   if serial then redis.call('SET', SERIAL, serial) end
 end
 
+-- A queue may have the name of a key that somebody else uses: a script that fails in the middle is not undone, so look first.
+local known_lists = {}
+local function is_list(key)
+  if known_lists[key] == nil then
+    local kind = redis.call('TYPE', key).ok
+    known_lists[key] = kind == 'list' or kind == 'none'
+  end
+  return known_lists[key]
+end
+
 -- A timer is a member of a sorted set by its due time, `serial#list`, and its text in a hash: two like messages are two timers.
 local function add_timer(list, text, due)
   local member = next_serial() .. '#' .. list
@@ -70,7 +80,12 @@ local function send_due_timers()
   if #members == 0 then return end
   local texts = redis.call('HMGET', TIMER_TEXTS, unpack(members))
   for i, member in ipairs(members) do
-    if texts[i] then redis.call('LPUSH', member:match('^%d+#(.*)$'), texts[i]) end
+    local list = member:match('^%d+#(.*)$')
+    if texts[i] and is_list(list) then
+      redis.call('LPUSH', list, texts[i])
+    elseif texts[i] then
+      redis.call('LPUSH', own .. 'dead', cjson.encode({reason = 'key ' .. list .. ' is not a list', message = texts[i]}))
+    end
   end
   redis.call('ZREM', TIMERS, unpack(members))
   redis.call('HDEL', TIMER_TEXTS, unpack(members))

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, delete, select
 
 from ..errors import Unavailable
 from ..outcome import State
-from ..sql.engine import unavailable
+from ..sql.engine import reading, unavailable
 from ..sql.tables import create_tables, result_table, run_table
 from ..sql.wake import Waker, open_waker
 from .document import Document, from_text
@@ -32,7 +32,7 @@ class SqlResults:
 
     def get(self, ids: Sequence[str]) -> list[Document]:
         found: dict[str, Document] = {}
-        with unavailable(), self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             for first in range(0, len(ids), SLICE):
                 some = list(ids[first : first + SLICE])
                 query = select(result_table.c.document).where(result_table.c.task_id.in_(some))
@@ -45,7 +45,6 @@ class SqlResults:
                     )
                     started = [row.task_id for row in connection.execute(running)]
                     found |= {id_: Document(id=id_, state=State.STARTED) for id_ in started}
-            connection.rollback()
         return [found.get(id_) or Document(id=id_) for id_ in ids]
 
     def wait(self, ids: Sequence[str], timeout: float | None) -> bool:

@@ -10,9 +10,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from ..errors import ImproperlyConfigured, Unavailable
+from ..errors import EncodeError, ImproperlyConfigured, Unavailable
 
 BUSY_SECONDS = 15
 _DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
@@ -78,8 +79,10 @@ def _open_sqlite(url: URL) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # a transaction that reads first and writes later fails at once when another one wrote in between
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        # a transaction that reads first and writes later fails at once when another one wrote in between; one that only reads
+        # need not wait for writers
+        only_reads = connection.get_execution_options().get("only_reads", False)
+        connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
 
     return engine
 
@@ -93,12 +96,25 @@ def is_passing(error: DBAPIError) -> bool:
 
 
 @contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A transaction that only reads, and is rolled back. Raises Unavailable."""
+    with unavailable(), engine.connect().execution_options(only_reads=True) as connection:
+        yield connection
+        connection.rollback()
+
+
+@contextmanager
 def unavailable() -> Iterator[None]:
     """Turn a lost or refused connection into Unavailable, without the password."""
     try:
         yield
     except (OperationalError, InterfaceError) as error:
         raise unreachable(error.orig) from error
+    except PoolTimeout as error:
+        raise unreachable(error) from error
+    except DataError as error:
+        first, *_ = str(error.orig).strip().splitlines() or [""]
+        raise EncodeError(f"the database refuses it: {first}") from error
 
 
 def unreachable(cause: object) -> Unavailable:

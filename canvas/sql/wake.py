@@ -8,6 +8,7 @@ from __future__ import annotations
 import select
 import sqlite3
 import time
+import weakref
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -38,6 +39,14 @@ def open_waker(engine: Engine, channel: str) -> Waker:
     return PostgresWaker(engine, channel) if engine.dialect.name == "postgresql" else SqliteWaker(engine)
 
 
+def _own_connection(engine: Engine) -> Any:
+    """One that is not the pool's: it listens and commits by itself, so nobody else may get it, and a thread keeps it for long."""
+    pooled = engine.raw_connection()
+    connection: Any = pooled.driver_connection
+    pooled.detach()
+    return connection
+
+
 class PostgresWaker:
     """LISTEN on a connection of its own."""
 
@@ -45,9 +54,8 @@ class PostgresWaker:
         assert engine.dialect.loaded_dbapi is not None
         self._errors: tuple[type[Exception], ...] = (engine.dialect.loaded_dbapi.Error, OSError)
         try:
-            self._pooled = engine.raw_connection()
-            connection: Any = self._pooled.driver_connection
-            self._connection = connection
+            self._connection = _own_connection(engine)
+            self._finish = weakref.finalize(self, self._connection.close)
             self._connection.autocommit = True
             self._connection.execute(f"LISTEN {channel}")
         except self._errors as error:
@@ -67,15 +75,15 @@ class PostgresWaker:
         return [notice.payload for notice in self._connection.notifies(timeout=0)]
 
     def close(self) -> None:
-        self._pooled.invalidate()
+        self._finish()
 
 
 class SqliteWaker:
     """`PRAGMA data_version` changes when another connection commits."""
 
     def __init__(self, engine: Engine) -> None:
-        self._pooled = engine.raw_connection()
-        self._connection: Any = self._pooled.driver_connection
+        self._connection = _own_connection(engine)
+        self._finish = weakref.finalize(self, self._connection.close)
         self._version = self._look()
         self._interval = SHORTEST_SECONDS
 
@@ -98,4 +106,4 @@ class SqliteWaker:
             raise unreachable(error) from error
 
     def close(self) -> None:
-        self._pooled.invalidate()
+        self._finish()

@@ -17,11 +17,12 @@ import logging
 import os
 import select
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from ..commit.base import Commit, Limits, Run, Taken, Transition
-from ..errors import BackbeatError, Unavailable
+from ..errors import Unavailable
 from ..json_text import json_list, json_string
 from ..message import Message
 from ..outcome import Error, Failure, celery_error
@@ -63,6 +64,8 @@ class Worker:
         self._running: dict[str, _Running] = {}
         self._overdue: set[str] = set()
         self._pending: list[tuple[Transition, float | None]] = []
+        self._reports: deque[Report] = deque()
+        self._taken: deque[Taken] = deque()
         self._keys = itertools.count()
         self._stops = 0
         self._woken, self._wake = os.pipe()
@@ -87,8 +90,11 @@ class Worker:
         finally:
             self._pool.stop(0)
             self._commit.close()
-            os.close(self._woken)
-            os.close(self._wake)
+            # forgotten first: a late stop() must not write into whatever gets the number next
+            ends = self._woken, self._wake
+            self._woken = self._wake = -1
+            for end in ends:
+                os.close(end)
 
     @property
     def busy(self) -> int:
@@ -103,7 +109,7 @@ class Worker:
             self._pause = FIRST_RETRY_SECONDS
             self.progressed_at = time.monotonic()
             if not moved and (self._stops == 0 or self._running):
-                self._commit.wait(self._longest_wait(), [self._woken, *self._pool.wakers()])
+                self._wait()
                 self._drain_wake()
         except Unavailable as error:
             logger.warning(
@@ -113,21 +119,53 @@ class Worker:
                 extra={"action": "unavailable", "pause": self._pause},
             )
             select.select([self._woken], [], [], self._pause)
+            self._drain_wake()
             self._pause = min(self._pause * 2, LAST_RETRY_SECONDS)
         self._listener.passed()
 
     def _step(self) -> bool:
-        for report in self._pool.collect():
-            self._reported(report)
+        self._reports += self._pool.collect()
+        self._work_off()
         self._housekeep()
-        room = self._pool.free if self._stops == 0 else 0
+        room = max(0, self._pool.free - len(self._taken)) if self._stops == 0 else 0
         bringing, self._pending = self._pending, []
         if not bringing and not room:
             return False
         taken = self._bring(bringing, room)
-        for item in taken:
-            self._route(item)
+        self._taken += taken
+        self._work_off()
         return bool(taken) or bool(bringing)
+
+    def _work_off(self) -> None:
+        """Reports and taken messages, each off its list only when it is dealt with: what Unavailable interrupts is done again."""
+        while self._reports:
+            report = self._reports[0]
+            with self._surviving():
+                self._reported(report)
+            self._running.pop(report.key, None)
+            self._overdue.discard(report.key)
+            self._reports.popleft()
+        while self._taken and self._stops == 0 and self._pool.free:
+            with self._surviving():
+                self._route(self._taken[0])
+            self._taken.popleft()
+
+    @contextlib.contextmanager
+    def _surviving(self) -> Iterator[None]:
+        """Whatever is wrong with one message must not end the worker and all that it runs; the message comes back after its lease."""
+        try:
+            yield
+        except Unavailable:
+            raise
+        except Exception:
+            logger.exception("a message cannot be dealt with", extra={"action": "step_failed"})
+
+    def _wait(self) -> None:
+        wakers = [self._woken, *self._pool.wakers()]
+        if self._stops == 0 and self._pool.free:
+            self._commit.wait(self._longest_wait(), wakers)
+        else:  # what lies in the queues is no reason to wake: nothing can be taken
+            select.select(wakers, [], [], self._longest_wait())
 
     def _bring(self, bringing: list[tuple[Transition, float | None]], room: int) -> Sequence[Taken]:
         try:
@@ -135,27 +173,29 @@ class Worker:
         except Unavailable:
             self._pending = [*bringing, *self._pending]
             raise
-        except BackbeatError as error:
+        except Exception as error:  # noqa: BLE001 - what one task made must not end the worker and all that it runs
             self._bring_one_by_one(bringing, error)
             return []
         for transition, seconds in bringing:
             self._listener.applied(transition, seconds)
         return taken
 
-    def _bring_one_by_one(
-        self, bringing: list[tuple[Transition, float | None]], error: BackbeatError
-    ) -> None:
+    def _bring_one_by_one(self, bringing: list[tuple[Transition, float | None]], error: Exception) -> None:
         """One of several cannot be written: the others are, and that one ends as failed (decisions K18)."""
         if len(bringing) > 1:
-            for item in bringing:
-                self._bring([item], 0)
+            for number, item in enumerate(bringing, 1):
+                try:
+                    self._bring([item], 0)
+                except Unavailable:
+                    self._pending += bringing[number:]
+                    raise
             return
         for transition, seconds in bringing:
             message, delivery = transition.message, transition.delivery
             logger.error("a transition cannot be stored: %s", error, extra={"action": "transition_refused"})
-            if message is None or delivery is None or isinstance(transition.outcome, Failure):
-                raise error
-            text = f"what followed the task cannot be stored: {error}"
+            if message is None or delivery is None or transition.dead is not None:
+                continue  # not even that can be stored: its message comes back after its lease
+            text = f"what followed the task cannot be stored: {type(error).__name__}: {(str(error).splitlines() or [''])[0][:500]}"
             failure = Failure(
                 error=Error(
                     type="EncodeError",
@@ -165,7 +205,13 @@ class Worker:
                 )
             )
             taken = Taken(delivery, message, Run())
-            self._bring([(self._performer.finished(taken, message, failure), seconds)], 0)
+            if _is_refused(
+                transition.outcome
+            ):  # not even that: what would follow is given up, and the message kept
+                bare = replace(message, then=None, link=(), link_error=())
+                self._bring([(self._performer.dead(taken, bare, failure), seconds)], 0)
+            else:
+                self._bring([(self._performer.finished(taken, message, failure), seconds)], 0)
 
     def _route(self, item: Taken) -> None:
         match self._performer.route(item):
@@ -178,7 +224,7 @@ class Worker:
                 self._pending.append((transition, None))
 
     def _reported(self, report: Report) -> None:
-        running = self._running.pop(report.key)
+        running = self._running[report.key]
         match report:
             case Ended(outcome=outcome):
                 transition = self._performer.ended(running.taken, running.message, outcome)
@@ -186,14 +232,13 @@ class Worker:
             case Requeue():
                 self._commit.release([running.taken])
             case Lost() if report.key in self._overdue:
-                self._overdue.discard(report.key)
                 text = f"the task ran longer than its time limit of {running.message.time_limit} s"
                 failure = Failure(error=celery_error("TimeLimitExceeded", text, running.message.id))
                 transition = self._performer.finished(running.taken, running.message, failure)
                 self._pending.append((transition, time.monotonic() - running.since))
             case Lost(reason=reason):
-                self._listener.lost(running.taken, reason)
                 self._commit.release([running.taken], lost=True)
+                self._listener.lost(running.taken, reason)
 
     def _longest_wait(self) -> float:
         deadlines = [running.deadline for running in self._running.values() if running.deadline is not None]
@@ -206,20 +251,19 @@ class Worker:
                 self._overdue.add(key)
                 self._pool.kill(key)
         if now >= self._next_renew:
+            if self._running or self._taken:
+                self._commit.renew([*(running.taken for running in self._running.values()), *self._taken])
             self._next_renew = now + self._limits.lease_seconds / 3
-            if self._running:
-                self._commit.renew([running.taken for running in self._running.values()])
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_SECONDS
             self._performer.settle_interrupted(self._commit.sweep())
 
     def _shut_down(self) -> None:
         """What ended is committed; what did not is handed back, uncounted."""
-        for report in self._pool.stop(0):
-            if isinstance(report, Ended):
-                self._reported(report)
-        unfinished = [running.taken for running in self._running.values()]
+        self._reports.extend(report for report in self._pool.stop(0) if isinstance(report, Ended))
         try:
+            self._work_off()
+            unfinished = [*(running.taken for running in self._running.values()), *self._taken]
             while self._pending:
                 bringing, self._pending = self._pending, []
                 self._bring(bringing, 0)
@@ -233,3 +277,10 @@ class Worker:
     def _drain_wake(self) -> None:
         while select.select([self._woken], [], [], 0)[0]:
             os.read(self._woken, 4096)
+
+
+def _is_refused(outcome: object) -> bool:
+    return isinstance(outcome, Failure) and (outcome.error.type, outcome.error.module) == (
+        "EncodeError",
+        "backbeat.canvas.errors",
+    )
