@@ -42,9 +42,8 @@ class chain(_Composite):  # noqa: N801 - Celery's name
     subtask_type = "chain"
 
     def __init__(self, *tasks: Any, app: Sender | None = None, **options: Any) -> None:
-        super().__init__(
-            "celery.chain", kwargs={"tasks": _spliced(tasks)}, options=options, app=app or _app_in(tasks)
-        )
+        steps = _spliced(tasks)
+        super().__init__("celery.chain", kwargs={"tasks": steps}, options=options, app=app or _app_in(steps))
 
     @classmethod
     def revive(cls, data: Mapping[str, Any], app: Sender | None) -> Signature:

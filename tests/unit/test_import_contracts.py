@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import logging
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,19 @@ CLOCKS = {
 """What a pure module might call without importing a module that the contract knows: datetime.now, open ..."""
 DRAWS = {("backbeat.canvas.ids", "uuid4")}
 """`ids.draw` makes the first id of a canvas; nothing else draws one."""
+
+
+@pytest.fixture(autouse=True)
+def _loggers_as_they_were():
+    """import-linter sets logging up for itself, and disables the loggers that exist."""
+    loggers = [each for each in logging.root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
+    before = [(each, each.disabled, each.level, each.propagate) for each in (logging.root, *loggers)]
+    handlers = list(logging.root.handlers)
+    yield
+    logging.root.handlers[:] = handlers
+    for each, disabled, level, propagate in before:
+        each.disabled, each.propagate = disabled, propagate
+        each.setLevel(level)
 
 
 def modules():

@@ -460,3 +460,11 @@ def test_what_comes_out_has_celerys_types():
 def test_only_signatures_compose(other):
     with pytest.raises(TypeError):
         _ = t("a") | other
+
+
+def test_a_chain_of_a_list_belongs_to_the_app_of_its_steps():
+    other = App("other", broker="memory://other", set_as_current=False)
+    sig = other.signature("t", [1])
+
+    assert chain([sig, sig]).app is other
+    assert chain(step for step in [sig, sig]).app is other

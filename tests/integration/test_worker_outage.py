@@ -1,0 +1,99 @@
+"""A worker through outages of its store: what ended is kept and brought again, nothing runs twice, nobody is counted as lost."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from backbeat.canvas import App, chain, chord
+from backbeat.canvas.clock import SystemClock
+from backbeat.canvas.commit.base import Limits
+from backbeat.canvas.commit.memory import MemoryCommit, MemoryResults, MemoryStore
+from backbeat.canvas.errors import Unavailable
+from backbeat.canvas.perform import Performer
+from backbeat.canvas.pools.child import run_job
+from backbeat.canvas.pools.solo import SoloPool
+from backbeat.canvas.worker.listener import LogListener
+from backbeat.canvas.worker.worker import Worker
+
+
+class Failing:
+    """A Commit whose named methods raise what `faults` holds for them, one after the other."""
+
+    def __init__(self, inner):
+        self.inner = inner
+        self.faults = {}
+
+    def __getattr__(self, name):
+        real = getattr(self.inner, name)
+
+        def call(*args, **kwargs):
+            if self.faults.get(name):
+                raise self.faults[name].pop()
+            return real(*args, **kwargs)
+
+        return call
+
+
+@pytest.fixture
+def fleet():
+    """An app on a store in memory, and a worker over a commit that can be made to fail."""
+    store = MemoryStore()
+    app = App("outage", broker="memory://outage", set_as_current=False)
+    app._client, app._results = MemoryCommit(store, worker="client"), MemoryResults(store)
+    runs = []
+
+    @app.task(name="note")
+    def note(*values):
+        runs.append(values)
+        return len(runs)
+
+    commit = Failing(MemoryCommit(store, worker="w1", queues=["celery", "backbeat"]))
+    performer = Performer(commit, app._results, now_us=SystemClock().now_us)
+    pool = SoloPool(lambda job: run_job(job, app.tasks, "celery@test"))
+    worker = Worker(commit, performer, pool, LogListener(), Limits())
+    thread = threading.Thread(target=worker.run)
+    yield app, commit, runs, thread
+    worker.stop()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def long_chain(app, steps):
+    filler = "x" * 1_000  # too long to travel inline: the worker must load the record
+    return chain([app.signature("note", [filler]) for _ in range(steps)])
+
+
+def test_outcomes_survive_that_what_follows_cannot_be_loaded(fleet):
+    app, commit, runs, thread = fleet
+    handles = [long_chain(app, 3).apply_async() for _ in range(3)]
+    commit.faults["load"] = [Unavailable("down")] * 4
+
+    thread.start()
+
+    for handle in handles:
+        handle.get(timeout=20)
+    assert len(runs) == 9
+
+
+def test_outcomes_survive_that_nothing_can_be_stored(fleet):
+    app, commit, runs, thread = fleet
+    body = app.signature("note", ["body"])
+    handle = chord([app.signature("note", [i]) for i in range(5)], body).apply_async()
+    commit.faults["exchange"] = [Unavailable("down")] * 3
+    commit.faults["renew"] = [Unavailable("down")] * 2
+
+    thread.start()
+
+    handle.get(timeout=20)
+    assert len(runs) == 6
+
+
+def test_a_fault_that_nobody_foresaw_does_not_end_the_worker(fleet):
+    app, commit, runs, thread = fleet
+    commit.faults["exchange"] = [ZeroDivisionError("a bug")]
+
+    thread.start()
+
+    assert app.send_task("note", [1]).get(timeout=20) == 1
+    assert runs == [(1,)]
