@@ -56,6 +56,7 @@ class BrokerOutlet:
         self._store_id = store_id
         self._monotonic = monotonic
         self._announce_at = monotonic()
+        self._stay_at: float | None = None  # None until the first announcement stood
 
     def publish(self, firings: Sequence[Firing]) -> Sequence[Firing]:
         """Send firings; returns those that the broker has confirmed. Raises OutletDown when it cannot be reached."""
@@ -78,9 +79,16 @@ class BrokerOutlet:
                 f"{self._store_id[:8]}), so both would send everything: start them with one --store, or with a --cluster each"
             )
         self._announce_at = self._monotonic() + ANNOUNCED_SECONDS / 4
+        self._stay_at = self._announce_at
 
     def stay(self) -> None:
-        """Announce again when it is time, though nothing is to be sent; a broker that is away is no matter here."""
+        """Announce again when it is time, though nothing is to be sent; who has not sent yet has nothing to say.
+
+        A broker that is away is no matter here, but asking it takes its time, so the next try waits, too.
+        """
+        if self._stay_at is None or self._monotonic() < self._stay_at:
+            return
+        self._stay_at = self._monotonic() + ANNOUNCED_SECONDS / 4
         with suppress(OutletDown, Unavailable):
             self._announce()
 

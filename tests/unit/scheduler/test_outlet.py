@@ -44,8 +44,8 @@ def firing_of(signature, name="entry"):
     return regular_firing("cluster", name, DUE_US, json.loads(json.dumps(signature)), rev=1, batch_id=1)
 
 
-def outlet_of(broker, app, store_id="store-1", cluster="cluster"):
-    return BrokerOutlet(broker, app, cluster=cluster, store_id=store_id)
+def outlet_of(broker, app, store_id="store-1", cluster="cluster", **known):
+    return BrokerOutlet(broker, app, cluster=cluster, store_id=store_id, **known)
 
 
 @pytest.fixture
@@ -135,3 +135,48 @@ def test_a_beat_with_another_store_refuses_to_send_and_says_what_to_do(app):
 
     outlet_of(broker, app, store_id="store-2", cluster="other").publish([firing])
     assert len(broker.sent) == 2
+
+
+class Counting(ListBroker):
+    """Counts announcements, and fails those that it is told to."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = 0
+        self.away = False
+
+    def announce(self, name, value, seconds):
+        self.asked += 1
+        if self.away:
+            raise Unavailable("no broker here")
+        return super().announce(name, value, seconds)
+
+
+def test_who_has_sent_announces_itself_again_though_nothing_is_due(app):
+    broker, now = Counting(), [0.0]
+    outlet = outlet_of(broker, app, monotonic=lambda: now[0])
+
+    outlet.stay()
+    assert broker.asked == 0  # nothing was sent yet
+    outlet.publish([firing_of(app.signature("jobs.a"))])
+    outlet.stay()
+    assert broker.asked == 1
+    now[0] += 16
+    outlet.stay()
+    outlet.stay()
+    assert broker.asked == 2
+
+
+def test_a_broker_that_is_away_is_not_asked_in_each_second(app):
+    broker, now = Counting(), [0.0]
+    outlet = outlet_of(broker, app, monotonic=lambda: now[0])
+    outlet.publish([firing_of(app.signature("jobs.a"))])
+    broker.away = True
+
+    now[0] += 16
+    outlet.stay()
+    outlet.stay()
+
+    assert broker.asked == 2
+    with pytest.raises(OutletDown):  # but nothing is sent unannounced
+        outlet.publish([firing_of(app.signature("jobs.a"))])
