@@ -147,6 +147,13 @@ class DeadLetter:
     task_id: str | None = None
 
 
+def part_without_join(join_id: str, id_: str, part: str) -> DeadLetter:
+    """What becomes of a part whose join is gone without a tombstone (decisions K3): the store was emptied, or evicts keys."""
+    return DeadLetter(
+        f"JoinLost: the store has no join {join_id}, which this task was to report to", part, id_
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
     """One thing that ended, and all that follows from it.

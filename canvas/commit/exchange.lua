@@ -153,9 +153,14 @@ local function seal_join(id, size)
   touch(id)
 end
 
-local function add_part(id, index, text)
+-- A part whose join is gone without a tombstone is kept as a dead letter.
+local function add_part(id, index, text, dead)
   local join = join_of(id)
-  if not join.exists or join.closed then return end
+  if not join.exists and not join.closed then
+    redis.call('LPUSH', own .. 'dead', dead)
+    return
+  end
+  if join.closed then return end
   redis.call('HSETNX', join.parts, index, text)
   touch(id)
 end
@@ -190,7 +195,7 @@ local apply_effect = {
   close_chain = function(e) expire(own .. 'chain:' .. e[2]) end,
   open_join = function(e) open_join(e[2], e[3], e[4], e[5], e[6]) end,
   seal_join = function(e) seal_join(e[2], e[3]) end,
-  add_part = function(e) add_part(e[2], e[3], e[4]) end,
+  add_part = function(e) add_part(e[2], e[3], e[4], e[5]) end,
 }
 
 local function apply(t)

@@ -39,6 +39,7 @@ from .base import (
     Taken,
     Transition,
     decoded,
+    part_without_join,
 )
 from .run import RunRecord, judge, settle
 
@@ -278,9 +279,11 @@ class MemoryCommit:
                 if state.joins[join_id].size is None:
                     state.joins[join_id].size = size
                     self._dispatch_if_complete(join_id)
-            case AddPart(join_id, index):
+            case AddPart(join_id, index, id_):
                 join = state.joins.get(join_id)
-                if join is not None and not join.closed:
+                if join is None:
+                    state.dead.append(part_without_join(join_id, id_, text))
+                elif not join.closed:
                     join.parts.setdefault(index, text)
                     self._dispatch_if_complete(join_id)
 

@@ -36,6 +36,7 @@ from .base import (
     Verdict,
     WasRevoked,
     decoded,
+    part_without_join,
 )
 
 Row = dict[str, Any]
@@ -109,7 +110,8 @@ class RedisBatch:
             case SealJoin(join_id, size):
                 return ["seal_join", join_id, size]
             case AddPart(join_id, index, id_, outcome):
-                return ["add_part", join_id, index, records.part_to_text(id_, outcome)]
+                text = records.part_to_text(id_, outcome)
+                return ["add_part", join_id, index, text, self._dead(part_without_join(join_id, id_, text))]
 
     def _publish(self, message: Message, not_before_us: int | None) -> list[Any]:
         message = sent_at(message, self.now_us)

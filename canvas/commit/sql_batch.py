@@ -33,7 +33,7 @@ from ..sql.tables import (
 )
 from ..wire import pack, to_wire
 from . import records
-from .base import OUTBOX, Limits, Role, Standing, Transition
+from .base import OUTBOX, DeadLetter, Limits, Role, Standing, Transition, part_without_join
 from .run import RunRecord, settle
 
 Row = dict[str, Any]
@@ -141,14 +141,16 @@ class SqlBatch:
             for effect in transition.effects:
                 self._effect(effect)
         if transition.dead is not None:
-            dead = transition.dead
-            row = {"at_us": self.now_us, "task_id": dead.task_id, "reason": dead.reason, "message": dead.raw}
-            self.connection.execute(dead_table.insert(), row)
+            self._keep_dead(transition.dead)
         if transition.delivery is not None and transition.delivery.tag:
             seq, holder = transition.delivery.tag.split("@", 1)
             where = (message_table.c.seq == int(seq)) & (message_table.c.holder == holder)
             self.connection.execute(delete(message_table).where(where))
         return None
+
+    def _keep_dead(self, dead: DeadLetter) -> None:
+        row = {"at_us": self.now_us, "task_id": dead.task_id, "reason": dead.reason, "message": dead.raw}
+        self.connection.execute(dead_table.insert(), row)
 
     def _settle(self, transition: Transition) -> Standing | None:
         message, outcome = transition.message, transition.outcome
@@ -200,8 +202,11 @@ class SqlBatch:
                 self._touched.add(join_id)
             case AddPart(join_id, index, id_, outcome):
                 join = self._joins.get(join_id)
-                if join is not None and not join.closed:
-                    self._parts.setdefault((join_id, index), records.part_to_text(id_, outcome))
+                text = records.part_to_text(id_, outcome)
+                if join is None:
+                    self._keep_dead(part_without_join(join_id, id_, text))
+                elif not join.closed:
+                    self._parts.setdefault((join_id, index), text)
                     self._touched.add(join_id)
 
     def publish(self, message: Message, not_before_us: int | None = None) -> None:

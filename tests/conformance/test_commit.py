@@ -882,3 +882,25 @@ def test_claiming_what_another_broker_delivered(split):
 
     assert [type(claimed.verdict) for claimed in answer.claimed] == [Run, Later]
     assert answer.claimed[0].reason == "not a message"
+
+
+def test_a_part_whose_join_is_gone_without_a_tombstone_is_a_dead_letter(world):
+    commit = world.open()
+    join_id = f"gone-{world.mark}"
+
+    world.do(commit, part(join_id, 0))
+
+    ((reason, task_id),) = dead_letters(world)
+    assert reason == f"JoinLost: the store has no join {join_id}, which this task was to report to"
+    assert task_id == part(join_id, 0).id
+
+
+def test_a_part_that_comes_after_its_join_was_closed_is_none(world):
+    commit = world.open()
+    join_id = world.open_join(commit, 1)
+    world.do(commit, part(join_id, 0))
+    commit.exchange([Transition(closes=join_id)])
+
+    world.do(commit, part(join_id, 0))
+
+    assert dead_letters(world) == []
