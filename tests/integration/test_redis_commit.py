@@ -7,7 +7,6 @@ import random
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -27,48 +26,16 @@ from backbeat.canvas.commit.redis import RedisCommit
 from backbeat.canvas.commit.run import judge, settle
 from backbeat.canvas.continuation import JoinRecord
 from backbeat.canvas.delivery import Delivery
-from backbeat.canvas.effect import AddPart, OpenJoin, Publish, Settle
+from backbeat.canvas.effect import AddPart, OpenJoin, Settle
 from backbeat.canvas.incarnation import incarnation
 from backbeat.canvas.json_text import Json
-from backbeat.canvas.message import Message, us_of_iso
+from backbeat.canvas.message import us_of_iso
 from backbeat.canvas.outcome import Error, Failure, Retry, Success
-from backbeat.canvas.redis_client import open_redis
 from backbeat.canvas.wire import pack, to_wire
 
-QUEUE = "orders"
+from support.redis_orders import QUEUE, message, now_us, publish
+
 ALIVE, DEAD = Limits(lease_seconds=1_000.0), Limits(lease_seconds=0.0)
-
-
-@pytest.fixture
-def client(redis_url):
-    client = open_redis(redis_url)
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def ours(client, redis_prefix):
-    opened = []
-
-    def open_commit(worker="w", **known):
-        opened.append(RedisCommit(client, worker=worker, queues=[QUEUE], prefix=redis_prefix, **known))
-        return opened[-1]
-
-    yield open_commit
-    for commit in opened:
-        commit.close()
-
-
-def message(id_="a", **known) -> Message:
-    return Message(id=id_, task="app.add", queue=QUEUE, **known)
-
-
-def publish(commit, *messages, not_before_us=None) -> None:
-    commit.exchange([Transition(effects=tuple(Publish(m, not_before_us) for m in messages))])
-
-
-def now_us() -> int:
-    return time.time_ns() // 1_000
 
 
 def random_step(rng, now):

@@ -14,47 +14,13 @@ from backbeat.canvas.commit.base import (
     Transition,
 )
 from backbeat.canvas.commit.redis import RedisCommit
-from backbeat.canvas.effect import Publish
 from backbeat.canvas.errors import ImproperlyConfigured, Unavailable
 from backbeat.canvas.json_text import Json
-from backbeat.canvas.message import Message
 from backbeat.canvas.outcome import Success
-from backbeat.canvas.redis_client import open_redis, redis_url, without_password
+from backbeat.canvas.redis_client import redis_url, without_password
 from backbeat.canvas.results.redis import RedisResults
 
-QUEUE = "orders"
-
-
-@pytest.fixture
-def client(redis_url):
-    client = open_redis(redis_url)
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def ours(client, redis_prefix):
-    opened = []
-
-    def open_commit(worker="w", **known):
-        opened.append(RedisCommit(client, worker=worker, queues=[QUEUE], prefix=redis_prefix, **known))
-        return opened[-1]
-
-    yield open_commit
-    for commit in opened:
-        commit.close()
-
-
-def message(id_="a", **known) -> Message:
-    return Message(id=id_, task="app.add", queue=QUEUE, **known)
-
-
-def publish(commit, *messages, not_before_us=None) -> None:
-    commit.exchange([Transition(effects=tuple(Publish(m, not_before_us) for m in messages))])
-
-
-def now_us() -> int:
-    return time.time_ns() // 1_000
+from support.redis_orders import QUEUE, message, now_us, publish
 
 
 def test_a_timer_comes_when_it_is_due_and_wakes_who_waits(ours):
