@@ -1,0 +1,113 @@
+"""`backbeat beat`: the daemon."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ...canvas.cli import Options, banner, loglevel_option, patiently, set_up_logging, without_password
+from .files import chosen_files, files_option
+from .hangup import reload_on_hangup
+from .upcoming import upcoming
+
+if TYPE_CHECKING:
+    from ..systemd import SystemdListener
+    from ..wiring import OpenBeat
+
+
+@click.command()
+@files_option
+@click.option(
+    "--lease-ttl",
+    default=10.0,
+    type=click.FloatRange(0.1),
+    show_default=True,
+    help="Seconds without a sign of life after which a leader is replaced.",
+)
+@click.option("--cluster", help="Name under which firings get their ids; default: the app's name.")
+@click.option("--once", is_flag=True, help="Send what is due now, and exit.")
+@click.option("--dry-run", is_flag=True, help="Check the files and print what comes next; send nothing.")
+@loglevel_option("INFO")
+@click.pass_context
+def beat(
+    ctx: click.Context,
+    files: tuple[Path, ...],
+    lease_ttl: float,
+    cluster: str | None,
+    once: bool,
+    dry_run: bool,
+    loglevel: str,
+) -> None:
+    """Send tasks when they are due. Run as many as you like on one store: one sends, the others stand by.
+
+    SIGTERM: finish, free the lease, exit. SIGHUP: read the files again.
+    """
+    from ...canvas.errors import Unavailable
+    from ..store.base import StoreDown
+    from ..systemd import SystemdListener
+    from ..wiring import BeatOptions, open_beat, store_url
+
+    options: Options = ctx.obj
+    chosen = chosen_files(files)
+    if dry_run:
+        ctx.invoke(upcoming, names=(), files=chosen, count=3, tz=None)
+        return
+    app = options.load_app()
+    set_up_logging(loglevel)
+    settings = BeatOptions(files=chosen, store=options.store, cluster=cluster, lease_ttl_seconds=lease_ttl)
+    systemd = SystemdListener()
+
+    def open_it() -> OpenBeat:
+        return open_beat(app, settings, systemd)
+
+    running = open_it() if once else patiently(open_it, StoreDown, Unavailable)
+    if not options.quiet:
+        lines = {
+            "app": app.name,
+            "broker": without_password(app.conf.broker_url),
+            "store": without_password(store_url(app, options.store)),
+            "schedules": ", ".join(map(str, chosen)) or "those in the store",
+        }
+        click.echo(banner("backbeat beat", lines))
+    try:
+        if once:
+            _run_once(running)
+        else:
+            _run_until_stopped(running, systemd)
+    finally:
+        running.close()
+
+
+def _run_until_stopped(running: OpenBeat, systemd: SystemdListener) -> None:
+    stopped: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        stopped.append(number)
+        systemd.stopping()
+        running.beat.wake()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    reload_on_hangup(running, systemd.reloading)
+    running.beat.run(lambda: bool(stopped))
+
+
+def _run_once(running: OpenBeat) -> None:
+    """Steps until nothing is left to do at once."""
+    while running.beat.step() == 0:
+        pass
+    leads, unsent = running.beat.leads, running.beat.unsent
+    running.beat.retire()
+    if not leads:
+        click.echo("backbeat: another beat leads; nothing was sent", err=True)
+        sys.exit(75)
+    if unsent:
+        from ...canvas.errors import Unavailable
+
+        raise Unavailable(
+            f"the broker cannot be reached or did not confirm; {unsent} firings wait in the store for the next beat"
+        )

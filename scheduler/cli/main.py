@@ -1,0 +1,94 @@
+"""Main: the group of all commands. A command's module is imported when it is named, or when all are listed by --help.
+
+Imports of what a command needs stand inside it, so that `--help` and completion stay quick. A new command is a module beside this one
+and a line in COMMANDS.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import Any
+
+import click
+
+from ...canvas.cli import EXIT_UNAVAILABLE, EXIT_USAGE, Cli, Options
+from ..errors import BackbeatScheduleError
+
+COMMANDS = {
+    "beat": "backbeat.scheduler.cli.beat:beat",
+    "call": "backbeat.canvas.cli:call",
+    "check": "backbeat.scheduler.cli.check:check",
+    "dev": "backbeat.scheduler.cli.dev:dev",
+    "next": "backbeat.scheduler.cli.upcoming:upcoming",
+    "result": "backbeat.canvas.cli:result",
+    "status": "backbeat.scheduler.cli.status:status",
+    "worker": "backbeat.canvas.cli:worker",
+}
+"""Each command's name, and where it is: module:attribute."""
+
+
+class SchedulerCli(Cli):
+    """Commands on demand, and the same exit codes for the scheduler's errors."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - the same
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from ..store.base import StoreDown
+
+        try:
+            return super().invoke(ctx)
+        except StoreDown as error:
+            self._fail(error, EXIT_UNAVAILABLE)
+        except BackbeatScheduleError as error:
+            self._fail(error, EXIT_USAGE)
+
+
+@click.group(cls=SchedulerCli, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="backbeat", prog_name="backbeat")
+@click.option("-A", "--app", envvar="BACKBEAT_APP", help="The app: module or module:attribute.")
+@click.option("-b", "--broker", envvar="BACKBEAT_BROKER_URL", help="Broker URL; default: the app's.")
+@click.option(
+    "--result-backend", envvar="BACKBEAT_RESULT_BACKEND", help="Result backend URL; default: the app's."
+)
+@click.option(
+    "--store",
+    envvar="BACKBEAT_STORE",
+    help="Where beat keeps its ledger: sqlite:///file, postgresql:// or mysql://.",
+)
+@click.option(
+    "--workdir", type=click.Path(exists=True, file_okay=False), help="Change to this directory first."
+)
+@click.option("-q", "--quiet", is_flag=True, help="No banner.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@click.pass_context
+def main(
+    ctx: click.Context,
+    app: str | None,
+    broker: str | None,
+    result_backend: str | None,
+    store: str | None,
+    workdir: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """backbeat: schedules that never miss and never double, workflows that always settle."""
+    if workdir:
+        os.chdir(workdir)
+    ctx.obj = Options(
+        app=app,
+        broker=broker,
+        result_backend=result_backend,
+        store=store,
+        as_json=as_json,
+        quiet=quiet or as_json,
+    )
