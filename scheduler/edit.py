@@ -100,7 +100,8 @@ def edits(kept: Mapping[str, KeptEntry], wanted: Iterable[Entry], owner: Owner, 
 def spec_text(entry: Entry) -> str:
     """The entry as canonical JSON, without what its owner and its place in a file say: equal texts are one revision."""
     spec = entry.to_spec()
-    del spec["owner"], spec["source"]
+    spec.pop("owner", None)
+    spec.pop("source", None)
     return json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 

@@ -6,8 +6,8 @@ Times are microseconds since 1970-01-01 UTC (`_us`), so that no zone and no floa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any
 
@@ -28,6 +28,28 @@ class CatchUp(Enum):
     """All of them are sent, oldest first, as far as the window and the limit reach."""
 
 
+class Overlap(Enum):
+    """What becomes of a fire time while the run before it is not over (decisions B5)."""
+
+    ALLOW = "allow"
+    """It is sent; nobody looks at the run before it."""
+    SKIP = "skip"
+    """It is skipped, with a ledger row that names the run in its way."""
+    QUEUE = "queue"
+    """It is held until that run is over; at most one is held, and a newer one takes its place."""
+    CANCEL = "cancel"
+    """That run is revoked, and this one is sent."""
+
+
+class Delivery(Enum):
+    """What happens when nobody can know whether the broker has a message (decisions B6)."""
+
+    AT_LEAST_ONCE = "at_least_once"
+    """It is sent again, with the same task id."""
+    AT_MOST_ONCE = "at_most_once"
+    """It is never sent again; its row says that it is doubtful."""
+
+
 class Owner(Enum):
     """Who may change an entry."""
 
@@ -37,12 +59,34 @@ class Owner(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How the firings of an entry travel: what the relay must know of them. Shared by all firings of a revision."""
+
+    once: bool = False
+    """At most once: recorded as sending before it is, and never sent again."""
+    expires_us: int | None = None
+    """So long after its fire time a firing that is still here is not worth sending (decisions B10)."""
+    backlog: int = 1000
+    """More open firings than this are skipped while the broker is down, oldest first (decisions B10)."""
+    rate: float | None = None
+    """Late firings a second, at most."""
+    late_after_us: int | None = None
+    """Sent later than this is late: it is counted, and told."""
+
+
+USUAL = Terms()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One schedule.
 
     `what` is a signature in Celery's JSON shape (task, args, kwargs, options, subtask_type, immutable).
     `start_us` and `end_us` bound the fire times, both inclusive. `catch_up_window_us` None means the larger of one day and
-    one period. `source` says where the entry was written ("schedules.yaml:12"), for messages only.
+    one period. `source` says where the entry was written ("schedules.yaml:12"), for messages only. `jitter_us` and
+    `spread_us` (None: one period) delay the sending of a fire time, never past the next one; the fire time stays what it is.
+    `max_runs` bounds how many regular firings are ever sent (decisions B8). `skip_us` are fire times that somebody wants passed
+    over, sorted. `tags` and `team` are for people.
     """
 
     name: str
@@ -55,9 +99,24 @@ class Entry:
     grace_us: int = 60 * SECOND_US
     start_us: int | None = None
     end_us: int | None = None
+    max_runs: int | None = None
+    jitter_us: int = 0
+    spread_us: int | None = 0
+    overlap: Overlap = Overlap.ALLOW
+    overlap_timeout_us: int = 3_600 * SECOND_US
+    delivery: Delivery = Delivery.AT_LEAST_ONCE
+    catch_up_rate: float | None = None
+    late_after_us: int | None = None
+    skip_us: tuple[int, ...] = ()
     description: str = ""
+    tags: tuple[str, ...] = ()
+    team: str = ""
     owner: Owner = field(default=Owner.FILE, compare=False)
     source: str = field(default="", compare=False)
+    terms: Terms = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "terms", self._terms())
 
     def next_after(self, after_us: int) -> int | None:
         """First fire time strictly later than `after_us`, inside start and end; None when there is none."""
@@ -69,30 +128,60 @@ class Entry:
         return fire_us
 
     def to_spec(self) -> dict[str, Any]:
-        """The entry as JSON data, for the store; `from_spec` gives it back."""
-        return {
-            "when": schedule_to_spec(self.when),
-            "what": dict(self.what),
-            "enabled": self.enabled,
-            "catch_up": self.catch_up.value,
-            "catch_up_window_us": self.catch_up_window_us,
-            "catch_up_limit": self.catch_up_limit,
-            "grace_us": self.grace_us,
-            "start_us": self.start_us,
-            "end_us": self.end_us,
-            "description": self.description,
-            "owner": self.owner.value,
-            "source": self.source,
-        }
+        """The entry as JSON data, for the store; `from_spec` gives it back. What has its default is left out."""
+        spec: dict[str, Any] = {"when": schedule_to_spec(self.when), "what": dict(self.what)}
+        for name, default in _DEFAULTS.items():
+            value = getattr(self, name)
+            if value != default:
+                spec[name] = _plain(value)
+        return spec
 
     @classmethod
     def from_spec(cls, name: str, spec: Mapping[str, Any]) -> Entry:
-        """The inverse of `to_spec`."""
+        """The inverse of `to_spec`; it also reads the specs of older versions, which wrote defaults, too."""
         known = dict(spec)
-        return cls(
-            name=name,
-            when=schedule_from_spec(known.pop("when")),
-            catch_up=CatchUp(known.pop("catch_up")),
-            owner=Owner(known.pop("owner")),
-            **known,
+        when = schedule_from_spec(known.pop("when"))
+        for key, kind in _KINDS.items():
+            if key in known:
+                known[key] = kind(known[key])
+        return cls(name=name, when=when, **known)
+
+    def _terms(self) -> Terms:
+        options = self.what.get("options") or {}
+        expires = options.get("expires") if isinstance(options, Mapping) else None
+        terms = Terms(
+            once=self.delivery is Delivery.AT_MOST_ONCE,
+            expires_us=round(expires * SECOND_US)
+            if isinstance(expires, int | float) and not isinstance(expires, bool)
+            else None,
+            backlog=self.catch_up_limit,
+            rate=self.catch_up_rate,
+            late_after_us=self.late_after_us,
         )
+        return USUAL if terms == USUAL else terms
+
+
+_KINDS: dict[str, Callable[[Any], Any]] = {
+    "catch_up": CatchUp,
+    "overlap": Overlap,
+    "delivery": Delivery,
+    "owner": Owner,
+    "skip_us": tuple,
+    "tags": tuple,
+}
+_DEFAULTS = {
+    known.name: known.default
+    for known in fields(Entry)
+    if known.init and known.name not in {"name", "when", "what"}
+}
+
+
+def _plain(value: Any) -> Any:
+    """A value of a field as JSON has it."""
+    match value:
+        case Enum():
+            return value.value
+        case tuple():
+            return list(value)
+        case _:
+            return value

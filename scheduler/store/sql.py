@@ -8,16 +8,15 @@ States of a batch: decided (1), sent (2). A firing without a state of its own ha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine, MetaData, RowMapping, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..edit import Edits, edits
+from ..edit import edits
 from ..entry import Entry, Owner
-from ..firing import Firing, FiringKey, FiringState, regular_firing
-from ..plan import Skip
+from ..firing import Firing
 from .base import (
     FENCED,
     Batch,
@@ -33,10 +32,11 @@ from .base import (
     StoreDown,
     StoreRefused,
 )
-from .rows import kept_entry, loaded_firing, write_entries
+from .rows import kept_entry, loaded_firing
 from .schema import create_tables, schema_version, seed
 from .statements import LEASE_NAME, Statements
 from .tables import SCHEMA_VERSION, Tables
+from .writes import Writes
 
 TRIES = 5
 """Of a reconcile that meets somebody else's edits."""
@@ -47,9 +47,9 @@ class SqlStore:
 
     def __init__(self, engine: Engine, metadata: MetaData, cluster: str = "backbeat") -> None:
         self._engine = engine
-        self._cluster = cluster
         self._tables = Tables.on(metadata)
         self._sql = Statements(self._tables, engine.dialect)
+        self._writes = Writes(self._sql, cluster)
         self._parsed: dict[str, tuple[int, Entry]] = {}
 
     def create(self) -> None:
@@ -110,7 +110,7 @@ class SqlStore:
                 if wish.edits and self._raise_revision(conn) != revision + 1:
                     conn.rollback()
                     continue
-                firings = self._write_edits(conn, wish, now_us, fence.epoch, batch_id, revision + 1)
+                firings = self._writes.edits(conn, wish, now_us, fence.epoch, batch_id, revision + 1)
             skips = tuple(skip for edit in wish.edits for skip in edit.skips)
             return Reconciled(tuple((e.after.name, e.kind) for e in wish.edits), wish.foreign, firings, skips)
         raise StoreDown(f"the entries were edited {TRIES} times while they were compared with the file")
@@ -142,7 +142,7 @@ class SqlStore:
 
     def mark(self, marks: Marks) -> None:
         with self._transaction() as conn:
-            self._write_marks(conn, marks)
+            self._writes.marks(conn, marks)
 
     def store_id(self) -> str:
         meta = self._tables.meta.c
@@ -191,11 +191,11 @@ class SqlStore:
             elif self._move(conn, batch.moves) != len(batch.moves):
                 conn.rollback()
                 return None
-            self._write_marks(conn, batch.marks)
+            self._writes.marks(conn, batch.marks)
             firings = [firing for firing in batch.firings if firing.entry not in stale]
-            fresh = self._insert(conn, firings, batch.decided_us, fence.epoch)
+            fresh = self._writes.insert(conn, firings, batch.decided_us, fence.epoch)
             revs = {move.entry: move.rev for move in batch.moves if move.entry not in stale}
-            self._write_skips(conn, batch.skips, revs, batch.decided_us, fence.epoch)
+            self._writes.skips(conn, batch.skips, revs, batch.decided_us, fence.epoch)
             known = conn.execute(self._sql.known(sorted(stale))).mappings().all() if stale else ()
         return Decided(fresh, tuple(self._known(row) for row in known))
 
@@ -204,59 +204,6 @@ class SqlStore:
         rows = [(move.to_us, move.next_us, move.entry, move.rev, move.from_us) for move in moves]
         return conn.exec_driver_sql(self._sql.move_cursor, rows).rowcount if rows else 0
 
-    def _insert(
-        self, conn: Connection, firings: Sequence[Firing], decided_us: int, epoch: int
-    ) -> tuple[Firing, ...]:
-        """Insert the firings of one batch; those that the ledger had already are not among the answer."""
-        if not firings:
-            return ()
-        batch_id, dues = firings[0].batch_id, [firing.due_us for firing in firings]
-        values = {
-            "batch_id": batch_id,
-            "epoch": epoch,
-            "state": FiringState.DECIDED.value,
-            "size": len(firings),
-        }
-        values |= {"from_us": min(dues), "to_us": max(dues), "decided_us": decided_us}
-        conn.execute(self._tables.batch.insert().values(values))
-        rows = [(f.due_us, f.entry, f.kind._value_, f.key, f.task_id, f.rev, batch_id) for f in firings]
-        if conn.exec_driver_sql(self._sql.insert_firing, rows).rowcount == len(rows):
-            return tuple(firings)
-        ledger = self._tables.firing.c
-        mine = select(ledger.due_us, ledger.entry, ledger.kind, ledger.key).where(
-            ledger.due_us.between(min(dues), max(dues)), ledger.batch_id == batch_id
-        )
-        fresh = {FiringKey(*row) for row in conn.execute(mine)}
-        return tuple(firing for firing in firings if firing.ledger_key in fresh)
-
-    def _write_skips(
-        self, conn: Connection, skips: Sequence[Skip], revs: Mapping[str, int], decided_us: int, epoch: int
-    ) -> None:
-        rows = [
-            {
-                "from_us": skip.from_us,
-                "entry": skip.entry,
-                "to_us": skip.to_us,
-                "count": skip.count,
-                "reason": skip.reason.value,
-                "rev": revs[skip.entry],
-                "epoch": epoch,
-                "decided_us": decided_us,
-            }
-            for skip in skips
-            if skip.entry in revs
-        ]
-        if rows:
-            conn.execute(self._sql.insert_new(self._tables.skip), rows)
-
-    def _write_marks(self, conn: Connection, marks: Marks) -> None:
-        if marks.batches:
-            rows = [(marks.sent_us, batch_id) for batch_id in marks.batches]
-            conn.exec_driver_sql(self._sql.mark_batch, rows)
-        if marks.firings:
-            keys = [{f"b_{name}": value for name, value in key._asdict().items()} for key in marks.firings]
-            conn.execute(self._sql.mark_firing, keys)
-
     def _load_batches(self, conn: Connection, batch_ids: list[int], epoch: int) -> list[Firing]:
         """The open firings of these batches, which are taken over; a batch that has none left is closed."""
         if not batch_ids:
@@ -264,27 +211,8 @@ class SqlStore:
         conn.execute(self._sql.take_over(), {"batch_ids": batch_ids, "my_epoch": epoch})
         rows = conn.execute(self._sql.load_open, {"batch_ids": batch_ids}).mappings().all()
         empty = set(batch_ids) - {row["batch_id"] for row in rows}
-        self._write_marks(conn, Marks(batches=tuple(sorted(empty))))
+        self._writes.marks(conn, Marks(batches=tuple(sorted(empty))))
         return [loaded_firing(row) for row in rows]
-
-    def _write_edits(
-        self, conn: Connection, wish: Edits, now_us: int, epoch: int, batch_id: int, changed: int
-    ) -> tuple[Firing, ...]:
-        """Write what the old revisions owe, then the new ones, as of the revision `changed` of the store."""
-        if not wish.edits:
-            return ()
-        owed = [
-            regular_firing(
-                self._cluster, d.entry.name, d.due_us, d.entry.what, rev=edit.old_rev, batch_id=batch_id
-            )
-            for edit in wish.edits
-            for d in edit.dues
-        ]
-        fresh = self._insert(conn, owed, now_us, epoch)
-        for edit in wish.edits:
-            self._write_skips(conn, edit.skips, {edit.after.name: edit.old_rev}, now_us, epoch)
-        write_entries(conn, self._sql, wish, changed=changed, now_us=now_us)
-        return fresh
 
     def _known(self, row: RowMapping) -> Known:
         """An entry from its row; one whose revision is known is not parsed again."""

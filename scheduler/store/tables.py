@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, SmallInteger, String, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, SmallInteger, String, Table, Text
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 NAME = 120
 """Characters in the name of an entry (decisions C3)."""
 
@@ -27,6 +27,8 @@ class Tables:
     batch: Table
     firing: Table
     skip: Table
+    backfill: Table
+    audit: Table
 
     @classmethod
     def on(cls, metadata: MetaData) -> Tables:
@@ -39,11 +41,23 @@ class Tables:
             batch=_batch(metadata),
             firing=_firing(metadata),
             skip=_skip(metadata),
+            backfill=_backfill(metadata),
+            audit=_audit(metadata),
         )
 
     def all(self) -> list[Table]:
         """All of them, for create_all."""
-        return [self.meta, self.lease, self.entry, self.revision, self.batch, self.firing, self.skip]
+        return [
+            self.meta,
+            self.lease,
+            self.entry,
+            self.revision,
+            self.batch,
+            self.firing,
+            self.skip,
+            self.backfill,
+            self.audit,
+        ]
 
 
 def _meta(metadata: MetaData) -> Table:
@@ -71,7 +85,12 @@ def _lease(metadata: MetaData) -> Table:
 
 
 def _entry(metadata: MetaData) -> Table:
-    """One small row per entry: each firing rewrites it. `changed` is the store's revision of its last edit."""
+    """One small row per entry: each firing rewrites it. `changed` is the store's revision of its last edit.
+
+    `runs` counts its regular firings (decisions B8); `latest_id` and `latest_us` are its newest run and when that was decided,
+    kept where overlap matters. `override` is what an operator laid over the owner's definition, and `defined` that definition;
+    both are empty where there is no override.
+    """
     return Table(
         "bb_entry",
         metadata,
@@ -83,6 +102,11 @@ def _entry(metadata: MetaData) -> Table:
         Column("changed", BigInteger, nullable=False),
         Column("owner", String(8), nullable=False),
         Column("source", Text, nullable=False),
+        Column("runs", BigInteger, nullable=False, server_default="0"),
+        Column("latest_id", String(36), nullable=False, server_default=""),
+        Column("latest_us", BigInteger, nullable=False, server_default="0"),
+        Column("defined", Text),
+        Column("override", Text),
         Index("bb_entry_changed", "changed"),
         sqlite_with_rowid=False,
     )
@@ -120,7 +144,10 @@ def _batch(metadata: MetaData) -> Table:
 
 
 def _firing(metadata: MetaData) -> Table:
-    """The ledger. `state` NULL means: the state of the batch. No foreign key: it would be looked up for every row."""
+    """The ledger. `state` NULL means: the state of the batch. No foreign key: it would be looked up for every row.
+
+    `cancels` is the run to revoke before this one is sent (overlap: cancel); `error` says why a row was skipped or failed.
+    """
     return Table(
         "bb_firing",
         metadata,
@@ -132,6 +159,7 @@ def _firing(metadata: MetaData) -> Table:
         Column("rev", Integer, nullable=False),
         Column("batch_id", BigInteger, nullable=False),
         Column("state", SmallInteger),
+        Column("cancels", String(36)),
         Column("error", Text),
         sqlite_with_rowid=False,
     )
@@ -147,8 +175,47 @@ def _skip(metadata: MetaData) -> Table:
         Column("to_us", BigInteger, nullable=False),
         Column("count", BigInteger),
         Column("reason", String(20), nullable=False),
+        Column("detail", Text),
         Column("rev", Integer, nullable=False),
         Column("epoch", BigInteger, nullable=False),
         Column("decided_us", BigInteger, nullable=False),
         sqlite_with_rowid=False,
+    )
+
+
+def _backfill(metadata: MetaData) -> Table:
+    """Ranges of the past that somebody wants sent again. `cursor_us` is the instant up to which that is decided.
+
+    `state`: 1 running, 2 done, 3 cancelled. `rate` is firings a second, NULL as fast as possible.
+    """
+    return Table(
+        "bb_backfill",
+        metadata,
+        Column("id", String(36), primary_key=True),
+        Column("entry", String(NAME), nullable=False),
+        Column("from_us", BigInteger, nullable=False),
+        Column("to_us", BigInteger, nullable=False),
+        Column("cursor_us", BigInteger, nullable=False),
+        Column("rate", Float),
+        Column("state", SmallInteger, nullable=False),
+        Column("decided", BigInteger, nullable=False),
+        Column("actor", String(200), nullable=False),
+        Column("reason", Text, nullable=False),
+        Column("at_us", BigInteger, nullable=False),
+        Index("bb_backfill_state", "state"),
+    )
+
+
+def _audit(metadata: MetaData) -> Table:
+    """Who did what to which entry, and when: append only."""
+    return Table(
+        "bb_audit",
+        metadata,
+        Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+        Column("at_us", BigInteger, nullable=False),
+        Column("actor", String(200), nullable=False),
+        Column("action", String(40), nullable=False),
+        Column("target", String(NAME), nullable=False),
+        Column("detail", Text, nullable=False),
+        Index("bb_audit_target", "target", "seq"),
     )
