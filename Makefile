@@ -8,7 +8,7 @@ TREE := $(shell find canvas scheduler -type d -not -name __pycache__)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 EDITABLE := --config-settings editable_mode=strict
 
-.PHONY: help run setup test test-all lint types format bench clean
+.PHONY: help run setup test test-all lint types format bench chaos figures oracle clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,8 +21,8 @@ setup: $(VENV)/.test ## The environment for tests and development
 test: $(VENV)/.test lint types ## All checks and tests, in a few minutes
 	$(BIN)/python -m pytest $(ARGS)
 
-test-all: $(VENV)/.test lint types ## What takes longer, too: the flow harness with 4,000 canvases a setting
-	BACKBEAT_HARNESS=4000 $(BIN)/python -m pytest $(ARGS)
+test-all: $(VENV)/.test lint types ## What takes longer, too: the flow harness with 4,000 canvases a setting, the units in systemd-nspawn (as root)
+	BACKBEAT_NSPAWN=1 BACKBEAT_AUDIT_SEEDS=60 BACKBEAT_HARNESS=4000 $(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/.test ## ruff and the import contracts
 	$(BIN)/ruff check .
@@ -36,8 +36,17 @@ format: $(VENV)/.test ## Let ruff format everything
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.test ## Side by side with Celery, on Redis; prints medians and ratios
+figures: $(VENV)/.test ## Write what the last benchmarks and the last chaos gave into docs/
+	$(BIN)/python -m bench figures
+
+oracle: $(VENV)/.test ## Every zone, every clock change from 1970 to 2037, fifty expressions, against a walk over real minutes; some minutes
+	BACKBEAT_ORACLE=all $(BIN)/python -m pytest -s --timeout 7200 tests/unit/scheduler/test_cron_oracle_zones.py tests/unit/scheduler/test_cron_cronsim.py $(ARGS)
+
+bench: $(VENV)/.test ## Side by side with Celery and other schedulers; ARGS="p1 p2" names some; medians and ratios, kept in var/bench
 	$(BIN)/python -m bench $(ARGS)
+
+chaos: $(VENV)/.test ## Beats under fire, over all stores and brokers, in 15 minutes; ARGS="--seed 1 --only sqlite+redis --kills 5" (see --help)
+	PYTHONPATH=tests $(BIN)/python -m chaos $(ARGS)
 
 clean: ## Forget the environment and all that was made
 	rm -rf $(VENV) .venv-* .cache build dist var *.egg-info

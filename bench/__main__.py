@@ -1,12 +1,50 @@
-"""Run the benchmarks that are named, or all."""
+"""Run the benchmarks that are named, or all: python -m bench [p1 p2 ...]. Outcomes are printed, and kept in var/bench/results.json."""
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 
-from . import beat, chord
+from . import beat, chord, cron, idle, tables
+from .pairs import ROOT, Outcome
 
-ALL = {"beat": beat.main, "chord": chord.main}
+RESULTS = ROOT / "var" / "bench" / "results.json"
+ALL = {
+    "p1": beat.p1,
+    "p2": beat.p2,
+    "p3": beat.p3,
+    "p4": beat.p4,
+    "p5": idle.p5,
+    "p6": idle.p6,
+    "p7": beat.p7,
+    "p21": cron.p21,
+}
 
-for name in sys.argv[1:] or ALL:
-    ALL[name]()
+
+def keep(outcomes: Sequence[Outcome], path: Path = RESULTS) -> None:
+    """Put outcomes in the place of older ones of the same name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    known = json.loads(path.read_text()) if path.exists() else {}
+    today = datetime.now(UTC).date().isoformat()
+    known |= {outcome.name: {**outcome.to_data(), "date": today} for outcome in outcomes}
+    path.write_text(json.dumps(dict(sorted(known.items())), indent=1))
+
+
+def main(names: Sequence[str]) -> None:
+    for name in names or [*ALL, "chord"]:
+        if name == "chord":
+            chord.main()
+        elif name == "figures":
+            tables.main()
+        elif name == "cron":
+            keep(cron.p21())
+        elif name in ALL:
+            keep(ALL[name]())
+        else:
+            raise SystemExit(f"there is no benchmark {name!r}: {', '.join([*ALL, 'chord'])}")
+
+
+main(sys.argv[1:])

@@ -1,111 +1,155 @@
-"""Beat: 10,000 interval entries that fall due at one instant, Redis as broker; emissions a second until the burst is out.
+"""Beat: P1 to P4 and P7 of the targets: bursts, side by side with Celery's beat, RedBeat, APScheduler and sqlalchemy-celery-beat.
 
-Ours records each firing in a SQLite ledger (synchronous=FULL) before it sends, and waits for Redis. Celery's scheduler keeps its state
-in memory, and is stopped after some seconds if the burst is not out: the rate is that of what it sent.
+All entries fall due at one instant. Ours records each firing in a SQLite ledger (synchronous=FULL) before it sends, and counts it when
+the broker has confirmed it; P1's ledger holds a million rows already. The peers keep what state they keep, with their fastest settings.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
-from tests.support.celery_env import celery_python
+from .environment import peers_python
+from .pairs import Outcome, absolute, against, alternate, run_data
+from .stores import old_ledger
 
-from .pairs import compare, run_json
-
-ENTRIES, LIMIT_SECONDS = 10_000, 10
-URL = "redis://127.0.0.1:6379/14"
-
-OURS = """
-import json, sys, tempfile, time
-from datetime import timedelta
-from backbeat.canvas import App
-from backbeat.canvas.holder import LocalProcesses
-from backbeat.canvas.wiring import open_broker
-from backbeat.scheduler import Entry, Interval
-from backbeat.scheduler.beat import Beat
-from backbeat.scheduler.clock import SystemClock
-from backbeat.scheduler.leader import Elector
-from backbeat.scheduler.listener import SilentListener
-from backbeat.scheduler.outlet import BrokerOutlet
-from backbeat.scheduler.store.wiring import open_store
-
-n, url = int(sys.argv[1]), sys.argv[2]
-app = App("bench", broker=url)
-app.conf.task_default_queue = "bench"
-clock, processes = SystemClock(), LocalProcesses()
-due = clock.now_us() // 1_000_000 * 1_000_000 + 3_000_000
-what = lambda i: {"task": "bench.noop", "args": [i], "kwargs": {}, "options": {}, "subtask_type": None, "immutable": False}
-entries = [Entry(name=f"e{i}", when=Interval(every=timedelta(days=1), anchor_us=due), what=what(i)) for i in range(n)]
-sent = 0
-class Count(SilentListener):
-    def fired(self, firing, lateness_us):
-        global sent
-        sent += 1
-with tempfile.TemporaryDirectory() as home:
-    store = open_store(f"sqlite:///{home}/x.db", cluster="bench")
-    elector = Elector(store, clock, processes.myself(), processes, end_frozen=True)
-    batches = iter([entries])
-    beat = Beat(store, BrokerOutlet(open_broker(app.conf), app, cluster="bench", store_id=store.store_id()), clock, elector, cluster="bench", listener=Count(),
-                entries_source=lambda: next(batches, None))
-    while clock.now_us() < due - 200_000:
-        clock.wait(min(beat.step(), (due - 200_000 - clock.now_us()) / 1e6))
-    while clock.now_us() < due:
-        pass
-    began = time.perf_counter()
-    while sent < n:
-        beat.step()
-    took = time.perf_counter() - began
-    beat.retire()
-print(json.dumps(sent / took))
-"""
-
-THEIRS = """
-import json, sys, time
-from datetime import timedelta
-from celery import Celery
-from celery.beat import Scheduler
-from celery.schedules import schedule
-
-n, url, limit = int(sys.argv[1]), sys.argv[2], float(sys.argv[3])
-app = Celery("bench", broker=url)
-app.conf.task_default_queue = "bench"
-app.conf.beat_schedule = {
-    f"e{i}": {"task": "bench.noop", "schedule": schedule(run_every=timedelta(days=1)), "args": (i,)} for i in range(n)
-}
-scheduler = Scheduler(app=app, lazy=False)
-scheduler.setup_schedule()
-long_ago = app.now() - timedelta(days=2)
-for entry in scheduler.schedule.values():
-    entry.last_run_at = long_ago
-scheduler.populate_heap()
-sent, began = 0, time.perf_counter()
-while sent < n and time.perf_counter() - began < limit:
-    if scheduler.tick() == 0 or sent < n:
-        sent += 1
-print(json.dumps(sent / (time.perf_counter() - began)))
-"""
+REDIS = "redis://127.0.0.1:6379/14"
+OLD_ROWS = 1_000_000
+LIMIT_SECONDS = 10
 
 
-def main() -> None:
-    """10,000 due at one instant."""
-    ours = [sys.executable, "-W", "ignore", "-c", OURS, str(ENTRIES), URL]
-    theirs = [str(celery_python()), "-W", "ignore", "-c", THEIRS, str(ENTRIES), URL, str(LIMIT_SECONDS)]
-    compare(
-        f"beat, {ENTRIES:,} entries due at one instant, Redis",
-        "emissions/s",
-        lambda: _cleared(ours),
-        lambda: _cleared(theirs),
+def p1() -> list[Outcome]:
+    """10,000 due, Redis, a million old rows: against Celery's beat; and how late the last one is (P7)."""
+    ledger = str(old_ledger(OLD_ROWS))
+    ours, theirs = _pairs(REDIS, 10_000, "celery", ledger)
+    title = "10,000 due at one instant, Redis, ledger with 1,000,000 rows"
+    return [
+        against("P1", title, "/s", "celery beat", _of(ours, "rate"), _of(theirs, "rate"), at_least=300),
+        absolute("P7b", "last of 10,000 due at one instant, Redis", "s", _of(ours, "last_s"), 0.4),
+    ]
+
+
+def p2() -> list[Outcome]:
+    """10,000 due, Redis: against RedBeat, and against APScheduler 3 with Celery's send_task."""
+    title = "10,000 due at one instant, Redis"
+    outcomes = []
+    for name, peer, shown, least in (
+        ("P2a", "redbeat", "RedBeat", 12),
+        ("P2b", "apscheduler", "APScheduler 3 + send_task", 8),
+    ):
+        ours, theirs = _pairs(REDIS, 10_000, peer, limit=30)
+        outcomes.append(
+            against(name, title, "/s", shown, _of(ours, "rate"), _of(theirs, "rate"), at_least=least)
+        )
+    return outcomes
+
+
+def p3() -> list[Outcome]:
+    """10,000 due, RabbitMQ, persistent and confirmed."""
+    with _vhost() as url:
+        ours, theirs = _pairs(url, 10_000, "celery")
+    title = "10,000 due at one instant, RabbitMQ, persistent, confirmed"
+    return [
+        against(
+            "P3",
+            title,
+            "/s",
+            "celery beat with confirms",
+            _of(ours, "rate"),
+            _of(theirs, "rate"),
+            at_least=50,
+        )
+    ]
+
+
+def p4() -> list[Outcome]:
+    """1,000 due, Redis: rate and lateness; sqlalchemy-celery-beat beside it."""
+    title = "1,000 due at one instant, Redis"
+    ours, theirs = _pairs(REDIS, 1_000, "celery")
+    outcomes = [
+        against("P4a", title, "/s", "celery beat", _of(ours, "rate"), _of(theirs, "rate"), at_least=40),
+        against(
+            "P4b",
+            f"{title}, lateness p99",
+            "s",
+            "celery beat",
+            _of(ours, "p99_s"),
+            _of(theirs, "p99_s"),
+            at_most=0.04,
+        ),
+    ]
+    ours, theirs = _pairs(REDIS, 1_000, "sqlalchemy")
+    outcomes.append(
+        against(
+            "P4c", title, "/s", "sqlalchemy-celery-beat", _of(ours, "rate"), _of(theirs, "rate"), at_least=40
+        )
     )
+    return outcomes
 
 
-def _cleared(command: list[str]) -> float:
-    import redis
+def p7() -> list[Outcome]:
+    """100,000 due at one instant, Redis: until the whole burst is out."""
+    ours = [_ours(REDIS, 100_000) for _ in range(2)]
+    return [
+        absolute("P7a", "100,000 due at one instant, Redis, all out after", "s", _of(ours, "last_s"), 4.0)
+    ]
 
-    with redis.Redis.from_url(URL) as client:
-        client.flushdb()
-        rate = run_json(command)
-        length = client.llen("bench")
-        client.flushdb()
-    if length == 0:
-        raise SystemExit("nothing was sent")
-    return rate
+
+def _pairs(
+    url: str, count: int, peer: str, *ledger: str, limit: float = LIMIT_SECONDS
+) -> tuple[list[Any], list[Any]]:
+    return alternate(lambda: _ours(url, count, *ledger), lambda: _theirs(url, count, peer, limit))
+
+
+def _ours(url: str, count: int, *ledger: str) -> Any:
+    command = [sys.executable, "-W", "ignore", "-m", "bench.our_burst", str(count), url, *ledger]
+    return cleared(url, lambda: run_data(command), count)
+
+
+def _theirs(url: str, count: int, peer: str, limit: float) -> Any:
+    command = [str(peers_python()), "-W", "ignore", "bench/peers/burst.py", peer, str(count), url, str(limit)]
+    return cleared(url, lambda: run_data(command), 0)
+
+
+def _of(runs: list[Any], key: str) -> list[float]:
+    return [run[key] for run in runs]
+
+
+def cleared(url: str, run: Callable[[], Any], expected: int) -> Any:
+    """Run with nothing in the queue; what was counted must be there, too. A broker that is full of the run before is slower."""
+    if not url.startswith("redis"):
+        _purged(url)
+        done = run()
+        found = _purged(url)
+    else:
+        import redis
+
+        with redis.Redis.from_url(url) as client:
+            client.flushdb()
+            done = run()
+            found = client.llen("bench")
+            client.flushdb()
+    if found < max(expected, done["sent"]):
+        raise SystemExit(f"{done['sent']} were counted, {found} are in the queue")
+    return done
+
+
+def _purged(url: str) -> int:
+    """Empties the queue, and says how much was in it. What announces a beat goes, too: the next one has another store."""
+    from kombu import Connection
+
+    with Connection(url) as connection, connection.channel() as channel:
+        channel.queue_delete("backbeat.announced.beat.bench")
+        _, found, _ = channel.queue_declare("bench", durable=True, auto_delete=False)
+        channel.queue_purge("bench")
+    return int(found)
+
+
+@contextmanager
+def _vhost() -> Iterator[str]:
+    from tests.support.servers import own_vhost
+
+    with own_vhost() as url:
+        yield url

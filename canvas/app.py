@@ -19,6 +19,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, overload
 from .commit.base import Commit
 from .config import Config
 from .errors import EncodeError, ImproperlyConfigured, NotRegistered
+from .hook import Hook
 from .ids import derive, draw
 from .node import Call, Chain, Group, Node, freeze, root_of
 from .options import Given, checked, laid_on, map_calls, named
@@ -59,7 +60,11 @@ class App:
             self.conf.result_backend = backend
         if include:
             self.conf.include = tuple(include)
+        if not self.conf.is_set("beat_schedule"):
+            self.conf.beat_schedule = {}  # this app's own, to which a project may add
         self.tasks = Tasks()
+        self.periodic_tasks: dict[str, Mapping[str, Any]] = {}
+        self.on_after_configure, self.on_after_finalize = Hook(), Hook()
         self._lock = threading.RLock()
         self._client: Commit | None = None
         self._results: Results | None = None
@@ -102,6 +107,41 @@ class App:
         """Import the modules that define tasks. Raises ImproperlyConfigured, as a worker without its tasks is of no use."""
         for module in (*self.conf.imports, *self.conf.include):
             _imported(module)
+
+    def finalize(self) -> None:
+        """Import the modules that define tasks, then call what waits for `on_after_configure` and `on_after_finalize`."""
+        self.import_modules()
+        self.on_after_configure.send(self)
+        self.on_after_finalize.send(self)
+
+    def add_periodic_task(
+        self,
+        schedule: Any,
+        sig: Any,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        **options: Any,
+    ) -> str:
+        """Let beat send `sig` (a signature, a canvas, a task or its name) by `schedule`; returns the entry's name.
+
+        `schedule`: seconds, a timedelta, or `crontab(...)`, `schedule(...)`, `solar(...)` of canvas.schedules. Without `name` the call's
+        text is the name. Raises ImproperlyConfigured when another periodic task has the name.
+        """
+        what = sig.clone(args, kwargs) if isinstance(sig, Signature) else self.signature(sig, args, kwargs)
+        key = name or repr(what)
+        entry = {
+            "schedule": schedule,
+            "task": what.task,
+            "args": what.args,
+            "kwargs": what.kwargs,
+            "options": {**what.options, **options},
+        }
+        if self.periodic_tasks.setdefault(key, entry) != entry:
+            raise ImproperlyConfigured(
+                f"another periodic task is called {key!r}: give each one a name, add_periodic_task(..., name='...')"
+            )
+        return key
 
     def config_from_object(self, source: Any) -> None:
         """Take settings from a mapping, a module or its name: all lower-case names that are no underscore names."""

@@ -19,6 +19,7 @@ DEFAULTS: dict[str, Any] = {
     "beat_cron_starting_deadline": None,
     "beat_max_loop_interval": 0,
     "beat_schedule": {},
+    "beat_sentry_monitors": False,
     "beat_schedule_filename": "celerybeat-schedule",
     "beat_scheduler": "celery.beat:PersistentScheduler",
     "beat_sync_every": 0,
@@ -140,7 +141,8 @@ DEFAULTS: dict[str, Any] = {
 """Every name that is known, with its default."""
 
 OBEYED = frozenset(
-    "accept_content broker_transport_options broker_url broker_write_url canvas_mode canvas_wire cluster imports include "
+    "accept_content beat_cron_starting_deadline beat_schedule beat_sentry_monitors broker_transport_options broker_url broker_write_url canvas_mode canvas_wire "
+    "cluster enable_utc imports include timezone "
     "result_backend result_backend_transport_options result_expires result_extended result_serializer task_acks_late "
     "task_default_queue task_ignore_result task_lease_seconds task_max_argument_bytes task_max_lost task_protocol task_routes task_serializer "
     "task_soft_time_limit task_time_limit worker_concurrency worker_pool worker_pool_start_method".split()

@@ -119,6 +119,17 @@ def started_id(start_id: str) -> str:
     return derive(start_id, "canvas")
 
 
+def started_roots(start_id: str) -> list[str]:
+    """The ids that may be the root of a canvas that was sent as one START_TASK message: to revoke all of it by that id alone.
+
+    Its root is its first task, or a group that comes first; a chain inside a chain begins one level deeper.
+    """
+    ids = [started_id(start_id)]
+    for _ in range(3):
+        ids.append(derive(ids[-1], "step:0"))
+    return ids
+
+
 def chain_needed(then: Continuation | None) -> str | None:
     """The id of the chain record that `next_steps` or `joined` will need for `then`."""
     match then:

@@ -1,7 +1,7 @@
 """Holder: who holds the lease: one incarnation of one process, never reused; and what can be known of it on its own host.
 
-The text of a holder stands in the lease row. Its `host_id` is the boot id with the pid namespace: only where both are equal
-does a pid mean the same process, so that containers of one machine do not judge each other by their pids.
+The text of a holder stands in the lease row. Its `host_id` is the boot id with the pid and the time namespace: only where all are equal
+do a pid and its start time mean the same process, so that containers of one machine do not judge each other by their pids.
 """
 
 from __future__ import annotations
@@ -100,10 +100,11 @@ class LocalProcesses:
 def _host_id() -> str:
     try:
         boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        namespace = os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 - as terse as it gets
+        kinds = [kind for kind in ("pid", "time") if Path("/proc/self/ns", kind).exists()]  # time: since 5.6
+        namespaces = [str(Path("/proc/self/ns", kind).stat().st_ino) for kind in kinds]
     except OSError:
         return ""
-    return f"{boot_id}/{namespace}"
+    return "/".join([boot_id, *namespaces]) if namespaces else ""
 
 
 def _started(pid: int) -> int | None:

@@ -52,8 +52,8 @@ def to_wire(message: Message) -> Wire:
         "timelimit": [message.time_limit, message.soft_time_limit],
         "root_id": message.root_id or message.id,
         "parent_id": message.parent_id,
-        "argsrepr": _repr(message.args),
-        "kwargsrepr": _repr(message.kwargs),
+        "argsrepr": repr_of(message.args),
+        "kwargsrepr": repr_of(message.kwargs),
         "origin": message.origin,
         "ignore_result": message.ignore_result,
         "replaced_task_nesting": 0,
@@ -76,7 +76,7 @@ def to_wire(message: Message) -> Wire:
     return Wire(headers, properties, body.encode())
 
 
-def _repr(text: Json, limit: int = 1024) -> str:
+def repr_of(text: Json, limit: int = 1024) -> str:
     """For people who read the queue; JSON text rather than Python's repr, as it is at hand."""
     return text if len(text) <= limit else text[: limit - 3] + "..."
 

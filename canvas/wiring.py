@@ -18,7 +18,7 @@ from typing import Any
 
 from . import flow
 from .brokers.base import Broker
-from .commit.base import Commit, Limits, Role
+from .commit.base import Carrier, Commit, Limits, Role
 from .config import Config
 from .effect import Effect, OpenChain, OpenJoin
 from .errors import ImproperlyConfigured
@@ -242,7 +242,7 @@ def _open_store(
     role: Role = Role.WHOLE,
     prefix: str = "",
     result_db: int | None = None,
-) -> Commit:
+) -> Carrier:
     match kind_of(url):
         case Kind.MEMORY:
             from .commit.memory import MemoryCommit

@@ -10,16 +10,35 @@ from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
 from .entry import Entry
+from .likeness import Abridged
 
 
 @dataclass(slots=True)
 class Slot:
-    """One entry with its revision, its cursor and its first undecided fire time; `next_us` None is "not on the heap"."""
+    """One entry with its revision, its cursor and its first undecided fire time; `next_us` None is "not on the heap".
 
-    entry: Entry
+    `runs` is how often it was sent, for entries that may be sent so many times only. It is small as long as it lies in the
+    agenda: the entry itself is made when somebody wants it, and kept until the slot is put back.
+    """
+
+    brief: Abridged
     rev: int
     cursor_us: int
     next_us: int | None
+    runs: int = 0
+    _entry: Entry | None = None
+
+    @property
+    def entry(self) -> Entry:
+        """The entry."""
+        entry = self._entry
+        if entry is None:
+            entry = self._entry = self.brief.entry()
+        return entry
+
+    def fold(self) -> None:
+        """Be small again."""
+        self._entry = None
 
 
 class Agenda:
@@ -34,19 +53,24 @@ class Agenda:
 
     def fill(self, slots: list[Slot]) -> None:
         """Start again with these."""
-        self._slots = {slot.entry.name: slot for slot in slots}
-        self._heap = [(slot.next_us, slot.entry.name) for slot in slots if slot.next_us is not None]
+        self._slots = {slot.brief.name: slot for slot in slots}
+        self._heap = [(slot.next_us, slot.brief.name) for slot in slots if slot.next_us is not None]
         heapify(self._heap)
 
     def put(self, slot: Slot) -> None:
         """Add an entry, or put one back, with what is now known of it."""
-        self._slots[slot.entry.name] = slot
+        slot.fold()
+        self._slots[slot.brief.name] = slot
         if slot.next_us is not None:
-            heappush(self._heap, (slot.next_us, slot.entry.name))
+            heappush(self._heap, (slot.next_us, slot.brief.name))
 
     def drop(self, name: str) -> None:
         """Forget an entry."""
         self._slots.pop(name, None)
+
+    def get(self, name: str) -> Slot | None:
+        """The slot of an entry."""
+        return self._slots.get(name)
 
     def take(self, now_us: int, limit: int) -> list[Slot]:
         """At most `limit` entries that are due, earliest first. They are off the heap until they are put back."""

@@ -1,38 +1,47 @@
-"""Cron: five fields or an @word, checked and compiled once into what the search needs.
+"""Cron: an expression of five to seven fields or an @word, checked and compiled once into what the search needs.
 
-PURE. It knows text and the calendar; it knows no zone and no clock change (clock_change.py does). Called by Crontab only.
+PURE. It knows text and the calendar; it knows no zone and no clock change (clock_change.py does). Called by crontab.py and blackout.py.
 
-The dialect is Debian cron's, made strict: lists, ranges, steps, names, 7 for Sunday. What is not defined is refused and never
-read as something else. The fields are read here and not taken from croniter: its `expand` reads `12-12` as a star, `?` as a star,
+The dialect is Debian cron's with Quartz's and Jenkins' words (docs/cron.md), made strict: what is not defined is refused and never
+read as something else. The fields are read here and not taken from croniter: its `expand` reads `12-12` as a star, and
 `59/15` as something else in each version, and a look at its opinion costs 180 us a line. It is the second opinion of the tests.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
 from functools import lru_cache
 
-from .cron_field import DAYS, FIELDS, parse_field
+from .cron_day import EVERY_DAY, SHORTEST_MONTH, DayWord, day_masks
+from .cron_field import (
+    DAY,
+    HOUR,
+    LAYOUTS,
+    MINUTE,
+    MONTH,
+    SECOND,
+    WEEKDAY,
+    YEAR,
+    CronField,
+    FieldText,
+    parse_field,
+)
+from .cron_text import WORDS, split_cron
 from .errors import ScheduleError
 
-WORDS = {
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-    "@monthly": "0 0 1 * *",
-    "@weekly": "0 0 * * 0",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@hourly": "0 * * * *",
-}
+__all__ = ["WORDS", "Cron", "DayMatch", "LongCron", "parse_cron"]
 
 _DAY = 86_400
+_MINUTE = 60
 _EPOCH = date(1970, 1, 1).toordinal()
 _LONGEST_WAIT_YEARS = 41
 """29 February on a given weekday comes every 28 years, every 40 over a century that is no leap year."""
 _MONTH_DAYS = (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_LAST_YEAR = 9_999
 _LONGEST_TEXT = 1_000
 
 
@@ -47,56 +56,116 @@ class DayMatch(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cron:
-    """A compiled expression. Local times are seconds since 1970-01-01 00:00 of the wall clock; days are those divided by 86,400."""
+    """A compiled expression of five fields.
 
-    seconds: tuple[int, ...]
+    Local times are seconds since 1970-01-01 00:00 of the wall clock; days are those divided by 86,400.
+    """
+
+    times: tuple[int, ...]
     """The times of a day, in seconds since midnight, sorted."""
     days: tuple[int, ...]
-    """Bit d is day d of a month; one mask for each weekday (0 = Sunday) on which the month's first day can fall."""
+    """The days of each kind of month, as cron_day.day_masks makes them."""
     months: tuple[int, ...]
     every_day: bool
+    step: int
+    """The distance in seconds of those that come in equal steps for ever ("* * * * *", "30 2 * * *"); 0 for others."""
     wild: bool
     """Minute or hour begins with `*`: the entry follows elapsed time, not the wall clock (see clock_change.py)."""
 
     def next_local(self, local: int) -> int | None:
         """First matching local time strictly later than `local`; None if there is none within the longest possible wait."""
-        day, second = divmod(local, _DAY)
-        seconds = self.seconds
-        found: int | None
+        times = self.times
+        if self.step:
+            return local + self.step - (local - times[0]) % self.step
+        second = local % _DAY
         if self.every_day:
-            if second < seconds[-1]:
-                return day * _DAY + seconds[bisect_right(seconds, second)]
-            return (day + 1) * _DAY + seconds[0]
-        found = self._day_from(day if second < seconds[-1] else day + 1)
-        if found is None:
-            return None
-        if found != day:
-            return found * _DAY + seconds[0]
-        return day * _DAY + seconds[bisect_right(seconds, second)]
+            if second < times[-1]:
+                return local - second + times[bisect_right(times, second)]
+            return local - second + _DAY + times[0]
+        day = local // _DAY
+        found = self._day_from(day if second < times[-1] else day + 1)
+        if found == day:
+            return local - second + times[bisect_right(times, second)]
+        return None if found is None else found * _DAY + times[0]
+
+    def has_day(self, day: int) -> bool:
+        """Whether it fires on a day at all."""
+        return self.every_day or self._day_from(day) == day
 
     def _day_from(self, day: int) -> int | None:
         """First matching day that is `day` or later."""
         today = date.fromordinal(day + _EPOCH)
         year, month, day_of_month = today.year, today.month, today.day
-        if month in self.months:
+        months = self.months
+        at = bisect_left(months, month)
+        if at < len(months) and months[at] == month:
             first = day - day_of_month + 1
-            bits = self.days[(first + 4) % 7] & _length_mask(year, month)
-            bits = bits >> day_of_month << day_of_month
+            length = _MONTH_DAYS[month] if month != 2 else _february(year)  # noqa: PLR2004 - the calendar
+            bits = self.days[(length - SHORTEST_MONTH) * 7 + (first + 4) % 7] >> day_of_month
+            if bits:
+                return day + (bits & -bits).bit_length() - 1
+            at += 1
+        last_year = min(year + _LONGEST_WAIT_YEARS, _LAST_YEAR)
+        while True:
+            if at == len(months):
+                year, at = year + 1, 0
+                if year > last_year:
+                    return None
+            month = months[at]
+            first = date(year, month, 1).toordinal() - _EPOCH
+            length = _MONTH_DAYS[month] if month != 2 else _february(year)  # noqa: PLR2004 - the calendar
+            bits = self.days[(length - SHORTEST_MONTH) * 7 + (first + 4) % 7]
             if bits:
                 return first + (bits & -bits).bit_length() - 2
-        for later in range(year, min(year + _LONGEST_WAIT_YEARS, 9_999) + 1):
-            for candidate in self.months:
-                if later == year and candidate <= month:
-                    continue
-                first = date(later, candidate, 1).toordinal() - _EPOCH
-                bits = self.days[(first + 4) % 7] & _length_mask(later, candidate)
-                if bits:
-                    return first + (bits & -bits).bit_length() - 2
-        return None
+            at += 1
 
 
-def parse_cron(expression: str, day_match: DayMatch) -> Cron:
-    """The compiled form of an expression; the same object for the same text.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LongCron:
+    """A compiled expression of six or seven fields: the minutes of a Cron, seconds within them, and perhaps years."""
+
+    minutes: Cron
+    seconds: tuple[int, ...]
+    """Of a minute, sorted."""
+    years: tuple[int, ...] | None
+    """Sorted; None: all."""
+    wild: bool
+    """Second, minute or hour begins with `*`."""
+
+    def next_local(self, local: int) -> int | None:
+        """As Cron's; None also after the last year."""
+        found = self._next(local)
+        years = self.years
+        while found is not None and years is not None:
+            year = date.fromordinal(found // _DAY + _EPOCH).year
+            at = bisect_left(years, year)
+            if at == len(years):
+                return None
+            if years[at] == year:
+                break
+            found = self._next((date(years[at], 1, 1).toordinal() - _EPOCH) * _DAY - 1)
+        return found
+
+    def has_day(self, day: int) -> bool:
+        """Whether it fires on a day at all."""
+        if self.years is not None and date.fromordinal(day + _EPOCH).year not in self.years:
+            return False
+        return self.minutes.has_day(day)
+
+    def _next(self, local: int) -> int | None:
+        second = local % _MINUTE
+        if second < self.seconds[-1]:
+            minute = local - second
+            if self.minutes.next_local(minute - 1) == minute:
+                return minute + self.seconds[bisect_right(self.seconds, second)]
+        following = self.minutes.next_local(local)
+        return None if following is None else following + self.seconds[0]
+
+
+def parse_cron(
+    expression: str, day_match: DayMatch = DayMatch.ANY, *, fields: int = 5, hash_key: str = ""
+) -> Cron | LongCron:
+    """The compiled form of an expression; the same object for the same text. `hash_key` is the name that H is drawn from.
 
     Raises: ScheduleError that names the field, the text and what to write instead; also for a date that never comes (31 February).
     """
@@ -104,67 +173,63 @@ def parse_cron(expression: str, day_match: DayMatch) -> Cron:
         raise ScheduleError(
             f'"{str(expression)[:40]}" is not a cron expression', help='text such as "30 2 * * *"'
         )
-    return _compile(expression, day_match)
+    if isinstance(fields, bool) or fields not in LAYOUTS:
+        raise ScheduleError(
+            f'"{fields}" is not a number of cron fields', help="5, 6 (seconds first) or 7 (years last)"
+        )
+    return _compile(expression, day_match, fields, hash_key)
 
 
 @lru_cache(maxsize=65_536)
-def _compile(expression: str, day_match: DayMatch) -> Cron:
-    fields = _split(expression)
-    parsed = [parse_field(kind, text, expression) for kind, text in zip(FIELDS, fields, strict=True)]
-    minutes, hours, dates, months, weekdays = parsed
-    starred = fields[DAYS[0]].startswith("*") or fields[DAYS[1]].startswith("*")
-    cron = Cron(
-        seconds=_times(minutes, hours),
-        days=_day_masks(
-            dates, frozenset(day % 7 for day in weekdays), both=starred or day_match is DayMatch.ALL
-        ),
-        months=tuple(sorted(months)),
-        every_day=fields[2:] == ("*", "*", "*"),
-        wild=fields[0].startswith("*") or fields[1].startswith("*"),
-    )
+def _compile(expression: str, day_match: DayMatch, fields: int, hash_key: str) -> Cron | LongCron:
+    texts = split_cron(expression, fields)
+    text = dict(zip(LAYOUTS[fields], texts, strict=True))
+    values, words = {}, frozenset[DayWord]()
+    for place, kind in enumerate(LAYOUTS[fields]):
+        written = FieldText(kind=kind, text=text[kind], place=place, expression=expression, hash_key=hash_key)
+        values[kind], more = parse_field(written)
+        words |= more
+    minutes = _minutes(text, values, words, day_match)
+    cron: Cron | LongCron = minutes
+    if SECOND in text:
+        cron = LongCron(
+            minutes=minutes,
+            seconds=tuple(sorted(values[SECOND])),
+            years=tuple(sorted(values[YEAR])) if text.get(YEAR, "*") != "*" else None,
+            wild=minutes.wild or text[SECOND].startswith("*"),
+        )
     # From 1970 the search reaches 2011: each date of the calendar comes on each weekday before that.
-    if cron.next_local(0) is None:
+    if cron.next_local(-1) is None:
         raise ScheduleError(
             f'"{expression}" never fires: no month it names has such a day',
-            help="for the last day of a month write the first day of the next one",
+            help='"0 0 L * *" is the last day of each month',
         )
     return cron
 
 
-def _split(expression: str) -> tuple[str, ...]:
-    """The five fields of an expression, with an @word replaced by what it stands for."""
-    if expression.strip().startswith("@"):
-        word = expression.strip().lower()
-        if word not in WORDS:
-            every = " or `every: 5m` for a fixed distance" if word.startswith("@every") else ""
-            raise ScheduleError(
-                f'"{expression}" is not a known word', help=f"one of {' '.join(WORDS)}{every}"
-            )
-        expression = WORDS[word]
-    fields = tuple(expression.split())
-    if len(fields) != len(FIELDS):
-        noun = "field" if len(fields) == 1 else "fields"
-        raise ScheduleError(
-            f'"{expression}" has {len(fields)} {noun}, expected 5 (minute hour day month weekday)',
-            help=_five_of(fields),
-        )
-    return fields
-
-
-def _five_of(fields: tuple[str, ...]) -> str:
-    """What to write instead of another number of fields: Quartz and Spring write seconds first, and a year last."""
-    if len(fields) < len(FIELDS):
-        return 'write * for a field that does not matter: "30 2 * * *" is every day at 02:30'
-    shorter = tuple("*" if field == "?" else field for field in fields[1 : len(FIELDS) + 1])
-    text = " ".join(shorter)
-    year = fields[len(FIELDS) + 1 :]
-    if fields[0] not in ("0", "00") or year not in ((), ("*",), ("?",)):
-        return "cron has no seconds and no year; for seconds write `every: 10s`"
-    try:
-        parse_cron(text, DayMatch.ANY)
-    except ScheduleError:
-        return "cron has no seconds and no year"
-    return f'the seconds field was dropped: "{text}"'
+def _minutes(
+    text: Mapping[CronField, str],
+    values: Mapping[CronField, frozenset[int]],
+    words: frozenset[DayWord],
+    day_match: DayMatch,
+) -> Cron:
+    starred = text[DAY].startswith(("*", "?")) or text[WEEKDAY].startswith(("*", "?"))
+    masks = day_masks(
+        values[DAY],
+        frozenset(day % 7 for day in values[WEEKDAY]),
+        words,
+        both=starred or day_match is DayMatch.ALL,
+    )
+    times = _times(values[MINUTE], values[HOUR])
+    every_day = len(values[MONTH]) == MONTH.cycle and masks == EVERY_DAY
+    return Cron(
+        times=times,
+        days=masks,
+        months=tuple(sorted(values[MONTH])),
+        every_day=every_day,
+        step=_step(times) if every_day else 0,
+        wild=text[MINUTE].startswith("*") or text[HOUR].startswith("*"),
+    )
 
 
 @lru_cache(maxsize=4_096)
@@ -173,17 +238,12 @@ def _times(minutes: frozenset[int], hours: frozenset[int]) -> tuple[int, ...]:
     return tuple(hour * 3_600 + minute * 60 for hour in sorted(hours) for minute in sorted(minutes))
 
 
-def _day_masks(dates: frozenset[int], weekdays: frozenset[int], *, both: bool) -> tuple[int, ...]:
-    date_bits = sum(1 << day for day in dates)
-    masks = []
-    for first in range(7):
-        weekday_bits = sum(1 << day for day in range(1, 32) if (first + day - 1) % 7 in weekdays)
-        masks.append(date_bits & weekday_bits if both else date_bits | weekday_bits)
-    return tuple(masks)
+def _step(times: tuple[int, ...]) -> int:
+    """The one distance between neighbours, over midnight too; 0 if there are several."""
+    step = times[0] + _DAY - times[-1]
+    even = len(times) * step == _DAY and all(time % step == times[0] for time in times)
+    return step if even else 0
 
 
-def _length_mask(year: int, month: int) -> int:
-    days = _MONTH_DAYS[month]
-    if month == 2 and year % 4 == 0 and (year % 100 != 0 or year % 400 == 0):  # noqa: PLR2004 - the calendar
-        days = 29
-    return (2 << days) - 2
+def _february(year: int) -> int:
+    return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28

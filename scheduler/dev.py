@@ -31,6 +31,8 @@ _COLOURS = {
     "lost": "31",
     "retry": "33",
     "skipped": "33",
+    "late": "33",
+    "doubtful": "31",
 }
 _WIDTH = 160
 
@@ -54,6 +56,21 @@ class Display:
         what = firing.payload.get("task")
         text = f"{firing.entry}  {what}  due {due:%H:%M:%S%z}  {lateness_us / 1000:.0f} ms late"
         self._line("fired", text, count="fired")
+
+    def late(self, firing: Firing, lateness_us: int) -> None:
+        self._line("late", f"{firing.entry}  sent {lateness_us / 1_000_000:.1f} s late")
+
+    def failed(self, firing: Firing, reason: str) -> None:
+        self._line("failed", f"{firing.entry}  cannot be sent: {reason}", count="failed")
+
+    def doubtful(self, firing: Firing) -> None:
+        self._line("doubtful", f"{firing.entry}  {firing.task_id}: nobody knows whether it was sent")
+
+    def quarantined(self, entry: str, fault: str) -> None:
+        self._line("refused", f"{entry} waits until it is edited: {fault}")
+
+    def clock_stepped(self, seconds: float) -> None:
+        self._line("clock", f"the wall clock was set by {seconds:+.1f} s")
 
     def skipped(self, skip: Skip) -> None:
         self._line("skipped", f"{skip.entry}  {skip.count} fire times ({skip.reason.value})")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 from datetime import timedelta
 
 from .errors import ScheduleError
@@ -15,6 +16,7 @@ _TEXT = re.compile(
     r"(?=[0-9])(?:(?P<weeks>[0-9]+)w)?(?:(?P<days>[0-9]+)d)?(?:(?P<hours>[0-9]+)h)?(?:(?P<minutes>[0-9]+)m)?"
     r"(?:(?P<seconds>[0-9]+)s)?(?:(?P<milliseconds>[0-9]+)ms)?"
 )
+_MONTHS = re.compile(r"(?=[0-9])(?:(?P<years>[0-9]{1,5})y)?(?:(?P<months>[0-9]{1,5})mo)?")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _LONGEST_TEXT = 40
 
@@ -36,6 +38,32 @@ def parse_duration(text: str | float) -> timedelta:
             f'"{str(text)[:_LONGEST_TEXT]}" is not more than zero', help="30s, 5m, 1h30m, 2h, 1d"
         )
     return length
+
+
+@dataclass(frozen=True, slots=True)
+class MonthCount:
+    """A distance of calendar months: Months makes a schedule of it."""
+
+    months: int
+
+
+def parse_every(text: str | float) -> timedelta | MonthCount:
+    """What `every:` says: a duration, or calendar months: "1mo", "3mo", "1y", "2y6mo".
+
+    Raises: ScheduleError as `parse_duration`, for no months, and for months mixed with days and less, which have no common length.
+    """
+    written = text.strip() if isinstance(text, str) else ""
+    match = _MONTHS.fullmatch(written)
+    if match is None:
+        if _MONTHS.match(written) and re.match("[0-9]+(?:y|mo)", written):
+            raise ScheduleError(
+                f'"{written[:_LONGEST_TEXT]}" is not a number of calendar months', help="1mo, 3mo, 1y, 2y6mo"
+            )
+        return parse_duration(text)
+    months = 12 * int(match["years"] or 0) + int(match["months"] or 0)
+    if not months:
+        raise ScheduleError(f'"{written}" is not more than zero', help="1mo, 3mo, 1y, 2y6mo")
+    return MonthCount(months)
 
 
 def _length(text: object) -> timedelta | None:

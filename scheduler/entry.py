@@ -120,9 +120,13 @@ class Entry:
 
     def next_after(self, after_us: int) -> int | None:
         """First fire time strictly later than `after_us`, inside start and end; None when there is none."""
+        return self.next_of(self.when, after_us)
+
+    def next_of(self, when: Schedule, after_us: int) -> int | None:
+        """What `next_after` would say if the schedule were this one."""
         if self.start_us is not None and after_us < self.start_us:
             after_us = self.start_us - 1
-        fire_us = self.when.next_after(after_us)
+        fire_us = when.next_after(after_us)
         if fire_us is None or (self.end_us is not None and fire_us > self.end_us):
             return None
         return fire_us

@@ -2,8 +2,7 @@
 
 PURE: the task id is derived, never drawn, so that whoever decides or sends an instant, however often, names the same task.
 
-States (decisions B4). This version uses decided, sent and, as range records in bb_skip, skipped; the others have their
-numbers, so that a later version changes no row.
+States (decisions B4). What is skipped before it is decided has no row here, but a range record in bb_skip.
 
         decided (1) ---> sent (2)             sending (4) ---> sent (2)
            |  |                                  |   |
@@ -14,10 +13,13 @@ numbers, so that a later version changes no row.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
 from hashlib import blake2b
 from typing import Any, NamedTuple
+
+from .entry import USUAL, Entry, Terms
+from .spread import send_us
 
 
 class FiringState(IntEnum):
@@ -79,6 +81,7 @@ class Firing:
     """A row of the ledger as the relay and the outlet see it.
 
     `payload` is what to send: `Entry.what` of the revision `rev`. `batch_id` names the transaction that decided it.
+    `hold_us`: so long after its fire time it is sent (jitter, spread). `cancels`: the run to be revoked before it is sent.
     """
 
     entry: str
@@ -89,6 +92,9 @@ class Firing:
     payload: Mapping[str, Any]
     rev: int
     batch_id: int
+    terms: Terms = USUAL
+    hold_us: int = 0
+    cancels: str = ""
 
     @property
     def ledger_key(self) -> FiringKey:
@@ -96,12 +102,45 @@ class Firing:
 
 
 def regular_firing(
-    cluster: str, entry: str, due_us: int, payload: Mapping[str, Any], *, rev: int, batch_id: int
+    cluster: str,
+    entry: str,
+    due_us: int,
+    payload: Mapping[str, Any],
+    *,
+    rev: int,
+    batch_id: int,
+    terms: Terms = USUAL,
+    hold_us: int = 0,
 ) -> Firing:
     """The firing of `entry` that its schedule wants at `due_us`."""
     key = str(due_us)
     task_id = derive_task_id(cluster, entry, FiringKind.REGULAR, key, due_us)
-    return Firing(entry, due_us, FiringKind.REGULAR, key, task_id, payload, rev, batch_id)
+    return Firing(entry, due_us, FiringKind.REGULAR, key, task_id, payload, rev, batch_id, terms, hold_us)
+
+
+def firing_of(cluster: str, entry: Entry, due_us: int, *, rev: int, batch_id: int) -> Firing:
+    """The firing that the revision `rev` of an entry wants at `due_us`; the same for whoever decides it or loads it."""
+    key = str(due_us)
+    task_id = derive_task_id(cluster, entry.name, FiringKind.REGULAR, key, due_us)
+    hold = hold_us(entry, due_us) if entry.jitter_us or entry.spread_us != 0 else 0
+    return Firing(
+        entry.name, due_us, FiringKind.REGULAR, key, task_id, entry.what, rev, batch_id, entry.terms, hold
+    )
+
+
+def hold_us(entry: Entry, due_us: int) -> int:
+    """How long after its fire time a regular firing is sent; never so long that the next fire time comes first."""
+    if not entry.jitter_us and entry.spread_us == 0:
+        return 0
+    next_us = entry.next_after(due_us)
+    return send_us(entry.name, due_us, next_us, entry.jitter_us, entry.spread_us) - due_us
+
+
+def terms_of(entry: Entry, kind: FiringKind) -> Terms:
+    """How a firing of this kind travels: what somebody asked to be sent again late is neither late nor expired."""
+    if kind is not FiringKind.BACKFILL or entry.terms is USUAL:
+        return entry.terms
+    return replace(entry.terms, expires_us=None, rate=None, late_after_us=None)
 
 
 def derive_task_id(cluster: str, entry: str, kind: FiringKind, key: str, due_us: int) -> str:

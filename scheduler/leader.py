@@ -8,36 +8,48 @@ an epoch one higher. The lease only decides who *tries*: each decision compares 
                      or unchanged for its TTL: swap it
         STANDBY ------------------------------------------> LEADING --+
            ^                                                   |  ^   | renewed, every TTL/5
-           |      swap refused, row names another              |  +---+
+           |      swap refused, row is another's; unfit        |  +---+
            +---------------------------------------------------+
            |                                                   | store error, or the deadline has passed
-           |      swap refused, row names another              v
+           |      swap refused, row is another's               v
            +------------------------------------------------ IN DOUBT ---> LEADING, same epoch: the row was still mine
 
 * STANDBY reads the row, every second. Patience is measured on its own boot-time clock, from when it first saw exactly this
   row: no clock of another machine, and no wall clock, enters. A row whose holder released it, or whose process was on this
-  host and has ended, is taken at once. On SQLite a holder that shows no life for a TTL but still exists may be frozen inside
-  a transaction, where it blocks the file for ever: the candidate ends it (decisions B11).
+  host and has ended, is taken at once. Some times a second it asks whether the leader's crash hint (store/hint.py) is free,
+  and if so reads the row at once and takes it. A holder that shows no life for a TTL may be frozen inside a transaction: on
+  SQLite, where it blocks the file for ever, the candidate ends it (decisions B11); on MySQL it ends its sessions.
 * LEADING trusts itself until the deadline: the time before the last successful request, plus 2/3 TTL. A standby waits a
-  whole TTL, so clocks whose rates differ by 1.5 do no harm.
-* IN DOUBT emits nothing. If the row turns out to be untouched, nobody else has led or decided anything in between.
-* Stopping in good order empties the holder; a standby then takes over at its next look.
+  whole TTL, so clocks whose rates differ by 1.5 do no harm. The hint is held before the row says so.
+* IN DOUBT emits nothing. If the row turns out to be untouched, nobody else has led or decided anything in between. Only a
+  row that this very elector has written, or tried to write, is its own: a second beat under the same name is another beat.
+* An elector that is not `fit` (its clock is far from the store's) takes no lease, and leaves the one it has.
+* Stopping in good order empties the holder, then drops the hint; a standby takes over when it next looks at the hint.
 """
 
 from __future__ import annotations
 
 import logging
+import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ..canvas.holder import Holder, Processes, Sighting
 from .clock import Clock
+from .lease_info import LeaseInfo
 from .store.base import Fence, Lease, StoreDown
+from .store.hint import Hint, NoHint
+from .store.session import NoSessions, Sessions
 
 log = logging.getLogger(__name__)
 
 TTL_SECONDS = 10.0
 SHORTEST_TTL_SECONDS = 0.1
+RENEWALS = 5
+"""In a TTL; it follows that a TTL is never less than three renewals, whatever it is set to (reliability 1.1)."""
+HINT_SECONDS = 0.15
+"""How often a standby looks at the hint: this is nearly all of the time that a hand-over takes."""
 
 
 class LeaseRow(Protocol):
@@ -64,16 +76,18 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A row of somebody else, and when it was first seen exactly so."""
+    """A row of somebody else, when it was first seen exactly so, and what it says."""
 
     lease: Lease
     since: float
+    info: LeaseInfo
 
 
 class Elector:
     """One candidate. `hold` is a step: call it before each piece of work; it asks the store only when that is due.
 
-    `end_frozen`: on SQLite, kill a holder of this host that shows no life.
+    `end_frozen`: on SQLite, kill a holder of this host that shows no life. `fit` is asked at each call of `hold`; `version`
+    stands in the lease row.
     """
 
     def __init__(
@@ -85,6 +99,10 @@ class Elector:
         *,
         ttl_seconds: float = TTL_SECONDS,
         end_frozen: bool = False,
+        hint: Hint | None = None,
+        sessions: Sessions | None = None,
+        fit: Callable[[], bool] = lambda: True,
+        version: str = "",
     ) -> None:
         if ttl_seconds < SHORTEST_TTL_SECONDS:
             raise ValueError(f"lease ttl {ttl_seconds} s: at least {SHORTEST_TTL_SECONDS} s is needed")
@@ -94,10 +112,20 @@ class Elector:
         self._processes = processes
         self._ttl = ttl_seconds
         self._end_frozen = end_frozen
+        self._hint = hint or NoHint()
+        self._sessions = sessions or NoSessions()
+        self._fit = fit
+        self._info = LeaseInfo(mark=secrets.token_hex(8), version=version)
         self._mine: Lease | None = None
+        self._highest = (
+            0  # epoch that was ever asked for: none is used twice, also where the store forgets a take-over
+        )
+        self._tried: Lease | None = None  # a swap to this was asked for, and its answer lost
         self._seen: _Seen | None = None
+        self._silent_since: float | None = None  # the store
         self._deadline = 0.0
         self._look_at = clock.boottime()
+        self._hint_at = self._look_at
 
     @property
     def budget_seconds(self) -> float:
@@ -106,24 +134,28 @@ class Elector:
 
     def next_look(self) -> float:
         """Seconds until `hold` wants to be called again."""
-        return max(0.0, self._look_at - self._clock.boottime())
+        at = min(self._look_at, self._hint_at) if self._is_hinted() else self._look_at
+        return max(0.0, at - self._clock.boottime())
 
     def hold(self) -> Term | None:
         """The term, if this process may act now. Never raises for a store that is down: that is a doubt."""
+        fit = self._fit()
         now = self._clock.boottime()
+        if self._mine is not None and not fit:
+            self.release()
         if self._mine is not None and now < self._look_at and now < self._deadline - self.budget_seconds:
             return self._term(self._mine)
-        if self._mine is None and now < self._look_at:
+        if self._mine is None and now < self._look_at and not self._hears_of_an_end(now):
             return None
-        self._look_at = now + min(1.0, self._ttl / 5)
+        self._look_at = now + min(1.0, self._ttl / RENEWALS)
         try:
-            return self._watch(now) if self._mine is None else self._renew(self._mine, now)
+            term = self._watch(now, fit=fit) if self._mine is None else self._renew(self._mine, now)
         except StoreDown as cause:
             self.doubt()
-            log.warning(
-                "No answer about the lease, standing by: %s", cause, extra={"action": "lease_in_doubt"}
-            )
+            self._note_outage(cause, now)
             return None
+        self._silent_since = None
+        return term
 
     def holds(self, term: Term) -> bool:
         """Whether `term` may still be acted upon; asks nobody."""
@@ -136,55 +168,91 @@ class Elector:
 
     def release(self) -> None:
         """Leave the lease to whoever comes, if it is mine; after the last decision and the last mark."""
-        mine, self._mine = self._mine, None
+        mine, self._mine, self._seen = self._mine, None, None
+        self._deadline = 0.0
         if mine is None:
             return
         try:
-            self._row.swap_lease(mine, replace(mine, holder="", renewal=mine.renewal + 1))
+            self._row.swap_lease(mine, replace(mine, holder="", renewal=mine.renewal + 1, info=""))
         except StoreDown as cause:
             log.warning(
                 "The lease was not released and will expire: %s",
                 cause,
                 extra={"action": "lease_not_released"},
             )
+        self._hint.drop()
 
     def _term(self, mine: Lease) -> Term:
         return Term(self._me, mine.epoch, self._deadline)
 
     def _renew(self, mine: Lease, asked_at: float) -> Term | None:
-        put = replace(mine, renewal=mine.renewal + 1, ttl_ms=round(self._ttl * 1000))
-        if self._row.swap_lease(mine, put):
+        put = replace(
+            mine, renewal=mine.renewal + 1, ttl_ms=round(self._ttl * 1000), info=self._info_now(mine.epoch)
+        )
+        if self._swap(mine, put):
             return self._lead(put, asked_at)
         row = self._row.read_lease()
-        if (
-            row.holder == self._me and row.epoch == mine.epoch
-        ):  # an earlier renewal was done and its answer lost
+        if self._is_tried(row):  # an earlier renewal was done and its answer lost
             self._mine = row
             put = replace(row, renewal=row.renewal + 1)
-            return self._lead(put, asked_at) if self._row.swap_lease(row, put) else None
-        self._mine = None
-        self._seen = _Seen(row, self._clock.boottime())
+            return self._lead(put, asked_at) if self._swap(row, put) else None
+        self._mine = self._tried = None
+        self._hint.drop()
+        self._see(row)
         log.warning("Another beat leads now: %s", row.holder or "nobody", extra={"action": "lease_lost"})
         return None
 
-    def _watch(self, now: float) -> Term | None:
+    def _watch(self, now: float, *, fit: bool) -> Term | None:
         row = self._row.read_lease()
-        if row.holder == self._me:  # a take-over was done and its answer lost
+        if self._is_tried(row):  # a take-over was done and its answer lost
             return self._renew(row, now)
         if self._seen is None or self._seen.lease != row:
-            # After the answer, while `now` is before the question: a pause in between must not make the row look old.
-            self._seen = _Seen(row, self._clock.boottime())
-        if not self._is_free(row, now - self._seen.since):
+            self._see(row)
+        assert self._seen is not None
+        if not fit or not self._is_free(self._seen, now - self._seen.since):
             return None
-        put = Lease(self._me, row.epoch + 1, row.renewal + 1, round(self._ttl * 1000))
-        return self._lead(put, now) if self._row.swap_lease(row, put) else None
+        epoch = max(row.epoch, self._highest) + 1
+        info = self._info_now(epoch)
+        put = Lease(self._me, epoch, row.renewal + 1, round(self._ttl * 1000), info)
+        if self._swap(row, put):
+            return self._lead(put, now)
+        self._hint.drop()
+        self._see(self._row.read_lease())  # whose hint to look at from now on
+        return None
 
-    def _is_free(self, row: Lease, unchanged_seconds: float) -> bool:
-        holder = Holder.parse(row.holder)
+    def _swap(self, seen: Lease, put: Lease) -> bool:
+        self._highest = max(self._highest, put.epoch)
+        try:
+            done = self._row.swap_lease(seen, put)
+        except StoreDown:
+            self._tried = put
+            raise
+        if done:
+            self._tried = None
+        return done
+
+    def _is_tried(self, row: Lease) -> bool:
+        """Whether this row is the one whose swap was in doubt; all tries at one renewal put the same numbers."""
+        tried = self._tried
+        return (
+            tried is not None
+            and (row.holder, row.epoch, row.renewal) == (tried.holder, tried.epoch, tried.renewal)
+            and LeaseInfo.parse(row.info).mark == self._info.mark
+        )
+
+    def _see(self, row: Lease) -> None:
+        # The time after the answer, while a look is timed from before its question: a pause in between must not make it look old.
+        self._seen = _Seen(row, self._clock.boottime(), LeaseInfo.parse(row.info))
+
+    def _is_free(self, seen: _Seen, unchanged_seconds: float) -> bool:
+        row, holder = seen.lease, Holder.parse(seen.lease.holder)
         if not row.holder or (holder is not None and self._processes.look(holder) is Sighting.GONE):
+            return True
+        if seen.info.hint and self._hint.is_free(_key(row.holder, row.epoch)):
             return True
         if unchanged_seconds < row.ttl_ms / 1000:
             return False
+        self._sessions.end(seen.info.session)
         if holder is not None and self._end_frozen and self._processes.look(holder) is Sighting.ALIVE:
             log.error(
                 "Ending the frozen leader, process %d", holder.pid, extra={"action": "frozen_leader_ended"}
@@ -192,8 +260,41 @@ class Elector:
             self._processes.end(holder)
         return True
 
+    def _is_hinted(self) -> bool:
+        return self._mine is None and self._seen is not None and self._seen.info.hint
+
+    def _hears_of_an_end(self, now: float) -> bool:
+        """Whether the leader's hint is free: reason enough to look at the row before its time."""
+        if not self._is_hinted() or now < self._hint_at:
+            return False
+        assert self._seen is not None
+        self._hint_at = now + min(HINT_SECONDS, self._ttl / RENEWALS)
+        return self._hint.is_free(_key(self._seen.lease.holder, self._seen.lease.epoch))
+
+    def _info_now(self, epoch: int) -> str:
+        held = self._hint.hold(_key(self._me, epoch))
+        return str(replace(self._info, hint=held, session=self._sessions.mine()))
+
+    def _note_outage(self, cause: StoreDown, now: float) -> None:
+        """An outage longer than the TTL is somebody's business: nothing is sent, whoever leads."""
+        if self._silent_since is None:
+            self._silent_since = now
+        seconds = now - self._silent_since
+        log.log(
+            logging.ERROR if seconds >= self._ttl else logging.WARNING,
+            "No answer about the lease for %.0f s, nothing is sent: %s",
+            seconds,
+            cause,
+            extra={"action": "lease_in_doubt"},
+        )
+
     def _lead(self, mine: Lease, asked_at: float) -> Term:
         self._mine = mine
         self._deadline = asked_at + self._ttl * 2 / 3
-        self._look_at = asked_at + self._ttl / 5
+        self._look_at = asked_at + self._ttl / RENEWALS
         return self._term(mine)
+
+
+def _key(holder: str, epoch: int) -> str:
+    """The hint's key: the epoch, and the part of the holder that nobody else has."""
+    return f"{epoch}-{holder.rpartition(' ')[2]}"

@@ -14,10 +14,25 @@ class Listener(Protocol):
     """Called from the beat's thread, after the fact; must return soon. What it raises is logged and ignored."""
 
     def fired(self, firing: Firing, lateness_us: int) -> None:
-        """The broker confirmed a firing, so long after its fire time."""
+        """The broker confirmed a firing, so long after it was to be sent: its fire time, and what jitter and spread add."""
+
+    def late(self, firing: Firing, lateness_us: int) -> None:
+        """A firing that was confirmed later than its entry's `late_after`; after `fired`."""
+
+    def failed(self, firing: Firing, reason: str) -> None:
+        """A firing can never be sent, and is recorded so."""
+
+    def doubtful(self, firing: Firing) -> None:
+        """Nobody knows whether the broker has a firing that may go out once only; it is recorded so, and not sent again."""
 
     def skipped(self, skip: Skip) -> None:
         """Fire times were passed over, and are recorded so."""
+
+    def quarantined(self, entry: str, fault: str) -> None:
+        """This entry cannot be read or evaluated; it waits until it is edited."""
+
+    def clock_stepped(self, seconds: float) -> None:
+        """The wall clock was set, by so much; the beat's own time follows when that is confirmed."""
 
     def leading(self, term: Term) -> None:
         """A term begins."""
@@ -40,7 +55,17 @@ class SilentListener:
 
     def fired(self, firing: Firing, lateness_us: int) -> None: ...
 
+    def late(self, firing: Firing, lateness_us: int) -> None: ...
+
+    def failed(self, firing: Firing, reason: str) -> None: ...
+
+    def doubtful(self, firing: Firing) -> None: ...
+
     def skipped(self, skip: Skip) -> None: ...
+
+    def quarantined(self, entry: str, fault: str) -> None: ...
+
+    def clock_stepped(self, seconds: float) -> None: ...
 
     def leading(self, term: Term) -> None: ...
 

@@ -1,8 +1,4 @@
-"""Outlet: firings to messages, and these to the broker.
-
-One firing is one message. A task is sent as itself; a canvas travels whole in the arguments of `backbeat.start`, which every
-backbeat worker serves (decisions B7). Each message carries the headers `periodic_task_name` and `fire_time`, and starts those too
-that it starts. A relative `expires` counts from the fire time (B10).
+"""Outlet: firings to the broker, as the messages that firing_messages.py makes of them.
 
 Before it sends, it announces on the broker which store it sends from. Where another store sends for the same cluster it refuses: two
 beats that share no store cannot elect a leader, and would both send everything (B12).
@@ -10,36 +6,32 @@ beats that share no store cannot elect a leader, and would both send everything 
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
-from ..canvas.brokers.base import Broker
+from ..canvas.brokers.base import Broker, Posted
 from ..canvas.errors import Unavailable
-from ..canvas.flow import START_TASK
-from ..canvas.json_text import Json
-from ..canvas.message import CONTROL_QUEUE, Message, iso_of_us, message_of
-from ..canvas.node import Call, Node, node_to_data
+from ..canvas.template import Sendable
 from .firing import Firing
-from .relay import OutletDown
+from .firing_messages import FiringMessages, Resolver
+from .relay import OutletDown, Published
 
 ANNOUNCED_SECONDS = 60.0
 """How long after its last firing a store still counts as the one that sends."""
 
 
-class Resolver(Protocol):
-    """What an outlet needs of an app."""
+class Enclosure(Protocol):
+    """Where ledger and queue are one database (enclosure.py)."""
 
-    def resolved_from_data(self, signature: Mapping[str, Any]) -> Node:
-        """The canvas of a signature in JSON shape, with the defaults of its tasks and of the settings."""
+    def post(self, firings: Sequence[Firing], items: Sequence[Sendable]) -> Posted:
+        """Send items, each with the mark of its firing, in one transaction. Raises Unavailable."""
         ...
 
 
 class BrokerOutlet:
-    """The Outlet over a broker."""
+    """The Outlet over a broker; with an enclosure what is sent goes that way, and the broker is only asked who else sends."""
 
     def __init__(
         self,
@@ -48,29 +40,50 @@ class BrokerOutlet:
         *,
         cluster: str,
         store_id: str,
+        enclosure: Enclosure | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._broker = broker
-        self._app = app
+        self._enclosure = enclosure
+        self._messages = FiringMessages(app)
         self._cluster = cluster
         self._store_id = store_id
         self._monotonic = monotonic
         self._announce_at = monotonic()
-        self._stay_at: float | None = None  # None until the first announcement stood
+        self._stay_at = self._announce_at
+        self._has_announced = False
 
-    def publish(self, firings: Sequence[Firing]) -> Sequence[Firing]:
-        """Send firings; returns those that the broker has confirmed. Raises OutletDown when it cannot be reached."""
+    def publish(self, firings: Sequence[Firing]) -> Published:
+        """Send firings, and say what became of them. Raises OutletDown when the broker cannot be reached."""
+        items, refused = self._messages.of(firings)
         try:
             self._announce()
-            confirmed = self._broker.publish([self._message_of(firing) for firing in firings])
+            if self._enclosure is not None:
+                posted = self._enclosure.post(firings, items)
+            else:
+                posted = self._broker.post(items, once=any(firing.terms.once for firing in firings))
         except Unavailable as error:
             raise OutletDown(str(error)) from error
-        ids = {message.id for message in confirmed}
-        return [firing for firing in firings if firing.task_id in ids]
+        if len(posted.confirmed) == len(firings):
+            return Published(firings)
+        confirmed, returned = set(posted.confirmed), set(posted.returned)
+        return Published(
+            [firing for firing in firings if firing.task_id in confirmed],
+            refused,
+            [firing for firing in firings if firing.task_id in returned],
+        )
 
-    def _announce(self) -> None:
+    def reach(self) -> None:
+        """Announce now, which asks the broker. Raises OutletDown when it cannot be reached, or another store sends."""
+        try:
+            self._announce(now=True)
+            self._broker.post(())
+        except Unavailable as error:
+            raise OutletDown(str(error)) from error
+
+    def _announce(self, *, now: bool = False) -> None:
         """Say which store sends, from time to time; raises OutletDown where another one does."""
-        if self._monotonic() < self._announce_at:
+        if not now and self._monotonic() < self._announce_at:
             return
         standing = self._broker.announce(f"beat.{self._cluster}", self._store_id, ANNOUNCED_SECONDS)
         if standing != self._store_id:
@@ -80,44 +93,23 @@ class BrokerOutlet:
             )
         self._announce_at = self._monotonic() + ANNOUNCED_SECONDS / 4
         self._stay_at = self._announce_at
+        self._has_announced = True
 
     def stay(self) -> None:
-        """Announce again when it is time, though nothing is to be sent; who has not sent yet has nothing to say.
+        """Announce again when it is time, though nothing is to be sent; who has not sent yet has nothing to say, but connects.
 
         A broker that is away is no matter here, but asking it takes its time, so the next try waits, too.
         """
-        if self._stay_at is None or self._monotonic() < self._stay_at:
+        if self._monotonic() < self._stay_at:
             return
         self._stay_at = self._monotonic() + ANNOUNCED_SECONDS / 4
+        self._messages.warm()
         with suppress(OutletDown, Unavailable):
-            self._announce()
+            if self._has_announced:
+                self._announce()
+            # a connection that is lost, or was never made, is made now and not at the next fire time
+            self._broker.post(())
 
     def close(self) -> None:
         """Let go of the connection."""
         self._broker.close()
-
-    def _message_of(self, firing: Firing) -> Message:
-        node = self._app.resolved_from_data(firing.payload)
-        headers = {"periodic_task_name": firing.entry, "fire_time": iso_of_us(firing.due_us)}
-        if isinstance(node, Call):
-            call = replace(node, id=firing.task_id)
-            message = message_of(call, args=call.args, then=None, root_id=firing.task_id, parent_id=None)
-            return _dated(replace(message, headers={**message.headers, **headers}), firing)
-        signature = node_to_data(node, json.loads)
-        return Message(
-            id=firing.task_id,
-            task=START_TASK,
-            args=Json(json.dumps([signature])),
-            root_id=firing.task_id,
-            queue=CONTROL_QUEUE,
-            headers=headers,
-        )
-
-
-def _dated(message: Message, firing: Firing) -> Message:
-    """A relative expiry counts from the fire time, so that an outage does not keep a stale firing alive."""
-    if message.expires_after is None:
-        return message
-    return replace(
-        message, expires_us=firing.due_us + round(message.expires_after * 1_000_000), expires_after=None
-    )

@@ -1,6 +1,6 @@
-"""plan: one pass as a function: which instants are due at `now`, which are skipped and why, and when to look again.
+"""plan: one pass as a function: which instants are due at `now`, which are skipped and why, and when to look again. PURE.
 
-PURE: time comes in as an argument. The ledger calls it with the entries that the agenda says are due; `simulate` and the
+Time comes in as an argument. The ledger calls it with the entries that the agenda says are due; `simulate` and the
 tests call it with whatever they like. The cursor of an entry is the instant up to which its fire times are decided; plan
 decides the instants in (cursor, now] and hands back the cursor behind the last one that it decided.
 
@@ -12,9 +12,11 @@ report that was missed by three days is still caught up).
 
 The price of bounded work (what an ADR would say). A per-second entry after ten years has 315 million skipped instants. They
 are one skip record, counted by arithmetic for an Interval; for every other schedule they are walked up to TALLY instants,
-and beyond that the record says from, to and count None: "not counted". Its sum can be had later by walking the revision that
-the record names, and costs then what it costs. A pass never walks more than TALLY + catch_up_limit fire times per entry;
-what is left is decided by the next pass, which wake_at asks for at once.
+and beyond that the record says from, to and count None: "not counted". A pass never walks more than TALLY + catch_up_limit
+fire times per entry; what is left is decided by the next pass, which wake_at asks for at once.
+
+Two things stand above the policy. An instant of `skip_us` that would be sent is skipped (operator). An entry with `max_runs`
+sends no more than it has left (`left`); then it has ended, and later instants are nobody's business (decisions B8).
 """
 
 from __future__ import annotations
@@ -25,12 +27,15 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .entry import DAY_US, CatchUp, Entry
-from .schedule import Interval
+from .schedule import Interval, RRule, Solar
 
-TALLY = 10_000
-"""Fire times that one pass walks for one entry only to count or to pass over them: about 5 ms with a minute crontab."""
+TALLY = 3_000
+"""Fire times that one pass walks for one entry only to count or to pass over them: some ms, and less than 100 for a large union."""
+SLOW_TALLY = 300
+"""The same for schedules whose every step takes a tenth of a millisecond: RRULE, the sun."""
 BATCH = 500
-"""Firings in one batch, and so in one transaction: the commit is shared, and a crash repeats no more than this (W1)."""
+"""Firings in one transaction: the commit is shared, and a crash repeats no more than this (W1)."""
+_ALL_LEFT: Mapping[str, int] = {}
 
 
 class SkipReason(Enum):
@@ -44,6 +49,14 @@ class SkipReason(Enum):
     """Older than the catch-up window."""
     LIMIT = "limit"
     """More than catch_up_limit newer ones were missed too."""
+    OPERATOR = "operator"
+    """Somebody wanted it passed over (skip-next)."""
+    OVERLAP = "overlap"
+    """The run before it was not over (overlap: skip); the record's detail is that run's task id."""
+    BACKLOG = "backlog"
+    """It was decided, and more than catch_up_limit newer ones wait for the broker, too."""
+    EXPIRED = "expired"
+    """It was decided, and its `expires` had passed before it could be sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +69,17 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """The fire times of `entry` from `from_us` to `to_us`, both inclusive, were not sent; `count` None is "not counted"."""
+    """The fire times of `entry` from `from_us` to `to_us`, both inclusive, were not sent; `count` None is "not counted".
+
+    `detail` says more where there is more to say: the run that was in the way.
+    """
 
     entry: str
     from_us: int
     to_us: int
     count: int | None
     reason: SkipReason
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +97,17 @@ class Plan:
     wake_at_us: int | None
 
 
-def plan(entries: Iterable[Entry], cursors: Mapping[str, int], now_us: int, limit: int = BATCH) -> Plan:
+def plan(
+    entries: Iterable[Entry],
+    cursors: Mapping[str, int],
+    now_us: int,
+    limit: int = BATCH,
+    left: Mapping[str, int] = _ALL_LEFT,
+) -> Plan:
     """Decide the instants of `entries` up to `now_us`, at most `limit` of them to be sent.
 
-    An entry without a cursor is new: nothing before now is its business. A disabled entry has no instants.
+    An entry without a cursor is new: nothing before now is its business. A disabled entry has no instants. `left` is how many
+    more times an entry may be sent, for those that have `max_runs`; one that is not in it is not bounded.
     """
     dues: list[Due] = []
     skips: list[Skip] = []
@@ -92,21 +116,21 @@ def plan(entries: Iterable[Entry], cursors: Mapping[str, int], now_us: int, limi
     wake_at_us: int | None = None
     for entry in entries:
         cursor_us = cursors.get(entry.name, now_us)
-        verdict = _decide(entry, cursor_us, now_us, limit - len(dues))
+        room = limit - len(dues)
+        if left and entry.name in left:
+            verdict = _decide_some(entry, cursor_us, now_us, room, left[entry.name])
+        else:
+            verdict = _decide(entry, cursor_us, now_us, room)
         dues += [Due(entry, due_us) for due_us in verdict.dues]
         skips += verdict.skips
         moved[entry.name] = verdict.cursor_us
         upcoming = next_us[entry.name] = verdict.next_us
         if upcoming is not None and (wake_at_us is None or upcoming < wake_at_us):
             wake_at_us = upcoming
-    dues.sort(key=_by_time)
+    dues.sort(key=lambda due: (due.due_us, due.entry.name))
     if wake_at_us is not None:
         wake_at_us = max(wake_at_us, now_us)
     return Plan(tuple(dues), tuple(skips), moved, next_us, wake_at_us)
-
-
-def _by_time(due: Due) -> tuple[int, str]:
-    return due.due_us, due.entry.name
 
 
 @dataclass(slots=True)
@@ -117,6 +141,16 @@ class _Verdict:
     skips: list[Skip]
     cursor_us: int
     next_us: int | None
+
+
+def _decide_some(entry: Entry, cursor_us: int, now_us: int, room: int, left: int) -> _Verdict:
+    """For an entry that may be sent `left` times more."""
+    if left <= 0:
+        return _Verdict([], [], cursor_us, None)
+    verdict = _decide(entry, cursor_us, now_us, min(room, left))
+    if len(verdict.dues) == left:
+        verdict.next_us = None
+    return verdict
 
 
 def _decide(entry: Entry, cursor_us: int, now_us: int, room: int) -> _Verdict:
@@ -140,10 +174,13 @@ def _decide(entry: Entry, cursor_us: int, now_us: int, room: int) -> _Verdict:
 
 
 def _send_until(entry: Entry, verdict: _Verdict, until_us: int, room: int) -> None:
-    """Send what is left up to `until_us`, as far as there is room."""
+    """Send what is left up to `until_us`, as far as there is room; but for what somebody wants passed over."""
     due_us = verdict.next_us
     while due_us is not None and due_us <= until_us and len(verdict.dues) < room:
-        verdict.dues.append(due_us)
+        if entry.skip_us and due_us in entry.skip_us:
+            verdict.skips.append(Skip(entry.name, due_us, due_us, 1, SkipReason.OPERATOR))
+        else:
+            verdict.dues.append(due_us)
         verdict.cursor_us = due_us
         due_us = entry.next_after(due_us)
     verdict.next_us = due_us
@@ -208,9 +245,9 @@ def _excess_until(entry: Entry, first_us: int | None, until_us: int) -> tuple[in
         return (last_us - limit * _every_us(entry.when) if count > limit else None), True
     tail: deque[int] = deque(maxlen=limit + 1)
     due_us: int | None = first_us
-    walked = 0
+    walked, most = 0, _most_walked(entry)
     while due_us is not None and due_us <= until_us:
-        if walked == limit + TALLY:
+        if walked == limit + most:
             return tail[0], False
         tail.append(due_us)
         walked += 1
@@ -227,8 +264,8 @@ def _tally(entry: Entry, first_us: int, until_us: int) -> tuple[int, int | None]
             count = (end_us - first_us) // every_us + 1
             return first_us + (count - 1) * every_us, count
         case _:
-            last_us, count = first_us, 1
-            while count < TALLY:
+            last_us, count, most = first_us, 1, _most_walked(entry)
+            while count < most:
                 due_us = entry.next_after(last_us)
                 if due_us is None or due_us > until_us:
                     return last_us, count
@@ -250,6 +287,10 @@ def _newest(entry: Entry, known_us: int, until_us: int) -> int:
             high_us = middle_us
         else:
             low_us = due_us
+
+
+def _most_walked(entry: Entry) -> int:
+    return SLOW_TALLY if isinstance(entry.when, RRule | Solar) else TALLY
 
 
 def _every_us(when: Interval) -> int:

@@ -1,195 +1,300 @@
-"""Relay: sends what the ledger has recorded, collects what the broker confirmed, and says what may be marked as sent.
+"""Relay: sends what the ledger has recorded, collects what the broker answered, and says what may be marked as sent.
 
-It is not the truth about anything: the open rows of the ledger are, and the relay holds some of them in memory, oldest first.
-Whatever it forgets is loaded again (step L). The windows in which the broker may get a second copy, always with the same
+The truth is in the open rows of the ledger; the relay holds some of them in memory (backlog.py), and loads again what it forgets
+(step L). The windows in which the broker may get a second copy, always with the same
 task id, are those of reliability 2.4: a crash or a lost confirm between publish and mark (W1), and a leader that was paused
-between the gate and the socket (W2). AT_ONCE bounds what is unconfirmed, BATCH what is confirmed and not yet marked.
+between the gate and the socket (W2). AT_ONCE bounds what is unconfirmed; what is confirmed is marked within about a second.
+
+Publishing never happens here but in the sender: one slice is in flight at a time, and the next call takes up what became of it.
+
+    usual firings     gate, publish --> confirmed: sent | refused: failed | else: decided still, comes again
+    at most once      gate, reach the broker, record as sending (fenced), publish
+                           --> confirmed: sent | refused, returned: failed | else, and whoever finds it: doubtful
 """
 
 from __future__ import annotations
 
-import heapq
 import logging
-from collections import Counter, deque
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 
+from .account import MARK_AT_ONCE, PARTS_SECONDS, Account
+from .backlog import Backlog, delay_seconds
 from .clock import Clock
-from .errors import BackbeatScheduleError
-from .firing import Firing, FiringKey
-from .store.base import Marks
+from .firing import Firing, FiringState
+from .flight import Flight, FlightJob, News, Settle
+from .plan import SkipReason
+from .published import AT_ONCE, ONCE_AT_ONCE, MemoryOutlet, Outlet, OutletDown, Published
+from .runs import Runs
+from .sender import InlineSender, Sender
+from .store.base import Change, Marks, Open
 
+__all__ = ["AT_ONCE", "MemoryOutlet", "Outlet", "OutletDown", "Published", "Relay"]
 log = logging.getLogger(__name__)
 
-AT_ONCE = 256
-"""Firings that are with the broker and not confirmed (I-CAP); the gate is asked again for each such slice."""
-SLICES_AT_ONCE = 8
-"""Slices in one call: a backlog must not keep the loop from deciding what is due meanwhile."""
+SLICES_AT_ONCE = 4
+"""Slices in one call, where the sender answers at once: a backlog must not keep the loop from deciding what is due meanwhile."""
 HELD_IN_MEMORY = 20_000
-"""Open firings in memory; beyond it, while the broker is down, they wait in the ledger alone."""
-FIRST_RETRY_SECONDS = 0.5
-LAST_RETRY_SECONDS = 30.0
-
-
-class OutletDown(BackbeatScheduleError):
-    """The broker cannot be reached; nothing of what was given is known to be confirmed."""
-
-
-class Outlet(Protocol):
-    """The way to the broker. One thread at a time.
-
-    An outlet that can will also tell other beats its cluster and store id (decisions B12); the relay does not ask for it.
-    """
-
-    def publish(self, firings: Sequence[Firing]) -> Sequence[Firing]:
-        """Send each firing as one message with its task id; returns those that the broker has confirmed as durable.
-
-        The others may have arrived or not: they are sent again, with the same id. Takes at most AT_ONCE firings, and
-        returns within a bounded time. Raises OutletDown when the broker cannot be reached at all.
-        """
-
-    def stay(self) -> None:
-        """Called about once a second while this beat leads, whether or not something is to be sent. Raises nothing."""
-
-
-class MemoryOutlet:
-    """Keeps what is sent in a list, for tests and trials; confirms everything while `up`."""
-
-    def __init__(self) -> None:
-        self.sent: list[Firing] = []
-        self.up = True
-
-    def stay(self) -> None:
-        """Nobody is told."""
-
-    def publish(self, firings: Sequence[Firing]) -> Sequence[Firing]:
-        if not self.up:
-            raise OutletDown("the memory outlet is switched off")
-        self.sent += firings
-        return firings
+"""Open firings in memory that wait for the broker; beyond it they wait in the ledger alone."""
+SLOW_SECONDS = 5.0
+"""A publish that takes longer than this counts as a broker that is down."""
 
 
 class Relay:
-    """Open firings on their way out."""
+    """Open firings on their way out. `runs` are asked to revoke the run whose place a firing takes."""
 
-    def __init__(self, outlet: Outlet, clock: Clock) -> None:
-        self.stay = outlet.stay
+    def __init__(
+        self,
+        outlet: Outlet,
+        clock: Clock,
+        *,
+        sender: Sender | None = None,
+        runs: Runs | None = None,
+    ) -> None:
         self._outlet = outlet
         self._clock = clock
-        self._ready: deque[Firing] = deque()
-        self._later: list[tuple[float, FiringKey, Firing]] = []
-        self._tries: Counter[FiringKey] = Counter()
-        self._open: Counter[int] = Counter()
-        self._confirmed: dict[int, list[Firing]] = {}
+        self._sender = sender or InlineSender()
+        self._runs = runs
+        self._backlog = Backlog()
+        self._flight: Flight | None = None
+        # at most once: the broker can be reached, and they are not yet recorded as sending
+        self._window: tuple[Firing, ...] = ()
+        self._verdicts: list[Change] = []
+        self._account = Account()
+        self._beyond: Counter[str] = Counter()
+        self._news = News()
         self._failures = 0
-        self._retry_at = 0.0
+        self._retry_at = self._parts_at = 0.0
         self.overflowed = False
-        """Whether open firings were left to the ledger alone: load them when the relay has room again."""
+        """Whether open firings were left to the ledger alone: load them when there is room."""
 
     def __len__(self) -> int:
-        return len(self._ready) + len(self._later)
+        in_flight = len(self._flight.firings) if self._flight else 0
+        return len(self._backlog) + in_flight + len(self._window) + len(self._verdicts)
 
-    def add(self, batch: Sequence[Firing]) -> None:
-        """Take over all firings of a batch that was decided just now: they come after what is here already."""
-        if self.overflowed or len(self) >= HELD_IN_MEMORY:
-            self.overflowed = True  # all or nothing: a batch is marked as a whole
+    @property
+    def unsent(self) -> int:
+        """Those whose send time has come."""
+        return len(self) - len(self._backlog) + self._backlog.waiting
+
+    @property
+    def busy(self) -> bool:
+        """Whether firings are with the broker, or about to be."""
+        return self._flight is not None and self._flight.job is not FlightJob.STAY
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether more waits than a broker that answers can take soon: deciding yet more would only go to the ledger and back."""
+        return self._backlog.waiting >= HELD_IN_MEMORY // 2 and not self._failures and not self._is_slow()
+
+    def _is_slow(self) -> bool:
+        return self._flight is not None and self._clock.boottime() - self._flight.since > SLOW_SECONDS
+
+    @property
+    def has_room(self) -> bool:
+        """Whether firings that were left to the ledger can be loaded."""
+        return self._backlog.waiting <= HELD_IN_MEMORY // 2
+
+    @property
+    def batches(self) -> Collection[int]:
+        """The batches whose open firings are all here."""
+        return self._account.batches
+
+    def add(self, firings: Sequence[Firing], held: Sequence[Firing] = ()) -> None:
+        """Take over all firings of batches that are new here; `held` are their others, which wait for the run before them."""
+        if not firings and not held:
             return
-        self._ready.extend(batch)
-        self._open.update(firing.batch_id for firing in batch)
+        if self.overflowed or self._backlog.waiting >= HELD_IN_MEMORY:
+            self.overflowed = True  # all or nothing: a batch is marked as a whole
+            self._beyond.update(firing.entry for firing in firings)
+            return
+        self._account.open(firings)
+        self._account.open(held)
+        self._backlog.put(firings)
 
-    def restart(self, firings: Sequence[Firing], *, more: bool = False) -> None:
-        """Forget everything; hold these, which the ledger says are open, oldest first; `more` are in the ledger alone.
+    def add_loaded(self, found: Open) -> None:
+        """Take over what was left to the ledger, as it was loaded."""
+        self.overflowed = False
+        self._beyond.subtract(firing.entry for firing in found.firings)
+        self._beyond = +self._beyond if found.more else Counter()
+        self.add(found.firings, found.held)
+        self.overflowed = found.more
 
-        Marks must be stored before.
+    def restart(self, found: Open) -> None:
+        """Forget everything; hold these, which the ledger says are open. Not while busy; marks must be stored before."""
+        self._backlog.clear()
+        self._window, self._verdicts = (), []
+        self._account.clear()
+        self.add_loaded(found)
+
+    def release(self, change: Change) -> None:
+        """A held firing was decided, or skipped."""
+        if change.firing.batch_id not in self.batches:
+            return  # left to the ledger alone, with its batch
+        if change.after is FiringState.DECIDED:
+            self._backlog.put([change.firing])
+        else:
+            self._account.finish(change.firing)
+
+    def stay(self) -> None:
+        """See to it that the outlet's `stay` is called; about once a second."""
+        if self._flight is None:
+            self._hand(Flight(FlightJob.STAY, self._clock.boottime()))
+
+    def trim(self) -> None:
+        """While the broker is down: give up the oldest firings of entries that have too many (decisions B10)."""
+        if self._failures or self._is_slow():
+            self._give_up(self._backlog.trim(self._beyond), SkipReason.BACKLOG)
+
+    def send(self, gate: Callable[[], bool], settle: Settle) -> None:
+        """Take up what became of the slice in flight, and hand over the next while `gate` is open; `take_news` tells more.
+
+        Raises what `settle` raises; then `restart` is due.
         """
-        self._ready = deque(firings)
-        self._later.clear()
-        self._tries.clear()
-        self._confirmed.clear()
-        self._open = Counter(firing.batch_id for firing in firings)
-        self.overflowed = more
-
-    def send(self, gate: Callable[[], bool]) -> list[Firing]:
-        """Publish what is ready, slice by slice while `gate` is open; the firings that were confirmed."""
-        confirmed: list[Firing] = []
-        now = self._clock.boottime()
-        while self._later and self._later[0][0] <= now:
-            self._ready.appendleft(heapq.heappop(self._later)[2])
+        self.collect()
+        self.settle(settle)
         for _ in range(SLICES_AT_ONCE):
-            if not self._ready or now < self._retry_at or not gate():
+            if not self._send_next(gate, settle):
                 break
-            size = min(AT_ONCE, len(self._ready))
-            try:
-                took = self._outlet.publish([self._ready[i] for i in range(size)])
-            except OutletDown as cause:
-                self._back_off(cause)
-                break
+            self.collect()
+            self.settle(settle)
+
+    def collect(self, wait_seconds: float = 0.0) -> bool:
+        """Take up what became of the slice in flight, without recording it; waits for it for at most so long.
+
+        False when the sender had nothing to do.
+        """
+        if self._flight is None:
+            return False
+        done = self._sender.collect(wait_seconds)
+        if done is None:
+            return True
+        flight, self._flight = self._flight, None
+        if flight.job is FlightJob.PUBLISH and isinstance(done.answer, Published):
             self._failures = 0
-            self._settle([self._ready.popleft() for _ in range(size)], took)
-            confirmed += took
-        return confirmed
+            self._published(flight, done.answer)
+            return True
+        match flight.job:
+            case FlightJob.PUBLISH if flight.once:
+                self._verdicts += flight.unconfirmed(Published(()))[0]
+            case FlightJob.REACH if done.fault is None:
+                self._window = flight.firings
+            case _:
+                self._backlog.put_back(flight.firings)
+        if done.fault is not None:
+            self._back_off(done.fault)
+        return True
+
+    def take_news(self) -> News:
+        """What became of firings since the last call."""
+        news, self._news = self._news, News()
+        return news
 
     def retry_in(self) -> float | None:
-        """Seconds until there is something to send again; None when there is nothing."""
+        """Seconds until there is something to send again; None when there is nothing, or when the sender will say so."""
+        if self._flight is not None:
+            return None
         now = self._clock.boottime()
-        if self._ready:
-            return max(0.0, self._retry_at - now)
-        return max(0.0, self._later[0][0] - now) if self._later else None
+        if self._window or self._verdicts:
+            return 0.0
+        wait = self._backlog.next_in(now, self._clock.now_us())
+        return None if wait is None else max(wait, self._retry_at - now)
 
-    def marks(self, now_us: int) -> Marks:
-        """What is confirmed and not yet marked: whole batches, and single firings of those that still have open ones."""
-        whole = tuple(batch_id for batch_id in self._confirmed if not self._open[batch_id])
-        parts = tuple(
-            f.ledger_key for batch_id, known in self._confirmed.items() if self._open[batch_id] for f in known
-        )
-        return Marks(whole, parts, now_us)
+    def marks(self, now_us: int, *, everything: bool = False, passenger: bool = False) -> Marks:
+        """What is confirmed and not yet marked, if it is worth a transaction now: whole batches, and single firings of others.
+
+        As a `passenger` of a transaction that is made anyway whole batches are always worth it.
+        """
+        now = self._clock.boottime()
+        idle = self._flight is None and self._backlog.next_in(now, now_us) != 0.0
+        parts = everything or idle or now - self._parts_at >= PARTS_SECONDS
+        if parts:
+            self._parts_at = now
+        elif not passenger and self._account.unmarked < MARK_AT_ONCE:
+            return Marks()
+        return self._account.marks(now_us, parts=parts)
 
     def marked(self, marks: Marks) -> None:
         """The store has these marks."""
-        for batch_id in marks.batches:
-            self._confirmed.pop(batch_id, None)
-            del self._open[batch_id]
-        done = set(marks.firings)
-        if done:
-            left = {b: [f for f in known if f.ledger_key not in done] for b, known in self._confirmed.items()}
-            self._confirmed = {batch_id: known for batch_id, known in left.items() if known}
+        self._account.marked(marks)
 
-    def _settle(self, given: Sequence[Firing], took: Sequence[Firing]) -> None:
-        """Count what was confirmed; put the rest back with a delay of its own, so that it holds nobody up."""
-        for firing in took:
-            self._confirmed.setdefault(firing.batch_id, []).append(firing)
-            self._open[firing.batch_id] -= 1
-        if len(took) == len(given):
-            return
-        confirmed = {firing.ledger_key for firing in took}
+    def close(self) -> None:
+        """Let go of the sender; a slice that is in flight is left to itself."""
+        self._sender.close()
+
+    # --- sending -------------------------------------------------------------------------------------------------------------
+
+    def _send_next(self, gate: Callable[[], bool], settle: Settle) -> bool:
+        """Hand the next slice over; False when there is none, or none may go now."""
         now = self._clock.boottime()
-        for firing in given:
-            key = firing.ledger_key
-            if key in confirmed:
-                self._tries.pop(key, None)
-                continue
-            self._tries[key] += 1
-            heapq.heappush(self._later, (now + _delay(self._tries[key]), key, firing))
-            log.warning(
-                "Not confirmed, will be sent again: %s (%s), try %d",
-                firing.entry,
-                firing.task_id,
-                self._tries[key],
-                extra={"action": "firing_unconfirmed", "entry": firing.entry, "id": firing.task_id},
+        if self._flight is not None or now < self._retry_at:
+            return False
+        if self._window:
+            return self._send_window(gate, settle, now)
+        if self._backlog.next_in(now, self._clock.now_us()) != 0.0 or not gate():
+            return False
+        taken = self._backlog.take(AT_ONCE, ONCE_AT_ONCE, now, self._clock.now_us())
+        self._give_up(taken.expired, SkipReason.EXPIRED)
+        if taken.firings:
+            self._hand(
+                Flight(FlightJob.REACH if taken.once else FlightJob.PUBLISH, now, taken.firings, taken.once)
             )
+        return bool(taken.firings or taken.expired)
 
-    def _back_off(self, cause: OutletDown) -> None:
+    def _send_window(self, gate: Callable[[], bool], settle: Settle, now: float) -> bool:
+        if not gate():
+            return False
+        window, self._window = self._window, ()
+        wanted = [Change(firing, FiringState.DECIDED, FiringState.SENDING) for firing in window]
+        sending = {change.firing.ledger_key for change in settle(wanted)}
+        for firing in window:
+            if firing.ledger_key not in sending:
+                self._account.finish(firing)
+        firings = tuple(firing for firing in window if firing.ledger_key in sending)
+        if firings:
+            self._hand(Flight(FlightJob.PUBLISH, now, firings, once=True))
+        return True
+
+    def _hand(self, flight: Flight) -> None:
+        """Noted first: with a sender that runs it here, a fault that ends the process must find it in flight."""
+        self._flight = flight
+        self._sender.hand(flight.job_over(self._outlet, self._runs))
+
+    def _published(self, flight: Flight, answer: Published) -> None:
+        """Count what was confirmed; put the rest back with a delay of its own, so that it holds nobody up."""
+        self._account.confirm(answer.confirmed)
+        self._news.confirmed += answer.confirmed
+        if len(answer.confirmed) == len(flight.firings):
+            return
+        for firing in answer.confirmed:
+            self._backlog.settled(firing.ledger_key)
+        verdicts, again = flight.unconfirmed(answer)
+        self._verdicts += verdicts
+        for firing in again:
+            tries = self._backlog.put_again(firing, self._clock.boottime())
+            extra = {"action": "firing_unconfirmed", "entry": firing.entry, "id": firing.task_id}
+            text = "Not confirmed, will be sent again: %s (%s), try %d"
+            log.warning(text, firing.entry, firing.task_id, tries, extra=extra)
+
+    def _back_off(self, cause: Exception) -> None:
         self._failures += 1
-        delay = _delay(self._failures)
+        delay = delay_seconds(self._failures)
         self._retry_at = self._clock.boottime() + delay
-        log.warning(
-            "The broker is down, %d firings wait, next try in %.1f s: %s",
-            len(self),
-            delay,
-            cause,
-            extra={"action": "outlet_down"},
-        )
+        text = "The broker is down, %d firings wait, next try in %.1f s: %s"
+        fault = None if isinstance(cause, OutletDown) else cause  # one of ours: with its traceback
+        log.warning(text, len(self), delay, cause, exc_info=fault, extra={"action": "outlet_down"})
 
+    def _give_up(self, firings: Sequence[Firing], reason: SkipReason) -> None:
+        self._verdicts += [
+            Change(firing, FiringState.DECIDED, FiringState.SKIPPED, reason.value) for firing in firings
+        ]
 
-def _delay(tries: int) -> float:
-    return min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(tries - 1, 10))
+    def settle(self, settle: Settle) -> None:
+        """Record what became of firings, but for those that were sent."""
+        if not self._verdicts:
+            return
+        verdicts, self._verdicts = self._verdicts, []
+        self._news.settled += settle(verdicts)
+        for change in verdicts:
+            self._account.finish(change.firing)
+            self._backlog.settled(change.firing.ledger_key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,27 +10,50 @@ from pathlib import Path
 
 from ..canvas.app import App
 from ..canvas.holder import LocalProcesses
+from ..canvas.message import CONTROL_QUEUE
 from ..canvas.wiring import Kind, broker_url, kind_of, open_broker
+from ..canvas.wiring import store_url as results_url
+from .app_source import read_app
 from .beat import Beat
 from .clock import SystemClock
+from .clock_guard import ClockGuard
+from .enclosure import enclosure_of
+from .entry import Entry, Overlap
+from .errand import Errands
+from .errors import ScheduleError
+from .installed import installed_version
 from .leader import TTL_SECONDS, Elector
+from .ledger import NO_RUNS
 from .listener import Listener
 from .outlet import BrokerOutlet
+from .result_runs import ResultRuns
+from .sender import ThreadSender
 from .source import FilesSource
-from .store.base import Store
-from .store.wiring import open_store
+from .store.registry_wiring import registry_of
+from .store.wiring import BeatStore, open_for_beat, set_damaged_aside
+from .succession import Succession
+from .vitals import Vitals
+from .watched_lease import WatchedLease
+from .watched_outlet import WatchedOutlet
+
+log = logging.getLogger(__name__)
 
 DEFAULT_FILE = Path("schedules.yaml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeatOptions:
-    """What a beat is started with; `store` None means BACKBEAT_STORE, or a default (see `store_url`)."""
+    """What a beat is started with; `store` None means BACKBEAT_STORE, or a default (see `store_url`).
+
+    `reads_app` False: no project was named, so that what the store has of it stays.
+    """
 
     files: Sequence[Path] = ()
     store: str | None = None
     cluster: str | None = None
     lease_ttl_seconds: float = TTL_SECONDS
+    reads_app: bool = True
+    accept_state_loss: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +62,16 @@ class OpenBeat:
 
     beat: Beat
     source: FilesSource
-    store: Store
+    store: BeatStore
     outlet: BrokerOutlet
+    runs: ResultRuns | None
 
     def close(self) -> None:
-        """Let go of connections."""
-        self.outlet.close()
+        """Let go of connections; one that a hanging publish still holds ends with the process."""
+        if self.runs is not None:
+            self.runs.close()
+        if not self.beat.publishing:
+            self.outlet.close()
         self.store.close()
 
 
@@ -60,25 +88,80 @@ def store_url(app: App, given: str | None) -> str:
     return f"sqlite:///{Path(directory) / 'backbeat.db'}"
 
 
-def open_beat(app: App, options: BeatOptions, listener: Listener) -> OpenBeat:
-    """A beat over the app's broker.
+def open_beat(app: App, options: BeatOptions, listener: Listener, vitals: Vitals | None = None) -> OpenBeat:
+    """A beat over the app's broker. The `vitals` are told of the lease and of the broker, beside what the listener hears.
 
     Raises ScheduleError for files with errors, StoreRefused and ImproperlyConfigured for addresses that cannot work.
     """
-    source = FilesSource(options.files, refused=listener.reload_refused)
+    app_entries = read_app(app) if options.reads_app else None
+    taken = {entry.name: entry.source for entry in app_entries or ()}
+    source = FilesSource(options.files, refused=listener.reload_refused, taken=taken)
     source.read()
+    _tell_of_workflows([*source.entries, *(app_entries or ())])
+    runs = _runs_of(app, [*source.entries, *(app_entries or ())])
     url = store_url(app, options.store)
     cluster = options.cluster or app.cluster
-    store = open_store(url, cluster=cluster, lease_ttl_seconds=options.lease_ttl_seconds)
-    clock, processes = SystemClock(), LocalProcesses()
+    if options.accept_state_loss:
+        set_damaged_aside(url)
+    opened = open_for_beat(url, cluster=cluster, lease_ttl_seconds=options.lease_ttl_seconds)
+    store, processes = opened.store, LocalProcesses()
+    clock = ClockGuard(SystemClock(), store.witness_us, listener.clock_stepped)
+    vitals, me = vitals or Vitals(), processes.myself()
+    succession = Succession(
+        source, opened.serials, clock, str(me), leads=lambda: beat.leads, refused=listener.reload_refused
+    )
     elector = Elector(
-        store,
+        WatchedLease(store, vitals),
         clock,
-        processes.myself(),
+        me,
         processes,
         ttl_seconds=options.lease_ttl_seconds,
         end_frozen=url.startswith("sqlite"),
+        hint=opened.hint,
+        sessions=opened.sessions,
+        fit=lambda: clock.fit() and succession.is_willing(),
+        version=installed_version(),
     )
-    outlet = BrokerOutlet(open_broker(app.conf), app, cluster=cluster, store_id=store.store_id())
-    beat = Beat(store, outlet, clock, elector, cluster=cluster, listener=listener, entries_source=source)
-    return OpenBeat(beat, source, store, outlet)
+    outlet = BrokerOutlet(
+        open_broker(app.conf),
+        app,
+        cluster=cluster,
+        store_id=store.store_id(),
+        enclosure=enclosure_of(store, url, broker_url(app.conf)),
+    )
+    _, records, chores = registry_of(store, cluster)
+    beat = Beat(
+        store,
+        WatchedOutlet(outlet, vitals),
+        clock,
+        elector,
+        cluster=cluster,
+        listener=listener,
+        entries_source=succession,
+        app_entries=app_entries,
+        begins=clock.begin,
+        may_apply=succession.may_apply,
+        sender=ThreadSender(clock.wake),
+        runs=runs,
+        errands=Errands(chores, records, clock, cluster),
+    )
+    return OpenBeat(beat, source, opened, outlet, runs)
+
+
+def _runs_of(app: App, entries: Sequence[Entry]) -> ResultRuns | None:
+    """How the beat learns which runs are over. Raises ScheduleError for entries that need that where nobody can know it."""
+    if results_url(app.conf) is not None:
+        return ResultRuns(app)
+    for entry in entries:
+        if entry.overlap is not Overlap.ALLOW:
+            raise ScheduleError(f"{entry.source or 'schedules'}: entry {entry.name!r}: {NO_RUNS}")
+    return None
+
+
+def _tell_of_workflows(entries: Sequence[Entry]) -> None:
+    """A fleet of Celery workers alone would leave workflows in their queue, and nobody would know why (decisions B7)."""
+    names = [entry.name for entry in entries if entry.what.get("subtask_type") is not None]
+    if names:
+        text = "%d of the schedules are workflows (%s): a backbeat worker starts them, from the queue %r; Celery workers alone leave them there"
+        shown = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")  # noqa: PLR2004 - enough to know which
+        log.info(text, len(names), shown, CONTROL_QUEUE, extra={"action": "workflows"})

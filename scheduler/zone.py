@@ -1,8 +1,7 @@
 """Zone: a time zone as stretches of constant offset, so that a schedule computes with additions instead of datetimes.
 
-PURE but for zone data, which zoneinfo reads once a zone. All entries of a zone share one `Zone`, and what it has learnt.
-The data are those that Python's zoneinfo finds: the system's first, then the tzdata package (PYTHONTZPATH="" takes the package).
-So backbeat agrees with every other datetime of the process; hosts that differ in age may disagree about changed rules.
+PURE but for zone data, which zone_data.py reads once a zone: the tzdata package's, so that hosts of one installation agree, whatever
+their systems have. All entries of a zone share one `Zone`, and what it has learnt.
 """
 
 from __future__ import annotations
@@ -10,10 +9,21 @@ from __future__ import annotations
 import difflib
 from bisect import bisect_right
 from datetime import datetime, timezone, tzinfo
-from functools import cache
-from zoneinfo import ZoneInfo, available_timezones
+from functools import cache, lru_cache
+from zoneinfo import ZoneInfo
 
 from .errors import ScheduleError
+from .zone_data import load_zone, zone_data_version, zone_names
+
+__all__ = [
+    "FIRST_SECOND",
+    "LAST_SECOND",
+    "Zone",
+    "offset_at",
+    "zone_data_version",
+    "zone_named",
+    "zone_rules",
+]
 
 DAY = 86_400
 FIRST_SECOND = -62_135_596_800 + 5 * DAY
@@ -22,6 +32,7 @@ LAST_SECOND = 253_402_300_800 - 400 * DAY
 """And end here: more than a year before the year 10000."""
 
 _YEAR = 366 * DAY
+_LONGEST_NAME = 60
 _FAR = 60 * _YEAR
 _ENDLESS = 1 << 62
 
@@ -38,13 +49,8 @@ def zone_named(name: str) -> ZoneInfo:
     Raises: ScheduleError for a name that is not known, with the nearest one that is.
     """
     try:
-        return ZoneInfo(name)
-    except (
-        KeyError,
-        ValueError,
-        OSError,
-        TypeError,
-    ):  # zoneinfo's ways to say no: unknown, not a key, a folder, no text
+        return load_zone(name)
+    except (KeyError, TypeError):  # unknown; a list, which has no hash
         raise ScheduleError(f'unknown time zone "{name}"', help=_nearest(str(name))) from None
 
 
@@ -62,14 +68,18 @@ class Zone:
     """Stretches of one zone, learnt as they are asked for.
 
     `known` is one immutable tuple that is replaced as a whole, so threads may share a zone: the worst they do is learn twice.
+    `calm` is clock_change's note of the stretch that was asked about last, (from, to before, offset), without the hours after its
+    begin in which a repeated time may need judging; replaced as a whole, too.
     """
 
-    __slots__ = ("_tz", "known")
+    __slots__ = ("_tz", "calm", "known")
 
+    calm: tuple[int, int, int]
     known: Stretches
 
     def __init__(self, tz: tzinfo) -> None:
         self._tz = tz
+        self.calm = 0, 0, 0
         # Zones without any change answer for None; those, UTC above all, are one endless stretch.
         fixed = tz.utcoffset(None) if isinstance(tz, (ZoneInfo, timezone)) else None
         if fixed is None:
@@ -140,12 +150,17 @@ def _join(left: Stretches, right: Stretches) -> Stretches:
     return left[0][:-1] + right[0], left[1] + right[1]
 
 
+@lru_cache(maxsize=256)
 def _nearest(name: str) -> str:
-    # Reads the disk, some tens of milliseconds: only for a message.
-    known = sorted(available_timezones())
-    lowered = {zone.lower(): zone for zone in known}
-    cities = {zone.lower().rpartition("/")[2]: zone for zone in known if "/" in zone}
-    wanted = name.strip().lower().replace(" ", "_")
-    near = difflib.get_close_matches(wanted, lowered, n=1, cutoff=0.7)
+    known, lowered, cities = _spellings()
+    wanted = name.strip().lower().replace(" ", "_")[:_LONGEST_NAME]
+    near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.7)
     found = lowered.get(wanted) or cities.get(wanted) or (lowered[near[0]] if near else None)
     return f"did you mean {found}?" if found else "an IANA name such as Europe/Berlin, or UTC"
+
+
+@cache
+def _spellings() -> tuple[list[str], dict[str, str], dict[str, str]]:
+    names = sorted(zone_names())
+    lowered = {name.lower(): name for name in names}
+    return list(lowered), lowered, {name.lower().rpartition("/")[2]: name for name in names if "/" in name}

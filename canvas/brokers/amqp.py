@@ -25,8 +25,12 @@ from amqp.exceptions import (  # type: ignore[import-untyped]  # py-amqp has no 
 )
 from kombu.connection import Connection
 
-from ..message import Message
+from ..message import Message, sent_at
+from ..template import Rendered, Sendable
 from ..wire import to_wire
+from .base import Posted
+from .confirms import Confirms
+from .frames import PUBLISH_FORMAT, FrameWriter, content_of
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +40,8 @@ CHUNK = 16_384
 """Bytes asked for in one read; what is left of them is copied for each frame."""
 PUMP_EVERY = 200
 """Messages that are written before a look at what the server says."""
+WRITE_AT_ONCE = 64
+"""Rendered messages that go to the socket in one call."""
 _FRAME_HEADER, _FRAME_END = 7, 0xCE
 _METHOD, _PROPERTIES = 1, 2
 
@@ -49,12 +55,11 @@ class AmqpLine:
     def __init__(self, connection: Connection, *, create_queues: bool) -> None:
         self._create_queues = create_queues
         self._declared: set[str] = set()
-        self._blocked = False
+        self.blocked = False
+        """Whether the server has said that it takes nothing."""
         self._confirming = False
-        self._published = 0
-        self._pending: dict[int, Message] = {}
-        self._confirmed: list[Message] = []
-        self._returned: set[str] = set()
+        self._confirms = Confirms()
+        self._written: list[bytes] = []
         self._outstanding: dict[int, None] = {}
         self._next_tick = time.monotonic()
         self._amqp = connection.transport.establish_connection()
@@ -68,6 +73,7 @@ class AmqpLine:
         try:
             self._sock.settimeout(IO_SECONDS)
             self._channel = self._amqp.channel()
+            self._frames = FrameWriter(self._channel.channel_id, self._amqp.frame_max)
         except BaseException:
             self._amqp.collect()
             raise
@@ -178,92 +184,84 @@ class AmqpLine:
 
     # --- publishing ----------------------------------------------------------------------------------------------------------
 
-    def publish(self, messages: Sequence[Message]) -> list[Message]:
-        """Write all messages, then wait for their confirms; returns those that were confirmed and routed."""
+    def post(self, items: Sequence[Sendable]) -> Posted:
+        """Write all messages, then wait for their confirms."""
         self.pump()
-        if self._blocked:
-            return []
-        self.declare(message.queue for message in messages)
+        if self.blocked:
+            return Posted((), [item.id for item in items])  # nothing was written
+        self.declare(item.queue for item in items)
         self._select_confirms()
-        self._pending, self._confirmed, self._returned = {}, [], set()
-        for number, message in enumerate(messages, 1):
-            self._send(message)
+        self._confirms.begin()
+        self._written = []
+        for number, item in enumerate(items, 1):
+            self._send(item)
+            if number % WRITE_AT_ONCE == 0:
+                self._flush()
             if number % PUMP_EVERY == 0:
                 self.pump()
+        self._flush()
         deadline = time.monotonic() + IO_SECONDS
-        while self._pending and (left := deadline - time.monotonic()) > 0:
+        while self._confirms.waiting and (left := deadline - time.monotonic()) > 0:
             self.pump(left)
-        return [message for message in self._confirmed if message.id not in self._returned]
+        return self._confirms.posted()
+
+    def known(self) -> Posted:
+        """What is known of the last batch, whatever became of the connection."""
+        return self._confirms.posted()
 
     @property
     def in_doubt(self) -> bool:
         """True if confirms of the last batch did not come in time."""
-        return bool(self._pending)
+        return self._confirms.waiting
 
     def _select_confirms(self) -> None:
         if not self._confirming:
             self._channel.confirm_select()
-            self._channel.events["basic_ack"].add(self._on_ack)
-            self._channel.events["basic_nack"].add(self._on_nack)
+            self._channel.events["basic_ack"].add(self._confirms.ack)
+            self._channel.events["basic_nack"].add(self._confirms.nack)
             self._channel.events["basic_return"].add(self._on_return)
             self._confirming = True
 
-    def _send(self, message: Message) -> None:
-        wire = to_wire(message)
-        properties = dict(wire.properties)
+    def _send(self, item: Sendable) -> None:
         try:
-            content = self._channel.prepare_message(
-                wire.body,
-                priority=properties.pop("priority"),
-                content_type=properties.pop("content_type"),
-                content_encoding=properties.pop("content_encoding"),
-                headers=wire.headers,
-                properties=properties,
-            )
-            # not basic_publish, which looks for news after each message
-            arguments = (0, "", message.queue, True, False)
-            self._channel.send_method(spec.Basic.Publish, "Bssbb", arguments, content)
+            if isinstance(item, Rendered) and (frames := self._frames.of(item)) is not None:
+                self._written.append(frames)
+            else:
+                self._flush()
+                self._send_message(item.message() if isinstance(item, Rendered) else item)
         except (FrameSyntaxError, struct_error, ValueError, TypeError):
             # nothing of it was written yet
             logger.exception(
-                "message %s cannot be written as AMQP",
-                message.id,
-                extra={"action": "unsendable", "id": message.id},
+                "message %s cannot be written as AMQP", item.id, extra={"action": "unsendable", "id": item.id}
             )
+            self._confirms.refuse(item.id)
             return
-        self._published += 1
-        self._pending[self._published] = message
+        self._confirms.sent(item.id)
 
-    def _on_ack(self, tag: int, multiple: bool) -> None:
-        self._confirmed += self._answered(tag, multiple)
+    def _send_message(self, message: Message) -> None:
+        # not basic_publish, which looks for news after each message
+        arguments = (0, "", message.queue, True, False)
+        content = content_of(to_wire(sent_at(message, time.time_ns() // 1000)))
+        self._channel.send_method(spec.Basic.Publish, PUBLISH_FORMAT, arguments, content)
 
-    def _on_nack(self, tag: int, multiple: bool) -> None:
-        refused = self._answered(tag, multiple)
-        logger.warning("the broker refused %d messages", len(refused), extra={"action": "nacked"})
-
-    def _answered(self, tag: int, multiple: bool) -> list[Message]:
-        """Answers to earlier batches, which were given up, find nothing here."""
-        tags = [tag]
-        if multiple:
-            tags = []
-            for pending in self._pending:  # in ascending order
-                if pending > tag:
-                    break
-                tags.append(pending)
-        return [self._pending.pop(each) for each in tags if each in self._pending]
+    def _flush(self) -> None:
+        written, self._written = self._written, []
+        if written:
+            self._transport.write(b"".join(written))
+            self._amqp.bytes_sent += 1  # py-amqp counts writes, to know when a heartbeat is due
 
     def _on_return(self, error: Exception, _exchange: str, queue: str, message: Any) -> None:
         """Comes before the confirm of the same message. The queue is gone, so it is declared again before the next one."""
-        self._returned.add(message.properties.get("correlation_id", ""))
+        self._confirms.refuse(message.properties.get("correlation_id", ""))
         self._declared.discard(queue)
         logger.warning("a message to queue %s came back: %s", queue, error, extra={"action": "returned"})
 
     def _block(self, reason: str) -> None:
-        self._blocked = True
+        self.blocked = True
         logger.warning("the broker blocks publishers: %s", reason, extra={"action": "blocked"})
 
     def _unblock(self) -> None:
-        self._blocked = False
+        self.blocked = False
 
     # --- consuming -----------------------------------------------------------------------------------------------------------
 

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from ..delivery import Delivery
 from ..message import Message
+from ..template import Sendable
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What became of messages, by their ids. Of those in neither nobody knows; to send any of them again is safe."""
+
+    confirmed: Collection[str]
+    """The broker has them, durably."""
+    returned: Collection[str] = ()
+    """The broker has none of these: it said no, or they were never written."""
 
 
 class Broker(Protocol):
@@ -19,6 +31,14 @@ class Broker(Protocol):
         """Send messages, persistent, confirmed and mandatory; returns those that the broker has confirmed.
 
         One that is not among them was returned or refused, or nobody knows; sending it again is safe, as its id is the same.
+        """
+        ...
+
+    def post(self, items: Sequence[Sendable], *, once: bool = False) -> Posted:
+        """As `publish`, for rendered messages, too; and it tells what was refused from what is in doubt.
+
+        Without items it only sees to it that there is a connection, and that the broker takes messages.
+        With `once` nothing is written a second time, not even to find out which message the broker refused.
         """
         ...
 

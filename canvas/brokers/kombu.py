@@ -10,9 +10,6 @@ No message gets an AMQP expiration: RabbitMQ would delete it unseen (decisions K
 
 from __future__ import annotations
 
-import base64
-import datetime as dt
-import decimal
 import logging
 import select
 import time
@@ -27,9 +24,12 @@ from kombu.connection import Connection
 from ..delivery import Delivery
 from ..errors import ImproperlyConfigured, Unavailable
 from ..message import Message
-from ..wire import Wire, pack
+from ..template import Sendable
+from ..wire import pack
 from .amqp import AmqpLine
 from .announcement import announce
+from .base import Posted
+from .foreign import wire_of
 from .virtual import VirtualLine
 
 logger = logging.getLogger(__name__)
@@ -39,8 +39,6 @@ HEARTBEAT_SECONDS = 60.0
 PREFETCH = 32
 LOOK_SECONDS = (0.002, 0.05)
 """Shortest and longest time between two looks, for transports that cannot be waited for."""
-MAX_DEPTH = 20
-"""Nesting of headers that is kept."""
 
 
 class KombuBroker:
@@ -82,16 +80,29 @@ class KombuBroker:
     def publish(self, messages: Sequence[Message]) -> Sequence[Message]:
         if not messages:
             return []
+        confirmed = set(self.post(messages).confirmed)
+        return [message for message in messages if message.id in confirmed]
+
+    def post(self, items: Sequence[Sendable], *, once: bool = False) -> Posted:
         with self._seam(self._drop_publishing):
             line = self._publisher()
+            if not items:
+                line.tick()
+                if line.blocked:
+                    raise Unavailable(f"the broker {self._name} takes nothing: it is short of memory or disk")
+                return Posted(())
             try:
-                confirmed = line.publish(messages)
+                posted = line.post(items)
             except ChannelError as error:
+                known = line.known()
                 self._drop_publishing()
-                return self._publish_singly(messages, error)
+                if once:
+                    logger.error("the broker refuses a message: %s", error, extra={"action": "refused"})  # noqa: TRY400 - it says all
+                    return known
+                return self._post_singly(items, error)
             if line.in_doubt:
                 self._drop_publishing()
-            return confirmed
+            return posted
 
     def take(self, limit: int) -> list[Delivery]:
         if len(self._buffer) < limit:
@@ -152,13 +163,17 @@ class KombuBroker:
             self._publishing = self._connect()
         return self._publishing
 
-    def _publish_singly(self, messages: Sequence[Message], error: Exception) -> Sequence[Message]:
+    def _post_singly(self, items: Sequence[Sendable], error: Exception) -> Posted:
         """The server refused one of them, by its size say, and closed the channel: find out which, and send the others."""
-        if len(messages) > 1:
-            return [done for message in messages for done in self.publish([message])]
-        id_ = messages[0].id
+        if len(items) > 1:
+            each = [self.post([item]) for item in items]
+            return Posted(
+                [id_ for posted in each for id_ in posted.confirmed],
+                [id_ for posted in each for id_ in posted.returned],
+            )
+        id_ = items[0].id
         logger.error("the broker refuses message %s: %s", id_, error, extra={"action": "refused", "id": id_})
-        return []
+        return Posted((), [id_])
 
     def _read(self) -> _Line:
         if self._consuming is None:
@@ -231,7 +246,7 @@ class KombuBroker:
     # --- deliveries ----------------------------------------------------------------------------------------------------------
 
     def _receive(self, queue: str, tag: str, message: Any) -> None:
-        wire = _wire_of(message)
+        wire = wire_of(message)
         self._buffer.append(Delivery(f"{self._generation}:{tag}", queue, wire, pack(wire, queue)))
 
     def _alive(self, deliveries: Sequence[Delivery]) -> list[str]:
@@ -253,53 +268,3 @@ def _readable(fds: Sequence[int], seconds: float) -> set[int]:
     for fd in fds:
         poll.register(fd, select.POLLIN)
     return {fd for fd, _ in poll.poll(seconds * 1000)}
-
-
-# --- what strangers send ---------------------------------------------------------------------------------------------------------
-
-
-def _wire_of(message: Any) -> Wire:
-    """Headers, properties and body of a py-amqp or kombu message, whoever sent it, as what JSON can hold."""
-    properties = dict(message.properties) if isinstance(message.properties, Mapping) else {}
-    headers = properties.pop("application_headers", None) or getattr(message, "headers", None)
-    kept = {str(name): _plain(value) for name, value in properties.items()}
-    kept |= {
-        "content_type": kept.get("content_type") or _plain(getattr(message, "content_type", None)),
-        "content_encoding": kept.get("content_encoding")
-        or _plain(getattr(message, "content_encoding", None)),
-        "correlation_id": kept.get("correlation_id") or "",
-    }
-    plain = _plain(headers)
-    return Wire(plain if isinstance(plain, dict) else {}, kept, _bytes(message.body, properties))
-
-
-def _bytes(body: object, properties: Mapping[str, Any]) -> bytes:
-    match body:
-        case bytes() | bytearray() | memoryview():
-            return bytes(body)
-        case str() if properties.get("body_encoding") == "base64":
-            with suppress(ValueError):
-                return base64.b64decode(body, validate=True)
-            return body.encode(errors="replace")
-        case str():
-            return body.encode(errors="replace")
-    return b""
-
-
-def _plain(value: object, depth: int = 0) -> Any:
-    """AMQP tables know dates, decimals and bytes."""
-    match value:
-        case None | bool() | int() | float() | str():
-            return value
-        case bytes() | bytearray() | memoryview():
-            return bytes(value).decode(errors="backslashreplace")
-        case dt.datetime():
-            aware = value if value.tzinfo else value.replace(tzinfo=dt.UTC)
-            return aware.isoformat()
-        case decimal.Decimal():
-            return str(value)
-        case Mapping() if depth < MAX_DEPTH:
-            return {str(key): _plain(item, depth + 1) for key, item in value.items()}
-        case list() | tuple() if depth < MAX_DEPTH:
-            return [_plain(item, depth + 1) for item in value]
-    return str(type(value).__name__)

@@ -6,6 +6,7 @@ These transports know neither confirms nor returned messages: what was published
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
@@ -13,8 +14,10 @@ from typing import Any
 from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 
-from ..message import Message
+from ..message import sent_at
+from ..template import Rendered, Sendable
 from ..wire import to_wire
+from .base import Posted
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +36,7 @@ class VirtualLine:
         self._channel = self._transport.create_channel(self._connection)
 
     alive = True
+    blocked = False
     in_doubt = False
     tick_seconds = 60.0
 
@@ -58,11 +62,12 @@ class VirtualLine:
             except (KeyError, ValueError, TypeError, AttributeError):
                 logger.exception("not a message of kombu's", extra={"action": "bad_envelope"})
 
-    def publish(self, messages: Sequence[Message]) -> list[Message]:
+    def post(self, items: Sequence[Sendable]) -> Posted:
         """Send all messages."""
-        for message in messages:
+        for item in items:
+            message = item.message() if isinstance(item, Rendered) else item
             self._declare(message.queue)
-            wire = to_wire(message)
+            wire = to_wire(sent_at(message, time.time_ns() // 1000))
             properties = dict(wire.properties)
             content = self._channel.prepare_message(
                 wire.body,
@@ -73,7 +78,11 @@ class VirtualLine:
                 properties=properties,
             )
             self._channel.basic_publish(content, "", message.queue)
-        return list(messages)
+        return Posted([item.id for item in items])
+
+    def known(self) -> Posted:
+        """Of a batch that failed nothing is known."""
+        return Posted(())
 
     def consume(self, queues: Sequence[str], prefetch: int, receive: Receive) -> None:
         """Subscribe to `queues`."""

@@ -18,6 +18,7 @@ from ..effect import Effect, Part
 from ..errors import MessageError
 from ..message import Message
 from ..outcome import Outcome
+from ..template import Rendered
 from ..wire import Wire, from_wire, unpack
 
 
@@ -256,4 +257,15 @@ class Commit(Protocol):
 
     def close(self) -> None:
         """Let go of connections. Messages that are still held come back to others after their lease."""
+        ...
+
+
+class Carrier(Commit, Protocol):
+    """A Commit that can carry messages for others (Role.BROKER)."""
+
+    def put(self, items: Sequence[Rendered]) -> Collection[str]:
+        """Send rendered messages in few steps; the ids of those that were refused. When it returns the others are durable.
+
+        Without items it only asks the server whether it is there.
+        """
         ...

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 
+from ..brokers.base import Posted
 from ..delivery import Delivery
 from ..effect import Publish
+from ..errors import EncodeError
 from ..message import Message
-from .base import Commit, Run, Taken, Transition
+from ..template import Rendered, Sendable
+from .base import Carrier, Run, Taken, Transition
+
+logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 1.0
 """How often who has nothing to do looks for what dead consumers held."""
@@ -17,40 +23,60 @@ SWEEP_SECONDS = 1.0
 class StoreBroker:
     """A Broker over a Commit that was opened with Role.BROKER."""
 
-    def __init__(self, commit: Commit, *, sweep_seconds: float = SWEEP_SECONDS) -> None:
-        self._commit = commit
+    def __init__(self, carrier: Carrier, *, sweep_seconds: float = SWEEP_SECONDS) -> None:
+        self._carrier = carrier
         self._sweep_seconds = sweep_seconds
         self._next_sweep = 0.0
 
     def publish(self, messages: Sequence[Message]) -> Sequence[Message]:
-        self._commit.exchange([Transition(effects=tuple(Publish(message) for message in messages))])
-        return messages
+        confirmed = set(self.post(messages).confirmed)
+        return [message for message in messages if message.id in confirmed]
+
+    def post(self, items: Sequence[Sendable], *, once: bool = False) -> Posted:  # noqa: ARG002 - what is refused here is not written
+        rendered = [item for item in items if isinstance(item, Rendered)]
+        refused = set(self._carrier.put(rendered)) if rendered or not items else set()
+        refused |= self._send([item for item in items if isinstance(item, Message)])
+        return Posted([item.id for item in items if item.id not in refused], refused)
+
+    def _send(self, messages: Sequence[Message]) -> set[str]:
+        """All in one step, or, where that is refused, one by one; the ids of those that are refused."""
+        if not messages:
+            return set()
+        try:
+            self._carrier.exchange([Transition(effects=tuple(Publish(message) for message in messages))])
+        except EncodeError as error:
+            if len(messages) > 1:
+                return {id_ for message in messages for id_ in self._send([message])}
+            id_ = messages[0].id
+            logger.error("message %s is refused: %s", id_, error, extra={"action": "refused", "id": id_})  # noqa: TRY400 - it says all
+            return {id_}
+        return set()
 
     def take(self, limit: int) -> list[Delivery]:
-        taken = self._commit.exchange([], take=limit).taken
+        taken = self._carrier.exchange([], take=limit).taken
         if not taken and time.monotonic() >= self._next_sweep:
             self._next_sweep = time.monotonic() + self._sweep_seconds
-            self._commit.sweep()
-            taken = self._commit.exchange([], take=limit).taken
+            self._carrier.sweep()
+            taken = self._carrier.exchange([], take=limit).taken
         return [item.delivery for item in taken]
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
-        self._commit.exchange([Transition(delivery=delivery) for delivery in deliveries])
+        self._carrier.exchange([Transition(delivery=delivery) for delivery in deliveries])
 
     def release(self, deliveries: Sequence[Delivery]) -> None:
-        self._commit.release(_held(deliveries))
+        self._carrier.release(_held(deliveries))
 
     def renew(self, deliveries: Sequence[Delivery]) -> None:
-        self._commit.renew(_held(deliveries))
+        self._carrier.renew(_held(deliveries))
 
     def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
-        self._commit.wait(timeout, wakers)
+        self._carrier.wait(timeout, wakers)
 
     def announce(self, name: str, value: str, seconds: float) -> str:
-        return self._commit.announce(name, value, seconds)
+        return self._carrier.announce(name, value, seconds)
 
     def close(self) -> None:
-        self._commit.close()
+        self._carrier.close()
 
 
 def _held(deliveries: Sequence[Delivery]) -> list[Taken]:

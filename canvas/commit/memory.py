@@ -24,6 +24,7 @@ from ..incarnation import name_of
 from ..message import Message, sent_at
 from ..outcome import Failure, State
 from ..results.document import Document, document_of, from_text, to_text
+from ..template import Rendered
 from ..wire import pack, to_wire
 from . import records
 from .base import (
@@ -122,6 +123,13 @@ class MemoryCommit:
             taken = self._take(take) if take else []
             self._store.changed.notify_all()
             return Exchange(standing, taken, claimed, self._outbox)
+
+    def put(self, items: Sequence[Rendered]) -> Collection[str]:
+        with self._store.changed:
+            for item in items:
+                self._store.state.queues[item.queue].append(item.envelope())
+            self._store.changed.notify_all()
+        return ()
 
     def load(self, chains: Collection[str] = (), joins: Collection[str] = ()) -> Loaded:
         with self._store.changed:

@@ -9,18 +9,22 @@ This file, with the library's name, is reached by its package; it imports the li
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from ..continuation import ChainRecord, JoinRecord
 from ..flow import chain_needed
 from ..incarnation import is_gone, name_of
 from ..message import CONTROL_QUEUE
-from ..redis_client import Redis, open_redis, script, unavailable, warn_if_evicting
+from ..redis_client import Redis, ResponseError, open_redis, script, unavailable, warn_if_evicting
 from ..redis_watch import Watch
+from ..template import Rendered
 from . import records
 from .base import (
     DEFAULT_LIMITS,
@@ -33,13 +37,18 @@ from .base import (
     Taken,
     Transition,
 )
-from .redis_batch import STEPS, RedisBatch, claim_row, exchange_of, is_unread
+from .redis_batch import STEPS, RedisBatch, claim_row, exchange_of, is_unread, step_of
+
+logger = logging.getLogger(__name__)
 
 GATHER_SLICE = 5_000
 """Parts that are read in one command: the server serves nobody else meanwhile (decisions K19)."""
 REVOKED_KEEP_SECONDS = 30 * 86_400
 """How long a revoked id is remembered; a message that waits for longer than that may start."""
 SEPARATOR = "\x06\x16"
+
+
+_template = attrgetter("template")
 
 
 class RedisCommit:
@@ -98,6 +107,31 @@ class RedisCommit:
         reply = script("store.lua", "envelope.lua", "exchange.lua")(self._client, argument)
         self._heard(reply[0])
         return self._with_unread_claimed(exchange_of(reply, len(transitions), claim))
+
+    def put(self, items: Sequence[Rendered]) -> Collection[str]:
+        if self._ahead_us is None or not items:
+            self._open()
+        if not items:
+            return ()
+        lists: dict[str, list[Rendered]] = {}
+        for template, alike in groupby(items, _template):
+            key = self._lists(template.queue)[step_of(template.priority) - 1]
+            lists.setdefault(key, []).extend(alike)
+        with unavailable():
+            pipeline = self._client.pipeline(transaction=False)
+            for key, waiting in lists.items():
+                pipeline.lpush(key, *[item.envelope() for item in waiting])
+            answers = pipeline.execute(raise_on_error=False)
+            refused = []
+            for (key, waiting), answer in zip(lists.items(), answers, strict=True):
+                if isinstance(answer, ResponseError) and str(answer).startswith("WRONGTYPE"):
+                    logger.error(
+                        "Redis refuses queue %s: its key is not a list", key, extra={"action": "refused"}
+                    )
+                    refused += [item.id for item in waiting]
+                elif isinstance(answer, Exception):
+                    raise answer
+        return refused
 
     def load(self, chains: Collection[str] = (), joins: Collection[str] = ()) -> Loaded:
         with unavailable():

@@ -34,6 +34,7 @@ from ..sql.tables import (
     run_table,
 )
 from ..sql.wake import Waker, open_waker
+from ..template import Rendered, Sendable
 from . import records
 from .base import (
     DEFAULT_LIMITS,
@@ -53,6 +54,8 @@ from .sql_batch import SqlBatch, insert_missing
 T = TypeVar("T")
 TRIES = 8
 """How often a transaction that lost against another one is tried."""
+FROZEN_MS = 1000
+"""After it PostgreSQL ends an announcement whose process is frozen: shorter than any lease that matters."""
 
 
 class SqlCommit:
@@ -91,6 +94,15 @@ class SqlCommit:
             return Exchange(standing, taken, claimed, batch.outbox)
 
         return self._transact(work)
+
+    def put(self, items: Sequence[Rendered]) -> Collection[str]:
+        if not items:
+            with reading(self._engine) as connection:
+                now_us(connection)
+            return ()
+
+        self._transact(lambda connection: put_messages(connection, items))
+        return ()
 
     def load(self, chains: Collection[str] = (), joins: Collection[str] = ()) -> Loaded:
         with reading(self._engine) as connection:
@@ -155,6 +167,9 @@ class SqlCommit:
 
     def announce(self, name: str, value: str, seconds: float) -> str:
         def work(connection: Connection) -> str:
+            if connection.dialect.name == "postgresql":
+                # who is frozen here holds the row that the next one needs; SET LOCAL is right behind a pooler, too
+                connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {FROZEN_MS}")
             now, table = now_us(connection), announced_table
             until = now + round(seconds * 1_000_000)
             connection.execute(delete(table).where(table.c.name == name, table.c.until_us <= now))
@@ -239,6 +254,19 @@ class SqlCommit:
                         raise
                 time.sleep(0.005 * 2**attempt)
         raise AssertionError("unreachable")
+
+
+def put_messages(connection: Connection, items: Sequence[Sendable]) -> None:
+    """Write messages in the caller's transaction: they are there when it commits. All of them, or an exception."""
+    batch = SqlBatch(connection, worker="", limits=DEFAULT_LIMITS, now_us=now_us(connection))
+    for item in items:
+        if isinstance(item, Message):
+            batch.publish(item)
+        else:
+            row = {"queue": item.queue, "visible_us": batch.now_us, "holder": "", "body": item.envelope()}
+            batch.messages.append(row)
+    batch.write_messages()
+    notify(connection, batch)
 
 
 def notify(connection: Connection, batch: SqlBatch) -> None:

@@ -81,7 +81,7 @@ class SqlBatch:
         self._write_parts()
         self.write_runs()
         self._write_documents()
-        self._write_messages()
+        self.write_messages()
         return standing
 
     def lock_runs(self, ids: Collection[str]) -> dict[str, RunRecord]:
@@ -286,7 +286,8 @@ class SqlBatch:
             if not join.closed and join.size is not None and counts.get(join_id, 0) >= join.size:
                 self.publish(join_message(join_id))
 
-    def _write_messages(self) -> None:
+    def write_messages(self) -> None:
+        """Write what was published."""
         if not self.messages:
             return
         if self.role is not Role.STORE:

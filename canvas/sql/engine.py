@@ -10,7 +10,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ..errors import EncodeError, ImproperlyConfigured, Unavailable
@@ -109,6 +116,11 @@ def unavailable() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as error:
+        raise unreachable(error.orig) from error
+    except InternalError as error:
+        # a session that idled in a transaction for too long is ended by the server, and this is what it is called
+        if not error.connection_invalidated:
+            raise
         raise unreachable(error.orig) from error
     except PoolTimeout as error:
         raise unreachable(error) from error

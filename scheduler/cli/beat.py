@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,8 @@ from .hangup import reload_on_hangup
 from .upcoming import upcoming
 
 if TYPE_CHECKING:
-    from ..systemd import SystemdListener
+    from ...canvas.app import App
+    from ..observation import Observation
     from ..wiring import OpenBeat
 
 
@@ -30,7 +32,18 @@ if TYPE_CHECKING:
 )
 @click.option("--cluster", help="Name under which firings get their ids; default: the app's name.")
 @click.option("--once", is_flag=True, help="Send what is due now, and exit.")
-@click.option("--dry-run", is_flag=True, help="Check the files and print what comes next; send nothing.")
+@click.option("--dry-run", is_flag=True, help="Check files and app and print what comes next; send nothing.")
+@click.option(
+    "--web",
+    metavar="HOST:PORT",
+    envvar="BACKBEAT_WEB",
+    help="Serve /metrics, /healthz, /readyz and /status there; without a host on 127.0.0.1.",
+)
+@click.option(
+    "--accept-state-loss",
+    is_flag=True,
+    help="Move a damaged SQLite store aside and begin a new one: schedules go on from now, what was missed is not caught up.",
+)
 @loglevel_option("INFO")
 @click.pass_context
 def beat(
@@ -40,6 +53,8 @@ def beat(
     cluster: str | None,
     once: bool,
     dry_run: bool,
+    web: str | None,
+    accept_state_loss: bool,
     loglevel: str,
 ) -> None:
     """Send tasks when they are due. Run as many as you like on one store: one sends, the others stand by.
@@ -47,8 +62,9 @@ def beat(
     SIGTERM: finish, free the lease, exit. SIGHUP: read the files again.
     """
     from ...canvas.errors import Unavailable
+    from ...canvas.wiring import open_broker
+    from ..observation import Observation
     from ..store.base import StoreDown
-    from ..systemd import SystemdListener
     from ..wiring import BeatOptions, open_beat, store_url
 
     options: Options = ctx.obj
@@ -58,48 +74,68 @@ def beat(
         return
     app = options.load_app()
     set_up_logging(loglevel)
-    settings = BeatOptions(files=chosen, store=options.store, cluster=cluster, lease_ttl_seconds=lease_ttl)
-    systemd = SystemdListener()
+    settings = BeatOptions(
+        files=chosen,
+        store=options.store,
+        cluster=cluster,
+        lease_ttl_seconds=lease_ttl,
+        reads_app=bool(options.app),
+        accept_state_loss=accept_state_loss,
+    )
+    observation = Observation(store_url(app, options.store))
+    served = observation.serve(web, lambda: open_broker(app.conf)) if web and not once else None
 
     def open_it() -> OpenBeat:
-        return open_beat(app, settings, systemd)
+        try:
+            return open_beat(app, settings, observation.listener, observation.vitals)
+        except (StoreDown, Unavailable) as absent:
+            observation.waiting(str(absent))
+            raise
 
     running = open_it() if once else patiently(open_it, StoreDown, Unavailable)
+    observation.watch(running.beat)
     if not options.quiet:
         lines = {
             "app": app.name,
             "broker": without_password(app.conf.broker_url),
             "store": without_password(store_url(app, options.store)),
-            "schedules": ", ".join(map(str, chosen)) or "those in the store",
-        }
+            "schedules": ", ".join(_sources(app, chosen, reads_app=settings.reads_app))
+            or "those in the store",
+        } | ({"probes": f"http://{served}/status"} if served else {})
         click.echo(banner("backbeat beat", lines))
     try:
         if once:
             _run_once(running)
         else:
-            _run_until_stopped(running, systemd)
+            _run_until_stopped(running, observation)
     finally:
+        observation.close()
         running.close()
 
 
-def _run_until_stopped(running: OpenBeat, systemd: SystemdListener) -> None:
+def _sources(app: App, files: Sequence[Path], *, reads_app: bool) -> list[str]:
+    """Where the schedules come from, in words."""
+    written = reads_app and (app.conf.beat_schedule or app.periodic_tasks)
+    return [*(["those of the app"] if written else []), *map(str, files)]
+
+
+def _run_until_stopped(running: OpenBeat, observation: Observation) -> None:
     stopped: list[int] = []
 
     def stop(number: int, _: object) -> None:
         stopped.append(number)
-        systemd.stopping()
+        observation.systemd.stopping()
         running.beat.wake()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    reload_on_hangup(running, systemd.reloading)
+    reload_on_hangup(running, observation.systemd.reloading)
     running.beat.run(lambda: bool(stopped))
 
 
 def _run_once(running: OpenBeat) -> None:
     """Steps until nothing is left to do at once."""
-    while running.beat.step() == 0:
-        pass
+    running.beat.drain()
     leads, unsent = running.beat.leads, running.beat.unsent
     running.beat.retire()
     if not leads:

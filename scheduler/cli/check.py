@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,63 +15,116 @@ from ...canvas.cli import EXIT_FAILED, EXIT_USAGE, Options
 from .files import chosen_files
 
 if TYPE_CHECKING:
+    from ...canvas.app import App
     from ..entry import Entry
+    from ..files import Loaded, Problem
+    from ..schedule import Schedule
 
 
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--strict", is_flag=True, help="Warnings are errors.")
+@click.option(
+    "-s", "--schedule", "more", multiple=True, type=click.Path(path_type=Path), help="The same as FILES."
+)
+@click.option(
+    "--tasks", is_flag=True, help="Import the app (-A), too: are there such tasks, do the arguments fit?"
+)
+@click.option("--strict", is_flag=True, help="Exit with 1 for warnings.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "github"]),
+    default="text",
+    show_default=True,
+    help="How problems are printed; github: annotations of a workflow.",
+)
 @click.pass_obj
-def check(options: Options, files: tuple[Path, ...], strict: bool) -> None:
+def check(
+    options: Options, files: tuple[Path, ...], more: tuple[Path, ...], tasks: bool, strict: bool, form: str
+) -> None:
     """Check schedules files. Exit code 2 for errors, 1 for warnings with --strict."""
-    from ..files import Problem, Severity, load
-    from ..source import repeated
+    from ..files import Severity, load_all
+    from ..files.gap import gap_warnings
 
-    problems: list[Problem] = []
-    loaded_entries: list[Entry] = []
-    for path in chosen_files(files) or [Path("schedules.yaml")]:
-        loaded = load(path, os.environ)
-        problems += loaded.problems
-        loaded_entries += loaded.entries
-    dissents = _second_opinions(loaded_entries)
-    twice = repeated(loaded_entries)
-    errors = [problem for problem in problems if problem.severity is Severity.ERROR]
-    if options.as_json:
-        found = [problem.to_json() for problem in problems]
+    paths = chosen_files((*files, *more)) or [Path("schedules.yaml")]
+    loaded = load_all(paths, os.environ)
+    loaded = loaded.with_problems(gap_warnings(loaded.definitions, time.time_ns() // 1_000))
+    if tasks:
+        loaded = loaded.with_problems(_task_problems(options, loaded, paths[0]))
+    dissents = _second_opinions(loaded.entries)
+    errors = sum(problem.severity is Severity.ERROR for problem in loaded.problems)
+    if form == "json" or (options.as_json and form == "text"):
+        options.as_json = True
+        found = [problem.to_json() for problem in loaded.problems]
         options.show(
-            {
-                "schedules": len(loaded_entries),
-                "problems": found,
-                "repeated": twice,
-                "second_opinions": dissents,
-            },
+            {"schedules": len(loaded.entries), "problems": found, "second_opinions": dissents},
             "",
         )
     else:
-        for problem in problems:
-            click.echo(problem.render(), err=True)
-        for line in twice:
-            click.echo(line, err=True)
-        for dissent in dissents:
-            click.echo(f"note: {dissent}", err=True)
-        warnings = _counted(len(problems) - len(errors), "warning")
-        found_errors = _counted(len(errors) + len(twice), "error")
-        verdict = f"{found_errors}, {warnings}" if problems or twice else "no problems"
-        click.echo(f"{_counted(len(loaded_entries), 'schedule')}, {verdict}")
-    if errors or twice:
+        _print(loaded, errors, dissents, is_github=form == "github")
+    if errors:
         sys.exit(EXIT_USAGE)
-    if strict and problems:
+    if strict and loaded.problems:
         sys.exit(EXIT_FAILED)
+
+
+def _print(loaded: Loaded, errors: int, dissents: list[str], *, is_github: bool) -> None:
+    """Problems: to standard error for people, to standard output for GitHub, which reads nothing else."""
+    for problem in loaded.problems:
+        click.echo(problem.to_github() if is_github else problem.render(), err=not is_github)
+    for dissent in dissents:
+        click.echo(f"note: {dissent}", err=True)
+    warnings = _counted(len(loaded.problems) - errors, "warning")
+    verdict = f"{_counted(errors, 'error')}, {warnings}" if loaded.problems else "no problems"
+    click.echo(f"{_counted(len(loaded.entries), 'schedule')}, {verdict}")
 
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _second_opinions(entries: list[Entry]) -> list[str]:
+def _task_problems(options: Options, loaded: Loaded, path: Path) -> list[Problem]:
+    """What the app says. Raises ImproperlyConfigured if none is named; an app that cannot be imported is a warning."""
+    from ...canvas.errors import ImproperlyConfigured
+    from ..files import Problem
+    from ..files.fit import fit
+
+    if not options.app:
+        raise ImproperlyConfigured("--tasks needs the app: write backbeat -A module[:app] check --tasks")
+    try:
+        app = options.load_app()
+        app.finalize()
+    except ImproperlyConfigured as error:
+        message = f"the app {options.app} cannot be imported, so names of tasks are not checked: {error}"
+        problem = Problem.about(
+            str(path), "W170", message, help="run the check where the app can be imported"
+        )
+        return [problem]
+    return fit(
+        loaded,
+        app.tasks,
+        has_results=_has_results(app),
+        ignores_results=bool(app.conf.task_ignore_result),
+    )
+
+
+def _has_results(app: App) -> bool:
+    from ...canvas.errors import ImproperlyConfigured
+    from ...canvas.wiring import store_url
+
+    try:
+        return store_url(app.conf) is not None
+    except ImproperlyConfigured:  # no broker is named either: a check needs none
+        return bool(app.conf.result_backend)
+
+
+def _second_opinions(entries: tuple[Entry, ...]) -> list[str]:
     """Where croniter expects other times than we do."""
     from ..second_opinion import dissent
 
     now = datetime.now(UTC)
-    found = [(entry.name, dissent(entry, now)) for entry in entries]
-    return [f"{name}: {text}" for name, text in found if text is not None]
+    told: dict[Schedule, str | None] = {}  # entries share times, and a second opinion takes croniter long
+    for entry in entries:
+        if entry.when not in told:
+            told[entry.when] = dissent(entry, now)
+    return [f"{entry.name}: {text}" for entry in entries if (text := told[entry.when]) is not None]

@@ -14,15 +14,28 @@ import click
 
 from ...canvas.cli import EXIT_UNAVAILABLE, EXIT_USAGE, Cli, Options
 from ..errors import BackbeatScheduleError
+from ..installed import installed_version
+from .secret import from_file
 
 COMMANDS = {
+    "audit": "backbeat.scheduler.cli.audit:audit",
     "beat": "backbeat.scheduler.cli.beat:beat",
     "call": "backbeat.canvas.cli:call",
     "check": "backbeat.scheduler.cli.check:check",
+    "db": "backbeat.scheduler.cli.db:db",
     "dev": "backbeat.scheduler.cli.dev:dev",
+    "doctor": "backbeat.scheduler.cli.doctor:doctor",
+    "health": "backbeat.scheduler.cli.health:health",
+    "import": "backbeat.scheduler.cli.importing:importing",
+    "explain": "backbeat.scheduler.cli.explain:explain",
+    "simulate": "backbeat.scheduler.cli.simulate:simulate",
     "next": "backbeat.scheduler.cli.upcoming:upcoming",
+    "plan": "backbeat.scheduler.cli.schedules.diff:diff_",
     "result": "backbeat.canvas.cli:result",
+    "schedules": "backbeat.scheduler.cli.schedules.group:schedules",
+    "schema": "backbeat.scheduler.cli.schema:schema",
     "status": "backbeat.scheduler.cli.status:status",
+    "systemd": "backbeat.scheduler.cli.units:systemd",
     "worker": "backbeat.canvas.cli:worker",
 }
 """Each command's name, and where it is: module:attribute."""
@@ -54,7 +67,7 @@ class SchedulerCli(Cli):
 
 
 @click.group(cls=SchedulerCli, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="backbeat", prog_name="backbeat")
+@click.version_option(installed_version() or "from a checkout", prog_name="backbeat")
 @click.option("-A", "--app", envvar="BACKBEAT_APP", help="The app: module or module:attribute.")
 @click.option("-b", "--broker", envvar="BACKBEAT_BROKER_URL", help="Broker URL; default: the app's.")
 @click.option(
@@ -86,9 +99,9 @@ def main(
         os.chdir(workdir)
     ctx.obj = Options(
         app=app,
-        broker=broker,
-        result_backend=result_backend,
-        store=store,
+        broker=broker or from_file("BROKER_URL", os.environ),
+        result_backend=result_backend or from_file("RESULT_BACKEND", os.environ),
+        store=store or from_file("STORE", os.environ),
         as_json=as_json,
         quiet=quiet or as_json,
     )

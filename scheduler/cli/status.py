@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from contextlib import closing
-from pathlib import Path
+from datetime import UTC, datetime
 
 import click
 
 from ...canvas.cli import Options, banner, without_password
 
+NEXT = 3
+
 
 @click.command()
 @click.pass_obj
 def status(options: Options) -> None:
-    """Show who leads, how many schedules the store holds, and whether broker and store answer."""
+    """Show who leads, how many schedules the store holds, what comes next, and whether broker and store answer."""
     from ...canvas.holder import Holder
     from ...canvas.wiring import broker_url, open_broker, open_client
     from ..store.base import StoreRefused
-    from ..store.wiring import open_store
+    from ..store.store_reader import StoreReader, open_reading
     from ..wiring import store_url
 
     app = options.load_app()
@@ -26,25 +28,27 @@ def status(options: Options) -> None:
     with closing(open_client(app.conf)) as client:
         client.load(chains=[""])
     url = store_url(app, options.store)
-    file = url.partition("sqlite:///")[2]
-    if file and not Path(file).exists():
-        raise StoreRefused(
-            f"there is no store at {file} yet: no beat has run with it. Name it with --store, or start a beat."
-        )
-    store = open_store(url, cluster=app.cluster)
-    try:
-        lease, loaded = store.read_lease(), store.load(None)
-    finally:
-        store.close()
-    entries = () if loaded is None else loaded.entries
+    engine = open_reading(url)
+    if engine is None:
+        raise StoreRefused("nobody else can read a memory store")
+    with closing(StoreReader(engine)) as reader:
+        lease, counts, upcoming = reader.lease(), reader.counts(), reader.upcoming(NEXT)
     holder = Holder.parse(lease.holder)
-    enabled = sum(known.entry.enabled for known in entries)
     data = {
         "broker": without_password(broker_url(app.conf)),
         "store": without_password(url),
         "leader": f"{holder.host}, pid {holder.pid}" if holder else None,
         "epoch": lease.epoch,
-        "schedules": len(entries),
-        "enabled": enabled,
+        "schedules": counts.entries,
+        "enabled": counts.upcoming,
+        "open": counts.open_firings,
+        "next": [{"schedule": each.entry, "fire_time": _iso(each.next_us)} for each in upcoming],
     }
-    options.show(data, banner("backbeat status", {name: str(value) for name, value in data.items()}))
+    shown = {name: str(value) for name, value in data.items()}
+    shown["leader"] = f"{holder.host}, pid {holder.pid}" if holder else "nobody"
+    shown["next"] = ", ".join(f"{_iso(each.next_us)} {each.entry}" for each in upcoming) or "nothing"
+    options.show(data, banner("backbeat status", shown))
+
+
+def _iso(us: int) -> str:
+    return datetime.fromtimestamp(us / 1_000_000, UTC).isoformat()

@@ -2,58 +2,66 @@
 
 from __future__ import annotations
 
-import os
-from datetime import UTC, datetime
+from datetime import UTC
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from ...canvas.cli import Options
-from ..errors import ScheduleError
-from .files import chosen_files, files_option
+from .entries import instant_us, iso, shown_entries
+from .files import files_option
 
-if TYPE_CHECKING:
-    from ..entry import Entry
+FAR_US = 100 * 366 * 86_400 * 1_000_000
 
 
 @click.command("next")
 @click.argument("names", nargs=-1)
 @files_option
-@click.option("-n", "--count", default=5, show_default=True, type=click.IntRange(1, 10_000))
-@click.option("--tz", help="Show times in this zone; default: UTC.")
+@click.option("--from-store", is_flag=True, help="The schedules of the store, in place of files.")
+@click.option(
+    "-n", "--count", default=5, show_default=True, type=click.IntRange(1, 10_000), help="Of each schedule."
+)
+@click.option("--from", "start", default="now", show_default=True, help="2026-12-01T03:00, now, +2h.")
+@click.option("--until", help="The same.")
+@click.option("--tz", help="Show and read times in this zone; default: UTC.")
 @click.pass_obj
 def upcoming(
-    options: Options, names: tuple[str, ...], files: tuple[Path, ...], count: int, tz: str | None
+    options: Options,
+    names: tuple[str, ...],
+    files: tuple[Path, ...],
+    count: int,
+    tz: str | None,
+    from_store: bool = False,
+    start: str = "now",
+    until: str | None = None,
 ) -> None:
     """Print the next fire times of all schedules, or of those that are named."""
-    from ..files import load
+    from ..preview import Occurrence, occurrences
     from ..zone import zone_named
 
     zone = zone_named(tz) if tz else UTC
-    entries: dict[str, Entry] = {}
-    for path in chosen_files(files):
-        loaded = load(path, os.environ)
-        if not loaded.is_applicable:
-            raise ScheduleError("\n".join(problem.render() for problem in loaded.problems))
-        entries |= {entry.name: entry for entry in loaded.entries}
-    for name in names:
-        if name not in entries:
-            raise ScheduleError(
-                f"there is no schedule {name!r}; there are: {', '.join(sorted(entries)) or 'none'}"
-            )
-    rows = []
-    for entry in entries.values():
-        if not entry.enabled or (names and entry.name not in names):
-            continue
-        fire_us = int(datetime.now(UTC).timestamp() * 1_000_000)
-        for _ in range(count):
-            following = entry.next_after(fire_us)
-            if following is None:
-                break
-            fire_us = following
-            rows.append((fire_us, entry.name))
-    shown = [(datetime.fromtimestamp(us / 1_000_000, zone).isoformat(), name) for us, name in sorted(rows)]
-    options.show(
-        [{"at": at, "schedule": name} for at, name in shown], "\n".join(f"{at}  {name}" for at, name in shown)
+    shown = shown_entries(options, files, from_store=from_store)
+    from_us = instant_us(start, zone)
+    to_us = instant_us(until, zone) if until else from_us + FAR_US
+    rows: list[Occurrence] = []
+    for entry in shown.named(names):
+        coming = occurrences([entry], from_us, to_us, runs=shown.runs)
+        rows += islice(coming, count)
+    rows.sort(key=lambda each: (each.fire_us, each.entry))
+    data = [
+        {"at": iso(each.fire_us, zone), "schedule": each.entry}
+        | ({"sent_at": iso(each.send_us, zone)} if each.send_us != each.fire_us else {})
+        | ({"skipped": each.skipped} if each.skipped else {})
+        for each in rows
+    ]
+    none = (
+        "nothing fires" if shown.entries else "there are no schedules: name a file with -s, or an app with -A"
     )
+    options.show(data, "\n".join(_line(row) for row in data) or none)
+
+
+def _line(row: dict[str, str]) -> str:
+    sent = f"  (sent {row['sent_at']})" if "sent_at" in row else ""
+    skipped = f"  (skipped: {row['skipped']})" if "skipped" in row else ""
+    return f"{row['at']}  {row['schedule']}{sent}{skipped}"

@@ -1,13 +1,13 @@
 """schedules.yaml: loader with positions, vocabulary, messages, and the watch for changes.
 
-`load(path, environ)` and `parse(text, file_name, environ)` give `Loaded`: entries and problems. Nothing here talks to a store:
+`load(path, environ)`, `load_all(paths, environ)` and `parse(text, file_name, environ)` give `Loaded`: entries and problems. Nothing here talks to a store:
 reconciling entries with what runs is the caller's work, and only when `Loaded.is_applicable`.
 """
 
 from __future__ import annotations
 
-from .loader import Loaded, load, parse
+from .loader import Loaded, load, load_all, parse
 from .problem import Problem, Severity
 from .watch import FileStamp, is_changed, stamp
 
-__all__ = ["FileStamp", "Loaded", "Problem", "Severity", "is_changed", "load", "parse", "stamp"]
+__all__ = ["FileStamp", "Loaded", "Problem", "Severity", "is_changed", "load", "load_all", "parse", "stamp"]

@@ -6,49 +6,78 @@ ends the reading, so that a schedule shows one error at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Mapping as MappingOf
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from ..entry import CatchUp, Entry
-from ..schedule import DayMatch, Dst, Schedule
+from ..entry import Entry
+from ..errors import ScheduleError
+from ..schedule import DayMatch, Dst, Except, OnExcept, Schedule
+from .advice import advise, check_partners
+from .blackout import read_blackouts
+from .calendar import Calendars
+from .local_time import local_time_us
 from .node import Mapping, Node, Scalar
 from .option import read_options
+from .policy import POLICIES, read_policies
 from .problem import Fault, quoted
 from .step import Signature, only_one, read_callbacks, read_work, set_options
-from .timing import local_time_us, read_when, read_zone
-from .value import arguments, choice, count, duration_us, flag, mapping, sequence, text, texts
+from .timing import FIELDS, Timing, read_when, read_zone
+from .value import arguments, choice, count, mapping, schedule_fault, sequence, text
 from .vocabulary import CALLBACKS, SCHEDULE, WHAT, WHEN, check_keys
 
 NAME_LIMIT = 120
-MOST_CATCH_UPS = 1_000_000
 _NO_KEYS: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a schedule takes from outside itself: its file's zone and defaults, and all files' workflows.
+    """What a schedule takes from outside itself: its file's zone and defaults, and all files' workflows and calendars.
 
-    A workflow that could not be read stands as its Fault.
+    A workflow or calendar that could not be read stands as its Fault.
     """
 
     timezone: str
     defaults: Mapping | None
     workflows: MappingOf[str, Signature | Fault]
+    calendars: Calendars = field(default_factory=dict)
 
 
-def read_entry(name: Scalar, node: Node, around: Surroundings, warnings: list[Fault]) -> Entry:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """An entry, and the keys that it was read from, defaults included: for those who have more to say about them."""
+
+    entry: Entry
+    keys: Mapping
+    zone: str
+
+
+def read_definition(name: Scalar, node: Node, around: Surroundings, warnings: list[Fault]) -> Definition:
     """The entry of one schedule. Raises Fault for its first error; adds warnings."""
     check_name(name)
     own = mapping(node, "a schedule", help="write task: and every:, cron: or at: below its name")
     check_keys(own, SCHEDULE)
     keys = _over_defaults(name, own, around.defaults)
+    check_partners(own, keys)
     zone_node = keys.get("timezone")
     zone = around.timezone if zone_node is None else read_zone(zone_node)
+    _check_details(keys)
+    timing = Timing(keys=keys, zone=zone, name=name.text, warnings=warnings)
     what = _what(keys, own, around)
-    when = read_when(keys, zone, warnings)
-    return _entry(name, keys, what, when, _times(keys, zone, warnings))
+    when = _without_blackouts(read_when(timing), timing, around.calendars)
+    start_us, end_us = _bounds(timing)
+    entry = Entry(
+        name=name.text,
+        when=when,
+        what=what,
+        start_us=start_us,
+        end_us=end_us,
+        source=f"{name.place.source.name}:{name.place.line + 1}",
+        **read_policies(keys),
+    )
+    _check_fires(entry, keys)
+    warnings += advise(entry, keys)
+    return Definition(entry=entry, keys=keys, zone=zone)
 
 
 def check_name(name: Scalar) -> None:
@@ -64,30 +93,58 @@ def check_name(name: Scalar) -> None:
         raise Fault(name.place, "E113", f"a name of {len(name.text)} characters; {NAME_LIMIT} is the most")
 
 
-def check_default(key: str, keys: Mapping, zone: str, workflows: MappingOf[str, Signature | Fault]) -> None:
+def check_default(key: str, keys: Mapping, around: Surroundings) -> None:
     """Raise Fault when the value of one key under defaults: could not serve any schedule."""
     node = keys.pairs[key].value
     if keys.get(key) is None:
         return
     alone = Mapping(keys.place, {key: keys.pairs[key]})
+    details = {name: pair for name, pair in keys.pairs.items() if name in {"cron_fields", "dst", "day_match"}}
+    timing = Timing(
+        keys=Mapping(keys.place, details | alone.pairs), zone=around.timezone, name=key, warnings=[]
+    )
     if key == "options":
         read_options(node)
     elif key == "timezone":
         read_zone(node)
     elif key in WHEN:
-        read_when(alone, zone, [])
+        read_when(timing)
     elif key in WHAT:
-        _what(alone, alone, Surroundings(timezone=zone, defaults=None, workflows=workflows))
+        _what(alone, alone, around)
     elif key in CALLBACKS:
         read_callbacks(alone, {"subtask_type": None, "kwargs": {}, "options": {}})
-    elif key in {"start", "end"}:
-        local_time_us(node, key, zone, [])
+    elif key in {"start", "end", "anchor"}:
+        timing.local_us(node, key)
     elif key == "args":
         sequence(node, key)
     elif key == "kwargs":
         arguments(node, key)
-    elif key in _POLICIES:
-        _POLICIES[key](node, key)
+    elif key == "except":
+        read_blackouts(node, timing, around.calendars)
+    elif key == "cron_fields":
+        count(node, key, min(FIELDS), max(FIELDS))
+    elif key in _CHOICES:
+        choice(node, key, _CHOICES[key])
+    elif key in POLICIES:
+        POLICIES[key].read(node, key)
+
+
+def _check_details(keys: Mapping) -> None:
+    """Raise Fault for a wrong detail of the times, also where this kind of `when` does not ask for it."""
+    for key, kind in _CHOICES.items():
+        node = keys.get(key)
+        if node is not None:
+            choice(node, key, kind)
+    fields = keys.get("cron_fields")
+    if fields is not None:
+        count(fields, "cron_fields", min(FIELDS), max(FIELDS))
+
+
+_CHOICES: dict[str, type[DayMatch | Dst | OnExcept]] = {
+    "day_match": DayMatch,
+    "dst": Dst,
+    "on_except": OnExcept,
+}
 
 
 def _over_defaults(name: Scalar, own: Mapping, defaults: Mapping | None) -> Mapping:
@@ -143,10 +200,24 @@ def _workflow(keys: Mapping, around: Surroundings) -> Signature:
     return found
 
 
-def _times(keys: Mapping, zone: str, warnings: list[Fault]) -> tuple[int | None, int | None]:
-    nodes = keys.get("start"), keys.get("end")
+def _without_blackouts(when: Schedule, timing: Timing, calendars: Calendars) -> Schedule:
+    node, on_except = timing.keys.get("except"), timing.keys.get("on_except")
+    rule = OnExcept.SKIP if on_except is None else choice(on_except, "on_except", OnExcept)
+    if node is None:
+        return when
+    out = read_blackouts(node, timing, calendars)
+    try:
+        return Except(when=when, out=out, on_except=rule)
+    except ScheduleError as error:
+        raise schedule_fault(
+            node, "E182", ScheduleError(f"never fires: {error.message}", help=error.help)
+        ) from error
+
+
+def _bounds(timing: Timing) -> tuple[int | None, int | None]:
+    nodes = timing.keys.get("start"), timing.keys.get("end")
     start, end = (
-        None if node is None else local_time_us(node, key, zone, warnings)
+        None if node is None else local_time_us(node, key, timing.zone, timing.warnings)
         for key, node in zip(("start", "end"), nodes, strict=True)
     )
     if start is not None and end is not None and end < start:
@@ -155,47 +226,13 @@ def _times(keys: Mapping, zone: str, warnings: list[Fault]) -> tuple[int | None,
     return start, end
 
 
-def _entry(
-    name: Scalar, keys: Mapping, what: Signature, when: Schedule, times: tuple[int | None, int | None]
-) -> Entry:
-    policies = {}
-    for key, read in _POLICIES.items():
-        node = keys.get(key)
-        if node is not None:
-            policies[_FIELDS.get(key, key)] = read(node, key)
-    for key in _CHECKED_ONLY:
-        policies.pop(key, None)
-    source = f"{name.place.source.name}:{name.place.line + 1}"
-    return Entry(
-        name=name.text, when=when, what=what, start_us=times[0], end_us=times[1], source=source, **policies
-    )
-
-
-def _catch_up(node: Node, key: str) -> CatchUp:
-    return choice(node, key, CatchUp)
-
-
-def _limit(node: Node, key: str) -> int:
-    return count(node, key, 1, MOST_CATCH_UPS)
-
-
-def _description(node: Node, key: str) -> str:
-    return text(node, key)
-
-
-# Policies that are values by themselves. day_match, dst, timezone, start and end are read with the times.
-_POLICIES: dict[str, Callable[[Node, str], Any]] = {
-    "catch_up": _catch_up,
-    "catch_up_window": duration_us,
-    "catch_up_limit": _limit,
-    "grace": duration_us,
-    "enabled": flag,
-    "description": _description,
-    "tags": texts,
-    "owner": _description,
-    "day_match": lambda node, key: choice(node, key, DayMatch),
-    "dst": lambda node, key: choice(node, key, Dst),
-}
-_FIELDS = {"catch_up_window": "catch_up_window_us", "grace": "grace_us"}
-# Accepted and checked, but not part of an entry yet; or part of its schedule.
-_CHECKED_ONLY = ("tags", "owner", "day_match", "dst")
+def _check_fires(entry: Entry, keys: Mapping) -> None:
+    """Raise Fault E182 when start, end or except leave no fire time at all."""
+    bounds = [key for key in ("start", "end", "except") if keys.get(key) is not None]
+    if not bounds:
+        return
+    first_us = 0 if entry.start_us is None else entry.start_us
+    if entry.next_after(first_us - 1) is None:
+        place = keys.pairs[bounds[-1]].value.place
+        inside, verb = " and ".join(bounds), "leaves" if len(bounds) == 1 else "leave"
+        raise Fault(place, "E182", f"never fires: {inside} {verb} no fire time", help=f"check {inside}")

@@ -27,7 +27,7 @@ CHARACTERS = 64 * 1024 * 1024
 
 _UNREADABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
-_NOUNS = {"schedules": "schedule", "workflows": "workflow"}
+_NOUNS = {"schedules": "schedule", "workflows": "workflow", "calendars": "calendar"}
 PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -41,7 +41,7 @@ class Flaw:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed file; root None is an empty one."""
+    """A parsed file; root None is one of comments alone."""
 
     source: Source
     root: Node | None
@@ -56,9 +56,12 @@ def compose(text: str, file_name: str, environ: MappingOf[str, str], *, parser: 
         raise Fault(
             source.place(0, 0), "E100", "the file is larger than 64 MB", help="split it, with include:"
         )
+    if not text.strip():
+        # What a write that was cut off leaves behind. Read as "no schedules" it would remove every one that runs.
+        raise Fault(source.place(0, 0), "E105", "the file is empty", help="write `schedules: {}` for none")
     unreadable = _UNREADABLE.search(text)
     if unreadable:
-        place = source.place_of_index(text, unreadable.start())
+        place = source.place_of_index(unreadable.start())
         code_point = f"U+{ord(unreadable.group()):04X}"
         raise Fault(
             place, "E100", f"the character {code_point} may not stand in a YAML file", help="remove it"

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from .calendar import Days
 from .document import Document
 from .node import Mapping, Node, Pair, Scalar, is_null
 from .problem import Fault, Problem
+from .scalar import MOST
 from .timing import read_zone
-from .value import mapping, texts
+from .value import count, mapping, texts
 from .vocabulary import DEFAULTS, FILE, check_keys
 
 VERSION = 1
@@ -22,9 +24,15 @@ class Outline:
     """One file's settings and the mappings that its schedules and workflows are read from."""
 
     document: Document
+    is_included: bool = False
     timezone: str = "UTC"
     defaults: Mapping | None = None
+    serial: int | None = None
     includes: list[tuple[Node, str]] = field(default_factory=list)
+    calendars: dict[str, Pair] = field(default_factory=dict)
+    files: dict[str, Days | Fault] = field(
+        default_factory=dict
+    )  # the days of calendars that stand in .ics files
     workflows: dict[str, Pair] = field(default_factory=dict)
     schedules: dict[str, Pair] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -34,7 +42,8 @@ class Outline:
 
 def read_outline(document: Document, above: Outline | None = None) -> Outline:
     """The outline of a document that `above` includes; every top-level key may add one problem."""
-    outline = Outline(document=document, spoiled=frozenset(flaw.schedule for flaw in document.flaws))
+    spoiled = frozenset(flaw.schedule for flaw in document.flaws)
+    outline = Outline(document=document, is_included=above is not None, spoiled=spoiled)
     if above is not None:
         outline.timezone, outline.defaults = above.timezone, above.defaults
         outline.has_broken_defaults = above.has_broken_defaults
@@ -66,19 +75,35 @@ def _read_key(name: str, node: Node, outline: Outline) -> None:
             _check_version(node)
         case "timezone":
             outline.timezone = read_zone(node)
+        case "serial":
+            outline.serial = _serial(node, is_included=outline.is_included)
         case "include":
             outline.includes = texts(node, "include")
         case "defaults":
             _read_defaults(mapping(node, "defaults"), outline)
+        case "calendars":
+            outline.calendars = _named(node, "calendars", "write `holidays: [2026-12-25]` below it").pairs
         case "workflows":
             outline.workflows = _named(node, "workflows").pairs
         case "schedules":
             outline.schedules = _named(node, "schedules").pairs
 
 
-def _named(node: Node, key: str) -> Mapping:
-    hint = "write `ping:` on its own line instead of `- task: …`"
+def _named(
+    node: Node, key: str, hint: str = "write `ping:` on its own line instead of `- task: …`"
+) -> Mapping:
     return mapping(node, key, help=hint, what="a mapping of names")
+
+
+def _serial(node: Node, *, is_included: bool) -> int:
+    if is_included:
+        raise Fault(
+            node.place,
+            "E121",
+            "serial belongs into the file that includes this one",
+            help="it counts for all files together",
+        )
+    return count(node, "serial", 0, MOST)
 
 
 def _check_version(node: Node) -> None:

@@ -1,7 +1,8 @@
 """Problem: one thing that is wrong in a schedules file, as people, editors and CI read it; and Fault, the exception inside.
 
 The codes: E10x the file as YAML, E11x the shape of a value, E12x keys, E13x what and when, E14x cron, E150 zones, E16x
-durations and times, E182 never fires, E19x things referred to. W142 and W192 are warnings: the file loads.
+durations and times, E170 tasks of the app, E182 never fires, E19x things referred to. Those with a W are warnings: the file loads.
+Each has a page in docs/errors.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from .source import Place
+from .source import Place, Source
 
 LINE_SHOWN = 160  # characters of a source line that a message repeats
 
@@ -76,6 +77,11 @@ class Problem:
         )
 
     @classmethod
+    def about(cls, file: str, code: str, message: str, *, help: str = "") -> Problem:
+        """A problem of a file as a whole, without a line."""
+        return cls.at(Source.of(file, "").place(0, 0), code, message, help=help)
+
+    @classmethod
     def of(cls, fault: Fault, schedule: str = "") -> Problem:
         """The problem that a fault is, told of `schedule`."""
         return cls.at(fault.place, fault.code, fault.message, schedule=schedule, help=fault.help)
@@ -93,6 +99,13 @@ class Problem:
             lines.append(f"help: {printable(self.help)}")
         return "\n".join(lines)
 
+    def to_github(self) -> str:
+        """The problem as a command of a GitHub workflow, which shows it at its line."""
+        who = f"{printable(self.schedule[:LINE_SHOWN])}: " if self.schedule else ""
+        text = "\n".join([f"{who}{self.message}", *([f"help: {self.help}"] if self.help else [])])
+        place = f"file={_property(self.file)},line={self.line},col={self.column},title={self.code}"
+        return f"::{self.severity.value} {place}::{_escaped(text)}"
+
     def to_json(self) -> dict[str, str | int]:
         """The problem as JSON data, for editors and for the dashboard."""
         return {
@@ -106,6 +119,14 @@ class Problem:
             "help": self.help,
             "source_line": self.source_line,
         }
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _escaped(text).replace(":", "%3A").replace(",", "%2C")
 
 
 def printable(text: str) -> str:

@@ -87,6 +87,16 @@ def count(node: Node, key: str, least: int, most: int) -> int:
     raise Fault(node.place, "E112", f"{key} must be a whole number, found {found}")
 
 
+def number(node: Node, key: str, least: float, most: float) -> float:
+    """The node as a number from `least` to `most`."""
+    if isinstance(node, Scalar) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
+        if least <= node.value <= most:
+            return node.value
+        raise Fault(node.place, "E112", f"{key} must be from {least} to {most}, found {node.text[:40]}")
+    found = quoted(node.text) if isinstance(node, Scalar) else shape(node)
+    raise Fault(node.place, "E112", f"{key} must be a number, found {found}")
+
+
 def choice(node: Node, key: str, kind: type[Choice]) -> Choice:
     """The node as a member of `kind`, by its value."""
     words = [str(member.value) for member in kind]

@@ -30,17 +30,27 @@ OPTIONS = (
 )
 COMPOSITES = ("chain", "group", "chord")
 WHAT = ("task", *COMPOSITES, "workflow")
-WHEN = ("every", "cron", "at")
+WHEN = ("every", "cron", "at", "rrule", "solar", "any")
+PART_WHEN = tuple(kind for kind in WHEN if kind != "any")
+WHEN_DETAILS = ("timezone", "day_match", "dst", "cron_fields", "anchor")
 POLICIES = (
-    "timezone",
-    "day_match",
-    "dst",
+    *WHEN_DETAILS,
+    "except",
+    "on_except",
+    "start",
+    "end",
+    "max_runs",
+    "jitter",
+    "spread",
     "catch_up",
     "catch_up_window",
     "catch_up_limit",
+    "catch_up_rate",
     "grace",
-    "start",
-    "end",
+    "overlap",
+    "overlap_timeout",
+    "delivery",
+    "late_after",
     "enabled",
     "description",
     "tags",
@@ -49,23 +59,7 @@ POLICIES = (
 CALLBACKS = ("on_success", "on_error")
 
 # Keys of the specification that are not served yet, with the values that mean the same as leaving them out.
-_NOT_YET: dict[str, tuple[object, ...]] = {
-    "overlap": ("allow",),
-    "overlap_timeout": (),
-    "jitter": (0, "0", "0s"),
-    "spread": (False,),
-    "max_runs": (),
-    "late_after": (),
-    "delivery": ("at_least_once",),
-    "cron_fields": (5,),
-    "catch_up_rate": (),
-    "django_task": (),
-    "rrule": (),
-    "solar": (),
-    "any": (),
-    "except": (),
-    "on_except": (),
-}
+_NOT_YET: dict[str, tuple[object, ...]] = {"django_task": ()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +93,7 @@ _STEP_ALIASES = {
     "on_failure": "on_error",
     "errback": "on_error",
 }
-_SCHEDULE_ALIASES = {
-    **_STEP_ALIASES,
+_WHEN_ALIASES = {
     "interval": "every",
     "period": "every",
     "crontab": "cron",
@@ -114,6 +107,10 @@ _SCHEDULE_ALIASES = {
     "zone": "timezone",
     "time_zone": "timezone",
     "timeZone": "timezone",
+}
+_SCHEDULE_ALIASES = {
+    **_STEP_ALIASES,
+    **_WHEN_ALIASES,
     "begin": "start",
     "from": "start",
     "start_date": "start",
@@ -132,6 +129,14 @@ _SCHEDULE_ALIASES = {
     "suspend": "enabled",
     "concurrencyPolicy": "overlap",
     "max_instances": "overlap",
+    "blackout": "except",
+    "exclude": "except",
+    "splay": "spread",
+    "limit": "max_runs",
+    "count": "max_runs",
+    "repeat": "max_runs",
+    "offset": "anchor",
+    "rule": "rrule",
     "comment": "description",
     "desc": "description",
     "note": "description",
@@ -141,7 +146,7 @@ _SCHEDULE_ALIASES = {
 }
 FILE = Level(
     "top-level key",
-    ("version", "timezone", "include", "defaults", "workflows", "schedules"),
+    ("version", "serial", "timezone", "include", "calendars", "defaults", "workflows", "schedules"),
     {
         "tz": "timezone",
         "zone": "timezone",
@@ -155,8 +160,10 @@ FILE = Level(
         "entries": "schedules",
         "tasks": "schedules",
         "crons": "schedules",
+        "calendar": "calendars",
+        "holidays": "calendars",
+        "revision": "serial",
     },
-    {"calendars": (), "serial": ()},
 )
 SCHEDULE = Level(
     "key",
@@ -171,6 +178,25 @@ STEP = Level(
     ("task", *COMPOSITES, "args", "kwargs", "options", "immutable", *CALLBACKS),
     _STEP_ALIASES,
     takes_options=True,
+)
+PART = Level("key of any", (*PART_WHEN, *WHEN_DETAILS), _WHEN_ALIASES)
+EXCEPT = Level(
+    "key of except",
+    ("cron", "from", "to", "calendar", "timezone", "day_match", "cron_fields"),
+    {
+        "crontab": "cron",
+        "start": "from",
+        "begin": "from",
+        "end": "to",
+        "until": "to",
+        "calendars": "calendar",
+        "tz": "timezone",
+    },
+)
+SOLAR = Level(
+    "key of solar",
+    ("event", "lat", "lon"),
+    {"latitude": "lat", "longitude": "lon", "lng": "lon", "long": "lon"},
 )
 CHORD = Level("key of chord", ("header", "body"), {"callback": "body", "group": "header", "tasks": "header"})
 OPTION = Level(
@@ -236,8 +262,14 @@ def _words(value: object) -> str:
 
 def _hint(name: str, value: Node, level: Level) -> str:
     right = level.aliases.get(name)
+    if right == "cron" and isinstance(value, Scalar) and isinstance(value.value, (int, float)):
+        right = "every"  # Celery's `schedule: 30` is a number of seconds
     if right is not None:
-        shown = "" if right in {"enabled", "grace", "overlap", "at", "catch_up"} else _shown(value, "")
+        shown = (
+            ""
+            if right in {"enabled", "grace", "overlap", "at", "catch_up", "except", "max_runs"}
+            else _shown(value, "")
+        )
         return f"write `{right}: {shown}`" if shown else f"write `{right}:`"
     near = get_close_matches(name[:60], level.keys, n=1, cutoff=0.6)
     if near:

@@ -5,19 +5,41 @@ It is not a mock: it passes the conformance suite, and says in plain Python what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from threading import Lock
 from typing import Concatenate, ParamSpec, TypeVar
 
+from ..audit_line import AuditLine, reload_lines
 from ..edit import Edit, KeptEntry, edits
 from ..entry import Entry, Owner
-from ..firing import Firing, FiringKey, FiringState, regular_firing
+from ..firing import Firing, FiringKey, FiringState, firing_of
+from ..likeness import Abridged
 from ..plan import Skip
-from .base import FENCED, Batch, Decided, Fence, Fenced, Known, Lease, Loaded, Marks, Move, Reconciled
+from .base import (
+    FENCED,
+    SPEC_FAULTS,
+    Batch,
+    Change,
+    Decided,
+    Fault,
+    Fence,
+    Fenced,
+    Known,
+    Lease,
+    Loaded,
+    Marks,
+    Move,
+    Open,
+    Reconciled,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_UNFINISHED = (FiringState.DECIDED, FiringState.SENDING, FiringState.HELD)
+_MARKED = (FiringState.DECIDED, FiringState.SENDING)
 
 
 def _locked(method: Callable[Concatenate[MemoryStore, P], R]) -> Callable[Concatenate[MemoryStore, P], R]:
@@ -38,13 +60,16 @@ class MemoryStore:
         self._lock = Lock()
         self._lease = Lease("", 0, 0, 0)
         self._entries: dict[str, KeptEntry] = {}
-        self._parsed: dict[str, Entry] = {}
+        self._latest: dict[str, tuple[str, int]] = {}
+        self._parsed: dict[tuple[str, str], Abridged] = {}
         self._changed: dict[str, int] = {}
         self._revision = 1
         self._firings: dict[FiringKey, Firing] = {}
         self._states: dict[FiringKey, FiringState] = {}
+        self._reasons: dict[FiringKey, str] = {}
         self._open: dict[int, set[FiringKey]] = {}
         self._skips: dict[tuple[int, str], Skip] = {}
+        self._audit: list[AuditLine] = []
 
     @_locked
     def read_lease(self) -> Lease:
@@ -59,14 +84,17 @@ class MemoryStore:
         return True
 
     @_locked
-    def load(self, known: int | None) -> Loaded | None:
+    def load(self, known: int | None, each: Callable[[Known], None] | None = None) -> Loaded | None:
         if known == self._revision:
             return None
         names = [name for name, changed in self._changed.items() if known is None or changed > known]
-        entries = [
-            self._known(name) for name in names if known is not None or not self._entries[name].removed
-        ]
-        return Loaded(tuple(entries), self._revision)
+        told = [name for name in names if known is not None or not self._entries[name].removed]
+        entries, faults = self._known(told)
+        if each is None:
+            return Loaded(entries, self._revision, faults)
+        for entry in entries:
+            each(entry)
+        return Loaded((), self._revision, faults)
 
     @_locked
     def reconcile(
@@ -75,11 +103,14 @@ class MemoryStore:
         if not self._holds(fence):
             return FENCED
         wish = edits(self._entries, wanted, owner, now_us)
+        self._audit += reload_lines(wish, self._entries, owner, now_us)
         firings: list[Firing] = []
         for edit in wish.edits:
-            firings += self._insert(self._owed(edit, batch_id))
-            self._put_skips(edit.skips)
             self._put_entry(edit.after)
+            fresh = self._insert(self._owed(edit, batch_id))
+            self._count_runs(edit.after.name, len(fresh))
+            self._put_skips(edit.skips)
+            firings += fresh
         skips = tuple(skip for edit in wish.edits for skip in edit.skips)
         if wish.edits:
             self._revision += 1
@@ -93,29 +124,82 @@ class MemoryStore:
             return FENCED
         self._put_marks(batch.marks)
         stale = {move.entry for move in batch.moves if not self._fits(move)}
+        fresh = self._insert([f for f in batch.firings if f.entry not in stale])
+        held = self._insert([f for f in batch.held if f.entry not in stale], FiringState.HELD)
+        runs = Counter(firing.entry for firing in fresh)
         for move in batch.moves:
             if move.entry not in stale:
                 self._entries[move.entry] = replace(self._entries[move.entry], cursor_us=move.to_us)
-        fresh = self._insert([firing for firing in batch.firings if firing.entry not in stale])
+                self._count_runs(move.entry, runs[move.entry])
+                if move.latest_id:
+                    self._latest[move.entry] = move.latest_id, batch.decided_us
         self._put_skips([skip for skip in batch.skips if skip.entry not in stale])
-        return Decided(
-            tuple(fresh), tuple(self._known(name) for name in sorted(stale) if name in self._entries)
-        )
+        known, faults = self._known(name for name in sorted(stale) if name in self._entries)
+        return Decided(tuple(fresh), known, tuple(held), faults)
 
     @_locked
-    def load_open(self, fence: Fence, limit: int) -> tuple[Firing, ...] | Fenced:
+    def settle(self, changes: Sequence[Change], now_us: int, fence: Fence) -> tuple[Change, ...] | Fenced:
+        if not self._holds(fence):
+            return FENCED
+        done = [change for change in changes if self._states.get(change.firing.ledger_key) is change.before]
+        for change in done:
+            firing = change.firing
+            self._put_state(firing.ledger_key, change.after, change.reason)
+            match change.after:
+                case FiringState.DECIDED:
+                    self._latest[firing.entry] = firing.task_id, now_us
+                    self._count_runs(firing.entry, 1)
+                case FiringState.SKIPPED | FiringState.FAILED:
+                    if self._latest.get(firing.entry, ("", 0))[0] == firing.task_id:
+                        del self._latest[firing.entry]
+                case _:
+                    pass
+        return tuple(done)
+
+    @_locked
+    def load_open(self, fence: Fence, limit: int, besides: Collection[int] = ()) -> Open | Fenced:
         if not self._holds(fence):
             return FENCED
         found: list[Firing] = []
-        for batch_id in sorted(self._open, key=lambda known: (min(self._open[known]).due_us, known)):
+        batch_ids = sorted(
+            self._open.keys() - set(besides), key=lambda known: (min(self._open[known]).due_us, known)
+        )
+        taken = 0
+        for batch_id in batch_ids:
             if len(found) >= limit:
                 break
             found += [self._firings[key] for key in self._open[batch_id]]
-        return tuple(sorted(found, key=lambda firing: firing.ledger_key))
+            taken += 1
+        found.sort(key=lambda firing: firing.ledger_key)
+        by_state = {state: tuple(f for f in found if self._state(f) is state) for state in _UNFINISHED}
+        for firing in by_state[FiringState.SENDING]:
+            self._put_state(firing.ledger_key, FiringState.DOUBTFUL)
+        return Open(
+            by_state[FiringState.DECIDED],
+            by_state[FiringState.HELD],
+            by_state[FiringState.SENDING],
+            more=taken < len(batch_ids),
+        )
 
     @_locked
     def mark(self, marks: Marks) -> None:
         self._put_marks(marks)
+
+    def witness_us(self) -> int | None:
+        return None
+
+    @_locked
+    def latest_cursor_us(self) -> int:
+        return max((kept.cursor_us for kept in self._entries.values()), default=0)
+
+    @_locked
+    def rewind(self, now_us: int, fence: Fence) -> int | Fenced:
+        if not self._holds(fence):
+            return FENCED
+        late = [name for name, kept in self._entries.items() if kept.cursor_us > now_us]
+        for name in late:
+            self._entries[name] = replace(self._entries[name], cursor_us=now_us)
+        return len(late)
 
     def store_id(self) -> str:
         return f"memory-{id(self)}"
@@ -127,6 +211,10 @@ class MemoryStore:
         """Every row with its state, for tests."""
         return {key: (firing, self._states[key]) for key, firing in self._firings.items()}
 
+    def reasons(self) -> dict[FiringKey, str]:
+        """Why rows were skipped or failed, for tests."""
+        return dict(self._reasons)
+
     def skips(self) -> list[Skip]:
         """Every skip record, for tests."""
         return list(self._skips.values())
@@ -134,9 +222,24 @@ class MemoryStore:
     def _holds(self, fence: Fence) -> bool:
         return bool(fence.holder) and (self._lease.holder, self._lease.epoch) == (fence.holder, fence.epoch)
 
-    def _known(self, name: str) -> Known:
-        kept = self._entries[name]
-        return Known(self._parsed[name], kept.rev, kept.cursor_us, kept.removed)
+    def _known(self, names: Iterable[str]) -> tuple[tuple[Known, ...], tuple[Fault, ...]]:
+        known: list[Known] = []
+        faults: list[Fault] = []
+        for name in names:
+            kept = self._entries[name]
+            try:
+                brief = self._parsed[kept.spec, name]
+            except KeyError:
+                try:
+                    brief = kept.abridged()
+                except SPEC_FAULTS as fault:
+                    faults.append(Fault(name, f"{type(fault).__name__}: {fault}"))
+                    continue
+            latest_id, latest_us = self._latest.get(name, ("", 0))
+            known.append(
+                Known(brief, kept.rev, kept.cursor_us, kept.removed, kept.runs, latest_id, latest_us)
+            )
+        return tuple(known), tuple(faults)
 
     def _fits(self, move: Move) -> bool:
         kept = self._entries.get(move.entry)
@@ -148,20 +251,22 @@ class MemoryStore:
 
     def _owed(self, edit: Edit, batch_id: int) -> list[Firing]:
         return [
-            regular_firing(
-                self._cluster, due.entry.name, due.due_us, due.entry.what, rev=edit.old_rev, batch_id=batch_id
-            )
+            firing_of(self._cluster, due.entry, due.due_us, rev=edit.old_rev, batch_id=batch_id)
             for due in edit.dues
         ]
 
-    def _insert(self, firings: Sequence[Firing]) -> list[Firing]:
+    def _insert(self, firings: Sequence[Firing], state: FiringState = FiringState.DECIDED) -> list[Firing]:
         fresh = [firing for firing in firings if firing.ledger_key not in self._firings]
         for firing in fresh:
             key = firing.ledger_key
             self._firings[key] = firing
-            self._states[key] = FiringState.DECIDED
+            self._states[key] = state
             self._open.setdefault(firing.batch_id, set()).add(key)
         return fresh
+
+    def _count_runs(self, name: str, runs: int) -> None:
+        if runs:
+            self._entries[name] = replace(self._entries[name], runs=self._entries[name].runs + runs)
 
     def _put_skips(self, skips: Sequence[Skip]) -> None:
         for skip in skips:
@@ -169,15 +274,28 @@ class MemoryStore:
 
     def _put_entry(self, after: KeptEntry) -> None:
         self._entries[after.name] = after
-        self._parsed[after.name] = after.entry()
+        with suppress(*SPEC_FAULTS):  # a damaged one that is removed
+            self._parsed[after.spec, after.name] = after.abridged()
         self._changed[after.name] = self._revision + 1
 
     def _put_marks(self, marks: Marks) -> None:
-        sent = set(marks.firings).union(*(self._open.get(batch_id, ()) for batch_id in marks.batches))
-        for key in sent & self._firings.keys():
-            batch_id = self._firings[key].batch_id
-            self._states[key] = FiringState.SENT
-            if batch_id in self._open:
-                self._open[batch_id].discard(key)
-                if not self._open[batch_id]:
-                    del self._open[batch_id]
+        for key in marks.firings:
+            if self._states.get(key) in _MARKED:
+                self._put_state(key, FiringState.SENT)
+        for batch_id in marks.batches:
+            for key in list(self._open.get(batch_id, ())):
+                if self._states[key] is FiringState.DECIDED:
+                    self._put_state(key, FiringState.SENT)
+
+    def _state(self, firing: Firing) -> FiringState:
+        return self._states[firing.ledger_key]
+
+    def _put_state(self, key: FiringKey, state: FiringState, reason: str = "") -> None:
+        self._states[key] = state
+        if reason:
+            self._reasons[key] = reason
+        batch_id = self._firings[key].batch_id
+        if state not in _UNFINISHED and batch_id in self._open:
+            self._open[batch_id].discard(key)
+            if not self._open[batch_id]:
+                del self._open[batch_id]

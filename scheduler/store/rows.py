@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, RowMapping, bindparam
 
 from ..edit import Edit, EditKind, Edits, KeptEntry
-from ..entry import Owner
-from ..firing import Firing, FiringKind
+from ..entry import Entry, Owner
+from ..firing import Firing, FiringKind, hold_us, terms_of
+from ..likeness import abridged
+from ..override import overrides_text, parse_overrides
+from .base import SPEC_FAULTS
 from .statements import Statements
 
 
@@ -23,21 +27,46 @@ def kept_entry(row: RowMapping) -> KeptEntry:
         rev=row["rev"],
         cursor_us=row["cursor_us"],
         removed=bool(row["removed"]),
+        runs=row["runs"],
+        defined=row["defined"] or "",
+        overrides=parse_overrides(row["override"]),
     )
 
 
-def loaded_firing(row: RowMapping) -> Firing:
-    """A row of `Statements.load_open`."""
+def loaded_firing(row: RowMapping, entry: Entry) -> Firing:
+    """A row of `Statements.load_open`, given its entry as it was at the row's revision."""
+    kind = FiringKind(row["kind"])
+    firing = unreadable_firing(row)
+    held_us = hold_us(entry, firing.due_us) if kind is FiringKind.REGULAR else 0
+    return replace(firing, payload=entry.what, terms=terms_of(entry, kind), hold_us=held_us)
+
+
+def unreadable_firing(row: RowMapping) -> Firing:
+    """The same row when its entry cannot be read: there is nothing to send."""
     return Firing(
         entry=row["entry"],
         due_us=row["due_us"],
         kind=FiringKind(row["kind"]),
         key=row["key"],
         task_id=row["task_id"],
-        payload=json.loads(row["spec"])["what"],
+        payload={},
         rev=row["rev"],
         batch_id=row["batch_id"],
+        cancels=row["cancels"] or "",
     )
+
+
+def entry_of_row(row: RowMapping) -> Entry:
+    """The entry of a row of `Statements.load_open`. Raises SPEC_FAULTS.
+
+    A schedule that this version does not know does no harm here: what is decided can be sent without it, but for its delay.
+    """
+    try:
+        return abridged(row["entry"], row["spec"]).entry()
+    except SPEC_FAULTS:
+        spec = json.loads(row["spec"])
+        plain = {"when": {"at_us": [row["due_us"]]}, "jitter_us": 0, "spread_us": 0}
+        return Entry.from_spec(row["entry"], {**spec, **plain})
 
 
 def write_entries(
@@ -78,4 +107,6 @@ def _entry_row(edit: Edit, changed: int) -> dict[str, object]:
         "changed": changed,
         "owner": after.owner.value,
         "source": after.source,
+        "defined": after.defined or None,
+        "override": overrides_text(after.overrides),
     }

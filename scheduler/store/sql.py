@@ -3,23 +3,26 @@
 It is given its engine and its MetaData and chooses neither (see wiring.py). Each method is one short transaction; on SQLite
 a writing one begins IMMEDIATE, so that it waits for the lock where nothing is lost yet. Driver errors become StoreDown here.
 
-States of a batch: decided (1), sent (2). A firing without a state of its own has the state of its batch.
+States of a batch: decided (1) while it is open, sent (2). A firing without a state of its own has the state of its batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, MetaData, RowMapping, select
+from sqlalchemy import Connection, Engine, MetaData, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..edit import edits
+from ..audit_line import reload_lines
+from ..edit import edits, edits_anew
 from ..entry import Entry, Owner
 from ..firing import Firing
 from .base import (
     FENCED,
     Batch,
+    Change,
     Decided,
     Fence,
     Fenced,
@@ -27,19 +30,21 @@ from .base import (
     Lease,
     Loaded,
     Marks,
-    Move,
+    Open,
     Reconciled,
     StoreDown,
-    StoreRefused,
 )
-from .rows import kept_entry, loaded_firing
-from .schema import create_tables, schema_version, seed
+from .reads import Reads
+from .rows import kept_entry
+from .schema import prepare_store
 from .statements import LEASE_NAME, Statements
-from .tables import SCHEMA_VERSION, Tables
+from .tables import Tables
+from .timekeeping import database_us, latest_cursor_us, rewind
+from .trail import Trail
 from .writes import Writes
 
-TRIES = 5
-"""Of a reconcile that meets somebody else's edits."""
+_STREAMED = {"yield_per": 1_000}
+"""A million rows never lie in memory together."""
 
 
 class SqlStore:
@@ -50,39 +55,29 @@ class SqlStore:
         self._tables = Tables.on(metadata)
         self._sql = Statements(self._tables, engine.dialect)
         self._writes = Writes(self._sql, cluster)
-        self._parsed: dict[str, tuple[int, Entry]] = {}
+        self._trail = Trail(self._sql)
+        self._reads = Reads(self._sql, self._writes)
 
     def create(self) -> None:
-        """Make the tables that are missing, and the first rows; refuse a store that a newer backbeat has made.
-
-        Two beats may do this at once: the loser of the race meets a table that is there, and looks again.
-        """
+        """Make the store, or bring its tables up to date, or refuse it: see schema.py. Any number of beats may do so at once."""
         with _errors_as_store_down():
-            create_tables(self._engine, self._tables)
-        with self._transaction(write=False) as conn:
-            version = schema_version(conn, self._tables)
-        if version is None:
-            with self._transaction() as conn:
-                seed(conn, self._sql)
-            version = SCHEMA_VERSION
-        if version > SCHEMA_VERSION:
-            raise StoreRefused(
-                f"the store has schema version {version}, this backbeat knows {SCHEMA_VERSION}: use a newer backbeat"
-            )
+            prepare_store(self._engine, self._sql)
 
     def read_lease(self) -> Lease:
         lease = self._tables.lease
         with self._transaction(write=False) as conn:
             row = conn.execute(lease.select().where(lease.c.name == LEASE_NAME)).one()
-        return Lease(row.holder, row.epoch, row.renewal, row.ttl_ms)
+        return Lease(row.holder, row.epoch, row.renewal, row.ttl_ms, row.info)
 
     def swap_lease(self, seen: Lease, put: Lease) -> bool:
-        values = {f"put_{name}": getattr(put, name) for name in ("holder", "epoch", "renewal", "ttl_ms")}
+        values = {
+            f"put_{name}": getattr(put, name) for name in ("holder", "epoch", "renewal", "ttl_ms", "info")
+        }
         values |= {f"seen_{name}": getattr(seen, name) for name in ("holder", "epoch", "renewal")}
         with self._transaction() as conn:
             return conn.execute(self._sql.swap_lease, values).rowcount == 1
 
-    def load(self, known: int | None) -> Loaded | None:
+    def load(self, known: int | None, each: Callable[[Known], None] | None = None) -> Loaded | None:
         with self._transaction(write=False) as conn:
             # The number first: an entry that changes in between comes twice and is not missed.
             revision = self._revision(conn)
@@ -90,30 +85,35 @@ class SqlStore:
                 return None
             entry = self._tables.entry.c
             which = entry.removed == 0 if known is None else entry.changed > known
-            rows = conn.execute(self._sql.load_entries.where(which)).mappings().all()
-        return Loaded(tuple(self._known(row) for row in rows), revision)
+            rows = conn.execute(self._sql.load_known.where(which), execution_options=_STREAMED)
+            entries: list[Known] = []
+            faults = self._reads.known(rows, each or entries.append)
+        return Loaded(tuple(entries), revision, faults)
 
     def reconcile(
         self, wanted: Sequence[Entry], now_us: int, fence: Fence, *, batch_id: int, owner: Owner = Owner.FILE
     ) -> Reconciled | Fenced:
         # Reading and comparing thousands of entries takes seconds, and a fenced transaction must not idle: PostgreSQL
-        # would end it (wiring.py). So both come first, and the store's revision says whether they still hold. Cursors
-        # are not part of the revision, but only the holder of the fence moves them.
-        for _ in range(TRIES):
-            with self._transaction(write=False) as conn:
-                revision = self._revision(conn)
-                rows = conn.execute(self._sql.load_entries).mappings().all()
-            wish = edits({row["name"]: kept_entry(row) for row in rows}, wanted, owner, now_us)
-            with self._transaction() as conn:
-                if not self._holds(conn, fence):
-                    return FENCED
-                if wish.edits and self._raise_revision(conn) != revision + 1:
-                    conn.rollback()
-                    continue
-                firings = self._writes.edits(conn, wish, now_us, fence.epoch, batch_id, revision + 1)
-            skips = tuple(skip for edit in wish.edits for skip in edit.skips)
-            return Reconciled(tuple((e.after.name, e.kind) for e in wish.edits), wish.foreign, firings, skips)
-        raise StoreDown(f"the entries were edited {TRIES} times while they were compared with the file")
+        # would end it (engine.py). So both come first; what operators edited meanwhile is then read under the lock of the
+        # revision, which lets no further edit in, and judged again. Cursors move without a revision, but only by this leader.
+        with self._transaction(write=False) as conn:
+            revision = self._revision(conn)
+            rows = conn.execute(self._sql.load_entries).mappings().all()
+        known = {row["name"]: kept_entry(row) for row in rows}
+        wish = edits(known, wanted, owner, now_us)
+        with self._transaction() as conn:
+            if not self._holds(conn, fence):
+                return FENCED
+            changed = self._raise_revision(conn) if wish.edits else revision
+            if changed > revision + 1:
+                since = self._sql.load_entries.where(self._tables.entry.c.changed > revision)
+                edited = {row["name"]: kept_entry(row) for row in conn.execute(since).mappings()}
+                known |= edited
+                wish = edits_anew(wish, edited, wanted, owner, now_us)
+            firings = self._writes.edits(conn, wish, now_us, fence.epoch, batch_id, changed)
+            self._trail.notes(conn, reload_lines(wish, known, owner, now_us))
+        skips = tuple(skip for edit in wish.edits for skip in edit.skips)
+        return Reconciled(tuple((e.after.name, e.kind) for e in wish.edits), wish.foreign, firings, skips)
 
     def decide(self, batch: Batch, fence: Fence) -> Decided | Fenced:
         decided = self._decide(batch, fence, one_by_one=False)
@@ -122,27 +122,55 @@ class SqlStore:
         assert decided is not None
         return decided
 
-    def load_open(self, fence: Fence, limit: int) -> tuple[Firing, ...] | Fenced:
+    def settle(self, changes: Sequence[Change], now_us: int, fence: Fence) -> tuple[Change, ...] | Fenced:
         with self._transaction() as conn:
             if not self._holds(conn, fence):
                 return FENCED
-            found: list[Firing] = []
-            wanted: list[int] = []
-            size = 0
-            for batch in conn.execute(self._sql.open_batches()).all():
-                wanted.append(batch.batch_id)
-                size += batch.size
-                if size >= limit:
-                    found += self._load_batches(conn, wanted, fence.epoch)
-                    wanted, size = [], len(found)
-                    if size >= limit:
-                        break
-            found += self._load_batches(conn, wanted, fence.epoch)
-        return tuple(sorted(found, key=lambda firing: firing.ledger_key))
+            if self._writes.settle(conn, changes, now_us) == len(changes):
+                return tuple(changes)
+            conn.rollback()
+        with self._transaction() as conn:  # rare: somebody else was there before us; find out where
+            if not self._holds(conn, fence):
+                return FENCED
+            return tuple(change for change in changes if self._writes.settle(conn, [change], now_us))
+
+    def load_open(self, fence: Fence, limit: int, besides: Collection[int] = ()) -> Open | Fenced:
+        with self._transaction() as conn:
+            if not self._holds(conn, fence):
+                return FENCED
+            return self._reads.open(conn, fence.epoch, limit, besides)
 
     def mark(self, marks: Marks) -> None:
         with self._transaction() as conn:
             self._writes.marks(conn, marks)
+
+    def emit(self, firings: Sequence[Firing], write: Callable[[Connection, Sequence[Firing]], None]) -> None:
+        """Mark these as sent and let `write` send them, in one transaction (I-ATOMIC); those that are sent already are left alone.
+
+        Not fenced: whoever marks a firing is the one who sends it, so a leader that was paused sends none a second time.
+        """
+        with self._transaction() as conn:
+            if self._writes.emit(conn, firings) == len(firings):
+                write(conn, firings)
+                return
+            conn.rollback()
+        with (
+            self._transaction() as conn
+        ):  # rare: an answer was lost, or another leader was there; find out which are left
+            left = [firing for firing in firings if self._writes.emit(conn, [firing])]
+            write(conn, left)
+
+    def witness_us(self) -> int | None:
+        with self._transaction(write=False) as conn:
+            return database_us(conn)
+
+    def latest_cursor_us(self) -> int:
+        with self._transaction(write=False) as conn:
+            return latest_cursor_us(conn, self._tables)
+
+    def rewind(self, now_us: int, fence: Fence) -> int | Fenced:
+        with self._transaction() as conn:
+            return rewind(conn, self._tables, now_us) if self._holds(conn, fence) else FENCED
 
     def store_id(self) -> str:
         meta = self._tables.meta.c
@@ -187,40 +215,41 @@ class SqlStore:
                 return FENCED
             stale: set[str] = set()
             if one_by_one:
-                stale = {move.entry for move in batch.moves if self._move(conn, [move]) == 0}
-            elif self._move(conn, batch.moves) != len(batch.moves):
+                moves = self._writes.moves
+                stale = {move.entry for move in batch.moves if moves(conn, [move], batch.decided_us) == 0}
+            elif self._writes.moves(conn, batch.moves, batch.decided_us) != len(batch.moves):
                 conn.rollback()
                 return None
             self._writes.marks(conn, batch.marks)
-            firings = [firing for firing in batch.firings if firing.entry not in stale]
-            fresh = self._writes.insert(conn, firings, batch.decided_us, fence.epoch)
+            fresh, held = self._insert(conn, batch, stale, fence.epoch)
             revs = {move.entry: move.rev for move in batch.moves if move.entry not in stale}
             self._writes.skips(conn, batch.skips, revs, batch.decided_us, fence.epoch)
-            known = conn.execute(self._sql.known(sorted(stale))).mappings().all() if stale else ()
-        return Decided(fresh, tuple(self._known(row) for row in known))
+            names = self._tables.entry.c.name.in_(sorted(stale))
+            rows = conn.execute(self._sql.load_known.where(names)).all() if stale else ()
+        known: list[Known] = []
+        faults = self._reads.known(rows, known.append)
+        return Decided(fresh, tuple(known), held, faults)
 
-    def _move(self, conn: Connection, moves: Sequence[Move]) -> int:
-        """Compare-and-set of cursors; the number of those that fitted."""
-        rows = [(move.to_us, move.next_us, move.entry, move.rev, move.from_us) for move in moves]
-        return conn.exec_driver_sql(self._sql.move_cursor, rows).rowcount if rows else 0
-
-    def _load_batches(self, conn: Connection, batch_ids: list[int], epoch: int) -> list[Firing]:
-        """The open firings of these batches, which are taken over; a batch that has none left is closed."""
-        if not batch_ids:
-            return []
-        conn.execute(self._sql.take_over(), {"batch_ids": batch_ids, "my_epoch": epoch})
-        rows = conn.execute(self._sql.load_open, {"batch_ids": batch_ids}).mappings().all()
-        empty = set(batch_ids) - {row["batch_id"] for row in rows}
-        self._writes.marks(conn, Marks(batches=tuple(sorted(empty))))
-        return [loaded_firing(row) for row in rows]
-
-    def _known(self, row: RowMapping) -> Known:
-        """An entry from its row; one whose revision is known is not parsed again."""
-        name, rev = row["name"], row["rev"]
-        parsed = self._parsed.get(name)
-        if parsed is None or parsed[0] != rev:
-            parsed = self._parsed[name] = (rev, kept_entry(row).entry())
-        return Known(parsed[1], rev, row["cursor_us"], bool(row["removed"]))
+    def _insert(
+        self, conn: Connection, batch: Batch, stale: set[str], epoch: int
+    ) -> tuple[tuple[Firing, ...], tuple[Firing, ...]]:
+        """The firings of a batch that are fresh, decided and held; runs were counted as if all of them were."""
+        firings = (
+            [firing for firing in batch.firings if firing.entry not in stale] if stale else batch.firings
+        )
+        held = [firing for firing in batch.held if firing.entry not in stale]
+        fresh = self._writes.insert(conn, firings, batch.decided_us, epoch, held)
+        if len(fresh) == len(firings) + len(held) and not held:
+            return fresh, ()
+        is_held = {firing.ledger_key for firing in held}
+        known = {firing.ledger_key for firing in fresh}
+        self._writes.runs(
+            conn, {k: -n for k, n in Counter(f.entry for f in firings if f.ledger_key not in known).items()}
+        )
+        return (
+            tuple(firing for firing in fresh if firing.ledger_key not in is_held),
+            tuple(firing for firing in fresh if firing.ledger_key in is_held),
+        )
 
 
 @contextmanager

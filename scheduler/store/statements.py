@@ -16,6 +16,7 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
+    exists,
     literal_column,
     or_,
     select,
@@ -30,8 +31,12 @@ from .tables import Tables
 
 LEASE_NAME = "beat"
 FIRING_PARAMETERS = ("due_us", "entry", "kind", "key", "task_id", "rev", "batch_id")
-MOVE_PARAMETERS = ("to_us", "new_next_us", "known_entry", "known_rev", "from_us")
+SPECIAL_PARAMETERS = (*FIRING_PARAMETERS, "state", "cancels")
+MOVE_PARAMETERS = ("to_us", "new_next_us", "more_runs", "known_entry", "known_rev", "from_us")
+RUN_PARAMETERS = (*MOVE_PARAMETERS[:3], "run_id", "run_us", *MOVE_PARAMETERS[3:])
 MARK_PARAMETERS = ("marked_us", "marked_batch_id")
+UNFINISHED = (FiringState.DECIDED, FiringState.SENDING, FiringState.HELD)
+"""States of firings that keep their batch open."""
 
 
 class Statements:
@@ -44,11 +49,16 @@ class Statements:
         self._positional: Dialect = type(dialect)(paramstyle=style)  # type: ignore[call-arg] # all our dialects take it
         self.fence = self._fence()
         self.swap_lease = self._swap_lease()
-        self.insert_firing = self._hot(self._insert_firing(), FIRING_PARAMETERS)
-        self.move_cursor = self._hot(self._move_cursor(), MOVE_PARAMETERS)
+        self.insert_firing = self._hot(self._insert_firing(FIRING_PARAMETERS), FIRING_PARAMETERS)
+        self.insert_special = self._hot(self._insert_firing(SPECIAL_PARAMETERS), SPECIAL_PARAMETERS)
+        self.move_cursor = self._hot(self._move_cursor(run=False), MOVE_PARAMETERS)
+        self.move_run = self._hot(self._move_cursor(run=True), RUN_PARAMETERS)
         self.mark_batch = self._hot(self._mark_batch(), MARK_PARAMETERS)
         self.mark_firing = self._mark_firing()
+        self.settle = {state: self._settle(state) for state in UNFINISHED}
+        self.put_latest, self.drop_latest, self.count_runs = self._latest()
         self.load_entries = self._load_entries()
+        self.load_known = self._load_known()
         self.load_open = self._load_open()
 
     def insert_new(self, table: Table) -> Insert:
@@ -84,14 +94,14 @@ class Statements:
         lease = self.tables.lease
         seen = [lease.c[name] == bindparam(f"seen_{name}") for name in ("holder", "epoch", "renewal")]
         fits = and_(lease.c.name == LEASE_NAME, *seen)
-        put = ("holder", "epoch", "renewal", "ttl_ms")
+        put = ("holder", "epoch", "renewal", "ttl_ms", "info")
         return lease.update().where(fits).values({name: bindparam(f"put_{name}") for name in put})
 
-    def _insert_firing(self) -> Insert:
+    def _insert_firing(self, names: tuple[str, ...]) -> Insert:
         firing = self.tables.firing
-        return self.insert_new(firing).values({name: bindparam(name) for name in FIRING_PARAMETERS})
+        return self.insert_new(firing).values({name: bindparam(name) for name in names})
 
-    def _move_cursor(self) -> Update:
+    def _move_cursor(self, *, run: bool) -> Update:
         entry = self.tables.entry
         fits = and_(
             entry.c.name == bindparam("known_entry"),
@@ -99,9 +109,14 @@ class Statements:
             entry.c.cursor_us == bindparam("from_us"),
             entry.c.removed == literal_column("0"),
         )
-        return (
-            entry.update().where(fits).values(cursor_us=bindparam("to_us"), next_us=bindparam("new_next_us"))
-        )
+        values: dict[str, ColumnElement[Any]] = {
+            "cursor_us": bindparam("to_us"),
+            "next_us": bindparam("new_next_us"),
+            "runs": entry.c.runs + bindparam("more_runs"),
+        }
+        if run:
+            values |= {"latest_id": bindparam("run_id"), "latest_us": bindparam("run_us")}
+        return entry.update().where(fits).values(values)
 
     def _mark_batch(self) -> Update:
         batch = self.tables.batch
@@ -114,18 +129,55 @@ class Statements:
 
     def _mark_firing(self) -> Update:
         firing = self.tables.firing
-        fits = and_(
+        may = or_(_is(firing.c.state, FiringState.DECIDED), _is(firing.c.state, FiringState.SENDING))
+        return firing.update().where(self._this_firing(), may).values(state=FiringState.SENT.value)
+
+    def _settle(self, before: FiringState) -> Update:
+        """To another state, for a firing of an open batch that is in `before`."""
+        firing, batch = self.tables.firing, self.tables.batch
+        is_open = exists().where(
+            batch.c.batch_id == firing.c.batch_id, batch.c.state == _number(FiringState.DECIDED)
+        )
+        fits = and_(self._this_firing(), _is(firing.c.state, before), is_open)
+        return firing.update().where(fits).values(state=bindparam("b_after"), error=bindparam("b_error"))
+
+    def _this_firing(self) -> ColumnElement[bool]:
+        firing = self.tables.firing
+        return and_(
             *(firing.c[name] == bindparam(f"b_{name}") for name in ("due_us", "entry", "kind", "key"))
         )
-        return firing.update().where(fits, _is_decided(firing.c.state)).values(state=FiringState.SENT.value)
+
+    def _latest(self) -> tuple[Update, Update, Update]:
+        """A new newest run, which counts as one; none any more, if it is still this one; so many runs more."""
+        entry = self.tables.entry
+        this = entry.c.name == bindparam("b_entry")
+        put = {
+            "latest_id": bindparam("b_task_id"),
+            "latest_us": bindparam("b_now_us"),
+            "runs": entry.c.runs + literal_column("1"),
+        }
+        return (
+            entry.update().where(this).values(put),
+            entry.update().where(this, entry.c.latest_id == bindparam("b_task_id")).values(latest_id=""),
+            entry.update().where(this).values(runs=entry.c.runs + bindparam("b_runs")),
+        )
 
     def _load_entries(self) -> Select[Any]:
         entry, revision = self.tables.entry, self.tables.revision
         pair = and_(revision.c.entry == entry.c.name, revision.c.rev == entry.c.rev)
         return select(entry, revision.c.spec).select_from(entry.join(revision, pair))
 
+    def _load_known(self) -> Select[Any]:
+        """The entries as a beat works with them: the columns that `Reads.known` takes."""
+        entry = self.tables.entry.c
+        columns = (entry.owner, entry.source, entry.rev, entry.cursor_us, entry.removed)
+        runs = (entry.runs, entry.latest_id, entry.latest_us)
+        return self.load_entries.with_only_columns(
+            entry.name, self.tables.revision.c.spec, *columns, *runs, maintain_column_froms=True
+        )
+
     def _load_open(self) -> Select[Any]:
-        """The open firings of the batches in `batch_ids`; from_us and to_us keep the search inside the primary key."""
+        """The unfinished firings of the batches in `batch_ids`; from_us and to_us keep the search inside the primary key."""
         firing, batch, revision = self.tables.firing, self.tables.batch, self.tables.revision
         inside = and_(
             firing.c.due_us.between(batch.c.from_us, batch.c.to_us), firing.c.batch_id == batch.c.batch_id
@@ -134,7 +186,10 @@ class Statements:
         return (
             select(firing, revision.c.spec)
             .select_from(batch.join(firing, inside).join(revision, pair))
-            .where(batch.c.batch_id.in_(bindparam("batch_ids", expanding=True)), _is_decided(firing.c.state))
+            .where(
+                batch.c.batch_id.in_(bindparam("batch_ids", expanding=True)),
+                or_(*(_is(firing.c.state, state) for state in UNFINISHED)),
+            )
             .order_by(firing.c.due_us, firing.c.entry, firing.c.kind, firing.c.key)
         )
 
@@ -156,6 +211,7 @@ def _number(state: FiringState) -> ColumnElement[int]:
     return literal_column(str(state.value))
 
 
-def _is_decided(state: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Of a firing in an open batch: it has no state of its own, or says it is decided."""
-    return or_(state.is_(None), state == _number(FiringState.DECIDED))
+def _is(column: ColumnElement[Any], state: FiringState) -> ColumnElement[bool]:
+    """Whether a firing of an open batch is in this state; without a state of its own it is decided."""
+    own: ColumnElement[bool] = column == _number(state)
+    return or_(column.is_(None), own) if state is FiringState.DECIDED else own

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, SmallInteger, String, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, SmallInteger, String, Table
+from sqlalchemy import Text as PlainText
+from sqlalchemy.dialects.mysql import MEDIUMTEXT
 
 SCHEMA_VERSION = 2
 NAME = 120
 """Characters in the name of an entry (decisions C3)."""
+Text = PlainText().with_variant(MEDIUMTEXT(), "mysql")
+"""Text of any length: the TEXT of MySQL ends at 64 kB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,9 @@ def _batch(metadata: MetaData) -> Table:
         Column("sent_us", BigInteger),
     )
     is_open = table.c.state == 1
-    Index("bb_batch_open", table.c.from_us, sqlite_where=is_open, postgresql_where=is_open)
+    partial = Index("bb_batch_open", table.c.from_us, sqlite_where=is_open, postgresql_where=is_open)
+    partial.ddl_if(callable_=lambda *_, dialect, **__: dialect.name != "mysql")
+    Index("bb_batch_state", table.c.state, table.c.from_us).ddl_if(dialect="mysql")  # it has no partial ones
     return table
 
 
@@ -186,7 +192,8 @@ def _skip(metadata: MetaData) -> Table:
 def _backfill(metadata: MetaData) -> Table:
     """Ranges of the past that somebody wants sent again. `cursor_us` is the instant up to which that is decided.
 
-    `state`: 1 running, 2 done, 3 cancelled. `rate` is firings a second, NULL as fast as possible.
+    `state`: 1 running, 2 done, 3 cancelled; 4 is no backfill but a single run that somebody asked for, kept so that the same
+    request is known again (backfill.py). `rate` is firings a second, NULL as fast as possible.
     """
     return Table(
         "bb_backfill",

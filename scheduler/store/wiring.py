@@ -1,96 +1,135 @@
 """Wiring of the store: the one place that turns `--store URL` into a Store.
 
-    sqlite:///path/to/file.db     one host: WAL, synchronous FULL; no server
-    postgresql://user@host/db     several hosts (psycopg 3)
-    memory://                     forgets everything when the process ends: trials and tests
-
-SQLAlchemy is imported on first use, so that a command that needs no store does not pay for it.
+sqlite:///path/to/file.db     one host: WAL, synchronous FULL; no server
+postgresql://user@host/db     several hosts (psycopg 3)
+mysql://user@host/db          several hosts (PyMySQL); MariaDB too
+memory://                     forgets everything when the process ends: trials and tests
 """
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from .base import Store, StoreRefused
+from .engine import open_engine
+from .hint import Hint, NoHint
+from .serials import NoSerials, Serials
+from .session import NoSessions, Sessions
+from .sqlite_file import set_aside, sqlite_path
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-_DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+log = logging.getLogger(__name__)
+
+_SQL = ("sqlite", "postgresql", "postgres", "mysql", "mariadb")
+
+__all__ = ["BeatStore", "open_engine", "open_for_beat", "open_store", "set_damaged_aside"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeatStore:
+    """A store, with what helps its beats to follow a leader that has ended."""
+
+    store: Store
+    hint: Hint
+    sessions: Sessions
+    serials: Serials
+
+    def close(self) -> None:
+        """Let go of connections and of the hint."""
+        self.hint.close()
+        self.store.close()
+
+
+def open_for_beat(url: str, *, cluster: str = "backbeat", lease_ttl_seconds: float = 10.0) -> BeatStore:
+    """The store at `url` for a beat, which may lead. Raises what `open_store` raises."""
+    kind = url.partition("://")[0].partition("+")[0]
+    if kind not in _SQL:
+        store = open_store(url, cluster=cluster, lease_ttl_seconds=lease_ttl_seconds)
+        return BeatStore(store=store, hint=NoHint(), sessions=NoSessions(), serials=NoSerials())
+    engine = open_engine(url, lease_ttl_seconds)
+    if kind == "sqlite":
+        from .hint_file import FileHint
+
+        hint: Hint = FileHint(Path(sqlite_path(url)))
+    else:
+        from .hint_sql import SqlHint
+
+        hint = SqlHint(open_engine(url, lease_ttl_seconds))
+    sessions: Sessions = NoSessions()
+    if engine.dialect.name == "mysql":
+        from .session_mysql import MysqlSessions
+
+        sessions = MysqlSessions(engine)
+    from sqlalchemy import MetaData
+
+    from .serials_sql import SqlSerials
+    from .statements import Statements
+    from .tables import Tables
+
+    serials = SqlSerials(engine, Statements(Tables.on(MetaData()), engine.dialect))
+    return BeatStore(store=_open_sql(engine, cluster), hint=hint, sessions=sessions, serials=serials)
 
 
 def open_store(url: str, *, cluster: str = "backbeat", lease_ttl_seconds: float = 10.0) -> Store:
     """The store at `url`, with its tables made if they are missing.
 
     Raises:
-        StoreRefused: the address is none of a store, or the store was made by a newer backbeat.
+        StoreRefused: the address is none of a store, its file is damaged, or a newer backbeat has made it.
         StoreDown: the database does not answer.
     """
-    scheme, _, rest = url.partition("://")
-    match scheme.partition("+")[0]:
+    match url.partition("://")[0].partition("+")[0]:
         case "memory":
             from .memory import MemoryStore
 
             return MemoryStore(cluster)
-        case "sqlite" | "postgresql" | "postgres":
-            from sqlalchemy import MetaData
-
-            from .sql import SqlStore
-
-            store = SqlStore(
-                open_engine(f"{_DRIVERS.get(scheme, scheme)}://{rest}", lease_ttl_seconds),
-                MetaData(),
-                cluster,
-            )
-            store.create()
-            return store
+        case kind if kind in _SQL:
+            return _open_sql(open_engine(url, lease_ttl_seconds), cluster)
         case "redis" | "rediss" | "valkey":
             raise StoreRefused(
                 "--store redis:// is not possible: the ledger must survive a restart and commit entry, cursor and firing"
                 " together, which Redis promises only with settings that most servers do not have."
-                " Use sqlite:///backbeat.db or postgresql://...; the broker may stay Redis"
+                " Use sqlite:///backbeat.db, postgresql://... or mysql://...; the broker may stay Redis"
             )
         case _:
             raise StoreRefused(
-                f"--store {_without_password(url)}: use sqlite:///path or postgresql://user@host/database"
+                f"--store {_without_password(url)}: use sqlite:///path, postgresql://user@host/database"
+                " or mysql://user@host/database"
             )
 
 
-def open_engine(url: str, lease_ttl_seconds: float = 10.0) -> Engine:
-    """An engine whose sessions do not outlive the lease: nobody may block the take-over for longer (reliability 1.2)."""
-    from sqlalchemy import create_engine, event
-
-    if url.startswith("sqlite"):
-        Path(url.partition(":///")[2]).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(url, connect_args={"timeout": min(5.0, lease_ttl_seconds / 2)})
-        event.listen(engine, "connect", _prepare_sqlite)
-        return engine
-    seconds = max(1, round(lease_ttl_seconds / 4))
-    limits = {
-        "connect_timeout": max(2, seconds),
-        "keepalives_idle": seconds,
-        "tcp_user_timeout": seconds * 2000,
-    }
-    engine = create_engine(url, connect_args=limits)
-
-    def prepare(connection: Any, _record: object) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET idle_in_transaction_session_timeout = {round(lease_ttl_seconds * 250)}")
-            cursor.execute(f"SET lock_timeout = {round(lease_ttl_seconds * 500)}")
-        connection.commit()
-
-    event.listen(engine, "connect", prepare)
-    return engine
+def set_damaged_aside(url: str) -> None:
+    """Move a SQLite file that is damaged out of the way, and say so; anything else stays as it is."""
+    if not url.startswith("sqlite"):
+        return
+    aside = set_aside(Path(sqlite_path(url)), f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+    if aside is not None:
+        log.error(
+            "The damaged store was moved to %s. A new one begins: every schedule goes on from now, what was missed before is"
+            " not caught up, and what was decided and not sent is lost",
+            aside,
+            extra={"action": "state_loss_accepted"},
+        )
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    # FULL: a decision that was answered survives a power cut; it costs nothing that could be measured (feasibility 3).
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.close()
+def _open_sql(engine: Engine, cluster: str) -> Store:
+    from sqlalchemy import MetaData
+
+    from .sql import SqlStore
+
+    store = SqlStore(engine, MetaData(), cluster)
+    try:
+        store.create()
+    except BaseException:
+        store.close()
+        raise
+    return store
 
 
 def _without_password(url: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from backbeat.canvas.commit.base import decoded
 from backbeat.canvas.errors import Unavailable
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
+from backbeat.canvas.template import Rendered, template_of
 
 from support import servers
 from support.brokers import BrokerKind, take_all, take_none
@@ -86,6 +89,78 @@ def test_what_is_published_is_confirmed_and_comes_as_it_was(broker_kind, queue):
         {"x": [1, {"y": None}]},
     )
     assert delivery.raw
+
+
+def rendered(queue, numbers, **known):
+    (sample,) = messages(queue, 1, headers={"name": "", "kept": [1]}, **known)
+    template = template_of(sample, ("name",))
+    return [
+        Rendered(template, f"{queue}-{n}", Json(f'[{n},"\u2603%s"]'), Json('{"k":1}'), (f"entry \u2603 {n}",))
+        for n in numbers
+    ]
+
+
+@every
+def test_rendered_messages_come_as_others_do_and_among_them(broker_kind, queue):
+    consumer = broker_kind.open(queue)
+    items = [
+        *rendered(queue, range(70)),
+        *messages(queue, 71)[70:],
+        *rendered(queue, range(71, 74), priority=6, reply_to="r"),
+    ]
+
+    posted = consumer.post(items)
+    deliveries = take_all(consumer, 74)
+    consumer.ack(deliveries)
+
+    assert (sorted(posted.confirmed), list(posted.returned)) == (sorted(item.id for item in items), [])
+    got = {taken.message.id: taken.message for taken in map(decoded, deliveries)}
+    assert len(got) == 74
+    for item in items:
+        message = item.message() if isinstance(item, Rendered) else item
+        come = got[item.id]
+        for name in ("task", "kwargs", "headers", "root_id", "reply_to", "queue"):
+            assert getattr(come, name) == (
+                getattr(message, name) or (item.id if name == "root_id" else getattr(message, name))
+            )
+        assert json.loads(come.args) == json.loads(message.args)
+        assert (come.priority or 0) == (message.priority or 0)
+    assert take_none(consumer) == []
+
+
+@every
+def test_rendered_messages_go_each_to_its_queue(broker_kind, queue):
+    consumer = broker_kind.open(f"{queue}a", f"{queue}b")
+    items = [item for n in range(5) for name in "ab" for item in rendered(f"{queue}{name}", [n])]
+
+    assert len(consumer.post(items).confirmed) == 10
+    deliveries = take_all(consumer, 10)
+
+    assert sorted((delivery.queue, decoded(delivery).message.id) for delivery in deliveries) == sorted(
+        (item.queue, item.id) for item in items
+    )
+
+
+@every
+def test_a_large_rendered_message_comes_whole(broker_kind, queue):
+    consumer = broker_kind.open(queue)
+    (small,) = rendered(queue, [1])
+    large = small._replace(args=Json(json.dumps(["x" * 300_000])), id="large")
+
+    assert sorted(consumer.post([small, large, small._replace(id="after")]).confirmed) == sorted(
+        [small.id, "large", "after"]
+    )
+    sizes = {taken.message.id: len(taken.message.args) for taken in map(decoded, take_all(consumer, 3))}
+
+    assert sizes["large"] == len(large.args)
+
+
+@every
+def test_to_post_nothing_asks_for_a_connection_and_sends_nothing(broker_kind, queue):
+    consumer = broker_kind.open(queue)
+
+    assert list(consumer.post(()).confirmed) == []
+    assert take_none(consumer) == []
 
 
 @every
@@ -367,3 +442,21 @@ def test_what_one_announces_stands_until_it_expires(broker_kind, queue):
         assert time.monotonic() < deadline
         threading.Event().wait(0.05)
     assert first.announce(queue, "one", 60) == "two"
+
+
+@pytest.mark.parametrize("broker_kind", ["sqlite", *WITH_SERVER], indirect=True)
+def test_of_those_who_announce_in_the_same_moment_one_stands_for_all(broker_kind, queue):
+    brokers = [broker_kind.open(worker=f"w{n}") for n in range(4)]
+
+    for attempt in range(5):
+        barrier, name = threading.Barrier(len(brokers)), f"{queue}-{attempt}"
+
+        def announce(number, barrier=barrier, name=name):
+            barrier.wait()
+            return brokers[number].announce(name, f"value {number}", 60)
+
+        with ThreadPoolExecutor(len(brokers)) as pool:
+            standing = list(pool.map(announce, range(len(brokers))))
+
+        assert len(set(standing)) == 1
+        assert {broker.announce(name, "late", 60) for broker in brokers} == set(standing)

@@ -1,9 +1,14 @@
-"""Fixtures over one Redis: a client, and commits on a key prefix of the test's own."""
+"""Fixtures over one Redis: a client, and commits on a key prefix of the test's own; and worlds in which beats come and go."""
 
 from __future__ import annotations
 
 import pytest
+from backbeat.scheduler.store.memory import MemoryStore
+from backbeat.scheduler.store.sql import SqlStore
+from backbeat.scheduler.store.wiring import open_engine
+from sqlalchemy import MetaData, event
 
+from support.beat_world import World
 from support.redis_orders import QUEUE
 
 
@@ -30,3 +35,29 @@ def ours(client, redis_prefix):
     yield open_commit
     for commit in opened:
         commit.close()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def make_world(request, tmp_path):
+    """Makes a World on a new store."""
+    opened = []
+
+    def make():
+        if request.param == "memory":
+            return World(MemoryStore("test"))
+        engine = open_engine(f"sqlite:///{tmp_path}/store{len(opened)}.db")
+        # The crashes here are of processes, not of machines: what the kernel has is safe.
+        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
+        store = SqlStore(engine, MetaData(), "test")
+        store.create()
+        opened.append(store)
+        return World(store)
+
+    yield make
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def world(make_world):
+    return make_world()

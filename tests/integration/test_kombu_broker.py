@@ -16,6 +16,7 @@ from backbeat.canvas.commit.base import decoded
 from backbeat.canvas.errors import ImproperlyConfigured, Unavailable
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
+from backbeat.canvas.template import Rendered, template_of
 from backbeat.canvas.wire import to_wire, unpack
 from kombu import Connection, Consumer, Exchange, Queue
 
@@ -121,6 +122,37 @@ def test_what_no_queue_takes_is_not_among_the_confirmed_and_the_next_time_it_is(
 
     assert [message.id for message in confirmed] == [f"1-{kept}", f"3-{kept}"]
     assert len(again) == 1
+
+
+def test_what_came_back_or_was_refused_is_told_from_what_is_in_doubt(broker, channel, queue):
+    full, gone = f"{queue}full", f"{queue}gone"
+    arguments = {"x-max-length": 1, "x-overflow": "reject-publish"}
+    channel.queue_declare(full, durable=True, auto_delete=False, arguments=arguments)
+    template = {name: template_of(task(name)) for name in (queue, full, gone)}
+    broker.post([Rendered(template[name], name, Json("[]"), Json("{}"), ()) for name in (full, gone)])
+    channel.queue_delete(gone)
+
+    posted = broker.post(
+        [Rendered(template[name], f"2{name}", Json("[]"), Json("{}"), ()) for name in (full, queue, gone)],
+        once=True,
+    )
+
+    assert list(posted.confirmed) == [f"2{queue}"]
+    assert sorted(posted.returned) == sorted([f"2{full}", f"2{gone}"])
+
+
+def test_while_the_server_blocks_publishers_nothing_is_written_and_it_is_said(broker, queue):
+    broker.post(())
+    broker._publishing._block(
+        "low on memory"
+    )  # what py-amqp calls; a real alarm would stop every user of the server
+
+    posted = broker.post([task(queue)])
+    with pytest.raises(Unavailable, match="short of memory or disk"):
+        broker.post(())
+
+    assert (list(posted.confirmed), list(posted.returned)) == ([], [f"m-{queue}"])
+    assert take_none(broker) == []
 
 
 def test_a_missing_queue_is_an_error_where_none_may_be_made(amqp_url, queue):

@@ -18,8 +18,11 @@ from backbeat.canvas.notify import Notifier
 from backbeat.canvas.outcome import Error, Failure, Success
 from backbeat.canvas.worker.listener import Listeners
 from backbeat.canvas.worker.systemd import SystemdListener as WorkerListener
+from backbeat.scheduler.auditor import Audit
 from backbeat.scheduler.leader import Term
+from backbeat.scheduler.self_audit import Difference, DifferenceKind
 from backbeat.scheduler.systemd import SystemdListener as BeatListener
+from backbeat.scheduler.vitals import Vitals
 
 DEADLINE_SECONDS = 20.0
 TERM = Term("host", 7, 99.0)
@@ -269,10 +272,10 @@ def test_a_leader_is_ready_when_its_term_begins(manager, hands):
     listener.passed(leads=True)
 
     ready, fed = manager.heard()
-    assert ready == ["READY=1", "STATUS=leading, epoch 7; sent 0; skipped 0"]
+    assert ready == ["READY=1", "STATUS=leading, epoch 7; sent 0; skipped 0; open 0"]
     assert fed == [
         "WATCHDOG=1",
-        "STATUS=leading, epoch 7; sent 0; skipped 0; last pass 2026-03-01T09:00:00Z",
+        "STATUS=leading, epoch 7; sent 0; skipped 0; open 0; last pass 2026-03-01T09:00:00Z",
     ]
 
 
@@ -385,9 +388,55 @@ def test_a_beat_that_stops_says_so_and_is_not_ready_again(manager, hands):
     hands.seconds += 60
     listener.passed(leads=False)
 
-    stopping, fed = manager.heard()
+    stopping, extended, fed = manager.heard()
     assert stopping[0] == "STOPPING=1"
+    assert extended == ["EXTEND_TIMEOUT_USEC=30000000"]
     assert fed[0] == "WATCHDOG=1"
+
+
+def test_a_beat_that_waits_for_its_store_at_the_start_says_so_and_asks_for_time(manager, hands):
+    listener = BeatListener(notifier(manager, hands), monotonic=hands)
+
+    for _ in range(3):
+        listener.waiting("the store does not answer")
+        hands.seconds += 10
+
+    said = manager.heard()
+    assert said == [["STATUS=waiting: the store does not answer"], ["EXTEND_TIMEOUT_USEC=30000000"]] * 3
+
+
+def test_a_publish_that_hangs_ends_the_feeding_and_the_next_that_does_not_begins_it_again(manager, hands):
+    vitals = Vitals(monotonic=hands)
+    listener = BeatListener(notifier(manager, hands), vitals=vitals, monotonic=hands)
+    listener.leading(TERM)
+    vitals.publish_began()
+    manager.heard()
+
+    fed = []
+    for _ in range(3):
+        hands.seconds += 25
+        vitals.passed(leads=True)
+        listener.passed(leads=True)
+        fed.append([lines[0] for lines in manager.heard()])
+    vitals.publish_ended(None)
+    listener.passed(leads=True)
+
+    assert fed == [["WATCHDOG=1"], ["WATCHDOG=1"], []]
+    assert [lines[0] for lines in manager.heard()] == ["WATCHDOG=1"]
+
+
+def test_the_status_shows_what_is_open_and_what_is_wrong(manager, hands):
+    vitals = Vitals(monotonic=hands)
+    listener = BeatListener(notifier(manager, hands), vitals=vitals, monotonic=hands)
+    vitals.open_firings = 17
+    vitals.publish_ended("no connection")
+    difference = Difference("a", 1, DifferenceKind.MISSING, 1)
+    vitals.audited(Audit((difference,), 1, 0, 0.0))
+
+    listener.leading(TERM)
+
+    ((_, status),) = manager.heard()
+    assert "open 17; the broker does not answer; the self-audit found 1 differences" in status
 
 
 # --- the worker ----------------------------------------------------------------------------------------------------------------

@@ -29,9 +29,12 @@ def wheel(tmp_path_factory):
     _require_setuptools()
     tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("out")
     for package in PACKAGES:
-        shutil.copytree(ROOT / package, tree / package, ignore=shutil.ignore_patterns("__pycache__"))
+        # symlinks stay what they are: scheduler/units is one to systemd/
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / package, tree / package, ignore=ignored, symlinks=True)
     for name in BESIDE:
         shutil.copy(ROOT / name, tree / name)
+    shutil.copytree(ROOT / "systemd", tree / "systemd")
     command = [
         "wheel",
         "--quiet",
@@ -103,8 +106,14 @@ def test_data_files_are_in_the_wheel(wheel):
     assert files(".lua") != set()
 
 
+def test_the_systemd_units_are_in_the_wheel(wheel):
+    ours = {f"backbeat/scheduler/units/{path.name}" for path in (ROOT / "systemd").iterdir()}
+
+    assert {name for name in wheel.namelist() if "/units/" in name} == ours
+
+
 def test_nothing_else_is_in_the_wheel(wheel):
-    others = {name for name in wheel.namelist() if not re.search(r"\.(py|lua)$|/py\.typed$", name)}
+    others = {name for name in wheel.namelist() if not re.search(r"\.(py|lua)$|/py\.typed$|/units/", name)}
 
     assert {name for name in others if not name.startswith(dist_info())} == set()
 

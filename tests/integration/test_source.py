@@ -40,7 +40,9 @@ def test_a_name_in_two_files_is_an_error_that_names_both_places(tmp_path):
     with pytest.raises(ScheduleError) as caught:
         FilesSource(files).read()
 
-    assert f"{files[1]}:2: error E110: a: duplicate schedule (first in {files[0]}:2)" in str(caught.value)
+    assert f'{files[1]}:2:3: error E110: a: duplicate schedule "a" (first in {files[0]}:2)' in str(
+        caught.value
+    )
 
 
 def test_a_name_that_comes_twice_later_keeps_the_running_entries(tmp_path):
@@ -61,16 +63,16 @@ def test_an_edit_while_the_file_is_read_is_seen_as_one(tmp_path, monkeypatch):
     from backbeat.scheduler import source as module
 
     path = write(tmp_path / "a.yaml")
-    original = module.load
+    original = module.load_all
 
-    def load_and_edit(file, environ):
-        loaded = original(file, environ)
+    def load_and_edit(files, environ):
+        loaded = original(files, environ)
         write(path, name="edited", every="30m")
         os.utime(path, ns=(1, 1))
-        monkeypatch.setattr(module, "load", original)
+        monkeypatch.setattr(module, "load_all", original)
         return loaded
 
-    monkeypatch.setattr(module, "load", load_and_edit)
+    monkeypatch.setattr(module, "load_all", load_and_edit)
     source = FilesSource([path])
     source.read()
     assert [entry.name for entry in source()] == ["a"]
@@ -78,3 +80,72 @@ def test_an_edit_while_the_file_is_read_is_seen_as_one(tmp_path, monkeypatch):
     source._look_at = 0.0
 
     assert [entry.name for entry in source()] == ["edited"]
+
+
+def set_time(path, nanoseconds):
+    os.utime(path, ns=(nanoseconds, nanoseconds))
+
+
+def test_the_serial_is_that_of_the_file_or_the_newest_modification_time(tmp_path):
+    files = [write(tmp_path / "a.yaml"), write(tmp_path / "b.yaml", name="b")]
+    set_time(files[0], 5_000)
+    set_time(files[1], 7_000)
+    source = FilesSource(files)
+    assert source.serial == 0
+
+    source.read()
+    assert source.serial == 7_000
+    source()
+
+    files[0].write_text("serial: 12\n" + ENTRY.format(name="a", every="2h"))
+    source.ask()
+    source()
+    assert source.serial == 12
+
+
+def test_a_file_that_is_refused_leaves_the_serial_of_what_runs(tmp_path):
+    path = write(tmp_path / "a.yaml")
+    path.write_text("serial: 3\n" + ENTRY.format(name="a", every="2h"))
+    source = FilesSource([path])
+    source.read()
+    source()
+
+    path.write_text("serial: 4\n" + ENTRY.format(name="a", every="2x"))
+    source.ask()
+
+    assert source() is None
+    assert source.serial == 3
+
+
+def test_a_serial_in_an_included_file_is_an_error(tmp_path):
+    main = tmp_path / "a.yaml"
+    main.write_text("include: b.yaml\n")
+    (tmp_path / "b.yaml").write_text("serial: 3\n")
+
+    with pytest.raises(ScheduleError, match="E121: serial belongs into the file that includes this one"):
+        FilesSource([main]).read()
+
+
+def test_asking_who_names_no_file_changes_nothing():
+    source = FilesSource([])
+    source.read()
+
+    source.ask()
+
+    assert source() is None
+
+
+def test_a_look_at_files_whose_size_and_time_stand_reads_none_of_them(tmp_path):
+    path = write(tmp_path / "a.yaml", every="1h")
+    times = path.stat()
+    source = FilesSource([path])
+    source.read()
+    source()
+
+    write(path, every="2h")
+    set_time(path, times.st_mtime_ns)
+    source._look_at = 0.0
+
+    assert source() is None
+    source.ask()
+    assert [entry.name for entry in source()] == ["a"]

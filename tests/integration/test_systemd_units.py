@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from backbeat.scheduler.cli import main
+from backbeat.scheduler.unit import units
 from click import Group
+from click.testing import CliRunner
 
 UNITS = Path(__file__).parents[2] / "systemd"
 NAMES = ("backbeat-beat.service", "backbeat-worker@.service")
@@ -31,6 +33,8 @@ COMMON = {
     "StateDirectoryMode": ["0700"],
     "User": ["backbeat"],
     "NoNewPrivileges": ["yes"],
+    "LoadCredential": ["backbeat.broker_url", "backbeat.result_backend", "backbeat.store"],
+    "Slice": ["backbeat.slice"],
 }
 
 
@@ -139,7 +143,11 @@ def test_the_command_line_understands_what_a_unit_starts(name, key, commands):
 def test_a_beat_reloads_by_the_signal_that_it_understands():
     (line,) = settings(NAMES[0])["Service"]["ExecReload"]
 
-    assert line.endswith("kill -HUP $MAINPID")
+    assert shlex.split(line) == [
+        "/bin/sh",
+        "-c",
+        "kill -HUP $MAINPID",
+    ]  # the shell's own: a minimal system has no /bin/kill
     assert "ExecReload" not in settings(NAMES[1])["Service"]  # SIGHUP would end a worker
 
 
@@ -149,3 +157,73 @@ def test_a_worker_serves_the_queue_that_its_instance_is_named_after_unless_told_
     assert "BACKBEAT_QUEUES=%i" in service["Environment"]
     assert service["EnvironmentFile"][-1] == "-/etc/backbeat/worker-%i.env"
     assert "-Q ${BACKBEAT_QUEUES} -n %i@%H" in service["ExecStart"][0]
+
+
+# --- installed -----------------------------------------------------------------------------------------------------------------
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["systemd", *map(str, arguments)])
+
+
+def test_the_units_of_the_package_are_those_of_the_repository():
+    files = {path.name: path.read_text() for path in UNITS.iterdir() if path.suffix != ".md"}
+
+    assert {unit.name: unit.text for unit in units()} == files
+
+
+def test_install_writes_all_units_for_this_host_and_says_what_comes_next(tmp_path):
+    answer = run(
+        "install", "--prefix", tmp_path / "system", "--program", "/srv/bb/bin/backbeat", "--user", "beat"
+    )
+
+    assert answer.exit_code == 0, answer.output
+    written = {path.name: path.read_text() for path in (tmp_path / "system").iterdir()}
+    assert set(written) == {unit.name for unit in units()}
+    assert "ExecStart=/srv/bb/bin/backbeat -A ${BACKBEAT_APP} beat" in written[NAMES[0]]
+    assert "\nUser=beat\n" in written[NAMES[0]]
+    assert "\nDynamicUser=no\n" in written[NAMES[0]]
+    assert "systemctl daemon-reload" in answer.output
+
+
+def test_a_dry_run_writes_nothing(tmp_path):
+    answer = run("install", "--prefix", tmp_path / "system", "--dry-run")
+
+    assert answer.exit_code == 0
+    assert f"would write {tmp_path}/system/{NAMES[0]}" in answer.output
+    assert not (tmp_path / "system").exists()
+
+
+def test_install_twice_changes_nothing_and_is_no_error(tmp_path):
+    run("install", "--prefix", tmp_path)
+
+    answer = run("install", "--prefix", tmp_path)
+
+    assert (answer.exit_code, "all units are there already" in answer.output) == (0, True)
+
+
+def test_a_unit_that_somebody_changed_is_overwritten_only_by_force(tmp_path):
+    (tmp_path / NAMES[1]).write_text("[Service]\n# mine\n")
+
+    refused = run("install", "--prefix", tmp_path)
+    found = sorted(path.name for path in tmp_path.iterdir())
+    forced = run("install", "--prefix", tmp_path, "--force")
+
+    assert refused.exit_code == 1
+    assert NAMES[1] in refused.output
+    assert found == [NAMES[1]]
+    assert forced.exit_code == 0
+    assert "# mine" not in (tmp_path / NAMES[1]).read_text()
+
+
+def test_print_shows_one_unit_as_it_would_be_installed():
+    answer = run("print", "worker", "--directory", "/srv/app")
+
+    assert "WorkingDirectory=/srv/app\n" in answer.output
+    assert answer.output.startswith("# backbeat worker:")
+
+
+def test_print_shows_all_units_without_a_name():
+    answer = run("print")
+
+    assert re.findall(r"(?m)^# --- (.+)$", answer.output) == [unit.name for unit in units()]

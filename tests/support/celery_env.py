@@ -27,7 +27,7 @@ def celery_python(version: str = "5.7.0") -> Path:
                 "--disable-pip-version-check",
                 "-q",
                 "install",
-                f"celery[redis]=={version}",
+                f"celery[redis,solar]=={version}",
             ]
             done = subprocess.run(pip, capture_output=True, text=True, timeout=300)
             assert done.returncode == 0, f"Celery {version} cannot be installed:\n{done.stdout}{done.stderr}"

@@ -27,16 +27,25 @@ _MARK = "BACKBEAT_TEST_PROGRAM"
 
 
 class Program:
-    """One run of `backbeat`. Its standard output and standard error are `lines`, each with the monotonic time when it was read."""
+    """One run of `backbeat`. Its standard output and standard error are `lines`, each with the monotonic time when it was read.
 
-    def __init__(self, *arguments: str, cwd: Path, environ: Mapping[str, str] | None = None) -> None:
+    `launcher` is a command that becomes the program, such as `unshare`, which gives it clocks of its own.
+    """
+
+    def __init__(
+        self,
+        *arguments: str,
+        cwd: Path,
+        environ: Mapping[str, str] | None = None,
+        launcher: Sequence[str] = (),
+    ) -> None:
         self.arguments = arguments
         self._mark = secrets.token_hex(16)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("BACKBEAT_")}
         marked = {"PYTHONPATH": str(TESTS), "PYTHONUNBUFFERED": "1", _MARK: self._mark}
         self.started_at = time.monotonic()
         self._process = subprocess.Popen(
-            [*CLI, *arguments],
+            [*launcher, *CLI, *arguments],
             cwd=cwd,
             env={**inherited, **marked, **(environ or {})},
             stdin=subprocess.DEVNULL,

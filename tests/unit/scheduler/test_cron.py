@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from backbeat.scheduler.cron import WORDS, DayMatch, parse_cron
+from backbeat.scheduler.cron import WORDS, Cron, DayMatch, parse_cron
 from backbeat.scheduler.errors import ScheduleError
 from croniter import croniter
 from hypothesis import assume, given, settings
@@ -45,12 +45,17 @@ from hypothesis import strategies as st
 def test_two_spellings_mean_the_same(expression: str, same_as: str) -> None:
     one, other = (parse_cron(text, DayMatch.ANY) for text in (expression, same_as))
 
-    assert (one.seconds, one.days, one.months) == (other.seconds, other.days, other.months)
+    assert isinstance(one, Cron)
+    assert isinstance(other, Cron)
+    assert (one.times, one.days, one.months) == (other.times, other.days, other.months)
 
 
 def test_the_same_text_is_compiled_once() -> None:
     assert parse_cron("7 7 * * *", DayMatch.ANY) is parse_cron("7 7 * * *", DayMatch.ANY)
-    assert parse_cron("7 7 1 * *", DayMatch.ANY).seconds is parse_cron("7 7 2 * *", DayMatch.ANY).seconds
+    first, second = parse_cron("7 7 1 * *"), parse_cron("7 7 2 * *")
+    assert isinstance(first, Cron)
+    assert isinstance(second, Cron)
+    assert first.times is second.times
 
 
 REFUSED = [
@@ -70,9 +75,13 @@ REFUSED = [
         '"0 0 12 ? * mon-fri *" has 7 fields, expected 5 (minute hour day month weekday)',
         'the seconds field was dropped: "0 12 * * mon-fri"',
     ),
-    ("*/10 0 12 * * *", '"*/10 0 12 * * *" has 6 fields', "for seconds write `every: 10s`"),
-    ("0 0 12 1 1 ? 2030", "has 7 fields", "no seconds and no year"),
-    ("0 0 61 * * ?", "has 6 fields", "no seconds and no year"),
+    (
+        "*/10 0 12 * * *",
+        '"*/10 0 12 * * *" has 6 fields',
+        "cron_fields: 6; for a fixed distance write `every: 10s`",
+    ),
+    ("0 0 12 1 1 ? 2030", "has 7 fields", "cron_fields: 7"),
+    ("0 0 61 * * ?", "has 6 fields", "cron_fields: 6"),
     (
         "0 12 * *",
         '"0 12 * *" has 4 fields, expected 5 (minute hour day month weekday)',
@@ -82,20 +91,31 @@ REFUSED = [
     ("", '"" has 0 fields, expected 5', "write *"),
     ("@reboot", '"@reboot" is not a known word', "@hourly"),
     ("@every 5m", '"@every 5m" is not a known word', "every: 5m"),
-    ("0 0 ? * 1", '"?" is not cron (third field of "0 0 ? * 1")', "write *"),
-    ("0 0 L * *", 'day "L": L is not supported yet (third field', "lists"),
-    ("0 0 LW * *", "L is not supported yet", ""),
-    ("0 0 L-3 * *", "L is not supported yet", ""),
-    ("0 0 * * friL", "L is not supported yet", ""),
-    ("0 0 * * 5L", "L is not supported yet", ""),
-    ("0 0 15W * *", "W is not supported yet", ""),
-    ("0 0 * * 5#2", "# is not supported yet", ""),
-    ("0 0 * * fri#2", "# is not supported yet", ""),
-    ("H * * * *", "H is not supported yet", ""),
-    ("H/15 * * * *", "H is not supported yet", ""),
-    ("H(0-29) * * * *", "H is not supported yet", ""),
-    ("R * * * *", "R is not supported yet", ""),
-    ("R(0-30) * * * *", "R is not supported yet", ""),
+    ("? * * * *", '"?" stands alone, in a day field that does not matter (first field', "write *"),
+    ("0 0 ?,1 * *", '"?" stands alone', "write *"),
+    ("0 0 ?/2 * *", '"?" stands alone', "write *"),
+    ("0 0 * * L", 'weekday "L" is not a use of L (fifth field', "5L is the last Friday, and Saturday is 6"),
+    ("0 0 * * L5", 'weekday "L5" is not a use of L', "5L"),
+    ("0 0 * * 9L", "not a use of L", ""),
+    ("0 0 L-31 * *", 'day "L-31" is not a use of L', "L-3"),
+    ("0 0 L-0 * *", "not a use of L", ""),
+    ("0 0 L/2 * *", "not a use of L", ""),
+    ("0 0 20-L * *", '"20-L" is not a day', ""),
+    ("L * * * *", 'minute "L" is not a use of L', ""),
+    ("0 0 32W * *", 'day "32W" is not a use of W', "15W"),
+    ("0 0 0W * *", "not a use of W", ""),
+    ("0 0 1-15W * *", "not a use of W", "mon-fri"),
+    ("0 0 WL * *", '"WL" is not a day', ""),
+    ("0 0 * * 5#6", 'weekday "5#6" is not a use of #', "5#3 is the third Friday"),
+    ("0 0 * * 5#0", "not a use of #", ""),
+    ("0 0 * * 1-5#2", '"1-5#2" is not a weekday', ""),
+    ("0 0 5#2 * *", 'day "5#2" is not a use of #', ""),
+    ("H * * * *", 'minute "H": H is hashed from a name, and there is none (first field', "hash_key"),
+    ("H/15 * * * *", "H is hashed from a name", ""),
+    ("h(0-29) * * * *", "H is hashed from a name", ""),
+    ("R * * * *", 'minute "R" is not a use of R', "H draws one"),
+    ("R(0-30) * * * *", "not a use of R", ""),
+    ("0 0 * * R/2", "not a use of R", ""),
     ("59/15 * * * *", 'minute "59/15" has a step but no range (first field', "write 59-59/15 or */15"),
     ("5/15 * * * *", "has a step but no range", "write 5-59/15 or */15"),
     ("0 0 * * 1/2", "has a step but no range", "write 1-6/2 or */2"),
@@ -113,7 +133,7 @@ REFUSED = [
     ("0 0 * nov-feb *", "runs backwards", "write 11-12,1-2"),
     ("0 0 31 2 *", '"0 0 31 2 *" never fires', ""),
     ("0 0 30 feb *", "never fires", ""),
-    ("0 0 31 4,6,9,11 *", "never fires", "first day of the next one"),
+    ("0 0 31 4,6,9,11 *", "never fires", "last day of each month"),
     ("1,,2 * * * *", "minute has an empty place in its list (first field", "remove the comma"),
     ("1, * * * *", "empty place", ""),
     ("1-2-3 * * * *", '"1-2-3" is not a minute', "0-59"),
@@ -132,6 +152,41 @@ REFUSED = [
     ("99999999999999999999 * * * *", "minute 99999999999999999999 is out of range 0-59", ""),
     ("9" * 2000, "is not a cron expression", ""),
 ]
+
+
+REFUSED_OF_MORE_FIELDS = [
+    (
+        "0 12 * * *",
+        6,
+        "has 5 fields, expected 6 (second minute hour day month weekday)",
+        'write "0 0 12 * * *"',
+    ),
+    ("0 12 * * *", 7, "expected 7 (second minute hour day month weekday year)", 'write "0 0 12 * * * *"'),
+    ("0 0 12 * * *", 7, "has 6 fields, expected 7", 'write "0 0 12 * * * *"'),
+    ("0 0 12 * * * *", 6, "has 7 fields, expected 6", "cron_fields: 7"),
+    ("0 12", 6, "has 2 fields", "0 for the second"),
+    ("61 0 12 * * *", 6, 'second 61 is out of range 0-59 (first field of "61 0 12 * * *")', ""),
+    ("0 61 12 * * *", 6, "minute 61 is out of range 0-59 (second field", ""),
+    ("0 0 12 * * * 1969", 7, "year 1969 is out of range 1970-2199 (seventh field", ""),
+    ("0 0 12 * * * 2030-2026", 7, "runs backwards", "write 2026-2030"),
+    ("0 0 12 * * * H", 7, '"H" is not a year', "1970-2199"),
+    ("0 0 12 * * * ?", 7, '"?" stands alone', "write *"),
+    ("0 0 12 29 2 ? 2027,2029,2100", 7, "never fires", ""),
+    ("@reboot", 6, "is not a known word", "@hourly"),
+    ("0 12 * * *", 4, '"4" is not a number of cron fields', "5, 6 (seconds first) or 7"),
+    ("0 12 * * *", True, '"True" is not a number of cron fields', ""),
+]
+
+
+@pytest.mark.parametrize(("expression", "fields", "message", "hint"), REFUSED_OF_MORE_FIELDS)
+def test_six_and_seven_fields_are_refused_in_their_own_words(
+    expression: str, fields: int, message: str, hint: str
+) -> None:
+    with pytest.raises(ScheduleError) as caught:
+        parse_cron(expression, fields=fields)
+
+    assert message in caught.value.message
+    assert hint in caught.value.help
 
 
 @pytest.mark.parametrize(("expression", "message", "hint"), REFUSED)
@@ -168,13 +223,60 @@ def test_the_hour_word_follows_elapsed_time_and_the_others_the_wall_clock(word: 
     assert parse_cron(word, DayMatch.ANY).wild is (word == "@hourly")
 
 
-@given(st.text(alphabet="0123456789*/-,?LW#HRabcjanmonsu @\t", max_size=20))
-def test_any_text_is_either_read_or_refused_with_a_schedule_error(text: str) -> None:
+@pytest.mark.parametrize("fields", [6, 7])
+@pytest.mark.parametrize("word", sorted(WORDS))
+def test_a_word_means_the_same_with_any_number_of_fields(word: str, fields: int) -> None:
+    five, more = parse_cron(word), parse_cron(word, fields=fields)
+
+    assert more.wild is five.wild
+    local = 1_790_000_000
+    for _ in range(5):
+        following = five.next_local(local)
+        assert following is not None
+        assert more.next_local(local) == following
+        local = following
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.text(alphabet="0123456789*/-,?LWH#()Rabcjanmonsu @\t", max_size=24)
+    | st.lists(
+        st.sampled_from(
+            [
+                "*",
+                "?",
+                "0",
+                "L",
+                "LW",
+                "L-3",
+                "15W",
+                "5L",
+                "5#3",
+                "H",
+                "H/7",
+                "H(0-5)",
+                "*/2",
+                "1-5",
+                "1,3",
+                "12-12",
+            ]
+        ),
+        min_size=4,
+        max_size=8,
+    ).map(" ".join),
+    st.sampled_from([5, 6, 7]),
+    st.sampled_from(["", "report"]),
+)
+def test_any_text_is_either_read_or_refused_with_a_schedule_error(
+    text: str, fields: int, hash_key: str
+) -> None:
     try:
-        cron = parse_cron(text, DayMatch.ANY)
+        cron = parse_cron(text, fields=fields, hash_key=hash_key)
     except ScheduleError:
         return
-    assert cron.next_local(0) is not None
+    found = cron.next_local(-1)
+    assert found is not None
+    assert found >= 0
 
 
 ITEM = {

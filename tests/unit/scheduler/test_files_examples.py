@@ -5,96 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from backbeat.scheduler.entry import CatchUp, Entry, Owner
+from backbeat.scheduler.entry import CatchUp, Entry, Overlap, Owner
 from backbeat.scheduler.files import Loaded, parse
 from backbeat.scheduler.schedule import AnyOf, Clocked, Crontab, DayMatch, Dst, Interval
 
-TWELVE = """\
-# yaml-language-server: $schema=./schedules.schema.json
-version: 1
-timezone: Europe/Berlin
-defaults:
-  options: {queue: periodic, expires: 10m}
-  catch_up: latest
+from support.schedules_examples import TWELVE
 
-workflows:
-  import-feed:
-    chain:
-      - task: shop.fetch_feed
-      - group:
-          - {task: shop.index, kwargs: {shard: 0}}
-          - {task: shop.index, kwargs: {shard: 1}}
-      - task: shop.publish
-
-schedules:
-  heartbeat:                       # 1 interval
-    task: ops.ping
-    every: 30s
-
-  nightly-report:                  # 2 cron, quoted
-    task: reports.nightly
-    cron: "30 2 * * *"
-
-  market-open:                     # 3 several times, own zone
-    task: trading.warm_cache
-    cron: ["25 9 * * mon-fri", "55 15 * * mon-fri"]
-    timezone: America/New_York
-
-  resize-images:                   # 4 arguments
-    task: media.resize
-    every: 15m
-    args: [1280, webp]
-    kwargs: {quality: 85, dry_run: false}
-
-  invoice-run:                     # 5 delivery options
-    task: billing.invoice_all
-    cron: "0 6 1 * *"
-    options: {queue: billing, priority: 9, expires: 2h, time_limit: 1h, headers: {tenant: acme}}
-
-  etl:                             # 6 workflow inline: chain
-    cron: "0 4 * * *"
-    chain:
-      - task: etl.extract
-      - task: etl.transform
-      - {task: etl.load, options: {queue: heavy}}
-
-  thumbnails:                      # 7 chord with an error callback
-    every: 1h
-    chord:
-      header:
-        - {task: img.thumb, args: [small]}
-        - {task: img.thumb, args: [large]}
-      body: {task: img.notify}
-    on_error: {task: ops.alert, args: [thumbnails]}
-
-  import-feed:                     # 8 named workflow
-    cron: "*/20 7-19 * * *"
-    workflow: import-feed
-
-  poll-partners:                   # 9
-    task: partners.poll
-    every: 5m
-
-  rebuild-search:                  # 10 missed runs
-    task: search.rebuild
-    cron: "0 */6 * * *"
-    catch_up: none
-
-  black-friday-prices:             # 11 season, tags, owner, off for now
-    task: shop.refresh_prices
-    every: 1m
-    start: 2026-11-26T00:00
-    end: 2026-11-30T23:59
-    enabled: false
-    description: Only while the campaign runs.
-    tags: [campaign, shop]
-    owner: pricing-team
-
-  migrate-users:                   # 12 one-off, value from the environment
-    task: users.migrate
-    at: 2026-12-01T03:00
-    kwargs: {bucket: "${MIGRATION_BUCKET:-staging-bucket}"}
-"""
 PERIODIC = {"queue": "periodic", "expires": 600}
 
 
@@ -198,6 +114,12 @@ def test_the_twelve_examples_keep_their_policies(twelve):
     sale = twelve["black-friday-prices"]
 
     assert twelve["rebuild-search"].catch_up is CatchUp.NONE
+    assert (twelve["rebuild-search"].overlap, twelve["rebuild-search"].late_after_us) == (
+        Overlap.SKIP,
+        300_000_000,
+    )
+    assert (twelve["poll-partners"].spread_us, twelve["poll-partners"].jitter_us) == (None, 10_000_000)
+    assert (sale.tags, sale.team) == (("campaign", "shop"), "pricing-team")
     assert twelve["heartbeat"].catch_up is CatchUp.LATEST
     assert (sale.enabled, sale.description) == (False, "Only while the campaign runs.")
     assert (sale.start_us, sale.end_us) == (us("2026-11-26T00:00+01:00"), us("2026-11-30T23:59+01:00"))
@@ -332,18 +254,10 @@ def test_a_time_that_comes_twice_is_its_first():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "\n", "# nothing\n", "---\n", "\ufeff", "schedules:\n", "schedules: {}", "null", "version: 1"],
+    ["# nothing\n", "---\n", "schedules:\n", "schedules: {}", "null", "version: 1"],
 )
-def test_an_empty_file_is_no_schedules(text):
+def test_a_file_that_names_no_schedules_has_none(text):
     assert parse(text, "s", {}) == Loaded()
-
-
-def test_values_that_say_nothing_else_than_the_default_pass_for_keys_not_yet_served():
-    entry = one(
-        "task: t\nevery: 1m\noverlap: allow\njitter: 0\nspread: false\nmax_runs: null\ncron_fields: 5"
-    )
-
-    assert entry.name == "it"
 
 
 def test_a_thousand_schedules_load():

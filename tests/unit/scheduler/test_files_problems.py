@@ -41,6 +41,15 @@ def told(loaded: Loaded) -> list[str]:
         (S + "    args: [1, 2\n    every: 5m\n", "4:10:E101:", "expected ',' or ']'", "bracket"),
         (S + "\ttask: t\n", "3:1:E102:", "a tab is used for indentation", "use two spaces"),
         (RUNS + "\tevery: 5m\n", "4:1:E102:", "a tab is used for indentation", "use two spaces"),
+        (
+            "schedules: {a: {task: t, schedule: 30}}",
+            "1:26:E120:a",
+            'unknown key "schedule"',
+            "write `every: 30`",
+        ),
+        ("", "1:1:E105:", "the file is empty", "`schedules: {}` for none"),
+        (" \n\n", "1:1:E105:", "the file is empty", ""),
+        ("\ufeff", "1:1:E105:", "the file is empty", ""),
         ("a: &a [*a]\n", "1:8:E103:", "*a stands inside itself", "write the value out"),
         ("a: 1\n---\nb: 1\n", "2:1:E104:", "a second document", "one document a file"),
         ("? [a]\n: b\n", "1:3:E104:", "a key must be text", ""),
@@ -70,6 +79,7 @@ def told(loaded: Loaded) -> list[str]:
         (TIMED + "    task: u\n", "5:5:E110:ping", 'duplicate key "task" (first on line 3)', ""),
         ("schedules: {}\nschedules: {}\n", "2:1:E110:", 'duplicate key "schedules"', ""),
         ("workflows:\n  w: {task: a}\n  w: {task: b}\n", "3:3:E110:", 'duplicate workflow "w"', ""),
+        ("calendars:\n  w: [2026-01-01]\n  w: [2026-01-02]\n", "3:3:E110:", 'duplicate calendar "w"', ""),
         (
             "schedules:\n  - task: t\n",
             "2:3:E111:",
@@ -154,16 +164,12 @@ def told(loaded: Loaded) -> list[str]:
             "",
         ),
         (
-            TIMED + "    overlap: skip\n",
-            "5:5:E122:ping",
-            '"overlap" is not supported yet by this version',
-            "only `overlap: allow` is served",
+            S + "    django_task: shop.ping\n    every: 5m\n",
+            "3:5:E122:ping",
+            '"django_task" is not supported yet by this version',
+            "remove it",
         ),
-        (TIMED + "    spread: true\n", "5:5:E122:ping", '"spread" is not supported yet', "`spread: false`"),
-        (TIMED + "    jitter: 10s\n", "5:5:E122:ping", "not supported yet", ""),
-        (RUNS + "    rrule: FREQ=DAILY\n", "4:5:E122:ping", "not supported yet", ""),
-        ("calendars: {a: [2026-01-01]}\n", "1:1:E122:", "not supported yet", ""),
-        ("defaults: {max_runs: 3}\n", "1:12:E122:", 'defaults: "max_runs" is not supported yet', ""),
+        ("defaults: {max_runs: 0}\n", "1:22:E112:", "defaults: max_runs must be from 1", ""),
         # What and when.
         (RUNS, "2:3:E130:ping", "says what to run but not when", "add every:, cron: or at:"),
         (
@@ -225,8 +231,8 @@ def told(loaded: Loaded) -> list[str]:
         (
             RUNS + '    cron: "30 2 13 * 5"\n',
             "4:11:W142:ping",
-            "runs on days 13 of the month and also on every weekday 5",
-            "day_match: all",
+            "runs on the 13th and also every Friday",
+            "for Friday the 13th add `day_match: all`",
         ),
         (
             TIMED + "    timezone: Europe/Berln\n",
@@ -495,6 +501,22 @@ PIECES = st.sampled_from(
             "99999999999999999999",
             "start: ",
             "1h",
+            "1mo",
+        ),
+        *(
+            "any: ",
+            "except: ",
+            "from: ",
+            "to: ",
+            '"22:00"',
+            "rrule: ",
+            "FREQ=DAILY",
+            "solar: ",
+            "calendar: ",
+            "calendars: ",
+            "spread: ",
+            "anchor: ",
+            "cron_fields: 6",
         ),
     ]
 )
@@ -503,6 +525,8 @@ TEXTS = st.one_of(st.text(), st.lists(PIECES, max_size=60).map("".join))
 
 SAMPLE = """\
 timezone: Europe/Berlin
+serial: 5
+calendars: {days: [2026-12-25, 2027-01-01]}
 defaults: {options: {queue: periodic, expires: 10m}}
 workflows:
   feed: {chain: [{task: a}, {group: [{task: b, kwargs: {x: 0}}]}]}
@@ -513,6 +537,14 @@ schedules:
     chord: {header: [{task: h, args: *args}], body: {task: b}}
     on_error: {task: e}
   three: {workflow: feed, at: 2026-03-29T02:30, start: 2026-01-01, enabled: false}
+  four: {task: t, every: 1y6mo, anchor: 2026-01-31, jitter: 1m, spread: true, max_runs: 3, overlap: skip}
+  five:
+    task: t
+    any: [{every: 7m}, {cron: "H 3 L * ?", timezone: Asia/Tokyo}, {solar: {event: sunset, lat: 70, lon: 13}}]
+    except: [{calendar: days}, {from: "22:00", to: "06:00"}, {from: 2026-12-24, to: 2027-01-02}, {cron: "* 3 * * *"}]
+    on_except: defer
+    catch_up_rate: 600/m
+  six: {task: t, rrule: "FREQ=MONTHLY;BYDAY=-1FR;COUNT=9", start: 2026-01-01, late_after: 5m}
 """
 
 

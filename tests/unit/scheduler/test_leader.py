@@ -84,7 +84,7 @@ def test_a_free_lease_is_taken_at_once_and_only_once(field):
     assert term is not None
     assert term.epoch == 1
     assert b.hold() is None
-    assert field.store.load_open(term.fence, 1) == ()
+    assert field.store.load_open(term.fence, 1) is not FENCED
 
 
 def test_a_leader_that_renews_keeps_its_epoch(field):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from backbeat.canvas import App, chain, group
+from backbeat.canvas.brokers.base import Posted
 from backbeat.canvas.errors import Unavailable
 from backbeat.canvas.flow import START_TASK
 from backbeat.canvas.message import CONTROL_QUEUE
+from backbeat.canvas.template import Rendered
+from backbeat.scheduler.entry import Terms
 from backbeat.scheduler.firing import regular_firing
 from backbeat.scheduler.outlet import BrokerOutlet
 from backbeat.scheduler.relay import OutletDown
@@ -27,16 +31,17 @@ class ListBroker:
     def announce(self, name, value, seconds):
         return self.announced.setdefault(name, value)
 
-    def publish(self, messages):
+    def post(self, items, *, once=False):
+        messages = [item.message() if isinstance(item, Rendered) else item for item in items]
         self.sent += messages
-        return [message for message in messages if message.task not in self.refused]
+        return Posted([message.id for message in messages if message.task not in self.refused])
 
 
 class DeadBroker:
     def announce(self, name, value, seconds):
         return value
 
-    def publish(self, messages):
+    def post(self, items, *, once=False):
         raise Unavailable("no broker here")
 
 
@@ -57,10 +62,10 @@ def test_a_task_is_sent_as_itself_under_the_firings_id(app):
     broker = ListBroker()
     firing = firing_of(app.signature("jobs.report", [1], {"deep": True}))
 
-    confirmed = outlet_of(broker, app).publish([firing])
+    published = outlet_of(broker, app).publish([firing])
 
     (message,) = broker.sent
-    assert confirmed == [firing]
+    assert published.confirmed == [firing]
     assert (message.id, message.task, message.args, message.kwargs) == (
         firing.task_id,
         "jobs.report",
@@ -115,14 +120,53 @@ def test_only_what_the_broker_confirmed_is_confirmed(app):
     broker = ListBroker(refused=["jobs.b"])
     firings = [firing_of(app.signature(f"jobs.{name}"), name) for name in "abc"]
 
-    confirmed = outlet_of(broker, app).publish(firings)
+    published = outlet_of(broker, app).publish(firings)
 
-    assert [firing.entry for firing in confirmed] == ["a", "c"]
+    assert [firing.entry for firing in published.confirmed] == ["a", "c"]
+
+
+def test_what_cannot_become_a_message_is_refused_with_the_reason_and_holds_up_nobody(app):
+    broker = ListBroker()
+    app.conf.task_max_argument_bytes = 100
+    good = firing_of(app.signature("jobs.a"), "good")
+    large = firing_of(app.signature("jobs.b", ["x" * 200]), "large")
+    senseless = firing_of({"task": "jobs.c", "options": {"priority": "high"}}, "senseless")
+
+    published = outlet_of(broker, app).publish([large, good, senseless])
+
+    assert published.confirmed == [good]
+    assert [(firing.entry, reason.split(":")[0]) for firing, reason in published.refused] == [
+        ("large", "EncodeError"),
+        ("senseless", "ImproperlyConfigured"),
+    ]
+    assert [message.task for message in broker.sent] == ["jobs.a"]
+
+
+def test_a_firing_that_may_go_out_once_only_says_so_in_a_header(app):
+    broker = ListBroker()
+    firing = replace(firing_of(app.signature("jobs.a")), terms=Terms(once=True))
+
+    outlet_of(broker, app).publish([firing])
+
+    assert broker.sent[0].headers["delivery"] == "at_most_once"
 
 
 def test_a_broker_that_is_away_is_an_outlet_that_is_down(app):
     with pytest.raises(OutletDown, match="no broker here"):
         outlet_of(DeadBroker(), app).publish([firing_of(app.signature("jobs.a"))])
+
+
+def test_to_reach_the_broker_asks_it_each_time_and_sends_nothing(app):
+    broker = Counting()
+    outlet = outlet_of(broker, app)
+
+    outlet.reach()
+    outlet.reach()
+
+    assert (broker.asked, broker.sent) == (2, [])
+    broker.away = True
+    with pytest.raises(OutletDown, match="no broker here"):
+        outlet.reach()
 
 
 def test_a_beat_with_another_store_refuses_to_send_and_says_what_to_do(app):

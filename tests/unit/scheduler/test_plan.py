@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import time
 import tracemalloc
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from backbeat.scheduler.agenda import Agenda, Slot
 from backbeat.scheduler.entry import DAY_US, SECOND_US, CatchUp, Entry
+from backbeat.scheduler.likeness import Abridged
 from backbeat.scheduler.plan import SkipReason, plan
-from backbeat.scheduler.schedule import Clocked, Crontab, Interval
+from backbeat.scheduler.schedule import (
+    AnyOf,
+    Clocked,
+    Crontab,
+    CronWindow,
+    DailyWindow,
+    Except,
+    Interval,
+    Months,
+    OnExcept,
+    RRule,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,14 +31,16 @@ MINUTE = 60 * SECOND_US
 HOUR = 60 * MINUTE
 T0 = 1_699_999_980 * SECOND_US  # a whole minute
 YEAR = 365 * DAY_US
+SLACK = 3  # the bounds are those of an idle machine
 
 
 def every(us, name="e", **known):
     return Entry(name=name, when=Interval(every=timedelta(microseconds=us)), what={"task": "t"}, **known)
 
 
-def cron(expression, name="c", zone="UTC", **known):
-    return Entry(name=name, when=Crontab(expression=expression, timezone=zone), what={"task": "t"}, **known)
+def cron(expression, name="c", zone="UTC", fields=5, **known):
+    when = Crontab(expression=expression, timezone=zone, fields=fields)
+    return Entry(name=name, when=when, what={"task": "t"}, **known)
 
 
 def at(*times_us, **known):
@@ -347,12 +362,12 @@ def test_the_agenda_gives_what_is_due_earliest_first_and_once():
     agenda = Agenda()
     agenda.fill(
         [
-            Slot(every(MINUTE, name=name), 1, 0, next_us)
+            Slot(Abridged.of(every(MINUTE, name=name)), 1, 0, next_us)
             for name, next_us in (("a", 30), ("b", 10), ("c", None))
         ]
     )
-    agenda.put(Slot(every(MINUTE, name="a"), 2, 0, 20))
-    agenda.put(Slot(every(MINUTE, name="a"), 3, 0, 20))
+    agenda.put(Slot(Abridged.of(every(MINUTE, name="a")), 2, 0, 20))
+    agenda.put(Slot(Abridged.of(every(MINUTE, name="a")), 3, 0, 20))
 
     assert agenda.next_us() == 10
     assert [(slot.entry.name, slot.rev) for slot in agenda.take(40, 10)] == [("b", 1), ("a", 3)]
@@ -360,11 +375,116 @@ def test_the_agenda_gives_what_is_due_earliest_first_and_once():
     assert len(agenda) == 3
 
 
+def test_a_slot_that_is_put_back_is_small_again():
+    agenda = Agenda()
+    agenda.fill([Slot(Abridged.of(every(MINUTE, name="a")), 1, 0, 10)])
+    (slot,) = agenda.take(10, 1)
+    whole = slot.entry
+
+    assert slot.entry is whole
+    agenda.put(slot)
+
+    assert agenda.get("a")._entry is None
+
+
 def test_the_agenda_forgets_what_is_dropped_and_takes_no_more_than_asked():
     agenda = Agenda()
-    agenda.fill([Slot(every(MINUTE, name=name), 1, 0, 10) for name in "abc"])
+    agenda.fill([Slot(Abridged.of(every(MINUTE, name=name)), 1, 0, 10) for name in "abc"])
     agenda.drop("a")
 
     assert [slot.entry.name for slot in agenda.take(10, 1)] == ["b"]
     assert agenda.next_us() == 10
     assert agenda.take(9, 5) == []
+
+
+# ---- so many runs, and what an operator wants skipped ----
+
+
+def test_an_entry_is_sent_as_often_as_it_has_left_and_has_then_ended():
+    entry = every(MINUTE, catch_up=CatchUp.ALL, max_runs=9)
+
+    p = plan([entry], {"e": T0}, seconds(600), left={"e": 3})
+
+    assert [(due.due_us - T0) // MINUTE for due in p.dues] == [1, 2, 3]
+    assert (p.cursors, p.next_us, p.wake_at_us, p.skips) == ({"e": seconds(180)}, {"e": None}, None, ())
+
+
+@pytest.mark.parametrize("left", [0, -1])
+def test_an_entry_that_has_nothing_left_owes_nothing(left):
+    p = plan([every(MINUTE, max_runs=9)], {"e": T0}, seconds(600), left={"e": left})
+
+    assert (p.dues, p.skips, p.cursors, p.next_us) == ((), (), {"e": T0}, {"e": None})
+
+
+def test_skipped_instants_use_up_nothing():
+    p = plan([every(MINUTE, catch_up=CatchUp.LATEST, max_runs=9)], {"e": T0}, seconds(300), left={"e": 9})
+
+    assert len(p.dues) == 2
+    assert [skip.count for skip in p.skips] == [3]
+    assert p.next_us == {"e": seconds(360)}
+
+
+def test_a_batch_that_is_full_is_not_an_end():
+    p = plan([every(MINUTE, catch_up=CatchUp.ALL)], {"e": T0}, seconds(300), limit=2, left={"e": 5})
+
+    assert p.next_us == {"e": seconds(180)}
+
+
+def test_an_instant_that_an_operator_wants_skipped_is_skipped_and_no_other():
+    entry = every(MINUTE, skip_us=(seconds(120), seconds(130)))
+
+    assert one(entry, seconds(60), seconds(180)) == ([180], [(120, 120, 1, "operator")])
+
+
+# ---- work is bounded, whatever the schedule ----
+
+LONG = [
+    cron("* * * * * *", fields=6),
+    cron("*/7 * 8-17 * * mon-fri", fields=6),
+    cron("17 3 29 2 *"),
+    Entry(
+        name="any",
+        when=AnyOf(schedules=tuple(Crontab(expression=f"{k} * * * *") for k in range(30))),
+        what={},
+    ),
+    Entry(name="months", when=Months(months=1), what={}),
+    Entry(
+        name="except",
+        when=Except(
+            when=Interval(every=timedelta(seconds=1)),
+            out=(
+                DailyWindow(start="22:00", end="06:00", timezone=ZONE),
+                CronWindow(crontab=Crontab(expression="* * * * sun")),
+            ),
+            on_except=OnExcept.SKIP,
+        ),
+        what={},
+    ),
+    Entry(
+        name="defer",
+        when=Except(
+            when=Interval(every=timedelta(seconds=1)),
+            out=(DailyWindow(start="22:00", end="06:00", timezone=ZONE),),
+            on_except=OnExcept.DEFER,
+        ),
+        what={},
+    ),
+    Entry(name="rrule", when=RRule(rule="FREQ=MINUTELY", start="2020-01-01T00:00", timezone=ZONE), what={}),
+]
+
+
+@pytest.mark.parametrize("catch_up", list(CatchUp))
+@pytest.mark.parametrize(
+    "entry", LONG, ids=lambda entry: f"{entry.name} {getattr(entry.when, 'expression', '')}"
+)
+def test_ten_years_of_silence_are_decided_in_a_tenth_of_a_second_whatever_the_schedule(entry, catch_up):
+    entry = replace(entry, catch_up=catch_up)
+    now_us = T0 + 10 * YEAR
+    entry.next_after(now_us)  # the zone is warm
+
+    begun = time.process_time()
+    p = plan([entry], {entry.name: T0}, now_us)
+    spent = time.process_time() - begun
+
+    assert spent < 0.1 * SLACK
+    assert p.cursors[entry.name] > T0

@@ -13,7 +13,7 @@ from backbeat.scheduler.store.wiring import open_store
     [
         ("redis://localhost:6379/0", "the ledger must survive"),
         ("rediss://localhost", "sqlite:///backbeat.db"),
-        ("mongodb://u:secret@h/db", "use sqlite:///path or postgresql://"),
+        ("mongodb://u:secret@h/db", "use sqlite:///path, postgresql://"),
         ("backbeat.db", "use sqlite:///path"),
     ],
 )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import copy
 import pickle
 from datetime import UTC, datetime, timedelta, timezone
+from importlib import resources
 from zoneinfo import ZoneInfo
 
 import pytest
+import tzdata
 from backbeat.scheduler.errors import ScheduleError
 from backbeat.scheduler.zone import FIRST_SECOND, LAST_SECOND, Zone, offset_at, zone_named, zone_rules
+from backbeat.scheduler.zone_data import zone_data_version, zone_names
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +31,7 @@ ZONES = [
 
 
 def truth(zone: str, second: int) -> int:
-    offset = datetime.fromtimestamp(second, ZoneInfo(zone)).utcoffset()
+    offset = datetime.fromtimestamp(second, zone_named(zone)).utcoffset()
     assert offset is not None
     return offset // timedelta(seconds=1)
 
@@ -38,7 +41,7 @@ def truth(zone: str, second: int) -> int:
 def test_offsets_are_those_of_zoneinfo_in_whatever_order_they_are_asked(
     name: str, seconds: list[int]
 ) -> None:
-    zone = Zone(ZoneInfo(name))
+    zone = Zone(zone_named(name))
 
     assert [offset_at(zone, second) for second in seconds] == [truth(name, second) for second in seconds]
 
@@ -46,7 +49,7 @@ def test_offsets_are_those_of_zoneinfo_in_whatever_order_they_are_asked(
 @pytest.mark.parametrize("name", ZONES)
 @pytest.mark.parametrize("start", [0, 1_000_000_000, 1_325_000_000, 1_767_225_600])
 def test_each_bound_of_a_decade_is_a_change_to_the_second_and_none_is_missing(name: str, start: int) -> None:
-    zone = Zone(ZoneInfo(name))
+    zone = Zone(zone_named(name))
     for year in range(11):  # past the last probe
         zone.reach(start + year * 31_000_000)
     bounds, offsets = zone.known
@@ -129,6 +132,37 @@ def test_an_unknown_zone_is_refused_with_the_nearest_known_one(name: str, messag
     assert caught.value.message == f'unknown time zone "{name}"'
 
 
-def test_a_known_zone_is_the_ordinary_zoneinfo() -> None:
-    assert zone_named("Europe/Berlin") is ZoneInfo("Europe/Berlin")
-    assert datetime(2026, 7, 1, tzinfo=UTC).astimezone(zone_named("Europe/Berlin")).hour == 2
+def test_a_zone_comes_from_the_tzdata_package_so_that_hosts_agree() -> None:
+    berlin = zone_named("Europe/Berlin")
+
+    assert berlin.key == "Europe/Berlin"
+    assert zone_named("Europe/Berlin") is berlin
+    with resources.files("tzdata.zoneinfo.Europe").joinpath("Berlin").open("rb") as file:
+        packaged = ZoneInfo.from_file(file)
+    for month in range(1, 13):
+        noon = datetime(2026, month, 15, 12, tzinfo=UTC)
+        assert noon.astimezone(berlin).utcoffset() == noon.astimezone(packaged).utcoffset()
+
+
+def test_copies_of_a_zone_find_it_again_by_name() -> None:
+    berlin = zone_named("Europe/Berlin")
+
+    assert pickle.loads(pickle.dumps(berlin)) is berlin
+    assert copy.deepcopy(berlin) is berlin
+
+
+def test_the_version_of_the_zone_data_is_that_of_the_iana_database() -> None:
+    assert zone_data_version() == tzdata.IANA_VERSION
+
+
+@pytest.mark.parametrize("name", ["localtime", "posixrules", "right/Europe/Berlin", "posix/Europe/Berlin"])
+def test_names_that_mean_something_else_on_each_host_are_no_zones(name: str) -> None:
+    with pytest.raises(ScheduleError):
+        zone_named(name)
+
+
+def test_every_name_of_the_package_is_a_zone() -> None:
+    names = zone_names()
+
+    assert len(names) > 500
+    assert {zone_named(name).key for name in names} == names

@@ -1,0 +1,1 @@
+"""Programs that run the peers, each with their own interpreter (see environment.py); nothing of ours is imported here."""

@@ -1,0 +1,1 @@
+"""`backbeat schedules`: living with entries. group.py puts the commands together."""

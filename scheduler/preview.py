@@ -1,0 +1,119 @@
+"""Preview: what a beat that runs without a break will write into its ledger, for `next`, `simulate` and whoever wants to look ahead.
+
+PURE. It asks the schedules for the same fire times, derives the same ids and adds the same jitter and spread as the loop does, so
+that a preview and the ledger of the day agree line by line. What depends on how long runs take cannot be known: `overlap` is not
+applied, and whoever shows a preview says so.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from .entry import SECOND_US, Entry
+from .firing import FiringKind, derive_task_id
+from .spread import send_us
+
+MINUTE_US = 60 * SECOND_US
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occurrence:
+    """One fire time of one entry. `skipped` is why it will not be sent, "" for one that will."""
+
+    entry: str
+    fire_us: int
+    send_us: int
+    task_id: str
+    skipped: str = ""
+
+
+def occurrences(
+    entries: Iterable[Entry],
+    from_us: int,
+    to_us: int,
+    *,
+    cluster: str = "backbeat",
+    runs: Mapping[str, int] | None = None,
+) -> Iterator[Occurrence]:
+    """The occurrences later than `from_us` and not later than `to_us`, by (fire time, name). Disabled entries have none.
+
+    `runs` is how often an entry has run before; it matters where max_runs is set.
+    """
+    known = {entry.name: entry for entry in entries if entry.enabled}
+    left = {
+        name: entry.max_runs - (runs or {}).get(name, 0)
+        for name, entry in known.items()
+        if entry.max_runs is not None
+    }
+    line = [
+        (fire_us, name) for name, entry in known.items() if (fire_us := entry.next_after(from_us)) is not None
+    ]
+    heapq.heapify(line)
+    while line and line[0][0] <= to_us:
+        fire_us, name = line[0]
+        entry = known[name]
+        if left.get(name, 1) <= 0:
+            heapq.heappop(line)
+            continue
+        next_us = entry.next_after(fire_us)
+        occurrence = _occurrence(entry, fire_us, next_us, cluster)
+        if name in left and not occurrence.skipped:
+            left[name] -= 1
+        yield occurrence
+        if next_us is None:
+            heapq.heappop(line)
+        else:
+            heapq.heapreplace(line, (next_us, name))
+
+
+def _occurrence(entry: Entry, fire_us: int, next_us: int | None, cluster: str) -> Occurrence:
+    name = entry.name
+    return Occurrence(
+        entry=name,
+        fire_us=fire_us,
+        send_us=send_us(name, fire_us, next_us, entry.jitter_us, entry.spread_us),
+        task_id=derive_task_id(cluster, name, FiringKind.REGULAR, str(fire_us), fire_us),
+        skipped="operator" if fire_us in entry.skip_us else "",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """How many messages leave in each minute; minutes without any are left out."""
+
+    minutes: Mapping[int, int]
+    """Number by the minute's first microsecond."""
+
+    @property
+    def total(self) -> int:
+        return sum(self.minutes.values())
+
+    @property
+    def peak(self) -> tuple[int, int]:
+        """(the busiest minute, its number); (0, 0) if there is none. Of equal ones the first."""
+        if not self.minutes:
+            return 0, 0
+        minute = max(self.minutes, key=lambda each: (self.minutes[each], -each))
+        return minute, self.minutes[minute]
+
+    def columns(self, from_us: int, to_us: int, width: int) -> tuple[int, list[int]]:
+        """(minutes in a column, the busiest minute of each column): at most `width` columns for the whole span."""
+        minutes = max(1, -(-(to_us - from_us) // MINUTE_US))
+        per_column = -(-minutes // width)
+        first = from_us // MINUTE_US * MINUTE_US
+        columns = [0] * -(-minutes // per_column)
+        for minute, number in self.minutes.items():
+            at = min((minute - first) // (per_column * MINUTE_US), len(columns) - 1)
+            columns[at] = max(columns[at], number)
+        return per_column, columns
+
+
+def load_of(found: Iterable[Occurrence]) -> Load:
+    """The load of occurrences, by when they are sent."""
+    counts: Counter[int] = Counter(
+        each.send_us // MINUTE_US * MINUTE_US for each in found if not each.skipped
+    )
+    return Load(minutes=dict(sorted(counts.items())))

@@ -1,0 +1,143 @@
+"""Engine: a SQLAlchemy engine for a store, with the limits under which a session of a leader may live.
+
+A leader that is frozen inside its transaction keeps the lease row locked, and nobody can take over. So each session is ended
+by the server when it idles inside a transaction for a quarter of the lease's TTL, and waits for a lock for half of it at most
+(reliability 1.2). SQLite has no server: there a candidate ends the frozen process (decisions B11). MySQL has no such limit:
+there a candidate ends the session (session.py).
+
+SQLAlchemy is imported on first use, so that a command that needs no store does not pay for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .base import StoreRefused
+from .sqlite_file import prepare_file, sqlite_path
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+_POOLED = "backbeat.pooled"
+DRIVERS = {
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mysql+pymysql",
+}
+"""The driver that stands for a scheme without one."""
+
+
+def with_driver(url: str) -> str:
+    """The address with the driver that we speak to it with: `mysql://` is `mysql+pymysql://`."""
+    scheme, _, rest = url.partition("://")
+    return f"{DRIVERS.get(scheme, scheme)}://{rest}"
+
+
+def open_engine(url: str, lease_ttl_seconds: float = 10.0) -> Engine:
+    """An engine whose sessions do not block a take-over for longer than the lease allows. Connects to nothing yet.
+
+    Raises StoreRefused for a scheme that is none of them, when the driver is not installed, and for a SQLite file that must not be used (see sqlite_file.py).
+    """
+    url = with_driver(url)
+    try:
+        match url.partition("://")[0].partition("+")[0]:
+            case "sqlite":
+                return _open_sqlite(url, lease_ttl_seconds)
+            case "mysql":
+                return _open_mysql(url, lease_ttl_seconds)
+            case "postgresql":
+                return _open_postgresql(url, lease_ttl_seconds)
+            case scheme:
+                raise StoreRefused(
+                    f'"{scheme}" is no store: use sqlite:///file.db, postgresql:// or mysql:// (or mariadb://)'
+                )
+    except ModuleNotFoundError as missing:
+        extra = "mysql" if url.startswith("mysql") else "postgres"
+        raise StoreRefused(
+            f"{url.partition('://')[0]} needs a driver, {missing.name}: pip install 'backbeat[{extra}]'"
+        ) from missing
+
+
+def _open_sqlite(url: str, lease_ttl_seconds: float) -> Engine:
+    from sqlalchemy import create_engine, event
+
+    prepare_file(sqlite_path(url))
+    engine = create_engine(url, connect_args={"timeout": min(5.0, lease_ttl_seconds / 2)})
+
+    def prepare(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        # FULL: a decision that was answered survives a power cut; it costs nothing that could be measured (feasibility 3).
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.close()
+
+    event.listen(engine, "connect", prepare)
+    return engine
+
+
+def _open_postgresql(url: str, lease_ttl_seconds: float) -> Engine:
+    from sqlalchemy import create_engine, event
+
+    seconds = max(1, round(lease_ttl_seconds / 4))
+    limits = {
+        "connect_timeout": max(2, seconds),
+        "keepalives_idle": seconds,
+        "tcp_user_timeout": seconds * 2000,
+    }
+    engine = create_engine(url, connect_args=limits)
+    settings = {
+        "idle_in_transaction_session_timeout": round(lease_ttl_seconds * 250),
+        "lock_timeout": round(lease_ttl_seconds * 500),
+    }
+
+    def prepare(connection: Any, record: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            if cursor.fetchone()[0] != connection.info.backend_pid:
+                # A pooler answered the connect. It may give each transaction to another session, which other programs use
+                # too: nothing may stay in one, neither settings nor prepared statements.
+                record.info[_POOLED] = True
+                connection.prepare_threshold = None
+            else:
+                for name, value in settings.items():
+                    cursor.execute(f"SET {name} = {value}")
+        connection.commit()
+
+    def begin(conn: Connection) -> None:
+        if conn.info.get(_POOLED):
+            for name, value in settings.items():
+                conn.exec_driver_sql(f"SET LOCAL {name} = {value}")
+
+    event.listen(engine, "connect", prepare)
+    event.listen(engine, "begin", begin)
+    return engine
+
+
+def _open_mysql(url: str, lease_ttl_seconds: float) -> Engine:
+    from pymysql.constants import CLIENT
+    from sqlalchemy import create_engine, event
+
+    seconds = max(1, round(lease_ttl_seconds / 4))
+    limits = {
+        "charset": "utf8mb4",
+        "connect_timeout": max(2, seconds),
+        # a half-open connection answers never: longer than any lock wait, so that only a dead one meets it
+        "read_timeout": max(4, seconds * 4),
+        "write_timeout": max(4, seconds * 4),
+        # a compare-and-set counts the rows that it found: by default MySQL counts those whose values became different
+        "client_flag": CLIENT.FOUND_ROWS,
+    }
+    # READ COMMITTED: each statement sees what is committed, and a locking read locks rows that exist and no gaps between them
+    engine = create_engine(url, connect_args=limits, isolation_level="READ COMMITTED")
+
+    def prepare(connection: Any, _record: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {max(1, round(lease_ttl_seconds / 2))}")
+            # strict: a value that does not fit is an error, never cut off
+            cursor.execute("SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'")
+            if "MariaDB" in connection.get_server_info():
+                cursor.execute(f"SET SESSION idle_transaction_timeout = {seconds}")
+
+    event.listen(engine, "connect", prepare)
+    return engine

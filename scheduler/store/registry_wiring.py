@@ -1,0 +1,28 @@
+"""Wiring of the registry: which implementations go with which store."""
+
+from __future__ import annotations
+
+from .base import Store, StoreRefused
+from .registry import Chores, Records, Registry
+
+
+def registry_of(store: Store, cluster: str) -> tuple[Registry, Records, Chores]:
+    """What operators and a leader need of `store` besides Store itself.
+
+    Raises StoreRefused for a class of store that has none.
+    """
+    from .memory import MemoryStore
+
+    if isinstance(store, MemoryStore):
+        from .registry_memory import MemoryRegistry
+
+        memory = MemoryRegistry(store)
+        return memory, memory, memory
+    from .chores_sql import SqlChores
+    from .records_sql import SqlRecords
+    from .registry_sql import SqlRegistry
+    from .sql import SqlStore
+
+    if isinstance(store, SqlStore):
+        return SqlRegistry(store, cluster), SqlRecords(store), SqlChores(store)
+    raise StoreRefused(f"a {type(store).__name__} keeps no registry")

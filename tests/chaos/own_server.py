@@ -1,0 +1,146 @@
+"""OwnServer: a Redis, PostgreSQL or MariaDB of the run's own, on a port and in a directory of its own, that may be killed.
+
+The shared servers of a machine are nobody's to restart. What was answered is on the disk: Redis syncs each write.
+Started by root, PostgreSQL and MariaDB run as the users of their packages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from support.processes import wait_until
+
+SECONDS = 60.0
+POSTGRES_PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+
+
+class OwnServer:
+    """One server. `crash_signal` ends it without any good-bye, `stop_signal` in good order."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.port = _free_port()
+        self._directory = Path(tempfile.mkdtemp(prefix=f"backbeat-{kind}-"))
+        self._directory.chmod(0o755)
+        self._user, prepare, self._command, self._url = _RECIPES[kind](self._directory / "data", self.port)
+        self.crash_signal = signal.SIGQUIT if kind == "postgres" else signal.SIGKILL
+        self.stop_signal = signal.SIGINT if kind == "postgres" else signal.SIGTERM
+        self._process: subprocess.Popen[bytes] | None = None
+        if os.geteuid() == 0 and self._user:
+            shutil.chown(self._directory, self._user)
+        try:
+            if prepare:
+                self._run(prepare)
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def url(self, port: int | None = None) -> str:
+        """Its address, or that by way of a proxy at `port`."""
+        return self._url.replace(":PORT", f":{port or self.port}")
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with (self._directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._as_user(self._command), stdout=log, stderr=log, cwd=self._directory
+            )
+        wait_until(self._answers, SECONDS, what=lambda: (self._directory / "log").read_text()[-2000:])
+
+    def end(self, number: int) -> None:
+        """Send a signal and wait for its end."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        self._process.wait(SECONDS)
+
+    def close(self) -> None:
+        """End it, and remove all that it has written."""
+        if self._process is not None and self._process.poll() is None:
+            self.end(self.crash_signal)
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _run(self, command: Sequence[str]) -> None:
+        done = subprocess.run(self._as_user(command), capture_output=True, cwd=self._directory, check=False)
+        assert done.returncode == 0, done.stderr.decode(errors="replace")[-2000:]
+
+    def _as_user(self, command: Sequence[str]) -> list[str]:
+        if os.geteuid() != 0 or not self._user:
+            return list(command)
+        return ["setpriv", "--reuid", self._user, "--regid", self._user, "--clear-groups", *command]
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self._directory / "log").read_text()[-2000:]
+        with contextlib.suppress(Exception):
+            _ASK[self.kind](self.url())
+            return True
+        return False
+
+
+Recipe = tuple[str, Sequence[str], Sequence[str], str]
+"""User, command that makes the data directory, command of the server, URL with :PORT."""
+
+
+def _redis(data: Path, port: int) -> Recipe:
+    options = (
+        f"--bind 127.0.0.1 --port {port} --appendonly yes --appendfsync always --maxmemory-policy noeviction"
+    )
+    command = ["redis-server", *options.split(), "--save", "", "--dir", str(data.parent)]
+    return "", (), command, "redis://127.0.0.1:PORT/0"
+
+
+def _postgres(data: Path, port: int) -> Recipe:
+    programs = POSTGRES_PROGRAMS[-1] if POSTGRES_PROGRAMS else Path()
+    prepare = [str(programs / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "--no-sync"]
+    options = ["-p", str(port), "-k", str(data), "-c", "listen_addresses=127.0.0.1"]
+    command = [str(programs / "postgres"), "-D", str(data), *options]
+    return "postgres", prepare, command, "postgresql+psycopg://postgres@127.0.0.1:PORT"
+
+
+def _mariadb(data: Path, port: int) -> Recipe:
+    place = ["--no-defaults", f"--datadir={data}"]
+    prepare = ["mariadb-install-db", *place, "--auth-root-authentication-method=normal", "--skip-test-db"]
+    options = f"--port={port} --bind-address=127.0.0.1 --innodb-flush-log-at-trx-commit=1 --skip-log-bin"
+    command = ["mariadbd", *place, *options.split(), f"--socket={data.parent / 'socket'}"]
+    return "mysql", prepare, command, "mysql+pymysql://root@127.0.0.1:PORT"
+
+
+_RECIPES: dict[str, Callable[[Path, int], Recipe]] = {
+    "redis": _redis,
+    "postgres": _postgres,
+    "mariadb": _mariadb,
+}
+
+
+def _ask_sql(url: str) -> None:
+    from sqlalchemy import create_engine
+
+    engine = create_engine(f"{url}/postgres" if url.startswith("postgres") else url)
+    engine.connect().close()
+    engine.dispose()
+
+
+def _ask_redis(url: str) -> None:
+    import redis
+
+    with redis.Redis.from_url(url) as client:
+        client.ping()
+
+
+_ASK = {"redis": _ask_redis, "postgres": _ask_sql, "mariadb": _ask_sql}
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
