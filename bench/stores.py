@@ -6,7 +6,6 @@ given neither files nor a project leaves them alone.
 
 from __future__ import annotations
 
-
 import os
 import shutil
 import sqlite3

@@ -50,6 +50,8 @@ POLL_SECONDS = 0.5
 FIRST_BACK_OFF_SECONDS = 0.1
 LONGEST_BACK_OFF_SECONDS = 2.0
 """Short: an outage of the store must not add much to the time that a take-over needs."""
+ONCE_SECONDS = 1.5
+"""How long `drain` waits for a broker; who retires waits again."""
 STOP_SECONDS = 5.0
 """How long a beat that stops waits for the broker's answer."""
 
@@ -115,9 +117,16 @@ class Beat:
         self.retire()
 
     def drain(self) -> None:
-        """Step until nothing is to be done at once, and the broker has answered."""
+        """Step until what is due now is decided and sent; for a broker that does not answer it waits a little."""
+        begun_us, decided_at = self._clock.now_us(), None
         while (pause := self.step()) == 0 or self._relay.collect(min(pause, POLL_SECONDS)):
-            pass
+            if self._relay.is_down:
+                return
+            if self.next_us is not None and self.next_us <= begun_us:
+                continue
+            decided_at = decided_at or self._clock.boottime()
+            if not self.unsent or self._clock.boottime() - decided_at > ONCE_SECONDS:
+                return
 
     @property
     def leads(self) -> bool:
@@ -156,10 +165,10 @@ class Beat:
             if term is None:
                 return self._stand_by()
             self._begin(term)
+            self._run_errands(term)  # first: an override that has ended must not decide what is due now
             self._poll(term)
             self._send(term)
             self._decide(term)
-            self._run_errands(term)
             self._send(term)
             self._dispatch.mark_when_idle()
             self._failures = 0
@@ -217,7 +226,8 @@ class Beat:
         self._relay.stay()
         self._relay.trim()
         self._reload.ask()
-        edited = not self._reload.apply(term.fence) and self._ledger.refresh()
+        applied = self._reload.apply(term.fence)  # it takes up what somebody edited meanwhile, too
+        edited = self._ledger.refresh() or applied
         self._dispatch.review(term.fence)
         if edited and self._loaded and not self._relay.overflowed:
             self._dispatch.load(term.fence, more=True)  # somebody edited, and may have asked for a run

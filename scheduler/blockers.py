@@ -6,7 +6,7 @@ decide. It is not the truth: rows and columns of the store are, and it is filled
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from .entry import Entry, Overlap
 from .firing import Firing, FiringState
@@ -23,6 +23,9 @@ class Blockers:
         self._runs = runs
         self._latest: dict[str, Run] = {}
         self._held: dict[str, list[Firing]] = {}
+        self._unsent: dict[
+            str, str
+        ] = {}  # newest runs that the broker has not got yet: they cannot last too long
 
     @property
     def knows_runs(self) -> bool:
@@ -38,9 +41,20 @@ class Blockers:
         if entry.overlap is not Overlap.ALLOW and latest_id:
             self._latest[entry.name] = Run(latest_id, latest_us)
 
+    def clear(self) -> None:
+        """Another beat may have led: what is known here is old."""
+        self._latest.clear()
+        self._held.clear()
+        self._unsent.clear()
+
+    def was_held(self) -> Collection[str]:
+        """The task ids of what is held."""
+        return {firing.task_id for known in self._held.values() for firing in known}
+
     def restart(self, held: Sequence[Firing]) -> None:
         """These are held, and no others."""
         self._held.clear()
+        self._unsent.clear()
         self.add_held(held)
 
     def add_held(self, held: Sequence[Firing]) -> None:
@@ -54,7 +68,16 @@ class Blockers:
         """This was decided by somebody, or by us in a transaction whose answer was lost: it may be the newest run."""
         known = self._latest.get(firing.entry)
         if known is None or known.task_id < firing.task_id:  # ids begin with their fire time
-            self._latest[firing.entry] = Run(firing.task_id, now_us)
+            known = self._latest[firing.entry] = Run(firing.task_id, now_us)
+        if known.task_id == firing.task_id:
+            self._unsent[firing.entry] = firing.task_id
+
+    def left(self, firings: Iterable[Firing], now_us: int) -> None:
+        """The broker has these, or may have them: from now on it counts how long they take."""
+        for firing in firings if self._unsent else ():
+            if self._unsent.get(firing.entry) == firing.task_id:
+                del self._unsent[firing.entry]
+                self._latest[firing.entry] = Run(firing.task_id, now_us)
 
     def rule(self, wanted: Mapping[str, tuple[Entry, list[Firing]]], now_us: int) -> dict[str, Ruling]:
         """What becomes of fire times, oldest first for each entry. Changes nothing but what it knows to be over."""
@@ -92,7 +115,8 @@ class Blockers:
                 self._held.pop(name, None)
         for change in done:
             if change.after is FiringState.DECIDED:
-                self._latest[change.firing.entry] = Run(change.firing.task_id, now_us)
+                self._latest.pop(change.firing.entry, None)
+                self.sent(change.firing, now_us)
 
     def gone(self, firings: Iterable[Firing]) -> None:
         """These were skipped or failed after they had been decided: they are in nobody's way."""
@@ -100,18 +124,21 @@ class Blockers:
             latest = self._latest.get(firing.entry)
             if latest is not None and latest.task_id == firing.task_id:
                 del self._latest[firing.entry]
+                self._unsent.pop(firing.entry, None)
 
     def _forget_over(self, entries: Iterable[Entry], now_us: int) -> None:
         asked: dict[str, str] = {}
         for entry in entries:
             run = self._latest.get(entry.name)
-            if run is not None and run.outlasts(entry, now_us):
+            is_out = run is not None and self._unsent.get(entry.name) != run.task_id
+            if run is not None and is_out and run.outlasts(entry, now_us):
                 del self._latest[entry.name]
             elif run is not None:
                 asked[run.task_id] = entry.name
         if asked and self._runs is not None:
             for task_id in self._runs.over(list(asked)):
                 del self._latest[asked[task_id]]
+                self._unsent.pop(asked[task_id], None)
 
 
 def _skipped(firing: Firing, reason: SkipReason) -> Change:

@@ -71,7 +71,7 @@ class Dispatch:
         try:
             self._relay.send(gate, lambda changes: self._settle(changes, fence))
         finally:
-            self._herald.became(self._relay.take_news())
+            self._tell()
 
     def mark(self, *, everything: bool = False) -> None:
         """Step E8."""
@@ -94,14 +94,14 @@ class Dispatch:
     def collect(self, wait_seconds: float = 0.0) -> None:
         """Take up what the broker answered, without a term; what is not a mark waits for the next term's step L."""
         self._relay.collect(wait_seconds)
-        self._herald.became(self._relay.take_news())
+        self._tell()
 
     def settle(self, fence: Fence) -> None:
         """Record what the broker answered, but for the marks. Raises Fenced."""
         try:
             self._relay.settle(lambda changes: self._settle(changes, fence))
         finally:
-            self._herald.became(self._relay.take_news())
+            self._tell()
 
     def _settle(self, changes: Sequence[Change], fence: Fence) -> Sequence[Change]:
         done = self._store.settle(changes, self._clock.now_us(), fence)
@@ -109,4 +109,11 @@ class Dispatch:
             raise Fenced
         ends = (FiringState.SKIPPED, FiringState.FAILED)
         self._ledger.gone(change.firing for change in done if change.after in ends)
+        doubtful = [change.firing for change in done if change.after is FiringState.DOUBTFUL]
+        self._ledger.left(doubtful, self._clock.now_us())
         return done
+
+    def _tell(self) -> None:
+        news = self._relay.take_news()
+        self._ledger.left(news.confirmed, self._clock.now_us())
+        self._herald.became(news)

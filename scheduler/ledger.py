@@ -94,6 +94,7 @@ class Ledger:
             if (slot := self._slot(known)) is not None:
                 slots.append(slot)
 
+        self._blockers.clear()
         with long_lived():
             loaded = self._store.load(None, each)
             assert loaded is not None
@@ -106,7 +107,9 @@ class Ledger:
         found = self._store.load_open(fence, OPEN_AT_ONCE, besides or ())
         if isinstance(found, Refusal):
             return found
+        was_held: Collection[str] = ()
         if besides is None:
+            was_held = self._blockers.was_held()
             self._blockers.restart(found.held)
         else:
             self._blockers.add_held(found.held)
@@ -114,6 +117,10 @@ class Ledger:
             slot = self._agenda.get(firing.entry)
             if slot is not None and slot.brief.model.overlap is not Overlap.ALLOW:
                 self._blockers.sent(firing, now_us)
+                if firing.task_id in was_held:  # it was decided in a transaction whose answer was lost
+                    slot.runs += 1
+                    slot.next_us = self._next(slot.brief, slot.cursor_us, slot.runs)
+                    self._agenda.put(slot)
         return found
 
     def refresh(self) -> bool:
@@ -134,6 +141,10 @@ class Ledger:
         answer = self._store.reconcile(wanted, now_us, fence, batch_id=self._next_batch(), owner=owner)
         if not isinstance(answer, Refusal) and answer.changes:
             self.refresh()
+            for firing in answer.firings:
+                slot = self._agenda.get(firing.entry)
+                if slot is not None and slot.brief.model.overlap is not Overlap.ALLOW:
+                    self._blockers.sent(firing, now_us)
         return answer
 
     def decide(self, now_us: int, marks: Marks, fence: Fence) -> Decision | Fenced | None:
@@ -157,11 +168,17 @@ class Ledger:
         self._quarantine(answer.faults)
         gone = {known.name for known in answer.stale} | {fault.entry for fault in answer.faults}
         self._count_runs(slots, answer.fresh, gone)
+        short = {firing.entry for firing in batch.firings} if len(answer.fresh) < len(batch.firings) else ()
         if rulings:
             self._blockers.add_held(answer.held)
             for firing in answer.fresh:
                 if firing.entry in rulings:
                     self._blockers.sent(firing, now_us)
+        for name in short:  # some were in the ledger already, and used none of the runs that the plan counted
+            slot = slots[name]
+            if slot.next_us is None and name not in gone:
+                slot.next_us = self._next(slot.brief, slot.cursor_us, slot.runs)
+                self._agenda.put(slot)
         return Decision(answer.fresh, tuple(s for s in batch.skips if s.entry not in gone), answer.held)
 
     def review(self, now_us: int, fence: Fence) -> Sequence[Change] | Fenced:
@@ -184,6 +201,10 @@ class Ledger:
     def gone(self, firings: Iterable[Firing]) -> None:
         """These were decided, and will not be sent after all: they are in nobody's way."""
         self._blockers.gone(firings)
+
+    def left(self, firings: Iterable[Firing], now_us: int) -> None:
+        """The broker has these, or may have them."""
+        self._blockers.left(firings, now_us)
 
     # --- deciding ------------------------------------------------------------------------------------------------------------
 

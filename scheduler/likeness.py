@@ -50,17 +50,17 @@ class Kind:
         return cls(model, _shared_of(model))
 
 
+@dataclass(slots=True)
 class Abridged:
-    """An entry in few bytes. `own` is what its `what` has besides its kind's: JSON, from the value of "args" on; or nothing."""
+    """An entry in few bytes; nobody changes it. `own` is what its `what` has besides its kind's: JSON, from the value of "args"
+    on; or nothing.
+    """
 
-    __slots__ = ("kind", "name", "own", "source", "when")
-
-    def __init__(self, name: str, kind: Kind, when: Schedule, own: str, source: str) -> None:
-        self.name = name
-        self.kind = kind
-        self.when = when
-        self.own = own
-        self.source = source
+    name: str
+    kind: Kind
+    when: Schedule
+    own: str
+    source: str
 
     @classmethod
     def of(cls, entry: Entry) -> Abridged:

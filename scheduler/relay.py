@@ -78,6 +78,11 @@ class Relay:
         return len(self) - len(self._backlog) + self._backlog.waiting
 
     @property
+    def is_down(self) -> bool:
+        """Whether the broker could not be reached when it was tried last."""
+        return self._failures > 0
+
+    @property
     def busy(self) -> bool:
         """Whether firings are with the broker, or about to be."""
         return self._flight is not None and self._flight.job is not FlightJob.STAY

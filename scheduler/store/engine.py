@@ -85,7 +85,8 @@ def _open_postgresql(url: str, lease_ttl_seconds: float) -> Engine:
         "keepalives_idle": seconds,
         "tcp_user_timeout": seconds * 2000,
     }
-    engine = create_engine(url, connect_args=limits)
+    # whatever the database's default is: under SERIALIZABLE editors and leader would end each other's transactions
+    engine = create_engine(url, connect_args=limits, isolation_level="READ COMMITTED")
     settings = {
         "idle_in_transaction_session_timeout": round(lease_ttl_seconds * 250),
         "lock_timeout": round(lease_ttl_seconds * 500),

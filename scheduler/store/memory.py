@@ -235,10 +235,8 @@ class MemoryStore:
                 except SPEC_FAULTS as fault:
                     faults.append(Fault(name, f"{type(fault).__name__}: {fault}"))
                     continue
-            latest_id, latest_us = self._latest.get(name, ("", 0))
-            known.append(
-                Known(brief, kept.rev, kept.cursor_us, kept.removed, kept.runs, latest_id, latest_us)
-            )
+            latest = self._latest.get(name, ("", 0))
+            known.append(Known(brief, kept.rev, kept.cursor_us, kept.removed, kept.runs, *latest))
         return tuple(known), tuple(faults)
 
     def _fits(self, move: Move) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -12,16 +13,18 @@ from ..edit import Edit, EditKind, Edits, KeptEntry
 from ..entry import Entry, Owner
 from ..firing import Firing, FiringKind, hold_us, terms_of
 from ..likeness import abridged
-from ..override import overrides_text, parse_overrides
+from ..override import Override, overrides_text, parse_overrides
 from .base import SPEC_FAULTS
 from .statements import Statements
 
+log = logging.getLogger(__name__)
+
 
 def kept_entry(row: RowMapping) -> KeptEntry:
-    """A row of `Statements.load_entries`."""
+    """A row of `Statements.load_entries`. A row that somebody damaged stands for itself alone: what cannot be read of it is passed over."""
     return KeptEntry(
         name=row["name"],
-        owner=Owner(row["owner"]),
+        owner=_owner(row["name"], row["owner"]),
         source=row["source"],
         spec=row["spec"],
         rev=row["rev"],
@@ -29,7 +32,30 @@ def kept_entry(row: RowMapping) -> KeptEntry:
         removed=bool(row["removed"]),
         runs=row["runs"],
         defined=row["defined"] or "",
-        overrides=parse_overrides(row["override"]),
+        overrides=_overrides(row["name"], row["override"]),
+    )
+
+
+def _owner(name: str, text: str) -> Owner:
+    """An owner that is none is the store's own: no file and no app takes such an entry for its own and removes it."""
+    try:
+        return Owner(text)
+    except ValueError:
+        _tell(name, f"its owner is {text!r}")
+        return Owner.DB
+
+
+def _overrides(name: str, text: str | None) -> tuple[Override, ...]:
+    try:
+        return parse_overrides(text)
+    except SPEC_FAULTS as fault:
+        _tell(name, f"its overrides cannot be read: {fault}")
+        return ()
+
+
+def _tell(name: str, what: str) -> None:
+    log.error(
+        "The row of entry %s is damaged: %s", name, what, extra={"action": "row_damaged", "entry": name}
     )
 
 

@@ -55,7 +55,7 @@ def create_tables(engine: Engine, tables: Tables) -> None:
         options = mysql_options(conn)
     for table in tables.all():
         table.dialect_options["mysql"].update(options)
-    for _ in range(TRIES - 1):
+    for _ in range(TRIES + len(tables.all())):  # each try may meet another table that came to be meanwhile
         try:
             tables.meta.metadata.create_all(engine, tables.all())
         except SQLAlchemyError:

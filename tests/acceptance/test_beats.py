@@ -21,7 +21,8 @@ from support import servers
 from support.acceptance_tasks import NAME
 from support.processes import percentiles, wait_until
 
-KILLS = 20
+KILLS = {"sqlite": 20, "postgresql": 10}
+"""More of them, on more databases and brokers: make chaos."""
 PERIODS_MS = {f"entry-{number:02}": (250, 300, 400, 500, 750, 1000)[number % 6] for number in range(20)}
 SENT = r"Scheduler: Sending due task "
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -38,7 +39,8 @@ def database(request, tmp_path):
 
 
 @pytest.mark.timeout(600)
-def test_two_beats_and_twenty_kills_of_the_leader(database, programs, tmp_path, figure):
+def test_two_beats_and_many_kills_of_the_leader(database, programs, tmp_path, figure):
+    kills = KILLS[database.partition(":")[0].partition("+")[0]]
     seed = secrets.randbits(32)
     draw = random.Random(seed)
     print(f"seed {seed}")
@@ -59,7 +61,7 @@ def test_two_beats_and_twenty_kills_of_the_leader(database, programs, tmp_path, 
     beats.append(leader)
     engine = create_engine(database)
     with engine.connect() as connection:
-        for _ in range(KILLS):
+        for _ in range(kills):
             standby = start()
             beats.append(standby)
             standby.wait_for("Standing by")
@@ -85,14 +87,15 @@ def test_two_beats_and_twenty_kills_of_the_leader(database, programs, tmp_path, 
         skipped = connection.execute(text("SELECT count(*) FROM bb_skip")).scalar_one()
     engine.dispose()
 
-    assert (holder, epoch, still_open, skipped) == ("", KILLS + 1, 0, 0)
+    assert (holder, epoch, still_open, skipped) == ("", kills + 1, 0, 0)
     check_the_grid(ledger)
     copies = check_the_messages(bodies, {(row.entry, row.due_us): row.task_id for row in ledger}, beats)
     again = sum(copies.values()) - len(ledger)
     figure(
-        f"{database.split(':')[0]}: {KILLS} kills, {len(ledger)} firings, 0 missing, 0 second ids, {again} second copies "
-        f"(at most {max(copies.values())} of one firing), failover {percentiles(failovers)}"
+        f"{database.split(':')[0]}: {kills} kills, {len(ledger)} firings, 0 missing, 0 second ids, {again} second copies, "
+        f"failover {percentiles(failovers)}"
     )
+    assert again == 0, "I-ATOMIC: broker and ledger are one database"
 
 
 def check_the_grid(ledger):

@@ -248,6 +248,7 @@ def test_a_crash_at_every_effect_leaves_a_clean_ledger(memory):
     print(f"crash points: {len(effects)} covered")
 
 
+@pytest.mark.timeout(7_200 if ALL else 120)
 def test_a_crash_at_every_pair_of_effects_leaves_a_clean_ledger(memory):
     """The second crash is at an effect of those who took over, or much later: both are counted on one line of effects."""
     draw, covered, pairs = random.Random(SEED), 0, 0
@@ -267,6 +268,7 @@ def test_a_crash_at_every_pair_of_effects_leaves_a_clean_ledger(memory):
     assert covered > PAIRS / 2
 
 
+@pytest.mark.timeout(600)
 def test_a_lost_answer_and_then_a_crash_leave_a_clean_ledger(memory):
     draw = random.Random(SEED)
     _, effects = memory.play()
@@ -276,6 +278,7 @@ def test_a_lost_answer_and_then_a_crash_leave_a_clean_ledger(memory):
         assert judged(world) == [], f"lost answer at effect {number}, crash at {second}, seed {SEED}"
 
 
+@pytest.mark.timeout(600)
 def test_a_crash_at_effects_of_a_sqlite_store_leaves_a_clean_ledger(sqlite):
     draw = random.Random(SEED)
     world, effects = sqlite.play()

@@ -26,8 +26,8 @@ LIVE_US = 2 * SECOND_US
 """A second for the loop to look, a second for the broker to answer."""
 RETRY_SECONDS = 32.0
 """After a confirm of a firing was lost it is sent again after half a second, or after up to half a minute if that happened often."""
-STEP_US = 2 * SECOND_US
-"""A wall clock that is set by less is followed at once."""
+FROZEN_US = 12 * SECOND_US
+"""A leader may stand still for so long between plan and record, and lead still; and its clock may be two seconds slow."""
 FINAL = (FiringState.SENT, FiringState.FAILED, FiringState.DOUBTFUL, FiringState.SKIPPED)
 REGULAR = FiringKind.REGULAR.value
 
@@ -127,7 +127,7 @@ class Checker:
         known = self._seen.history.revisions[name]
         if any(each.entry.catch_up is not CatchUp.NONE for each in known) or self._seen.history.rewinds:
             return
-        patience_us = known[-1].entry.grace_us + LIVE_US + STEP_US
+        patience_us = known[-1].entry.grace_us + LIVE_US + FROZEN_US
         for due_us in self._by_entry[name]:
             decided_us = self._seen.history.decided_us.get(self._key(name, due_us), 0)
             if decided_us - self._seen.first_us(due_us) > patience_us:

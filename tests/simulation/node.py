@@ -272,6 +272,7 @@ class Node:
             self.beat is not None
             and not self.doomed
             and not self.is_frozen
+            and not self.stands
             and now_us >= self.store_cut_until_us
             and (self.world.setting.one_host or abs(self.machine.offset_us) < 3 * SECOND_US)
         )
@@ -293,8 +294,10 @@ class Node:
     def stand_still(self, seconds: float) -> None:
         """Freeze here, in the middle of a step or of a publish, while the world goes on."""
         before, self.inside, self.stands = self.inside, True, True
+        self.world.note_health()
         self.world.go_on(seconds)
         self.inside, self.stands = before, False
+        self.world.note_health()
         self.thawed_us = self.world.timeline.now_us
         if self.doomed:
             raise Crash(self)

@@ -16,13 +16,13 @@ SLOW_SHARE = 0.002
 
 
 class SimSender:
-    """One job at a time. `slow` is told of an answer that takes long. `alive`: the process has not ended; `awake`: nor is it frozen; `wake` is what its loop wakes up by."""
+    """One job at a time. `slow` is asked how long an answer takes that is to take long. `alive`: the process has not ended; `awake`: nor is it frozen; `wake` is what its loop wakes up by."""
 
     def __init__(
         self,
         timeline: Timeline,
         draw: random.Random,
-        slow: Callable[[float], None],
+        slow: Callable[[float, float], float],
         *,
         alive: Callable[[], bool],
         awake: Callable[[], bool],
@@ -64,8 +64,7 @@ class SimSender:
             done = Done(fault=fault)
         seconds = self._draw.uniform(0.0, 0.05)
         if self._draw.random() < SLOW_SHARE:
-            seconds = self._draw.uniform(0.5, 8.0)
-            self._slow(seconds)
+            seconds = self._slow(seconds, self._draw.uniform(0.5, 8.0))
         self._timeline.within(seconds, lambda: self._end(job, done))
 
     def _end(self, job: Job, done: Done) -> None:

@@ -64,9 +64,8 @@ class World:
         self.store_down_until_us = self.broker_down_until_us = 0
         self.awake_until_us = self.timeline.now_us + 20 * SECOND_US
         self.restart_seconds: Callable[[], float] = lambda: 5.0
-        self.jumps = self.steps = 0
+        self.steps = 0
         self.is_calm = False
-        """Whether the weather is over."""
         self._depth = 0
         self._sick_since: int | None = None
         self._sender_draw = random.Random(f"sender {seed}")
@@ -141,7 +140,6 @@ class World:
         if to_us - now_us < SHORTEST_JUMP_US:
             return False
         self.timeline.pass_to(to_us)
-        self.jumps += 1
         for number, node in enumerate(self.nodes):
             if node.beat is not None:
                 node.wake_at_us = to_us + (0 if node is leader else 10_000 * (number + 1))
@@ -210,9 +208,12 @@ class World:
         """A sender for a node."""
         return SimSender(self.timeline, self._sender_draw, self._answer_is_slow, **of_node)
 
-    def _answer_is_slow(self, seconds: float) -> None:
+    def _answer_is_slow(self, usual_seconds: float, seconds: float) -> float:
+        if self.is_calm:
+            return usual_seconds
         now_us = self.timeline.now_us
         self.faults.note(FaultKind.SLOW, now_us, now_us + round(seconds * SECOND_US))
+        return seconds
 
     # --- the end -------------------------------------------------------------------------------------------------------------
 
@@ -292,11 +293,13 @@ class World:
         state = store._states.get(firing.ledger_key)
         if state is None and not self.history.rollbacks:
             return f"I-FIRST: {firing.ledger_key} was sent before it was recorded"
-        if firing.terms.once and state is not FiringState.SENDING and not self.history.rollbacks:
-            return f"I-AMO: {firing.ledger_key} is sent while {state}"
         node = next(node for node in self.nodes if node.name == sender)
         thawed_us = max(node.thawed_us, node.frozen_until_us)
         paused = self.timeline.now_us - thawed_us < SECOND_US
+        # who finds it as sending makes it doubtful, and who was frozen in between may still send it
+        sendable = (FiringState.SENDING, FiringState.DOUBTFUL) if paused else (FiringState.SENDING,)
+        if firing.terms.once and state not in sendable and not self.history.rollbacks:
+            return f"I-AMO: {firing.ledger_key} is sent while {state}"
         if node.holder != store._lease.holder and not paused and not self.history.rollbacks:
             return f"I-LOCAL: {sender} sends {firing.ledger_key} and does not lead: {store._lease}"
         return None
