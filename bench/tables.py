@@ -1,4 +1,5 @@
-"""Tables: the figures of docs/benchmarks.md, from what `python -m bench` kept in var/bench/results.json. `make figures` writes them.
+"""Tables: the figures of docs/benchmarks.md and docs/reliability.md, from what `make bench` and `make chaos` kept in var/. `make figures`
+writes them.
 
 Only the part between the two marks of the document is ours; the words around it are for people to write.
 """
@@ -15,8 +16,8 @@ from typing import Any
 from .pairs import ROOT
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
-DOCUMENT = ROOT / "docs" / "benchmarks.md"
 RESULTS = ROOT / "var" / "bench" / "results.json"
+CHAOS = ROOT / "var" / "chaos.json"
 MANY = 1_000
 HEAD = ("", "what", "backbeat", "peer", "ratio (range)", "target", "")
 
@@ -67,6 +68,33 @@ def _figure(values: Sequence[float], unit: str) -> str:
     return f"{middle:,.0f} {unit}" if middle >= MANY else f"{middle:.4g} {unit}"
 
 
+def chaos() -> str:
+    """What the last chaos gave: in all, bar by bar, and for each pair of store and broker."""
+    known = json.loads(CHAOS.read_text())
+    combinations = known["combinations"]
+    windows = ", ".join(f"{name}: {count}" for name, count in sorted(known["windows"].items())) or "none"
+    bars = [("bar", "figure", "bound", "")]
+    for bar in known["bars"]:
+        figure = f"{bar['figure']:.3g}" if isinstance(bar["figure"], float) else str(bar["figure"])
+        bars.append((bar["name"], figure, bar["bound"], "met" if bar["is_met"] else "not met"))
+    rows = [("store", "broker", "kills", "pauses", "firings", "messages", "kill to next emission p50 / max")]
+    for each in combinations:
+        gap = each["gaps_seconds"].get("kill")
+        took = f"{gap['p50']:.2f} / {gap['max']:.2f} s" if gap else ""
+        counts = [f"{each[key]:,}" for key in ("kills", "pauses", "firings", "messages")]
+        rows.append((each["store"], each["broker"], *counts, took))
+    return (
+        f"The last run of `make chaos`: {known['kills']} kills, {known['pauses']} pauses, {known['firings']:,} firings,"
+        f" {known['messages']:,} messages, lease {known['ttl_seconds']:g} s, seed {known['seed']}. Second copies by window: {windows};"
+        f" at most {known['max_copies']} of one firing. The faults are aimed at bursts, so their share of the copies says nothing about"
+        f" a quiet service.\n\n{table(bars)}\n\n{table(rows)}"
+    )
+
+
 def main() -> None:
-    write(DOCUMENT, benchmarks())
-    print(f"{DOCUMENT.relative_to(ROOT)} written")
+    for name, source, text in (("benchmarks", RESULTS, benchmarks), ("reliability", CHAOS, chaos)):
+        if not source.exists():
+            print(f"docs/{name}.md stays as it is: there is no {source.relative_to(ROOT)}")
+            continue
+        write(ROOT / "docs" / f"{name}.md", text())
+        print(f"docs/{name}.md written")

@@ -48,7 +48,7 @@ TTL_SECONDS = 10.0
 SHORTEST_TTL_SECONDS = 0.1
 RENEWALS = 5
 """In a TTL; it follows that a TTL is never less than three renewals, whatever it is set to (reliability 1.1)."""
-HINT_SECONDS = 0.15
+HINT_SECONDS = 0.1
 """How often a standby looks at the hint: this is nearly all of the time that a hand-over takes."""
 
 

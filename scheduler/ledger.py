@@ -6,30 +6,25 @@ E5 of the order in beat.py. What the store refuses, it refuses whole: the agenda
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .agenda import Agenda, Slot
+from .agenda import Slot
 from .blockers import Blockers
-from .collection import long_lived
 from .draft import draft
 from .entry import Entry, Overlap, Owner
 from .firing import Firing, FiringState, firing_of
-from .likeness import Abridged
 from .overlap import Ruling
 from .plan import BATCH, Plan, Skip, plan
+from .roster import Roster
 from .runs import Runs
 from .store.base import (
     Change,
     Decided,
-    Fault,
     Fence,
     Fenced,
-    Known,
     Marks,
-    Move,
     Open,
     Reconciled,
     Refusal,
@@ -37,11 +32,8 @@ from .store.base import (
 )
 from .store.draw import draw_term_start
 
-log = logging.getLogger(__name__)
-
 OPEN_AT_ONCE = 5_000
 """Open firings that are taken into memory in one load."""
-NO_RUNS = "its overlap needs to know when a run is over, and the app has no result backend: configure one, or write overlap: allow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +63,8 @@ class Ledger:
         self._store = store
         self._cluster = cluster
         self._blockers = Blockers(runs)
-        self._tell_quarantined = quarantined
-        self._agenda = Agenda()
+        self._roster = Roster(self._blockers, quarantined)
+        self._agenda = self._roster.agenda
         self._revision = 0
         self._epoch = 0
         self._batches = 0
@@ -88,19 +80,8 @@ class Ledger:
         """Begin a term: take up entries and cursors as the store has them."""
         if epoch != self._epoch:
             self._epoch, self._batches = epoch, draw_term_start(epoch)
-        slots: list[Slot] = []
-
-        def each(known: Known) -> None:
-            if (slot := self._slot(known)) is not None:
-                slots.append(slot)
-
         self._blockers.clear()
-        with long_lived():
-            loaded = self._store.load(None, each)
-            assert loaded is not None
-            self._revision = loaded.revision
-            self._agenda.fill(slots)
-        self._quarantine(loaded.faults)
+        self._revision = self._roster.fill(self._store)
 
     def load_open(self, fence: Fence, now_us: int, besides: Collection[int] | None = None) -> Open | Fenced:
         """Step L: what is not finished, whoever decided it; without the batches in `besides`, which we have already."""
@@ -119,8 +100,7 @@ class Ledger:
                 self._blockers.sent(firing, now_us)
                 if firing.task_id in was_held:  # it was decided in a transaction whose answer was lost
                     slot.runs += 1
-                    slot.next_us = self._next(slot.brief, slot.cursor_us, slot.runs)
-                    self._agenda.put(slot)
+                    self._roster.put_again(slot)
         return found
 
     def refresh(self) -> bool:
@@ -129,8 +109,8 @@ class Ledger:
         if loaded is None:
             return False
         for known in loaded.entries:
-            self._take_up(known)
-        self._quarantine(loaded.faults)
+            self._roster.take_up(known)
+        self._roster.quarantine(loaded.faults)
         self._revision = loaded.revision
         return True
 
@@ -160,12 +140,12 @@ class Ledger:
         try:
             answer = self._store.decide(batch, fence)
         finally:  # in doubt the cursors stay as they were: the next try meets the store's, and is told
-            self._put_back(slots, verdict if isinstance(answer, Decided) else None, batch.moves)
+            self._roster.put_back(slots, verdict if isinstance(answer, Decided) else None, batch.moves)
         if isinstance(answer, Refusal):
             return answer
         for known in answer.stale:
-            self._take_up(known)
-        self._quarantine(answer.faults)
+            self._roster.take_up(known)
+        self._roster.quarantine(answer.faults)
         gone = {known.name for known in answer.stale} | {fault.entry for fault in answer.faults}
         self._count_runs(slots, answer.fresh, gone)
         short = {firing.entry for firing in batch.firings} if len(answer.fresh) < len(batch.firings) else ()
@@ -177,13 +157,12 @@ class Ledger:
         for name in short:  # some were in the ledger already, and used none of the runs that the plan counted
             slot = slots[name]
             if slot.next_us is None and name not in gone:
-                slot.next_us = self._next(slot.brief, slot.cursor_us, slot.runs)
-                self._agenda.put(slot)
+                self._roster.put_again(slot)
         return Decision(answer.fresh, tuple(s for s in batch.skips if s.entry not in gone), answer.held)
 
     def review(self, now_us: int, fence: Fence) -> Sequence[Change] | Fenced:
         """Decide again about what is held: whether the run before it is over. Returns what was decided."""
-        changes = self._blockers.review(self._entry, now_us)
+        changes = self._blockers.review(self._roster.entry, now_us)
         if not changes:
             return ()
         done = self._store.settle(changes, now_us, fence)
@@ -194,8 +173,7 @@ class Ledger:
             slot = self._agenda.get(change.firing.entry)
             if slot is not None and slot.brief.model.max_runs is not None:
                 slot.runs += change in done and change.after is FiringState.DECIDED
-                slot.next_us = self._next(slot.brief, slot.cursor_us, slot.runs)
-                self._agenda.put(slot)
+                self._roster.put_again(slot)
         return done
 
     def gone(self, firings: Iterable[Firing]) -> None:
@@ -221,7 +199,7 @@ class Ledger:
         try:
             self._evaluate({name: slot}, now_us, 0)
         except Exception as fault:  # noqa: BLE001 - the same
-            self._cannot_be_evaluated(name, fault)
+            self._roster.cannot_be_evaluated(name, fault)
             return False
         return True
 
@@ -254,67 +232,9 @@ class Ledger:
         self._batches += 1
         return self._batches
 
-    # --- the agenda ----------------------------------------------------------------------------------------------------------
-
-    def _put_back(self, slots: Mapping[str, Slot], verdict: Plan | None, moves: Sequence[Move]) -> None:
-        for name, slot in slots.items():
-            if verdict is None:
-                slot.next_us = self._next(slot.brief, slot.cursor_us, slot.runs)
-            else:
-                slot.next_us = verdict.next_us[name]
-        for move in moves if verdict is not None else ():
-            slots[move.entry].cursor_us, slots[move.entry].next_us = move.to_us, move.next_us
-        for slot in slots.values():
-            self._agenda.put(slot)
-
     def _count_runs(self, slots: Mapping[str, Slot], fresh: Sequence[Firing], gone: Collection[str]) -> None:
         limited = [slot for slot in slots.values() if slot.brief.model.max_runs is not None]
         runs = Counter(firing.entry for firing in fresh) if limited else {}
         for slot in limited:
             if slot.brief.name not in gone:
                 slot.runs += runs.get(slot.brief.name, 0)
-
-    def _take_up(self, known: Known) -> None:
-        slot = None if known.removed else self._slot(known)
-        if slot is None:
-            self._agenda.drop(known.name)
-        else:
-            self._agenda.put(slot)
-
-    def _slot(self, known: Known) -> Slot | None:
-        """The slot of an entry; None for one that cannot be used."""
-        brief, policy = known.brief, known.brief.model
-        if policy.overlap is not Overlap.ALLOW:
-            self._blockers.learn(known.entry, known.latest_id, known.latest_us)
-            if not self._blockers.knows_runs:
-                self._quarantine([Fault(brief.name, NO_RUNS)])
-                return None
-        try:
-            next_us = self._next(brief, known.cursor_us, known.runs)
-        except Exception as fault:  # noqa: BLE001 - the same as in _evaluated
-            self._cannot_be_evaluated(brief.name, fault)
-            return None
-        return Slot(brief, known.rev, known.cursor_us, next_us, known.runs)
-
-    def _next(self, brief: Abridged, cursor_us: int, runs: int) -> int | None:
-        policy = brief.model
-        if not policy.enabled:
-            return None
-        if policy.max_runs is not None and runs + self._blockers.holds(brief.name) >= policy.max_runs:
-            return None
-        return brief.next_after(cursor_us)
-
-    def _entry(self, name: str) -> Entry | None:
-        slot = self._agenda.get(name)
-        return None if slot is None else slot.entry
-
-    def _cannot_be_evaluated(self, name: str, fault: Exception) -> None:
-        log.error("The next fire time of %s raises", name, exc_info=fault)
-        self._quarantine([Fault(name, f"its next fire time raises {type(fault).__name__}: {fault}")])
-
-    def _quarantine(self, faults: Iterable[Fault]) -> None:
-        for fault in faults:
-            self._agenda.drop(fault.entry)
-            extra = {"action": "entry_quarantined", "entry": fault.entry}
-            log.error("Entry %s waits until it is edited: %s", fault.entry, fault.reason, extra=extra)
-            self._tell_quarantined(fault.entry, fault.reason)

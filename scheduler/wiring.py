@@ -23,10 +23,10 @@ from .errand import Errands
 from .errors import ScheduleError
 from .installed import installed_version
 from .leader import TTL_SECONDS, Elector
-from .ledger import NO_RUNS
 from .listener import Listener
 from .outlet import BrokerOutlet
 from .result_runs import ResultRuns
+from .roster import NO_RUNS
 from .sender import ThreadSender
 from .source import FilesSource
 from .store.registry_wiring import registry_of

@@ -18,7 +18,7 @@ from backbeat.scheduler.plan import Skip
 
 from .books import Books, EntryRow, Row
 from .broker import SimBroker, SimRuns
-from .fault import FaultLog, joined, longest_calm_us
+from .fault import FaultKind, FaultLog, joined, longest_calm_us
 from .history import History, Revision
 from .timeline import SECOND_US
 
@@ -156,8 +156,15 @@ class Checker:
             begins = self._first_us(second)
             ended_us = self._seen.runs.ended_us(rows[one].task_id)
             patience_us = history.decided_us.get(first, 0) + entry.overlap_timeout_us
-            if second in history.ruled and begins is not None and begins < min(ended_us, patience_us):
+            if begins is None or second not in history.ruled or self._clock_was_set(one, begins):
+                continue
+            if begins < min(ended_us, patience_us):
                 yield f"overlap: {name} at {other} begins at {begins}, the run of {one} is over at {ended_us}"
+
+    def _clock_was_set(self, from_us: int, to_us: int) -> bool:
+        """Whether a wall clock was set then: overlap_timeout is measured by it."""
+        sets = (fault.at_us for fault in self._seen.faults.faults if fault.kind is FaultKind.CLOCK)
+        return any(min(from_us, to_us) <= at_us <= max(from_us, to_us) for at_us in sets)
 
     # --- ledger and broker ---------------------------------------------------------------------------------------------------
 

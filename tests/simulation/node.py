@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from backbeat.canvas.holder import Holder, Sighting
+from backbeat.canvas.holder import Holder
 from backbeat.scheduler.beat import Beat
 from backbeat.scheduler.clock_guard import ClockGuard
 from backbeat.scheduler.errand import Errands
@@ -24,6 +24,7 @@ from backbeat.scheduler.store.base import StoreDown
 from backbeat.scheduler.store.hint import Hint, MemoryHint, NoHint
 
 from .timeline import SECOND_US, Machine, MachineClock
+from .wire import NodeOutlet, NodeProcesses, Wire
 
 STORE = ("read_lease", "swap_lease", "load", "reconcile", "decide", "settle", "load_open", "mark")
 STORE_TOO = ("latest_cursor_us", "rewind", "witness_us")
@@ -47,74 +48,6 @@ class Parts:
     elector: type[Elector] = Elector
     guard: type[ClockGuard] = ClockGuard
     errands: type[Errands] = Errands
-
-
-class Wire:
-    """Whatever is behind a network: each call named in `effects` goes through `node.effect`."""
-
-    def __init__(self, node: Node, inner: object, effects: tuple[str, ...]) -> None:
-        self._node = node
-        self._inner = inner
-        for name in effects:
-            if hasattr(inner, name):
-                setattr(self, name, self._wired(name, getattr(inner, name)))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def _wired(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        node = self._node
-
-        def through(*args: Any, **kwargs: Any) -> Any:
-            node.effect(name, "before")
-            answer = call(*args, **kwargs)
-            node.world.noticed(name, args, answer)
-            node.effect(name, "after")
-            return answer
-
-        return through
-
-
-class NodeOutlet:
-    """The Outlet of a node."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
-
-    def publish(self, firings: Any) -> Any:
-        node = self._node
-        node.effect("publish", "before")
-        answer = node.world.broker.take(firings, node.name)
-        try:
-            node.effect("publish", "after")
-        except BaseException:
-            node.world.broker.unheard(answer)
-            raise
-        node.world.broker.heard(answer)
-        return answer
-
-    def reach(self) -> None:
-        self._node.effect("reach", "before")
-
-    def stay(self) -> None:
-        """Nobody is told."""
-
-
-class NodeProcesses:
-    """The Processes of a node: on one host it sees which processes have ended, and can end one."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
-
-    def look(self, holder: Holder) -> Sighting:
-        if holder.host != self._node.host:
-            return Sighting.UNKNOWN
-        return Sighting.ALIVE if self._node.world.node_of(str(holder)) else Sighting.GONE
-
-    def end(self, holder: Holder) -> None:
-        other = self._node.world.node_of(str(holder))
-        if other is not None and other is not self._node:
-            other.crash()
 
 
 class Node:

@@ -118,6 +118,8 @@ class Operators:
         """Run an entry once."""
         world = self._world
         kept = [each for each in world.store._entries.values() if not each.removed]
+        if not kept:
+            return
         self._requests += 1
         name = self._draw.choice(kept).name
         world.registry.run_now(name, f"request {self._requests}", actor="operator")
@@ -126,6 +128,8 @@ class Operators:
         """Send a range of the past again."""
         world, draw = self._world, self._draw
         kept = [each for each in world.store._entries.values() if not each.removed]
+        if not kept:
+            return
         self._requests += 1
         to_us = world.registry.now_us() - draw.randrange(3_600) * SECOND_US
         wish = Backfill(

@@ -25,7 +25,7 @@ CLOCK_SECONDS = 45.0
 
 
 class Storm:
-    """Weather over one world. `share` of all effects is struck; something happens every `every_seconds`, of those in `only`."""
+    """Weather over one world. `share` of all effects is struck; something happens every `every_seconds`, of those in `only`; `aim` names the effects that are struck, if not all."""
 
     def __init__(
         self,
@@ -34,10 +34,12 @@ class Storm:
         share: float = 1 / 2_000,
         every_seconds: float = 45_000.0,
         only: Collection[str] = (),
+        aim: Collection[str] = (),
     ) -> None:
         self._world = world
         self._draw = random.Random(f"storm {world.seed}")
         self._share = share
+        self._aim_at = frozenset(aim)
         self._every_seconds = every_seconds
         operators = Operators(world, self._draw, lambda: self._note(FaultKind.EDIT, 0.0, 4.0))
         world.strike = self.strike
@@ -72,7 +74,7 @@ class Storm:
     def strike(self, node: Node, name: str, when: str) -> None:
         """Perhaps strike an effect."""
         draw = self._draw
-        if draw.random() >= self._share:
+        if (self._aim_at and name not in self._aim_at) or draw.random() >= self._share:
             return
         world, ttl = self._world, self._world.setting.ttl_seconds
         world.stay_awake(ttl + 6)

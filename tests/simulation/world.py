@@ -72,7 +72,7 @@ class World:
         self.host = Machine(self.timeline)
         machines = [self.host if setting.one_host else Machine(self.timeline) for _ in range(setting.nodes)]
         self.store = store or ServerStore(self.cluster)
-        if isinstance(self.store, ServerStore) and not setting.one_host:
+        if not setting.one_host:
             self.store.clock = self.timeline
         self.registry = self._registry()
         self.books = self._books()
@@ -270,15 +270,11 @@ class World:
         self.store.restore(saved)
         self.history.rolled_back(lengths)
 
-    # --- what a store on SQL does otherwise ----------------------------------------------------------------------------------
-
     def _registry(self) -> Any:
-        assert isinstance(self.store, MemoryStore)
         now_us = self.host.now_us if self.setting.one_host else lambda: self.timeline.now_us
         return MemoryRegistry(self.store, now_us)
 
     def _books(self) -> Books:
-        assert isinstance(self.store, MemoryStore)
         return MemoryBooks(self.store)
 
     def _latest_us(self) -> int:

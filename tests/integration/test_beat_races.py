@@ -1,0 +1,173 @@
+"""The loop where two things meet: an order and a reload, an ended override and a due time, a lost answer and a limit of runs."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import timedelta
+
+import pytest
+from backbeat.canvas.holder import Holder, Sighting
+from backbeat.scheduler.beat import Beat
+from backbeat.scheduler.clock import FakeClock
+from backbeat.scheduler.entry import SECOND_US, CatchUp, Entry, Overlap
+from backbeat.scheduler.errand import Errands
+from backbeat.scheduler.leader import Elector
+from backbeat.scheduler.order import Change
+from backbeat.scheduler.relay import MemoryOutlet
+from backbeat.scheduler.runs import MemoryRuns
+from backbeat.scheduler.schedule import Interval
+from backbeat.scheduler.store.base import StoreDown
+from backbeat.scheduler.store.memory import MemoryStore
+from backbeat.scheduler.store.registry_memory import MemoryRegistry
+
+from support.beat_world import Gone
+
+START = 1_700_000_040 * SECOND_US
+MINUTE, HOUR = 60 * SECOND_US, 3_600 * SECOND_US
+numbers = itertools.count()
+
+
+def entry(name="e", seconds=60, **known):
+    return Entry(name=name, when=Interval(every=timedelta(seconds=seconds)), what={"task": "t"}, **known)
+
+
+class World:
+    """One store with its operators, one broker, one clock; beats come and go."""
+
+    def __init__(self, *wanted):
+        self.clock = FakeClock(START)
+        self.store = MemoryStore("test")
+        self.registry = MemoryRegistry(self.store, self.clock.now_us)
+        self.outlet, self.runs = MemoryOutlet(), MemoryRuns()
+        self.files = [list(wanted)]
+
+    def beat(self, store=None):
+        holder = Holder(host="h", host_id="b", pid=1, started=1, nonce=str(next(numbers)))
+        store = store or self.store
+        return Beat(
+            store,
+            self.outlet,
+            self.clock,
+            Elector(store, self.clock, holder, Gone(Sighting.GONE), ttl_seconds=10.0),
+            cluster="test",
+            entries_source=lambda: self.files.pop() if self.files else None,
+            runs=self.runs,
+            errands=Errands(self.registry, self.registry, self.clock, "test"),
+        )
+
+    def run(self, beat, seconds):
+        end_us = self.clock.now_us() + round(seconds * SECOND_US)
+        while self.clock.now_us() < end_us:
+            self.clock.wait(max(0.001, min(beat.step(), (end_us - self.clock.now_us()) / SECOND_US)))
+
+    def end_all(self):
+        self.runs.ended.update(firing.task_id for firing in self.outlet.sent)
+
+    def sent(self, kind="regular"):
+        return [
+            (firing.due_us - START) // SECOND_US for firing in self.outlet.sent if firing.kind.value == kind
+        ]
+
+
+class Lossy:
+    """A store one of whose answers is lost: the call was done."""
+
+    def __init__(self, inner):
+        self.inner = inner
+        self.lose = None
+
+    def __getattr__(self, name):
+        call = getattr(self.inner, name)
+
+        def lossy(*args, **known):
+            answer = call(*args, **known)
+            if name == self.lose and args and args[0]:
+                self.lose = None
+                raise StoreDown("the answer was lost")
+            return answer
+
+        return lossy if callable(call) else call
+
+
+def test_a_run_by_hand_beside_a_reload_is_sent():
+    world = World(entry())
+    beat = world.beat()
+    world.run(beat, 3)
+
+    world.registry.run_now("e", "r1", actor="a")
+    world.files.append([entry(), entry("f", 3_600)])
+    world.run(beat, 5)
+
+    assert len(world.sent("manual")) == 1
+
+
+def test_a_change_that_has_ended_decides_nothing_after_its_end():
+    world = World(entry(seconds=3_600, catch_up=CatchUp.ALL))
+    beat = world.beat()
+    world.run(beat, 60)
+    until_us = START + HOUR
+    world.registry.edit(
+        "e", Change(changes={"when": {"every_us": 10 * MINUTE, "anchor_us": 0}}, until_us=until_us), actor="a"
+    )
+    world.run(beat, 5)
+    beat.retire()
+
+    world.clock.advance(3 * 3_600)
+    world.run(world.beat(), 30)
+
+    late = [due for due in world.sent() if START + due * SECOND_US > until_us]
+    assert all((START + due * SECOND_US) % HOUR == 0 for due in late)
+    assert len(late) in (2, 3)
+
+
+@pytest.mark.parametrize("jitter_seconds", [0, 300])
+def test_a_run_that_waits_for_the_broker_does_not_time_out(jitter_seconds):
+    policy = {
+        "overlap": Overlap.SKIP,
+        "overlap_timeout_us": 20 * MINUTE,
+        "jitter_us": jitter_seconds * SECOND_US,
+    }
+    world = World(entry(seconds=600, **policy))
+    beat = world.beat()
+    world.run(beat, 10)
+    world.outlet.up = False
+
+    world.run(beat, 3 * 3_600)
+    world.outlet.up = True
+    world.run(beat, 599)
+
+    assert len(world.outlet.sent) <= 2
+    times = sorted(firing.due_us for firing in world.outlet.sent)
+    assert all(later - sooner > 20 * MINUTE for sooner, later in itertools.pairwise(times))
+
+
+@pytest.mark.parametrize("lost", [None, "settle", "decide"])
+def test_a_limit_of_runs_holds_when_an_answer_is_lost(lost):
+    world = World(entry(overlap=Overlap.QUEUE, max_runs=3))
+    store = Lossy(world.store)
+    beat = world.beat(store)
+    world.run(beat, 130)  # one is sent, one is held
+
+    store.lose = lost
+    for _ in range(20):
+        world.end_all()
+        world.run(beat, 60)
+
+    assert len(world.sent()) == 3
+
+
+def test_a_limit_of_runs_is_used_up_also_after_the_clock_went_back():
+    world = World(entry(max_runs=3))
+    beat = world.beat()
+    world.run(beat, 130)
+    beat.retire()
+    sent = len(world.sent())
+
+    world.clock.step_wall(-130)
+    beat = world.beat()
+    beat._begins = lambda _latest_us: True  # the clock guard says: set cursors that lie ahead back
+    world.run(beat, 900)
+
+    assert sent == 2
+    assert len(world.sent()) == 3
+    assert len(set(world.sent())) == 3
