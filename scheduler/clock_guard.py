@@ -50,11 +50,11 @@ SLOW_ANSWER_US = 2 * SECOND_US
 
 @dataclass(frozen=True, slots=True)
 class _Doubt:
-    """A step that is not accepted: to this offset, since this instant of boot-time; and whether the clock was fit before it."""
+    """A step that is not accepted: to this offset, since this boot-time. `shown_us`: the offset before it, None if that was not fit."""
 
     offset_us: int
     since: float
-    was_fit: bool
+    shown_us: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,21 +181,21 @@ class ClockGuard:
         """A step stands in the room."""
         if self._doubt is None or abs(offset - self._doubt.offset_us) > STEP_US:
             before = self._offset_us if self._doubt is None else self._doubt.offset_us
-            was_fit = self._was_fit() if self._doubt is None else self._doubt.was_fit
+            shown_us = self._shown_us() if self._doubt is None else self._doubt.shown_us
             self._note_step((offset - before) / SECOND_US)
-            self._doubt = _Doubt(offset, boot, was_fit)
+            self._doubt = _Doubt(offset, boot, shown_us)
             self._ask_at = boot
             self._said_at = None
         if boot >= self._ask_at:
             self._ask(boot, DOUBT_ASK_SECONDS)
         if self._testimony is None:
             if self._alone and boot - self._doubt.since >= PATIENCE_SECONDS:
-                self._accept(offset, boot, was_fit=self._doubt.was_fit)
+                self._accept(offset, boot, self._doubt.shown_us)
             return
         margin = SKEW_LIMIT_US + self._testimony.margin_us
         if abs(offset - self._testimony.offset_us) <= margin:
             if self._asked:
-                self._accept(offset, boot, was_fit=self._doubt.was_fit)
+                self._accept(offset, boot, self._doubt.shown_us)
             return
         wrong_by = (offset - self._testimony.offset_us) / SECOND_US
         self._say(
@@ -212,9 +212,9 @@ class ClockGuard:
         )
         self._stepped(seconds)
 
-    def _accept(self, offset: int, boot: float, *, was_fit: bool) -> None:
+    def _accept(self, offset: int, boot: float, shown_us: int | None) -> None:
         # who was not fit has decided nothing by the old time: there is nothing to make up for
-        ahead = self._ahead_now_us(boot) + self._offset_us - offset if was_fit else 0
+        ahead = 0 if shown_us is None else self._ahead_now_us(boot) + shown_us - offset
         log.warning(
             "The wall clock's step is accepted: %+.1f s",
             (offset - self._offset_us) / SECOND_US,
@@ -257,11 +257,14 @@ class ClockGuard:
         )
         return False
 
-    def _was_fit(self) -> bool:
-        """Whether the time that is followed was good enough to lead, by what the witness said last."""
-        if self._testimony is None:
-            return self._alone
-        return abs(self._offset_us - self._testimony.offset_us) <= SKEW_LIMIT_US + self._testimony.margin_us
+    def _shown_us(self) -> int | None:
+        """The offset that is shown, None while it is not good enough to lead; by what the witness said last."""
+        testimony = self._testimony
+        if testimony is None:
+            return self._offset_us if self._alone else None
+        if abs(self._offset_us - testimony.offset_us) > SKEW_LIMIT_US + testimony.margin_us:
+            return None
+        return min(self._offset_us, testimony.offset_us + STEP_US)
 
     def _base_us(self, boot: float) -> int:
         """Wall time as it is followed, without what is made up for."""

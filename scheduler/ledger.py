@@ -14,7 +14,7 @@ from .agenda import Slot
 from .blockers import Blockers
 from .draft import draft
 from .entry import Entry, Overlap, Owner
-from .firing import Firing, FiringState, firing_of
+from .firing import Firing, FiringKind, FiringState, firing_of
 from .overlap import Ruling
 from .plan import BATCH, Plan, Skip, plan
 from .roster import Roster
@@ -95,7 +95,7 @@ class Ledger:
         else:
             self._blockers.add_held(found.held)
         for firing in found.firings:
-            slot = self._agenda.get(firing.entry)
+            slot = self._agenda.get(firing.entry) if firing.kind is FiringKind.REGULAR else None
             if slot is not None and slot.brief.model.overlap is not Overlap.ALLOW:
                 self._blockers.sent(firing, now_us)
                 if firing.task_id in was_held:  # it was decided in a transaction whose answer was lost

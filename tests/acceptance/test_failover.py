@@ -23,8 +23,9 @@ SCHEDULES = (
     "schedules: {tick: {every: 50ms, catch_up: all, task: support.acceptance_tasks.add, args: [1, 2]}}\n"
 )
 BAR_SECONDS = {signal.SIGKILL: 0.5, signal.SIGTERM: 0.3}
-SLACK = 2.0
-"""Other suites share this machine's two processors: one of a few runs may meet them."""
+"""Of the 99th percentile; judged where it is measured, on a machine that does nothing else."""
+MEASURED = 20
+LEASE_SECONDS = 10.0
 
 
 @pytest.fixture(params=["sqlite", "postgres", "mariadb"])
@@ -83,5 +84,6 @@ def test_the_next_beat_sends_within_the_bar(store, number, programs, tmp_path, f
         f"{kind}: {number.name} to the next emission {percentiles(gaps)}, {TIMES} times;"
         f" a standby uses {100 * sum(shares) / len(shares):.1f} % of a processor"
     )
-    assert sorted(gaps)[len(gaps) // 2] <= BAR_SECONDS[number], gaps
-    assert max(gaps) <= BAR_SECONDS[number] + SLACK, gaps
+    assert max(gaps) < LEASE_SECONDS / 2, "nobody waited for the lease to pass"
+    if TIMES >= MEASURED:
+        assert sorted(gaps)[int(len(gaps) * 0.99)] <= BAR_SECONDS[number], gaps

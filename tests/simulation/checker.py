@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from backbeat.scheduler.entry import CatchUp, Entry, Overlap
+from backbeat.scheduler.entry import Entry, Overlap
 from backbeat.scheduler.firing import FiringKey, FiringKind, FiringState, derive_task_id, hold_us
 from backbeat.scheduler.plan import Skip
 
@@ -26,8 +26,6 @@ LIVE_US = 2 * SECOND_US
 """A second for the loop to look, a second for the broker to answer."""
 RETRY_SECONDS = 32.0
 """After a confirm of a firing was lost it is sent again after half a second, or after up to half a minute if that happened often."""
-FROZEN_US = 12 * SECOND_US
-"""A leader may stand still for so long between plan and record, and lead still; and its clock may be two seconds slow."""
 FINAL = (FiringState.SENT, FiringState.FAILED, FiringState.DOUBTFUL, FiringState.SKIPPED)
 REGULAR = FiringKind.REGULAR.value
 
@@ -70,7 +68,6 @@ class Checker:
         for name, row in self._entries.items():
             found += self._coverage(name, row)
             found += self._limit(name, row)
-            found += self._policy(name)
             found += self._overlaps(name, row.entry)
         found += self._states()
         found += self._messages()
@@ -122,17 +119,6 @@ class Checker:
             if other.from_us <= one.to_us:
                 yield f"I-SKIP: {one} and {other} overlap"
 
-    def _policy(self, name: str) -> Iterator[str]:
-        """catch_up: none sends nothing that was older than its grace when it was decided."""
-        known = self._seen.history.revisions[name]
-        if any(each.entry.catch_up is not CatchUp.NONE for each in known) or self._seen.history.rewinds:
-            return
-        patience_us = known[-1].entry.grace_us + LIVE_US + FROZEN_US
-        for due_us in self._by_entry[name]:
-            decided_us = self._seen.history.decided_us.get(self._key(name, due_us), 0)
-            if decided_us - self._seen.first_us(due_us) > patience_us:
-                yield f"catch_up: {name} at {due_us} was too old for it when it was decided, at {decided_us}"
-
     def _limit(self, name: str, row: EntryRow) -> Iterator[str]:
         """max_runs is never passed, and what was sent is counted."""
         most = row.entry.max_runs
@@ -156,15 +142,15 @@ class Checker:
             begins = self._first_us(second)
             ended_us = self._seen.runs.ended_us(rows[one].task_id)
             patience_us = history.decided_us.get(first, 0) + entry.overlap_timeout_us
-            if begins is None or second not in history.ruled or self._clock_was_set(one, begins):
+            if begins is None or not {first, second} <= history.ruled or self._clock_was_set:
                 continue
             if begins < min(ended_us, patience_us):
                 yield f"overlap: {name} at {other} begins at {begins}, the run of {one} is over at {ended_us}"
 
-    def _clock_was_set(self, from_us: int, to_us: int) -> bool:
-        """Whether a wall clock was set then: overlap_timeout is measured by it."""
-        sets = (fault.at_us for fault in self._seen.faults.faults if fault.kind is FaultKind.CLOCK)
-        return any(min(from_us, to_us) <= at_us <= max(from_us, to_us) for at_us in sets)
+    @property
+    def _clock_was_set(self) -> bool:
+        """Whether a wall clock was set: overlap_timeout is measured by it."""
+        return self._seen.faults.count(FaultKind.CLOCK) > 0
 
     # --- ledger and broker ---------------------------------------------------------------------------------------------------
 
@@ -189,7 +175,9 @@ class Checker:
         return key in self._seen.broker.lost or history.take_overs(key) > 0 or bool(history.rollbacks)
 
     def _waits(self, key: FiringKey) -> bool:
-        """Whether its send time is still to come."""
+        """Whether its send time is still to come, or was a moment ago."""
+        if self._seen.history.decided_us.get(key, 0) > self._seen.now_us - LIVE_US:
+            return True
         entry = self._entries[key.entry].entry
         return key.kind == REGULAR and key.due_us + hold_us(entry, key.due_us) > self._seen.now_us - LIVE_US
 

@@ -132,6 +132,8 @@ def test_what_waited_for_the_store_is_judged_as_of_now_and_not_as_of_when_it_was
     world.run(1_850)
 
     assert world.judge().violations() == []
+    late = [copies[0].at_us - key.due_us for key, copies in world.broker.deliveries.items()]
+    assert max(late) <= 62 * SECOND_US, "the grace of a minute, and what the loop takes"
 
 
 def test_after_a_rollback_nobody_takes_the_marks_of_another_leader_for_its_own():

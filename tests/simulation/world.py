@@ -32,8 +32,7 @@ from .timeline import SECOND_US, Machine, Timeline
 
 LAND_US = 300_000
 """So long before something is due a jump ends."""
-SHORTEST_JUMP_US = 3 * SECOND_US
-DEEPEST = 3
+SHORTEST_JUMP_US, DEEPEST = 3 * SECOND_US, 3
 
 
 class World:

@@ -210,6 +210,17 @@ def test_a_clock_that_was_wrong_from_the_start_is_set_right_and_has_nothing_to_m
     assert (early, late) == (pytest.approx(-1800, abs=0.1), pytest.approx(-1800, abs=0.1))
 
 
+def test_only_what_was_shown_is_made_up_for():
+    """Four seconds fast is good enough to lead, but nothing was shown that lies more than two after the witness."""
+    world = World(witness=True, ahead=4)
+    world.run(60)
+
+    world.clock.step_wall(-4)
+    _, late = world.run(60)
+
+    assert late <= -4 + 2
+
+
 def test_a_leader_that_drifts_away_from_the_store_is_not_fit_any_more_and_becomes_so_again(served, caplog):
     for _ in range(60):
         served.clock.step_wall(0.1)
