@@ -31,8 +31,8 @@ class Storm:
         self,
         world: World,
         *,
-        share: float = 1 / 2_000,
-        every_seconds: float = 45_000.0,
+        share: float = 1 / 2_500,
+        every_seconds: float = 50_000.0,
         only: Collection[str] = (),
         aim: Collection[str] = (),
     ) -> None:

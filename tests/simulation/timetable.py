@@ -73,7 +73,7 @@ def _zone(draw: random.Random) -> str:
 
 
 def _hours(draw: random.Random, start_us: int, days: int) -> tuple[Schedule, Mapping[str, Any]]:
-    every = timedelta(minutes=draw.choice((60, 95, 150, 240)))
+    every = timedelta(minutes=draw.choice((95, 150, 240, 390)))
     return Interval(every=every, anchor_us=draw.randrange(3_600) * SECOND_US), {}
 
 
@@ -84,7 +84,7 @@ def _daily(draw: random.Random, start_us: int, days: int) -> tuple[Schedule, Map
 
 def _wild(draw: random.Random, start_us: int, days: int) -> tuple[Schedule, Mapping[str, Any]]:
     return Crontab(
-        expression=f"{draw.randrange(60)} */{draw.choice((2, 3, 6))} * * *", timezone=_zone(draw)
+        expression=f"{draw.randrange(60)} */{draw.choice((3, 4, 6))} * * *", timezone=_zone(draw)
     ), {}
 
 
@@ -115,18 +115,18 @@ def _jittered(draw: random.Random, start_us: int, days: int) -> tuple[Schedule, 
 
 
 def _limited(draw: random.Random, start_us: int, days: int) -> tuple[Schedule, Mapping[str, Any]]:
-    when, _ = _burst(draw, 8)
+    when, _ = _burst(draw, 5)
     return when, {"max_runs": draw.choice((1, 5, 40)), "catch_up": CatchUp.ALL}
 
 
 def _overlapping(draw: random.Random, start_us: int, days: int) -> tuple[Schedule, Mapping[str, Any]]:
-    when, _ = _burst(draw, 6)
+    when, _ = _burst(draw, 5)
     overlap = draw.choice((Overlap.SKIP, Overlap.QUEUE, Overlap.CANCEL))
     return when, {"overlap": overlap, "overlap_timeout_us": draw.choice((120, 3_600)) * SECOND_US}
 
 
 def _once(draw: random.Random, start_us: int, days: int) -> tuple[Schedule, Mapping[str, Any]]:
-    when, _ = _burst(draw, 8)
+    when, _ = _burst(draw, 5)
     return when, {"delivery": Delivery.AT_MOST_ONCE}
 
 
@@ -142,7 +142,7 @@ def _listed(draw: random.Random, start_us: int, days: int) -> tuple[Schedule, Ma
 
 
 def _caught_up(draw: random.Random, start_us: int, days: int) -> tuple[Schedule, Mapping[str, Any]]:
-    when, _ = _burst(draw, 10)
+    when, _ = _burst(draw, 5)
     more: dict[str, Any] = {"catch_up": CatchUp.ALL, "catch_up_limit": draw.choice((2, 5, 1000))}
     more["catch_up_window_us"] = draw.choice((None, 600 * SECOND_US, DAY_US))
     more["catch_up_rate"] = draw.choice((None, None, 0.5))
@@ -150,7 +150,7 @@ def _caught_up(draw: random.Random, start_us: int, days: int) -> tuple[Schedule,
 
 
 def _expiring(draw: random.Random, start_us: int, days: int) -> tuple[Schedule, Mapping[str, Any]]:
-    when, _ = _burst(draw, 6)
+    when, _ = _burst(draw, 5)
     return when, {"what": {"task": "app.expiring", "options": {"expires": draw.choice((5.0, 90.0))}}}
 
 
