@@ -1,7 +1,7 @@
 """The suite in two lanes side by side, for `make test`: python tests/lanes.py [pytest arguments].
 
-Most of the suite waits: for a lease to pass, a process to start, a server to answer. The first lane has the tests of whole processes,
-the second all others; each test has a database, a vhost or a key prefix of its own, so neither sees the other. What the second lane
+Most of the suite waits: for a lease to pass, a process to start, a server to answer. The second lane has the tests of parts on real
+servers, the first all others; each test has a database, a vhost or a key prefix of its own, so neither sees the other. What the second lane
 says is shown when the first is done.
 """
 
@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 TESTS = Path(__file__).parent
-PROCESSES = ("acceptance", "interop")
+SERVERS = ("conformance", "integration")
 NOTHING_COLLECTED = 5
 
 
@@ -25,8 +25,8 @@ def lanes() -> tuple[list[Path], list[Path]]:
         for path in sorted(TESTS.iterdir())
         if path.name.startswith("test_") or (path.is_dir() and any(path.rglob("test_*.py")))
     ]
-    first = [path for path in found if path.name in PROCESSES]
-    return first, [path for path in found if path not in first]
+    second = [path for path in found if path.name in SERVERS]
+    return [path for path in found if path not in second], second
 
 
 def main(arguments: list[str]) -> int:
