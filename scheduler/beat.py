@@ -189,6 +189,7 @@ class Beat:
             term = self._elector.hold()
             if term is not None and term.epoch == self._epoch and self._loaded:
                 self._dispatch.settle(term.fence)
+                self._dispatch.send_rest(term.fence, lambda: self._elector.holds(term))
             self._dispatch.mark(everything=True)
         except (StoreDown, Fenced) as cause:
             log.warning("What was sent could not be marked: %s", cause, extra={"action": "marks_lost"})

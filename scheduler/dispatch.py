@@ -19,6 +19,10 @@ from .store.base import Change, Fence, Refusal, Store
 log = logging.getLogger(__name__)
 
 
+REST_SECONDS = 0.2
+"""A leader that stops sends no longer than this: the next one waits for it."""
+
+
 class Fenced(Exception):
     """The store says that another beat leads."""
 
@@ -72,6 +76,15 @@ class Dispatch:
             self._relay.send(gate, lambda changes: self._settle(changes, fence))
         finally:
             self._tell()
+
+    def send_rest(self, fence: Fence, gate: Callable[[], bool]) -> None:
+        """Before leaving: what is decided and due, as far as the broker takes it at once. The next beat has the rest. Raises Fenced."""
+        until = self._clock.boottime() + REST_SECONDS
+        while not self._relay.is_down and (left := until - self._clock.boottime()) > 0:
+            self.send(fence, gate)
+            if not self._relay.busy:
+                return
+            self.collect(left)
 
     def mark(self, *, everything: bool = False) -> None:
         """Step E8."""

@@ -154,6 +154,20 @@ def test_an_end_in_good_order_waits_for_the_answer_and_marks_it(world, hanging):
     world.audit(copies=1)
 
 
+@pytest.mark.parametrize("delivery", Delivery)
+def test_i_stop_what_is_due_when_a_beat_leaves_is_sent_before_it_goes(world, delivery):
+    world.wanted = entries(2, seconds=(60,), delivery=delivery)
+    beat = threaded(world)
+    beat.step()
+    world.clock.advance(60)
+
+    beat.step()  # decides; the thread has just been handed what is to do
+    beat.retire()
+
+    assert len(world.outlet.sent) == 2
+    assert set(world.states().values()) == {FiringState.SENT}
+
+
 def test_drain_returns_when_the_broker_has_answered_and_nothing_is_left(world):
     world.wanted = entries(600, seconds=(10,))
     world.seed()
