@@ -73,9 +73,9 @@ def test_an_include_that_matches_nothing_is_an_error_at_its_pattern(tmp_path):
 
 
 def test_files_that_include_each_other_are_read_once(tmp_path):
-    main = write(tmp_path / "a.yaml", "include: '*.yaml'\nschedules: {a: {task: t, every: 1m}}\n")
-    write(tmp_path / "b.yaml", "include: [a.yaml, ../*/b.yaml]\nschedules: {b: {task: t, every: 1m}}\n")
-    write(tmp_path / ".#a.yaml", "an editor's lock")
+    main = write(tmp_path / "d/a.yaml", "include: '*.yaml'\nschedules: {a: {task: t, every: 1m}}\n")
+    write(tmp_path / "d/b.yaml", "include: [a.yaml, ../*/b.yaml]\nschedules: {b: {task: t, every: 1m}}\n")
+    write(tmp_path / "d/.#a.yaml", "an editor's lock")
 
     loaded = load(main, {})
 
