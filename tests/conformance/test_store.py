@@ -988,8 +988,9 @@ def test_a_leader_frozen_inside_a_transaction_of_postgresql_blocks_for_a_quarter
 def test_the_fence_of_postgresql_is_no_old_snapshot(postgres_url, isolation):
     """The transaction has begun, and read, before the lease changes hands: a plain SELECT would still see the old row."""
     _drop_tables(postgres_url)
-    url = f"{postgres_url}?options=-c%20default_transaction_isolation%3D{isolation.replace(' ', '%5C%20')}"
-    old, new = (SqlStore(open_engine(each), MetaData(), "test") for each in (url, postgres_url))
+    engine = open_engine(postgres_url)
+    stricter = engine.execution_options(isolation_level=isolation.upper())  # ours would not let it be
+    old, new = (SqlStore(each, MetaData(), "test") for each in (stricter, open_engine(postgres_url)))
     old.create()
     lead(old)
 
