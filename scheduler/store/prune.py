@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, RowMapping, and_, delete, exists, func, or_, select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql.expression import ColumnElement
 
 from ..firing import FiringState
-from .base import StoreDown
 from .tables import Tables
+from .transaction import transaction
 
 SLICE = 5_000
 """Rows in one transaction."""
@@ -58,7 +56,7 @@ class Pruning:
             firing.c.due_us.between(batch.c.from_us, batch.c.to_us), firing.c.batch_id == batch.c.batch_id
         )
         old = select(func.count()).select_from(batch.join(firing, inside))
-        with self._transaction(write=False) as conn:
+        with transaction(self._engine, write=False) as conn:
             firings = conn.execute(old.where(self._is_finished(), self._is_behind_cursor())).scalar_one()
             kept = select(firing.c.batch_id).select_from(batch.join(firing, inside))
             kept = kept.where(self._is_finished(), ~self._is_behind_cursor())
@@ -76,13 +74,13 @@ class Pruning:
         """Remove it; yields after each slice what that one removed. Raises StoreDown; what is removed until then stays so."""
         last: tuple[int, int] | None = None
         while batches := self._next_batches(last):
-            with self._transaction() as conn:
+            with transaction(self._engine) as conn:
                 removed = self._remove(conn, batches)
             yield removed
             last = batches[-1]["from_us"], batches[-1]["batch_id"]
             time.sleep(PAUSE_SECONDS)
         while True:
-            with self._transaction() as conn:
+            with transaction(self._engine) as conn:
                 count = self._remove_skips(conn)
             yield Pruned(skips=count)
             if count < SLICE:
@@ -99,7 +97,7 @@ class Pruning:
                 or_(batch.from_us > from_us, and_(batch.from_us == from_us, batch.batch_id > batch_id))
             )
         statement = select(batch.batch_id, batch.from_us, batch.to_us, batch.size).where(*which)
-        with self._transaction(write=False) as conn:
+        with transaction(self._engine, write=False) as conn:
             ordered = statement.order_by(batch.from_us, batch.batch_id).limit(_BATCHES_AT_ONCE)
             rows = conn.execute(ordered).mappings().all()
         taken: list[RowMapping] = []
@@ -143,15 +141,3 @@ class Pruning:
         entry, skip = self._tables.entry.c, self._tables.skip.c
         protected = exists().where(entry.name == skip.entry, entry.cursor_us < skip.to_us)
         return [skip.from_us < self._before_us, skip.to_us < self._before_us, ~protected]
-
-    @contextmanager
-    def _transaction(self, *, write: bool = True) -> Iterator[Connection]:
-        try:
-            with self._engine.connect() as conn:
-                if write and conn.dialect.name == "sqlite":
-                    conn.exec_driver_sql("BEGIN IMMEDIATE")
-                yield conn
-                conn.commit()
-        except SQLAlchemyError as cause:
-            reason = str(getattr(cause, "orig", None) or cause).strip().splitlines() or [type(cause).__name__]
-            raise StoreDown(f"the store does not answer: {reason[0]}") from cause

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from sqlalchemy import Connection, Engine, select
-from sqlalchemy.exc import SQLAlchemyError
 
-from .base import FENCED, Fence, Fenced, StoreDown
+from .base import FENCED, Fence, Fenced
 from .serials import Serial
 from .statements import LEASE_NAME, Statements
+from .transaction import transaction
 
 SERIAL, CHALLENGER = "serial", "challenger"
 
@@ -23,7 +20,7 @@ class SqlSerials:
         self._sql = statements
 
     def read(self) -> Serial:
-        with self._transaction(write=False) as conn:
+        with transaction(self._engine, write=False) as conn:
             return self._read(conn)
 
     def apply(self, number: int, digest: str, fence: Fence) -> bool | Fenced:
@@ -31,7 +28,7 @@ class SqlSerials:
         mine = select(lease.epoch).where(
             lease.name == LEASE_NAME, lease.holder == fence.holder, lease.epoch == fence.epoch
         )
-        with self._transaction() as conn:
+        with transaction(self._engine) as conn:
             if not fence.holder or conn.execute(mine.with_for_update()).first() is None:
                 return FENCED
             known = self._read(conn)
@@ -44,7 +41,7 @@ class SqlSerials:
         return True
 
     def ask(self, number: int, asker: str) -> None:
-        with self._transaction() as conn:
+        with transaction(self._engine) as conn:
             if self._read(conn).asked < number:
                 self._put(conn, CHALLENGER, number, asker)
 
@@ -62,15 +59,3 @@ class SqlSerials:
         meta = self._sql.tables.meta
         conn.execute(self._sql.insert_new(meta).values(name=name, number=number, text=text))
         conn.execute(meta.update().where(meta.c.name == name).values(number=number, text=text))
-
-    @contextmanager
-    def _transaction(self, *, write: bool = True) -> Iterator[Connection]:
-        try:
-            with self._engine.connect() as conn:
-                if write and conn.dialect.name == "sqlite":
-                    conn.exec_driver_sql("BEGIN IMMEDIATE")
-                yield conn
-                conn.commit()
-        except SQLAlchemyError as cause:
-            reason = str(getattr(cause, "orig", None) or cause).strip().splitlines() or [type(cause).__name__]
-            raise StoreDown(f"the store does not answer: {reason[0]}") from cause
