@@ -9,11 +9,10 @@ States of a batch: decided (1) while it is open, sent (2). A firing without a st
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 
 from sqlalchemy import Connection, Engine, MetaData, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from ..audit_line import reload_lines
 from ..edit import edits, edits_anew
@@ -32,7 +31,6 @@ from .base import (
     Marks,
     Open,
     Reconciled,
-    StoreDown,
 )
 from .reads import Reads
 from .rows import kept_entry
@@ -41,6 +39,7 @@ from .statements import LEASE_NAME, Statements
 from .tables import Tables
 from .timekeeping import database_us, latest_cursor_us, rewind
 from .trail import Trail
+from .transaction import errors_as_store_down, transaction
 from .writes import Writes
 
 _STREAMED = {"yield_per": 1_000}
@@ -60,7 +59,7 @@ class SqlStore:
 
     def create(self) -> None:
         """Make the store, or bring its tables up to date, or refuse it: see schema.py. Any number of beats may do so at once."""
-        with _errors_as_store_down():
+        with errors_as_store_down():
             prepare_store(self._engine, self._sql)
 
     def read_lease(self) -> Lease:
@@ -180,18 +179,8 @@ class SqlStore:
     def close(self) -> None:
         self._engine.dispose()
 
-    @contextmanager
-    def _transaction(self, *, write: bool = True) -> Iterator[Connection]:
-        """Commit on leaving, roll back on any exception; what the driver raises becomes StoreDown."""
-        with _errors_as_store_down(), self._engine.connect() as conn:
-            try:
-                if write and self._engine.dialect.name == "sqlite":
-                    conn.exec_driver_sql("BEGIN IMMEDIATE")
-                yield conn
-                conn.commit()
-            except BaseException:
-                conn.invalidate()  # a connection in doubt may hold a lock, or the answer to somebody else's question
-                raise
+    def _transaction(self, *, write: bool = True) -> AbstractContextManager[Connection]:
+        return transaction(self._engine, write=write)
 
     def _revision(self, conn: Connection) -> int:
         meta = self._tables.meta
@@ -250,12 +239,3 @@ class SqlStore:
             tuple(firing for firing in fresh if firing.ledger_key not in is_held),
             tuple(firing for firing in fresh if firing.ledger_key in is_held),
         )
-
-
-@contextmanager
-def _errors_as_store_down() -> Iterator[None]:
-    try:
-        yield
-    except SQLAlchemyError as cause:
-        reason = str(getattr(cause, "orig", None) or cause).strip().splitlines() or [type(cause).__name__]
-        raise StoreDown(f"the store does not answer: {reason[0]}") from cause
