@@ -18,10 +18,9 @@ from .node import Mapping, Node, Pair, Scalar, Sequence
 from .problem import Fault, quoted
 from .scalar import ScalarRefusedError, ScalarValue, resolve
 from .source import Place, Source
-from .syntax import explain, misread
+from .syntax import DEPTH, explain, misread, too_deep
 from .variable import VariableError, substitute
 
-DEPTH = 20
 EXPANDED_NODES = 100_000  # beyond the file's own, by aliases
 CHARACTERS = 64 * 1024 * 1024
 
@@ -208,12 +207,7 @@ class _Builder:
                 help="`{…}` and `[…]` as values may need quotes around them",
             )
         if len(self.stack) >= DEPTH:
-            raise Fault(
-                place,
-                "E103",
-                f"nested more than {DEPTH} levels deep",
-                help="pass deep data as text, or let the task load it",
-            )
+            raise too_deep(place)
         if event.anchor is not None:
             self.anchors[event.anchor] = None
         self.stack.append(_Frame(place, event.anchor, isinstance(event, yaml.MappingStartEvent)))

@@ -26,14 +26,25 @@ _MEANINGS = {
     ">": "`>` starts a block of text",
 }
 _KEY = re.compile(r"^\s*(?:- )?\s*([^\s:]+):\s+")
+_DEPTH_OF_LIBYAML = "maximum nesting depth"
 _INDENT = re.compile(r"[ \t]*")
+DEPTH = 20
 
 
 def explain(error: yaml.YAMLError, source: Source) -> Fault:
     """The parser's error as a fault with a hint: a quote that is missing, a tab, or the parser's own words."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     place = source.place(0, 0) if mark is None else source.place(mark.line, mark.column)
+    if _DEPTH_OF_LIBYAML in str(getattr(error, "problem", None)):
+        # it looks far ahead for the end of a key, and meets its own limit before we meet ours
+        return too_deep(place)
     return _tab(place) or _reserved(place) or _other(error, place)
+
+
+def too_deep(place: Place) -> Fault:
+    """The fault of a list or mapping at `place` that more than DEPTH others enclose."""
+    message = f"nested more than {DEPTH} levels deep"
+    return Fault(place, "E103", message, help="pass deep data as text, or let the task load it")
 
 
 def _tab(place: Place) -> Fault | None:
