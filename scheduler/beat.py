@@ -19,8 +19,8 @@ Doubt is an ordinary state. Whenever the store gives no answer nobody knows whet
 next one begins at L, and the rows say what is so. Nothing that the store or the broker does ends the loop: broker down means
 that rows stay open, store down that nothing is decided; both are retried with a growing delay.
 
-A pass in which nothing is due costs a look at the heap. Twice a second the leader asks the store for edits and the source of
-entries for new ones, whatever the clock says: no sleep depends on wall time for longer than that.
+A pass in which nothing is due costs a look at the heap. Twice a second the leader makes its rounds (rounds.py), whatever the
+clock says: no sleep depends on wall time for longer than that.
 """
 
 from __future__ import annotations
@@ -39,14 +39,13 @@ from .ledger import Ledger
 from .listener import Listener, SilentListener
 from .relay import Outlet, Relay
 from .reload import Reload
+from .rounds import PERIOD_SECONDS, Rounds
 from .runs import Runs
 from .sender import Sender
 from .store.base import Fence, Refusal, Store, StoreDown
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.5
-"""How often the leader asks for edits."""
 FIRST_BACK_OFF_SECONDS = 0.1
 LONGEST_BACK_OFF_SECONDS = 2.0
 """Short: an outage of the store must not add much to the time that a take-over needs."""
@@ -91,7 +90,7 @@ class Beat:
         self._ledger = Ledger(store, cluster, runs=runs, quarantined=self._herald.quarantined)
         self._relay = Relay(outlet, clock, sender=sender, runs=runs)
         self._dispatch = Dispatch(store, self._ledger, self._relay, self._herald, clock)
-        self._reload = Reload(
+        reload = Reload(
             self._ledger,
             self._relay,
             self._herald,
@@ -100,11 +99,10 @@ class Beat:
             app_entries=app_entries,
             may_apply=may_apply,
         )
-        self._errands = errands
+        self._rounds = Rounds(self._ledger, self._relay, self._dispatch, reload, errands, clock)
         self._nudged = False
         self._epoch: int | None = None  # of the term we are in; 0: standing by; None: nothing known yet
         self._loaded = False
-        self._poll_at = 0.0
         self._as_of_us = 0
         self._failures = 0
 
@@ -113,13 +111,14 @@ class Beat:
         while not stop():
             self._clock.wait(self.step())
             if self._nudged:  # not every wake: the sender wakes the loop, too
-                self._nudged, self._poll_at = False, 0.0
+                self._nudged = False
+                self._rounds.hasten()
         self.retire()
 
     def drain(self) -> None:
         """Step until what is due now is decided and sent; for a broker that does not answer it waits a little."""
         begun_us, decided_at = self._clock.now_us(), None
-        while (pause := self.step()) == 0 or self._relay.collect(min(pause, POLL_SECONDS)):
+        while (pause := self.step()) == 0 or self._relay.collect(min(pause, PERIOD_SECONDS)):
             if self._relay.is_down:
                 return
             if self.next_us is not None and self.next_us <= begun_us:
@@ -165,12 +164,15 @@ class Beat:
             if term is None:
                 return self._stand_by()
             self._begin(term)
-            self._run_errands(term)  # first: an override that has ended must not decide what is due now
-            self._poll(term)
+            if self._rounds.before_deciding(term.fence, loaded=self._loaded):
+                self._elector.renew_early()
             self._send(term)
-            self._decide(term)
-            self._send(term)
-            self._dispatch.mark_when_idle()
+            if self._is_due() and self._decide(term):
+                self._send(term)
+            if self._elector.holds(term):
+                self._rounds.after_deciding(term.fence)
+            if not self._is_due():
+                self._dispatch.mark()
             self._failures = 0
             self._herald.tell(lambda listener: listener.passed(leads=True))
             return self._pause()
@@ -209,7 +211,7 @@ class Beat:
             if self._begins(self._store.latest_cursor_us()):
                 self._dispatch.rewind(term.fence)
             self._ledger.lead(term.epoch)
-            self._reload.applied = False
+            self._rounds.begin()
             self._enter(term.epoch)
             entries = len(self._ledger)
             log.info("Leading, epoch %d: %d entries", term.epoch, entries, extra={"action": "leading"})
@@ -218,26 +220,18 @@ class Beat:
             self._dispatch.load(term.fence)
             self._loaded = True
 
-    def _poll(self, term: Term) -> None:
-        """Twice a second: edits in the store, and new entries of the files."""
-        now = self._clock.boottime()
-        if self._reload.applied and now < self._poll_at:
-            return
-        self._poll_at = now + POLL_SECONDS
-        self._relay.stay()
-        self._relay.trim()
-        self._reload.ask()
-        applied = self._reload.apply(term.fence)  # it takes up what somebody edited meanwhile, too
-        edited = self._ledger.refresh() or applied
-        self._dispatch.review(term.fence)
-        if edited and self._loaded and not self._relay.overflowed:
-            self._dispatch.load(term.fence, more=True)  # somebody edited, and may have asked for a run
+    def _is_due(self) -> bool:
+        next_us = self._ledger.next_us()
+        return next_us is not None and next_us <= self._clock.now_us()
 
-    def _decide(self, term: Term) -> None:
-        """Steps E0 to E5, for one batch. A burst is decided as of one instant, so that it does not age while it is drained."""
+    def _decide(self, term: Term) -> bool:
+        """Steps E0 to E5, for one batch; says whether anything was decided.
+
+        A burst is decided as of one instant, so that it does not age while it is drained.
+        """
         next_us, now_us = self._ledger.next_us(), self._clock.now_us()
         if next_us is None or self._relay.is_behind or not self._elector.holds(term):
-            return
+            return False
         if not next_us <= self._as_of_us <= now_us:
             self._as_of_us = now_us
         marks = self._relay.marks(now_us, passenger=True)
@@ -245,21 +239,13 @@ class Beat:
         if isinstance(decision, Refusal):
             raise Fenced
         if decision is None:
-            return
+            return False
         self._relay.marked(marks)
         self._relay.add(decision.firings, decision.held)
         self._herald.skipped(decision.skips)
         if decision.held:
             self._dispatch.review(term.fence)  # it takes the place of an older one
-
-    def _run_errands(self, term: Term) -> None:
-        """What operators want besides: a slice of a backfill, the end of an override."""
-        if self._errands is None or not self._elector.holds(term):
-            return
-        firings = self._errands.step(term.fence, self._clock.now_us(), self._relay.unsent)
-        if isinstance(firings, Refusal):
-            raise Fenced
-        self._relay.add(firings)
+        return True
 
     def _send(self, term: Term) -> None:
         """Steps E6 and E7."""
@@ -298,11 +284,10 @@ class Beat:
         """Seconds until the earliest of: the next fire time, the lease, the next poll, the next try of the broker."""
         if not self._loaded and not self._relay.busy:
             return 0.0
-        waits = [self._elector.next_look(), self._poll_at - self._clock.boottime()]
+        now_us = self._clock.now_us()
+        waits = [self._elector.next_look(), self._rounds.wait_seconds(now_us)]
         if (retry_in := self._relay.retry_in()) is not None:
             waits.append(retry_in)
         if (next_us := self._ledger.next_us()) is not None and not self._relay.is_behind:
-            waits.append((next_us - self._clock.now_us()) / SECOND_US)
-        if self._errands is not None:
-            waits.append(self._errands.wait_seconds())
+            waits.append((next_us - now_us) / SECOND_US)
         return max(0.0, min(waits))

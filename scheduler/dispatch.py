@@ -93,12 +93,6 @@ class Dispatch:
             self._store.mark(marks)
             self._relay.marked(marks)
 
-    def mark_when_idle(self) -> None:
-        """Step E8, when no next batch takes the marks along."""
-        next_us = self._ledger.next_us()
-        if next_us is None or next_us > self._clock.now_us():
-            self.mark()
-
     def rewind(self, fence: Fence) -> None:
         """Cursors that lie far in the future, because a clock was wrong, go back to now. Raises Fenced."""
         if isinstance(self._store.rewind(self._clock.now_us(), fence), Refusal):

@@ -1,9 +1,9 @@
 """Errands: what a leader does for operators besides deciding what is due: slices of backfills, and the ends of overrides.
 
-The beat calls `step` in every pass and adds what it answers to the relay. A pass does at most one slice, and none while more
-than ROOM firings wait for the broker, so that a year of minutes goes out beside the regular firings and not before them. What
-was decided is in the store (bb_backfill.cursor_us): a new leader goes on where the old one stopped, and a slice that two of
-them decide adds its firings once.
+`look` is part of the beat's rounds; `lift` and `step` are called in every pass, and cost nothing while there is nothing to do.
+A pass does at most one slice, and none while more than ROOM firings wait for the broker, so that a year of minutes goes out
+beside the regular firings and not before them. What was decided is in the store (bb_backfill.cursor_us): a new leader goes on
+where the old one stopped, and a slice that two of them decide adds its firings once.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ from .store.registry import Chores, Records, Standing
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.5
-"""How often the store is asked for new backfills and ended overrides."""
 ROOM = 500
 """Firings that may wait for the broker when a slice is decided."""
 SHORTEST_PAUSE_SECONDS = 0.1
@@ -47,45 +45,12 @@ class Errands:
         self._cluster = cluster
         self._running: list[Backfill] = []
         self._allowances: dict[str, _Allowance] = {}
-        self._epoch = 0
-        self._look_at = 0.0
         self._slice_at = 0.0
         self._end_us: int | None = None  # when the next override ends, as far as the last look showed
 
-    def step(self, fence: Fence, now_us: int, unsent: int) -> Sequence[Firing] | Fenced:
-        """Do what is to be done now, at most one slice; the firings that it added to the ledger.
-
-        `unsent` is how many firings wait for the broker. Raises StoreDown.
-        """
-        now = self._clock.boottime()
-        if fence.epoch != self._epoch:
-            self._epoch, self._look_at = fence.epoch, 0.0
-            self._running.clear()
-        if now >= self._look_at or (self._end_us is not None and now_us >= self._end_us):
-            self._look_at = now + LOOK_SECONDS
-            if isinstance(refusal := self._look(fence, now_us), Refusal):
-                return refusal
-        if not self._running or now < self._slice_at:
-            return ()
-        if unsent >= ROOM:
-            self._slice_at = now + SHORTEST_PAUSE_SECONDS  # the broker is slow, or down
-            return ()
-        backfill = self._running.pop(0)
-        self._running.append(backfill)  # in turn, so that a short one is not behind a long one
-        return self._decide(backfill, now_us, fence)
-
-    def wait_seconds(self) -> float:
-        """Seconds until there may be something to do."""
-        now = self._clock.boottime()
-        waits = [self._look_at - now]
-        if self._running:
-            waits.append(self._slice_at - now)
-        if self._end_us is not None:
-            waits.append((self._end_us - self._clock.now_us()) / SECOND_US)
-        return max(0.0, min(waits))
-
-    def _look(self, fence: Fence, now_us: int) -> Fenced | None:
-        if isinstance(refusal := self._lift(fence, now_us), Refusal):
+    def look(self, fence: Fence, now_us: int) -> Fenced | None:
+        """Ask the store for backfills that were begun or ended, and for overrides that end. Raises StoreDown."""
+        if isinstance(refusal := self._lift_ended(fence, now_us), Refusal):
             return refusal
         running = {each.id: each for each in self._chores.running()}
         turns = [each.id for each in self._running if each.id in running]
@@ -95,8 +60,42 @@ class Errands:
         self._allowances = {name: known for name, known in self._allowances.items() if name in running}
         return None
 
-    def _lift(self, fence: Fence, now_us: int) -> Fenced | None:
-        """Take off what has ended, in the order of the ends: between two ends of an entry the later one was in force."""
+    def lift(self, fence: Fence, now_us: int) -> Fenced | None:
+        """Take off the overrides that have ended, as far as the last look showed. Raises StoreDown."""
+        if self._end_us is None or now_us < self._end_us:
+            return None
+        return self._lift_ended(fence, now_us)
+
+    def step(self, fence: Fence, now_us: int, unsent: int) -> Sequence[Firing] | Fenced:
+        """Decide at most one slice of a backfill; the firings that it added to the ledger.
+
+        `unsent` is how many firings wait for the broker. Raises StoreDown.
+        """
+        if not self._running or (now := self._clock.boottime()) < self._slice_at:
+            return ()
+        if unsent >= ROOM:
+            self._slice_at = now + SHORTEST_PAUSE_SECONDS  # the broker is slow, or down
+            return ()
+        backfill = self._running.pop(0)
+        self._running.append(backfill)  # in turn, so that a short one is not behind a long one
+        return self._decide(backfill, now_us, fence)
+
+    def forget(self) -> None:
+        """A term begins: the next look says what is to be done."""
+        self._running.clear()
+        self._end_us = None
+
+    def wait_seconds(self, now_us: int) -> float | None:
+        """Seconds until there is something to do, as far as the last look showed; None for nothing."""
+        waits = []
+        if self._running:
+            waits.append(self._slice_at - self._clock.boottime())
+        if self._end_us is not None:
+            waits.append((self._end_us - now_us) / SECOND_US)
+        return max(0.0, min(waits)) if waits else None
+
+    def _lift_ended(self, fence: Fence, now_us: int) -> Fenced | None:
+        """In the order of the ends: between two ends of an entry the later one was in force."""
         while (end_us := self._chores.first_end_us()) is not None and end_us <= now_us:
             lifted = self._chores.lift(now_us, fence, batch_id=draw_batch_id())
             if isinstance(lifted, Refusal):
@@ -157,8 +156,6 @@ class Errands:
 
     def _note(self, seen: Backfill, put: Backfill | None) -> None:
         """Remember how it stands; None: somebody else changed it, and the next look says how."""
-        if put is None:
-            self._look_at = 0.0
         self._running = [
             put if each.id == seen.id and put is not None else each
             for each in self._running

@@ -157,6 +157,13 @@ class Elector:
         self._silent_since = None
         return term
 
+    def renew_early(self) -> None:
+        """In a quiet moment: renew what is to be renewed soon, so that it does not fall into the moment of a fire time."""
+        soon = self._clock.boottime() + self._ttl / RENEWALS / 4
+        if self._mine is not None and soon >= self._look_at:
+            self._look_at = 0.0
+            self.hold()
+
     def holds(self, term: Term) -> bool:
         """Whether `term` may still be acted upon; asks nobody."""
         deadline = min(term.deadline, self._deadline)

@@ -51,7 +51,7 @@ class Outlet(Protocol):
         """See to it that the broker can be reached now, and sends nothing. Raises OutletDown if it cannot."""
 
     def stay(self) -> None:
-        """Called about once a second while this beat leads, whether or not something is to be sent. Raises nothing."""
+        """Called twice a second while this beat leads, whether or not something is to be sent. Raises nothing."""
 
 
 class MemoryOutlet:

@@ -142,7 +142,7 @@ class Relay:
             self._account.finish(change.firing)
 
     def stay(self) -> None:
-        """See to it that the outlet's `stay` is called; about once a second."""
+        """See to it that the outlet's `stay` is called; in each of the rounds."""
         if self._flight is None:
             self._hand(Flight(FlightJob.STAY, self._clock.boottime()))
 

@@ -1,6 +1,6 @@
 """Reload: the entries of the files and of the app on their way into the store, whenever they have changed, and in each new term.
 
-The beat asks it once a second while it leads. What cannot be read changes nothing.
+Asked in each of the rounds (rounds.py). What cannot be read changes nothing.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from .clock import Clock
@@ -63,9 +64,14 @@ class Succession:
         self._yielded_to = 0
 
     def __call__(self) -> Sequence[Entry] | None:
-        """The entries of the files, if they are new: what the beat asks while it leads."""
+        """The entries of the files, if they are new: what the beat asks while it leads. Once a second it looks who else wants to lead."""
         seen = self._files()
         fresh, self._fresh = seen if seen is not None else self._fresh, None
+        now = self._clock.boottime()
+        if now >= self._look_at:
+            self._look_at = now + LOOK_SECONDS
+            with suppress(StoreDown):  # the elector meets it too, and says so
+                self._consider(now)
         return fresh
 
     def may_apply(self, fence: Fence) -> bool | Fenced:
@@ -82,25 +88,24 @@ class Succession:
         return answer
 
     def is_willing(self) -> bool:
-        """Whether this beat wants to lead now; looks once a second. Raises nothing."""
+        """Whether this beat wants to lead now. Asks the store once a second, and while it leads only when the beat asks for entries.
+
+        Raises nothing.
+        """
         now = self._clock.boottime()
         if now < self._stands_from:
             return False
-        if now < self._look_at:
-            return True
-        self._look_at = now + LOOK_SECONDS
-        try:
-            if self._leads():
-                return not self._yields(now)
-            self._ask()
-        except StoreDown:
-            return True  # the elector meets it too, and says so
+        if not self._leads() and now >= self._look_at:
+            self._look_at = now + LOOK_SECONDS
+            with suppress(StoreDown):
+                self._ask()
         return True
 
-    def _yields(self, now: float) -> bool:
+    def _consider(self, now: float) -> None:
+        """Whether somebody asked for the lead who should have it."""
         wish = self._serials.read()
         if wish.asker in {"", self._me} or wish.asked <= max(self._files.serial, self._yielded_to):
-            return False
+            return
         self._yielded_to = wish.asked
         self._stands_from = now + HAND_OVER_SECONDS
         log.warning(
@@ -110,7 +115,6 @@ class Succession:
             self._files.serial,
             extra={"action": "handed_over"},
         )
-        return True
 
     def _ask(self) -> None:
         seen = self._files()

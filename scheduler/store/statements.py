@@ -31,6 +31,7 @@ from .tables import Tables
 
 LEASE_NAME = "beat"
 FIRING_PARAMETERS = ("due_us", "entry", "kind", "key", "task_id", "rev", "batch_id")
+BATCH_PARAMETERS = ("batch_id", "epoch", "state", "size", "from_us", "to_us", "decided_us")
 SPECIAL_PARAMETERS = (*FIRING_PARAMETERS, "state", "cancels")
 MOVE_PARAMETERS = ("to_us", "new_next_us", "more_runs", "known_entry", "known_rev", "from_us")
 RUN_PARAMETERS = (*MOVE_PARAMETERS[:3], "run_id", "run_us", *MOVE_PARAMETERS[3:])
@@ -49,6 +50,7 @@ class Statements:
         self._positional: Dialect = type(dialect)(paramstyle=style)  # type: ignore[call-arg] # all our dialects take it
         self.fence = self._fence()
         self.swap_lease = self._swap_lease()
+        self.insert_batch = tables.batch.insert().values({name: bindparam(name) for name in BATCH_PARAMETERS})
         self.insert_firing = self._hot(self._insert_firing(FIRING_PARAMETERS), FIRING_PARAMETERS)
         self.insert_special = self._hot(self._insert_firing(SPECIAL_PARAMETERS), SPECIAL_PARAMETERS)
         self.move_cursor = self._hot(self._move_cursor(run=False), MOVE_PARAMETERS)

@@ -46,7 +46,7 @@ class Writes:
             "size": len(everything),
         }
         values |= {"from_us": min(dues), "to_us": max(dues), "decided_us": decided_us}
-        conn.execute(self._sql.tables.batch.insert().values(values))
+        conn.execute(self._sql.insert_batch, values)
         if held or any(firing.cancels for firing in firings):
             own = [(f, None) for f in firings] + [(f, FiringState.HELD.value) for f in held]
             special = [(*_ledger_row(f), state, f.cancels or None) for f, state in own]

@@ -9,11 +9,11 @@ import threading
 import time
 
 import pytest
-from backbeat.scheduler.beat import POLL_SECONDS
 from backbeat.scheduler.clock import SystemClock
 from backbeat.scheduler.entry import SECOND_US, Delivery
 from backbeat.scheduler.firing import FiringState
 from backbeat.scheduler.relay import AT_ONCE, MemoryOutlet, OutletDown
+from backbeat.scheduler.rounds import PERIOD_SECONDS
 from backbeat.scheduler.sender import ThreadSender
 from backbeat.scheduler.store.base import StoreDown
 
@@ -234,4 +234,4 @@ def test_the_store_is_not_asked_for_edits_more_often_because_the_sender_wakes(wo
 
     times = sorted(at for name, at in loads if name == "load")[4:]
     seconds = world.clock.boottime() - 1000.0
-    assert len(times) / 2 <= seconds / POLL_SECONDS + 2
+    assert len(times) / 2 <= seconds / PERIOD_SECONDS + 2

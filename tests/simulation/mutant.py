@@ -132,13 +132,13 @@ class AlwaysFitGuard(ClockGuard):
 class HastyBeat(Beat):
     """It publishes before it records."""
 
-    def _decide(self, term: Any) -> None:
+    def _decide(self, term: Any) -> bool:
         now_us = self._clock.now_us()
         for slot in self._ledger._agenda._slots.values():
             if slot.next_us is not None and slot.next_us <= now_us:
                 firing = firing_of("sim", slot.entry, slot.next_us, rev=slot.rev, batch_id=0)
                 self._relay._outlet.publish([firing])
-        super()._decide(term)
+        return super()._decide(term)
 
 
 class CertainBeat(Beat):

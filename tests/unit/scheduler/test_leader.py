@@ -97,6 +97,34 @@ def test_a_leader_that_renews_keeps_its_epoch(field):
     assert field.store.read_lease().renewal >= 120 / (TTL / 5) * 0.8
 
 
+@pytest.mark.parametrize(("seconds", "renewals"), [(1.4, 0), (1.6, 1)])
+def test_in_a_quiet_moment_a_leader_renews_what_is_to_be_renewed_soon(field, seconds, renewals):
+    a = field.elector("a")
+    a.hold()
+    before = field.store.read_lease().renewal
+    field.clock.advance(seconds)
+
+    a.renew_early()
+    a.renew_early()
+
+    assert field.store.read_lease().renewal == before + renewals
+    field.clock.advance(seconds)
+    a.hold()
+    assert field.store.read_lease().renewal == before + 1
+
+
+def test_who_does_not_lead_renews_nothing_in_a_quiet_moment(field):
+    a, b = field.elector("a"), field.elector("b")
+    a.hold()
+    b.hold()
+    before = field.store.read_lease()
+    field.clock.advance(5.0)
+
+    b.renew_early()
+
+    assert field.store.read_lease() == before
+
+
 def test_a_silent_leader_is_followed_after_its_ttl_and_not_before(field):
     a, b = field.elector("a"), field.elector("b")
     a.hold()
