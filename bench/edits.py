@@ -89,7 +89,7 @@ def measure(url: str, number: int, seconds: float) -> None:
         LocalProcesses(),
         Notes(),
     )
-    _, records, chores = registry_of(store, "bench")
+    _, records, chores = registry_of(store)
     beat = Beat(
         store,
         MemoryOutlet(),
@@ -147,7 +147,7 @@ def _show(name: str, seconds: list[float]) -> None:
 def edit(url: str, number: str, seconds: str) -> None:
     """EDITS_A_SECOND edits of entries that do not fire each second, for so long; prints when, and what an edit took."""
     store = open_store(url, cluster="bench")
-    registry, _, _ = registry_of(store, "bench")
+    registry, _, _ = registry_of(store)
     draw = random.Random(7)
     took: list[float] = []
     first = time.monotonic()

@@ -54,8 +54,8 @@ class Schedules:
     """The entries of one store. Thread-safe. `with` closes it.
 
     `where` is the address of a store, as `--store` takes it, or an app, whose store it is then. `actor` stands in the audit;
-    default: BACKBEAT_ACTOR, else user@host. `cluster` is that of the beat: default the app's, else "backbeat"; ids of runs and
-    backfills derive from it.
+    default: BACKBEAT_ACTOR, else user@host. `cluster`, from which ids derive, is the one that the store belongs to; it need only be
+    named before the first beat has run with the store, and then the app's name is the default, or "backbeat".
     """
 
     def __init__(
@@ -65,12 +65,12 @@ class Schedules:
         cluster: str | None = None,
         actor: str | None = None,
     ) -> None:
-        self.cluster = cluster or (where.cluster if isinstance(where, App) else "backbeat")
         self.actor = (actor or default_actor())[:ACTOR]
         if isinstance(where, App):
-            where = store_url(where, None)
-        self.store = open_store(where, cluster=self.cluster) if isinstance(where, str) else where
-        self.registry, self.records, _ = registry_of(self.store, self.cluster)
+            where = open_store(store_url(where, None), cluster=cluster, otherwise=where.cluster)
+        self.store = open_store(where, cluster=cluster) if isinstance(where, str) else where
+        self.cluster = self.store.cluster
+        self.registry, self.records, _ = registry_of(self.store)
 
     # --- entries ---------------------------------------------------------------------------------------------------------
 

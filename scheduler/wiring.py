@@ -129,7 +129,7 @@ def open_beat(app: App, options: BeatOptions, listener: Listener, vitals: Vitals
         store_id=store.store_id(),
         enclosure=enclosure_of(store, url, broker_url(app.conf)),
     )
-    _, records, chores = registry_of(store, cluster)
+    _, records, chores = registry_of(store)
     beat = Beat(
         store,
         WatchedOutlet(outlet, vitals),

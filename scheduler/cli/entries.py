@@ -69,7 +69,7 @@ def _of_store(options: Options) -> Shown:
     from ..wiring import store_url
 
     app = options.load_app()
-    store = open_store(store_url(app, options.store), cluster=app.cluster)
+    store = open_store(store_url(app, options.store), otherwise=app.cluster)
     try:
         loaded = store.load(None)
     finally:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..schedules import Schedules
 
 cluster_option = click.option(
-    "--cluster", help="Name under which the beat derives ids; default: the app's name."
+    "--cluster", help="Name that ids derive from; default: the one that the store belongs to."
 )
 actor_option = click.option(
     "--actor", envvar="BACKBEAT_ACTOR", help="Who does this, for the audit; default: user@host."
@@ -38,18 +38,19 @@ def opened(
     from ..order import OrderRefused
     from ..schedules import Schedules
     from ..store.base import StoreRefused
+    from ..store.wiring import open_store
     from ..wiring import store_url
 
-    url = options.store or os.environ.get("BACKBEAT_STORE")
+    url, of_app = options.store or os.environ.get("BACKBEAT_STORE"), "backbeat"
     if options.app or options.broker or not url:
         app = options.load_app()
-        url, cluster = store_url(app, options.store), cluster or app.cluster
+        url, of_app = store_url(app, options.store), app.cluster
     file = url.partition("sqlite:///")[2]
     if file and not make and not Path(file).exists():
         raise StoreRefused(
             f"there is no store at {file} yet: no beat has run with it. Name it with --store, or start a beat."
         )
-    with Schedules(url, cluster=cluster, actor=actor) as schedules:
+    with Schedules(open_store(url, cluster=cluster, otherwise=of_app), actor=actor) as schedules:
         try:
             yield schedules
         except OrderRefused as refused:

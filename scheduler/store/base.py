@@ -214,6 +214,10 @@ class Store(Protocol):
     then to be treated as perhaps done. `decide`, `settle`, `reconcile` and `mark` are each one transaction: all of it or nothing.
     """
 
+    @property
+    def cluster(self) -> str:
+        """The name that the ids of its firings derive from (decisions B1)."""
+
     def read_lease(self) -> Lease:
         """The lease row as it is committed."""
 

@@ -56,7 +56,7 @@ class MemoryStore:
     """Everything in dictionaries, behind one lock."""
 
     def __init__(self, cluster: str = "backbeat") -> None:
-        self._cluster = cluster
+        self.cluster = cluster
         self._lock = Lock()
         self._lease = Lease("", 0, 0, 0)
         self._entries: dict[str, KeptEntry] = {}
@@ -249,7 +249,7 @@ class MemoryStore:
 
     def _owed(self, edit: Edit, batch_id: int) -> list[Firing]:
         return [
-            firing_of(self._cluster, due.entry, due.due_us, rev=edit.old_rev, batch_id=batch_id)
+            firing_of(self.cluster, due.entry, due.due_us, rev=edit.old_rev, batch_id=batch_id)
             for due in edit.dues
         ]
 

@@ -77,9 +77,7 @@ class MemoryRegistry:
             if payload is not None:
                 entry, rev = with_payload(entry, payload), -1
             batch_id = draw_batch_id()
-            firing = manual_firing(
-                self._store._cluster, entry, request_id, due_us, rev=rev, batch_id=batch_id
-            )
+            firing = manual_firing(self._store.cluster, entry, request_id, due_us, rev=rev, batch_id=batch_id)
             run = ManualRun(
                 request_id=request_id, task_id=firing.task_id, due_us=due_us, is_new=asked is None
             )

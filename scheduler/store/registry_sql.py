@@ -43,9 +43,8 @@ TRIES = 5
 class SqlRegistry:
     """What operators do, in one SQL database."""
 
-    def __init__(self, store: SqlStore, cluster: str) -> None:
+    def __init__(self, store: SqlStore) -> None:
         self._store = store
-        self._cluster = cluster
         self._tables = store._tables
         self._trail = Trail(store._sql)
 
@@ -89,7 +88,7 @@ class SqlRegistry:
                 entry = with_payload(entry, payload)
                 rev = self._side_revision(conn, entry, now_us)
             batch_id = draw_batch_id()
-            firing = manual_firing(self._cluster, entry, request_id, due_us, rev=rev, batch_id=batch_id)
+            firing = manual_firing(self._store.cluster, entry, request_id, due_us, rev=rev, batch_id=batch_id)
             run = ManualRun(
                 request_id=request_id, task_id=firing.task_id, due_us=due_us, is_new=asked is None
             )

@@ -6,7 +6,7 @@ from .base import Store, StoreRefused
 from .registry import Chores, Records, Registry
 
 
-def registry_of(store: Store, cluster: str) -> tuple[Registry, Records, Chores]:
+def registry_of(store: Store) -> tuple[Registry, Records, Chores]:
     """What operators and a leader need of `store` besides Store itself.
 
     Raises StoreRefused for a class of store that has none.
@@ -24,5 +24,5 @@ def registry_of(store: Store, cluster: str) -> tuple[Registry, Records, Chores]:
     from .sql import SqlStore
 
     if isinstance(store, SqlStore):
-        return SqlRegistry(store, cluster), SqlRecords(store), SqlChores(store)
+        return SqlRegistry(store), SqlRecords(store), SqlChores(store)
     raise StoreRefused(f"a {type(store).__name__} keeps no registry")

@@ -50,6 +50,7 @@ class SqlStore:
     """The store of a cluster in one SQL database."""
 
     def __init__(self, engine: Engine, metadata: MetaData, cluster: str = "backbeat") -> None:
+        self.cluster = cluster
         self._engine = engine
         self._tables = Tables.on(metadata)
         self._sql = Statements(self._tables, engine.dialect)

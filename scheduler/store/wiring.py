@@ -48,7 +48,7 @@ class BeatStore:
 
 
 def open_for_beat(url: str, *, cluster: str = "backbeat", lease_ttl_seconds: float = 10.0) -> BeatStore:
-    """The store at `url` for a beat, which may lead. Raises what `open_store` raises."""
+    """The store at `url` for a beat, which may lead: the store belongs to its cluster from now on. Raises what `open_store` raises."""
     kind = url.partition("://")[0].partition("+")[0]
     if kind not in _SQL:
         store = open_store(url, cluster=cluster, lease_ttl_seconds=lease_ttl_seconds)
@@ -74,23 +74,29 @@ def open_for_beat(url: str, *, cluster: str = "backbeat", lease_ttl_seconds: flo
     from .tables import Tables
 
     serials = SqlSerials(engine, Statements(Tables.on(MetaData()), engine.dialect))
-    return BeatStore(store=_open_sql(engine, cluster), hint=hint, sessions=sessions, serials=serials)
+    store = _open_sql(engine, cluster, claims=True)
+    return BeatStore(store=store, hint=hint, sessions=sessions, serials=serials)
 
 
-def open_store(url: str, *, cluster: str = "backbeat", lease_ttl_seconds: float = 10.0) -> Store:
+def open_store(
+    url: str, *, cluster: str | None = None, otherwise: str = "backbeat", lease_ttl_seconds: float = 10.0
+) -> Store:
     """The store at `url`, with its tables made if they are missing.
 
+    `cluster` None: the one that the store belongs to, `otherwise` if it is nobody's yet.
+
     Raises:
-        StoreRefused: the address is none of a store, its file is damaged, or a newer backbeat has made it.
+        StoreRefused: the address is none of a store, its file is damaged, a newer backbeat has made it, or it belongs to
+            another cluster.
         StoreDown: the database does not answer.
     """
     match url.partition("://")[0].partition("+")[0]:
         case "memory":
             from .memory import MemoryStore
 
-            return MemoryStore(cluster)
+            return MemoryStore(cluster or otherwise)
         case kind if kind in _SQL:
-            return _open_sql(open_engine(url, lease_ttl_seconds), cluster)
+            return _open_sql(open_engine(url, lease_ttl_seconds), cluster, otherwise)
         case "redis" | "rediss" | "valkey":
             raise StoreRefused(
                 "--store redis:// is not possible: the ledger must survive a restart and commit entry, cursor and firing"
@@ -118,18 +124,30 @@ def set_damaged_aside(url: str) -> None:
         )
 
 
-def _open_sql(engine: Engine, cluster: str) -> Store:
+def _open_sql(engine: Engine, cluster: str | None, otherwise: str = "", *, claims: bool = False) -> Store:
     from sqlalchemy import MetaData
 
+    from .cluster import check_cluster, claim_cluster, cluster_of
+    from .schema import prepare_store
     from .sql import SqlStore
+    from .statements import Statements
+    from .tables import Tables
+    from .transaction import errors_as_store_down
 
-    store = SqlStore(engine, MetaData(), cluster)
+    statements = Statements(Tables.on(MetaData()), engine.dialect)
     try:
-        store.create()
+        with errors_as_store_down():
+            prepare_store(engine, statements)
+            if cluster is not None and claims:
+                standing: str | None = claim_cluster(engine, statements, cluster)
+            else:
+                standing = cluster_of(engine, statements)
+        if standing is not None and cluster is not None:
+            check_cluster(standing, cluster)
     except BaseException:
-        store.close()
+        engine.dispose()
         raise
-    return store
+    return SqlStore(engine, MetaData(), standing or cluster or otherwise)
 
 
 def _without_password(url: str) -> str:

@@ -79,7 +79,7 @@ class SqliteWorld(World):
     """The same world over a SQLite file."""
 
     def _registry(self):
-        registry, records, chores = registry_of(self.store, self.cluster)
+        registry, records, chores = registry_of(self.store)
         return SimpleNamespace(
             backfill=registry.backfill,
             running=chores.running,
