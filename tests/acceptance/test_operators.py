@@ -39,7 +39,7 @@ def test_a_beat_sees_within_a_second_what_an_operator_does(database, programs, t
     beat.wait_for(SENT + "filed", count=2)
     seen = {}
 
-    with Schedules(database, cluster=NAME, actor="anna") as schedules:
+    with Schedules(database, actor="anna") as schedules:
 
         def watch(name, pattern, act):
             number = len(beat.matches(pattern))
