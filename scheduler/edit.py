@@ -20,7 +20,7 @@ of an entry.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -121,6 +121,16 @@ def edits(kept: Mapping[str, KeptEntry], wanted: Iterable[Entry], owner: Owner, 
         if before.owner is owner and not before.removed and name not in names
     ]
     return Edits(tuple(changes), tuple(foreign))
+
+
+def narrowed(
+    kept: Mapping[str, KeptEntry], wanted: Sequence[Entry], among: Collection[str] | None
+) -> tuple[Mapping[str, KeptEntry], Sequence[Entry]]:
+    """Both, for `edits` that leave everything alone but the names in `among`; None leaves nothing alone."""
+    if among is None:
+        return kept, wanted
+    known = {name: kept[name] for name in among if name in kept}
+    return known, [entry for entry in wanted if entry.name in among]
 
 
 def edits_anew(

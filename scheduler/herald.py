@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from .clock import Clock
+from .edit import EditKind
 from .entry import USUAL
 from .firing import Firing, FiringState
 from .flight import News
@@ -79,9 +80,11 @@ class Herald:
         self.tell(lambda listener: listener.quarantined(entry, fault))
 
     def reloaded(self, answer: Reconciled) -> None:
-        """Tell that the entries of the files were applied, and which were not."""
-        log.info("Schedules applied: %d changes", len(answer.changes), extra={"action": "reloaded"})
-        self.tell(lambda listener: listener.reloaded(len(answer.changes)))
+        """Tell that the entries of the files were applied, and which were not; nothing of entries that only stand elsewhere."""
+        number = sum(kind is not EditKind.MOVED for _, kind in answer.changes)
+        if number or not answer.changes:
+            log.info("Schedules applied: %d changes", number, extra={"action": "reloaded"})
+            self.tell(lambda listener: listener.reloaded(number))
         self.skipped(answer.skips)
         problems = [
             f"entry {name!r} belongs to another owner: rename it, or delete that one"

@@ -115,10 +115,16 @@ class Ledger:
         return True
 
     def reconcile(
-        self, wanted: Sequence[Entry], now_us: int, fence: Fence, owner: Owner = Owner.FILE
+        self,
+        wanted: Sequence[Entry],
+        now_us: int,
+        fence: Fence,
+        owner: Owner = Owner.FILE,
+        among: Collection[str] | None = None,
     ) -> Reconciled | Fenced:
-        """Apply the entries of an owner: all or nothing."""
-        answer = self._store.reconcile(wanted, now_us, fence, batch_id=self._next_batch(), owner=owner)
+        """Apply the entries of an owner, or those with these names: all or nothing."""
+        batch_id = self._next_batch()
+        answer = self._store.reconcile(wanted, now_us, fence, batch_id=batch_id, owner=owner, among=among)
         if not isinstance(answer, Refusal) and answer.changes:
             self.refresh()
             for firing in answer.firings:

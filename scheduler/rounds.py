@@ -43,7 +43,7 @@ class Rounds:
 
     def begin(self) -> None:
         """A term begins: the first round comes before anything is decided."""
-        self._reload.applied = False
+        self._reload.begin()
         self._at = 0.0
         if self._errands is not None:
             self._errands.forget()

@@ -1,21 +1,29 @@
 """Source: the entries of the schedules files, read again when a file changes or somebody asks (SIGHUP).
 
-A file with an error never replaces what runs: its problems are reported, the entries stay.
+A file with an error never replaces what runs: its problems are reported, the entries stay. Reading takes some 100 us an entry, seconds
+for a large file, so that it has a thread of its own (`in_thread`), and what was not edited comes back as the same object: who applies
+the entries looks at the others only. An entry that merely stands on another line is not edited; that follows, some of them at a time.
 """
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import logging
 import os
+import queue
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
+from .edit import spec_text
 from .entry import Entry
 from .errors import ScheduleError
-from .files import FileStamp, Loaded, Problem, Severity, is_changed, load_all, stamp
+from .files import Definition, FileStamp, Loaded, Problem, Severity, is_changed, is_touched, load_all, stamp
 from .files.problem import quoted
 
 log = logging.getLogger(__name__)
@@ -23,8 +31,57 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.5
 
 
+SWITCH_SECONDS = 0.0005
+MOVED_AT_ONCE = 500
+"""Entries on another line that are given at once: each of them is a write."""
+
+Start = Callable[[Callable[[], None]], None]
+"""Runs a job, now or in a while."""
+
+
+def at_once(job: Callable[[], None]) -> None:
+    """Run a job here and now."""
+    job()
+
+
+def in_thread(job: Callable[[], None]) -> None:
+    """Run a job in a daemon thread: a beat that stops does not wait for it.
+
+    Meanwhile the other threads get the interpreter within half a millisecond, and no garbage is collected: over the objects of a
+    hundred thousand entries that would stop all threads for a second. Nor is it afterwards: what was read lives long.
+    """
+
+    def run() -> None:
+        interval, collects = sys.getswitchinterval(), gc.isenabled()
+        sys.setswitchinterval(SWITCH_SECONDS)
+        gc.disable()
+        try:
+            job()
+        finally:
+            sys.setswitchinterval(interval)
+            if collects:
+                gc.freeze()
+                gc.enable()
+
+    threading.Thread(target=run, name="beat-files", daemon=True).start()
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a reading came to. `entries` None: they stay. `moved` are entries of which only the line is another."""
+
+    stamps: tuple[FileStamp, ...]
+    entries: tuple[Entry, ...] | None = None
+    moved: Mapping[str, Entry] = field(default_factory=dict)
+    serial: int | None = None
+    problems: tuple[Problem, ...] = ()
+
+
 class FilesSource:
-    """Entries of several files; `__call__` is what a beat asks: the entries if they are new, else None."""
+    """Entries of several files; `__call__` is what a beat asks: the entries if they are new, else None.
+
+    All of it belongs to one thread, except `ask`; `start` may run a job in another one, which reads and changes nothing here.
+    """
 
     def __init__(
         self,
@@ -33,19 +90,24 @@ class FilesSource:
         environ: Mapping[str, str] = os.environ,
         refused: Callable[[Sequence[str]], None] = lambda _problems: None,
         taken: Mapping[str, str] | None = None,
+        start: Start = at_once,
     ) -> None:
         """`taken` are names that no file may use, each with the place that has it; `refused` hears why a reload was refused."""
         self._files = files
         self._taken = taken or {}
         self._environ = environ
         self._refused = refused
+        self._start = start
         self._stamps: tuple[FileStamp, ...] = ()
         self._fresh: Sequence[Entry] | None = None
         self._entries: Sequence[Entry] = ()
+        self._moved: dict[str, Entry] = {}
         self._serial = 0
         self._digest = ""
         self._look_at = 0.0
         self._asked = False
+        self._is_reading = False
+        self._results: queue.SimpleQueue[_Found | Exception] = queue.SimpleQueue()
 
     @property
     def entries(self) -> Sequence[Entry]:
@@ -69,54 +131,86 @@ class FilesSource:
         """Read for the first time. Raises ScheduleError with all problems, rendered, if a file has an error."""
         if not self._files:
             return  # who names no file changes none of the schedules that files have put into the store
-        loaded = self._load()
+        loaded, self._stamps = self._load()
         errors = [problem.render() for problem in loaded.problems if problem.severity is Severity.ERROR]
         if errors:
             raise ScheduleError("\n".join(errors))
-        self._accept(loaded)
+        self._accept(loaded.entries, loaded.serial)
 
     def ask(self) -> None:
-        """Read again at the next look, changed or not. Safe in a signal handler."""
+        """Read again at the next look, changed or not, and give all entries anew. Safe in a signal handler."""
         self._asked = True
 
     def __call__(self) -> Sequence[Entry] | None:
-        if self._fresh is None and (self._asked or time.monotonic() >= self._look_at):
+        """Raises what a reading raised, once: the next look reads again."""
+        if (
+            not self._is_reading
+            and self._fresh is None
+            and (self._asked or time.monotonic() >= self._look_at)
+        ):
             self._look()
+        if self._is_reading and not self._results.empty():
+            self._is_reading = False
+            self._take_up(self._results.get())
+        if self._fresh is None and self._moved:
+            self._move_some()
         fresh, self._fresh = self._fresh, None
         return fresh
 
     def _look(self) -> None:
         asked, self._asked = self._asked, False
         self._look_at = time.monotonic() + LOOK_SECONDS
-        if not self._files:
-            return
-        now = stamp([each.path for each in self._stamps], self._stamps)
-        if not asked and not is_changed(self._stamps, now):
-            self._stamps = now  # a touched file is not hashed a second time
-            return
-        loaded = self._load()
-        if loaded.is_applicable:
-            self._accept(loaded)
-            return
-        problems = [problem.render() for problem in loaded.problems]
-        for problem in problems:
-            log.error("%s", problem, extra={"action": "reload_refused"})
-        self._refused(problems)
+        if self._files and (asked or is_touched(self._stamps)):
+            self._is_reading = True
+            self._start(lambda: self._results.put(self._read_again(anew=asked)))
 
-    def _accept(self, loaded: Loaded) -> None:
-        self._fresh = self._entries = loaded.entries
+    def _read_again(self, *, anew: bool) -> _Found | Exception:
+        try:
+            now = stamp([each.path for each in self._stamps], self._stamps)
+            if not anew and not is_changed(self._stamps, now):
+                return _Found(now)  # a touched file is not hashed a second time
+            loaded, stamps = self._load()
+            if not loaded.is_applicable:
+                return _Found(stamps, problems=loaded.problems)
+            serial, definitions = loaded.serial, list(reversed(loaded.definitions))
+            del loaded
+            entries, moved = _compared(() if anew else self._entries, definitions)
+            return _Found(stamps, entries, moved, serial)
+        except Exception as fault:  # noqa: BLE001 - it is raised where the entries are asked for
+            return fault
+
+    def _take_up(self, found: _Found | Exception) -> None:
+        if isinstance(found, Exception):
+            raise found
+        self._stamps = found.stamps
+        if found.entries is not None:
+            self._accept(found.entries, found.serial)
+            self._moved = dict(found.moved)
+        if found.problems:
+            problems = [problem.render() for problem in found.problems]
+            for problem in problems:
+                log.error("%s", problem, extra={"action": "reload_refused"})
+            self._refused(problems)
+
+    def _accept(self, entries: Sequence[Entry], serial: int | None) -> None:
+        self._fresh = self._entries = entries
         newest_ns = max((each.mtime_ns for each in self._stamps), default=0)
         contents = "".join(sorted(each.digest for each in self._stamps))
         self._digest = hashlib.sha256(contents.encode()).hexdigest()
-        self._serial = newest_ns if loaded.serial is None else loaded.serial
+        self._serial = newest_ns if serial is None else serial
 
-    def _load(self) -> Loaded:
+    def _move_some(self) -> None:
+        """Give some of those that stand on another line now."""
+        some = {name: self._moved.pop(name) for name in list(islice(self._moved, MOVED_AT_ONCE))}
+        self._fresh = self._entries = tuple(some.get(entry.name, entry) for entry in self._entries)
+
+    def _load(self) -> tuple[Loaded, tuple[FileStamp, ...]]:
         # the stamps of before the reading count: an edit during it must be seen as one
         known = {each.path: each for each in stamp([*self._files, *(each.path for each in self._stamps)])}
         loaded = load_all(self._files, self._environ)
         later = {each.path: each for each in stamp([path for path in loaded.watched if path not in known])}
-        self._stamps = tuple(known.get(path) or later[path] for path in loaded.watched)
-        return replace(loaded, problems=(*loaded.problems, *self._repeated(loaded)))
+        stamps = tuple(known.get(path) or later[path] for path in loaded.watched)
+        return replace(loaded, problems=(*loaded.problems, *self._repeated(loaded))), stamps
 
     def _repeated(self, loaded: Loaded) -> Iterator[Problem]:
         """Names that the app has already: nobody could tell which of the two is meant."""
@@ -133,3 +227,26 @@ class FilesSource:
                     message=message,
                     help="rename one: names count across files and the app",
                 )
+
+
+def _compared(
+    before: Sequence[Entry], backwards: list[Definition]
+) -> tuple[tuple[Entry, ...], Mapping[str, Entry]]:
+    """The entries of `backwards`, of which nothing is left, with what was not edited as the object that it was in `before`;
+    and those of which only the line is another.
+
+    They are let go of one by one: a hundred thousand at once would stop all threads.
+    """
+    known = {entry.name: entry for entry in before}
+    moved: dict[str, Entry] = {}
+    entries = []
+    while backwards:
+        entry = backwards.pop().entry
+        old = known.get(entry.name)
+        if old is None or spec_text(old) != spec_text(entry):
+            entries.append(entry)
+            continue
+        entries.append(old)
+        if old.source != entry.source:
+            moved[entry.name] = entry
+    return tuple(entries), moved

@@ -28,7 +28,7 @@ from .outlet import BrokerOutlet
 from .result_runs import ResultRuns
 from .roster import NO_RUNS
 from .sender import ThreadSender
-from .source import FilesSource
+from .source import FilesSource, in_thread
 from .store.registry_wiring import registry_of
 from .store.wiring import BeatStore, open_for_beat, set_damaged_aside
 from .succession import Succession
@@ -95,7 +95,7 @@ def open_beat(app: App, options: BeatOptions, listener: Listener, vitals: Vitals
     """
     app_entries = read_app(app) if options.reads_app else None
     taken = {entry.name: entry.source for entry in app_entries or ()}
-    source = FilesSource(options.files, refused=listener.reload_refused, taken=taken)
+    source = FilesSource(options.files, refused=listener.reload_refused, taken=taken, start=in_thread)
     source.read()
     _tell_of_workflows([*source.entries, *(app_entries or ())])
     runs = _runs_of(app, [*source.entries, *(app_entries or ())])

@@ -6,8 +6,21 @@ reconciling entries with what runs is the caller's work, and only when `Loaded.i
 
 from __future__ import annotations
 
+from .definition import Definition
 from .loader import Loaded, load, load_all, parse
 from .problem import Problem, Severity
-from .watch import FileStamp, is_changed, stamp
+from .watch import FileStamp, is_changed, is_touched, stamp
 
-__all__ = ["FileStamp", "Loaded", "Problem", "Severity", "is_changed", "load", "load_all", "parse", "stamp"]
+__all__ = [
+    "Definition",
+    "FileStamp",
+    "Loaded",
+    "Problem",
+    "Severity",
+    "is_changed",
+    "is_touched",
+    "load",
+    "load_all",
+    "parse",
+    "stamp",
+]

@@ -1,7 +1,7 @@
 """Watch: have the schedules files changed since they were read?
 
-Beat calls `stamp` every two seconds with `Loaded.watched` and compares with `is_changed`. A content hash is made only where size or
-modification time moved, so a watch of a thousand files is a thousand stats; a `touch` alone changes no hash and reloads nothing.
+Beat asks `is_touched` twice a second: a watch of a thousand files is a thousand stats. Where one was, `stamp` hashes what is in it, and
+`is_changed` compares: a `touch` alone changes no hash and reloads nothing.
 """
 
 from __future__ import annotations
@@ -33,6 +33,11 @@ def stamp(paths: Iterable[Path], before: Iterable[FileStamp] = ()) -> tuple[File
     return tuple(_stamp(path, known.get(path)) for path in paths)
 
 
+def is_touched(before: Iterable[FileStamp]) -> bool:
+    """Whether size or modification time of a file moved, or it appeared or went. Raises nothing."""
+    return any(_status(each.path) != (each.mtime_ns, each.size) for each in before)
+
+
 def is_changed(before: Iterable[FileStamp], now: Iterable[FileStamp]) -> bool:
     """True when a file has other content, appeared or went. Pure."""
     return [(each.path, each.digest) for each in before] != [(each.path, each.digest) for each in now]
@@ -51,6 +56,14 @@ def _stamp(path: Path, before: FileStamp | None) -> FileStamp:
     except OSError:
         return FileStamp(path=path, mtime_ns=0, size=0, digest="")
     return FileStamp(path=path, mtime_ns=status.st_mtime_ns, size=status.st_size, digest=digest)
+
+
+def _status(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_size
 
 
 def _names(folder: Path) -> str:

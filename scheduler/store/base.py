@@ -236,9 +236,19 @@ class Store(Protocol):
         """
 
     def reconcile(
-        self, wanted: Sequence[Entry], now_us: int, fence: Fence, *, batch_id: int, owner: Owner = Owner.FILE
+        self,
+        wanted: Sequence[Entry],
+        now_us: int,
+        fence: Fence,
+        *,
+        batch_id: int,
+        owner: Owner = Owner.FILE,
+        among: Collection[str] | None = None,
     ) -> Reconciled | Fenced:
-        """Make the entries of `owner` equal to `wanted`, by the rules of edit.py. Idempotent."""
+        """Make the entries of `owner` equal to `wanted`, by the rules of edit.py. Idempotent.
+
+        `among`: the others stay as they are, wanted or not, and it costs no more than these; None: all.
+        """
 
     def decide(self, batch: Batch, fence: Fence) -> Decided | Fenced:
         """Record a batch. A firing that is in the ledger already stays as it is, and is not fresh. Idempotent so far.

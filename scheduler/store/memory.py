@@ -13,7 +13,7 @@ from threading import Lock
 from typing import Concatenate, ParamSpec, TypeVar
 
 from ..audit_line import AuditLine, reload_lines
-from ..edit import Edit, KeptEntry, edits
+from ..edit import Edit, KeptEntry, edits, narrowed
 from ..entry import Entry, Owner
 from ..firing import Firing, FiringKey, FiringState, firing_of
 from ..likeness import Abridged
@@ -98,11 +98,19 @@ class MemoryStore:
 
     @_locked
     def reconcile(
-        self, wanted: Sequence[Entry], now_us: int, fence: Fence, *, batch_id: int, owner: Owner = Owner.FILE
+        self,
+        wanted: Sequence[Entry],
+        now_us: int,
+        fence: Fence,
+        *,
+        batch_id: int,
+        owner: Owner = Owner.FILE,
+        among: Collection[str] | None = None,
     ) -> Reconciled | Fenced:
         if not self._holds(fence):
             return FENCED
-        wish = edits(self._entries, wanted, owner, now_us)
+        known, wanted = narrowed(self._entries, wanted, among)
+        wish = edits(known, wanted, owner, now_us)
         self._audit += reload_lines(wish, self._entries, owner, now_us)
         firings: list[Firing] = []
         for edit in wish.edits:

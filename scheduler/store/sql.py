@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from sqlalchemy import Connection, Engine, MetaData, select
 
 from ..audit_line import reload_lines
-from ..edit import edits, edits_anew
+from ..edit import edits, edits_anew, narrowed
 from ..entry import Entry, Owner
 from ..firing import Firing
 from .base import (
@@ -42,6 +42,8 @@ from .trail import Trail
 from .transaction import errors_as_store_down, transaction
 from .writes import Writes
 
+FEW = 1_000
+"""Entries that are asked for by their names."""
 _STREAMED = {"yield_per": 1_000}
 """A million rows never lie in memory together."""
 
@@ -91,15 +93,24 @@ class SqlStore:
         return Loaded(tuple(entries), revision, faults)
 
     def reconcile(
-        self, wanted: Sequence[Entry], now_us: int, fence: Fence, *, batch_id: int, owner: Owner = Owner.FILE
+        self,
+        wanted: Sequence[Entry],
+        now_us: int,
+        fence: Fence,
+        *,
+        batch_id: int,
+        owner: Owner = Owner.FILE,
+        among: Collection[str] | None = None,
     ) -> Reconciled | Fenced:
         # Reading and comparing thousands of entries takes seconds, and a fenced transaction must not idle: PostgreSQL
         # would end it (engine.py). So both come first; what operators edited meanwhile is then read under the lock of the
         # revision, which lets no further edit in, and judged again. Cursors move without a revision, but only by this leader.
         with self._transaction(write=False) as conn:
             revision = self._revision(conn)
-            rows = conn.execute(self._sql.load_entries).mappings().all()
-        known = {row["name"]: kept_entry(row) for row in rows}
+            few = among is not None and len(among) <= FEW
+            which = self._sql.known(sorted(among)) if among is not None and few else self._sql.load_entries
+            rows = conn.execute(which).mappings().all()
+        known, wanted = narrowed({row["name"]: kept_entry(row) for row in rows}, wanted, among)
         wish = edits(known, wanted, owner, now_us)
         with self._transaction() as conn:
             if not self._holds(conn, fence):
@@ -107,8 +118,10 @@ class SqlStore:
             changed = self._raise_revision(conn) if wish.edits else revision
             if changed > revision + 1:
                 since = self._sql.load_entries.where(self._tables.entry.c.changed > revision)
-                edited = {row["name"]: kept_entry(row) for row in conn.execute(since).mappings()}
-                known |= edited
+                edited, _ = narrowed(
+                    {row["name"]: kept_entry(row) for row in conn.execute(since).mappings()}, (), among
+                )
+                known = {**known, **edited}
                 wish = edits_anew(wish, edited, wanted, owner, now_us)
             firings = self._writes.edits(conn, wish, now_us, fence.epoch, batch_id, changed)
             self._trail.notes(conn, reload_lines(wish, known, owner, now_us))

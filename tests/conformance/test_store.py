@@ -282,6 +282,25 @@ def test_load_tells_only_what_changed_since(store):
     assert [known.entry.name for known in store.load(None).entries] == ["a"]
 
 
+def test_a_reconcile_among_some_leaves_the_others_alone_wanted_or_not(store):
+    lead(store)
+    reconcile(store, entry("a"), entry("b"), entry("c"))
+    revision = store.load(None).revision
+
+    new = [entry("a", what={"task": "x"}), entry("b", what={"task": "x"}), entry("d"), entry("e")]
+    answer = store.reconcile(new, NOW + 1, A, batch_id=2, among={"b", "d", "nobody"})
+
+    assert dict(answer.changes) == {"b": EditKind.REVISED, "d": EditKind.ADDED}
+    assert {known.name for known in store.load(revision).entries} == {"b", "d"}
+    answer = store.reconcile(new, NOW + 2, A, batch_id=3, among={"c"})
+    assert answer.changes == (("c", EditKind.REMOVED),)
+    assert store.reconcile(new, NOW + 3, A, batch_id=4, among=()).changes == ()
+    assert dict(store.reconcile(new, NOW + 4, A, batch_id=5).changes) == {
+        "a": EditKind.REVISED,
+        "e": EditKind.ADDED,
+    }
+
+
 def test_another_line_of_the_file_is_no_revision(store):
     lead(store)
     reconcile(store, entry(source="schedules.yaml:3"))

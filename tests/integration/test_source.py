@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
+from itertools import pairwise
 
 import pytest
 from backbeat.scheduler.errors import ScheduleError
-from backbeat.scheduler.source import FilesSource
+from backbeat.scheduler.source import MOVED_AT_ONCE, FilesSource, in_thread
+
+from support.processes import wait_until
 
 ENTRY = "schedules:\n  {name}: {{task: app.t, every: {every}}}\n"
 
@@ -149,3 +153,95 @@ def test_a_look_at_files_whose_size_and_time_stand_reads_none_of_them(tmp_path):
     assert source() is None
     source.ask()
     assert [entry.name for entry in source()] == ["a"]
+
+
+def several(path, number, first_line="", **periods):
+    """A file of entries e0, e1, ...; `periods` are those of some of them."""
+    names = [f"e{k}" for k in range(number)]
+    lines = [f"  {name}: {{task: app.t, every: {periods.get(name, '1h')}}}\n" for name in names]
+    path.write_text(f"{first_line}schedules:\n{''.join(lines)}")
+    return path
+
+
+def test_what_was_not_edited_comes_back_as_the_same_object(tmp_path):
+    path = several(tmp_path / "a.yaml", 5)
+    source = FilesSource([path])
+    source.read()
+    before = {entry.name: entry for entry in source()}
+
+    several(path, 6, e1="2h")
+    source._look_at = 0.0
+    after = {entry.name: entry for entry in source()}
+
+    assert {name for name in after if after[name] is not before.get(name)} == {"e1", "e5"}
+    source.ask()
+    assert all(entry is not after[entry.name] for entry in source()), (
+        "who asks wants all of them applied again"
+    )
+
+
+def test_entries_that_only_stand_on_another_line_follow_some_at_a_time(tmp_path):
+    path = several(tmp_path / "a.yaml", MOVED_AT_ONCE + 10)
+    source = FilesSource([path])
+    source.read()
+    given = [source()]
+
+    several(path, MOVED_AT_ONCE + 10, "# a comment\n", e3="2h")
+    for _ in range(4):
+        source._look_at = 0.0
+        given.append(source())
+
+    differing = [
+        sum(old is not new for old, new in zip(before, after, strict=True))
+        for before, after in pairwise(given[:4])
+    ]
+    assert differing == [1, MOVED_AT_ONCE, 9]
+    assert given[4] is None
+    assert [entry.source for entry in given[3]] == [
+        f"{path}:{line + 3}" for line in range(MOVED_AT_ONCE + 10)
+    ]
+
+
+def test_a_file_is_read_in_a_thread_and_nobody_waits_for_it(tmp_path, monkeypatch):
+    from backbeat.scheduler import source as module
+
+    original, begun, go_on = module.load_all, threading.Event(), threading.Event()
+
+    def slowly(files, environ):
+        begun.set()
+        assert go_on.wait(10)
+        return original(files, environ)
+
+    source = FilesSource([several(tmp_path / "a.yaml", 1)], start=in_thread)
+    source.read()
+    source()
+    monkeypatch.setattr(module, "load_all", slowly)
+    serial = source.serial
+
+    several(tmp_path / "a.yaml", 2)
+    source._look_at = 0.0
+
+    assert source() is None
+    assert begun.wait(10)
+    assert source() is None
+    assert source.serial == serial, "it is that of what was given"
+    go_on.set()
+    assert wait_until(source, what="the entries") is not None
+    assert source.serial > serial
+
+
+def test_a_reading_that_fails_is_raised_once_and_tried_again(tmp_path, monkeypatch):
+    from backbeat.scheduler import source as module
+
+    source = FilesSource([several(tmp_path / "a.yaml", 1)], start=in_thread)
+    source.read()
+    source()
+    monkeypatch.setattr(module, "load_all", lambda *_: 1 / 0)
+    source.ask()
+
+    with pytest.raises(ZeroDivisionError):
+        wait_until(source, what="the fault")
+
+    monkeypatch.undo()
+    source.ask()
+    assert len(wait_until(source, what="the entries")) == 1
