@@ -275,7 +275,7 @@ def _check_moment(option: str, text: str | None) -> None:
 def _parsed(text: str, kind: type, option: str) -> Any:
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise click.UsageError(f"{option} is not JSON: {error}") from None
     if not isinstance(value, kind):
         raise click.UsageError(f"{option} must be a JSON {'list' if kind is list else 'map'}")

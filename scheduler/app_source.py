@@ -15,10 +15,11 @@ from ..canvas.app import App
 from ..canvas.codec import dumps
 from ..canvas.errors import BackbeatError
 from ..canvas.options import checked
-from .celery_schedule import Translated, translated, zone_name
+from .celery_schedule import Translated, translated
 from .entry import SECOND_US, Entry, Owner
 from .errors import ScheduleError
 from .schedule import Crontab
+from .zone import zone_name
 
 KEYS = ("task", "schedule", "args", "kwargs", "options", "relative")
 """Of an entry of `beat_schedule`."""

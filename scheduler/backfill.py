@@ -17,11 +17,12 @@ from typing import Any
 from .entry import Entry
 from .errors import ScheduleError
 from .firing import Firing, FiringKind, derive_task_id, terms_of
+from .order import OrderRefused
 from .schedule import Interval
 
 SLICE = 500
 """Firings of one slice, and so of one transaction."""
-MOST_FIRINGS = 1_000_000
+MOST_FIRINGS = MOST_RATE = 1_000_000
 """Firings of one backfill: beyond it the range is to be divided, so that nobody fills a broker by a slip of the finger."""
 REQUEST_ID = 36
 """Characters in the id of a request."""
@@ -124,13 +125,28 @@ def extent(entry: Entry, from_us: int, to_us: int) -> Extent:
 
 
 def check_range(wish: Backfill, now_us: int) -> None:
-    """Raise ScheduleError for a range that is empty or reaches into the future."""
+    """Raise ScheduleError for a range that is empty or reaches into the future, and for a rate that is none."""
     if wish.from_us >= wish.to_us:
         raise ScheduleError("a backfill goes from an earlier to a later time; its end is not part of it")
     if wish.to_us > now_us:
         raise ScheduleError("a backfill is of the past: what is still to come fires by itself")
-    if wish.rate is not None and wish.rate <= 0:
-        raise ScheduleError("the rate of a backfill is more than zero firings a second")
+    rate = wish.rate
+    if rate is not None and not (isinstance(rate, (int, float)) and 0 < rate <= MOST_RATE):
+        raise ScheduleError(
+            f"the rate of a backfill is a number of firings a second, more than 0 and at most {MOST_RATE:,}, not {rate!r}"
+        )
+
+
+def check_same(asked: Backfill, wish: Backfill) -> None:
+    """Raise OrderRefused where an id that was asked for before is asked for again, for something else."""
+    if asked.state is RequestState.RUN_NOW:
+        raise OrderRefused(f"request {wish.id} is a run of entry {asked.entry!r}: choose another id")
+    # an end of "now" is later in each repetition
+    is_same_end = wish.to_us == asked.to_us or wish.to_us >= asked.at_us
+    if (asked.entry, asked.from_us, asked.rate) != (wish.entry, wish.from_us, wish.rate) or not is_same_end:
+        raise OrderRefused(
+            f"backfill {wish.id} is one of entry {asked.entry!r}, with another range or rate: choose another id"
+        )
 
 
 def backfill_firing(cluster: str, entry: Entry, due_us: int, *, rev: int, batch_id: int) -> Firing:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from .celery_field import CRON_ORDER, cron_text
 from .errors import ScheduleError
 from .schedule import Clocked, Crontab, DayMatch, Interval, RRule, Schedule, Solar
+from .zone import zone_name
 
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -103,20 +104,6 @@ def clocked(moment: datetime) -> Translated:
     if moment.tzinfo is None:
         raise ScheduleError(f"clocked_time {moment} has no time zone", help="an aware datetime")
     return Translated(when=Clocked(times_us=((moment - _EPOCH) // _MICROSECOND,)))
-
-
-def zone_name(zone: object) -> str:
-    """The IANA name of `app.conf.timezone`, a text or a tzinfo; UTC for None. Raises ScheduleError for a zone without a name."""
-    if zone is None:
-        return "UTC"
-    if isinstance(zone, str):
-        return zone
-    name = getattr(zone, "key", None) or getattr(zone, "zone", None)
-    if isinstance(name, str):
-        return name
-    if isinstance(zone, tzinfo) and zone.utcoffset(None) == timedelta(0):
-        return "UTC"
-    raise ScheduleError(f"the time zone {zone!r} has no name", help='timezone = "Europe/Berlin"')
 
 
 def _rounded(length: timedelta, unit: timedelta, noun: str, expression: str, zone: str) -> Translated:

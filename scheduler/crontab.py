@@ -14,7 +14,7 @@ from .cron import Cron, DayMatch, LongCron, parse_cron
 from .duration import parse_duration
 from .errors import ScheduleError
 from .instants import SECOND_US
-from .zone import Zone, zone_rules
+from .zone import Zone, plain_zone, zone_rules
 
 _H = re.compile(r"(?i)(?<![a-z@])h(?![a-z])")
 _EVERY = "@every"
@@ -42,6 +42,7 @@ class Crontab:
     _zone: Zone = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "timezone", plain_zone(self.timezone))
         # So that equal expressions of many entries share one compiled form.
         if self.hash_key and not (isinstance(self.expression, str) and _H.search(self.expression)):
             object.__setattr__(self, "hash_key", "")

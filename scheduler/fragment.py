@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, TypedDict
 
 from .edit import KeptEntry, laid_over, spec_text
@@ -22,6 +22,7 @@ from .imports.yaml_text import key, mapping_text
 from .order import CHANGEABLE
 from .override import OverrideKind, override_of
 from .transcript import transcribe
+from .zone import zone_name
 
 PLACE = "<call>"
 """The name of the file that there is not, in messages."""
@@ -203,6 +204,8 @@ def _plain(value: object, name: str) -> Any:
             return value.isoformat()
         case timedelta():
             return length_text(value // timedelta(microseconds=1))
+        case tzinfo():
+            return zone_name(value)
         case Mapping():
             return {str(key_): _plain(each, name) for key_, each in value.items()}
         case list() | tuple() | set() | frozenset():

@@ -14,7 +14,7 @@ from datetime import date, datetime
 from .clock_change import Dst, next_fire
 from .errors import ScheduleError
 from .instants import SECOND_US
-from .zone import Zone, zone_rules
+from .zone import Zone, plain_zone, zone_rules
 
 _DAY = 86_400
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -39,6 +39,7 @@ class Months:
     _zone: Zone = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "timezone", plain_zone(self.timezone))
         if type(self.months) is not int or not 1 <= self.months <= _LONGEST:
             raise ScheduleError(f'"{self.months}" months cannot be waited for', help="1mo to 40y")
         local = local_second(self.anchor, "anchor")

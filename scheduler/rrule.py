@@ -20,7 +20,7 @@ from .errors import ScheduleError
 from .instants import SECOND_US
 from .months import local_second
 from .rrule_text import Frequency, RuleText, read_rule
-from .zone import Zone, zone_rules
+from .zone import Zone, plain_zone, zone_rules
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the wall clock's
 _SECOND = timedelta(seconds=1)
@@ -56,6 +56,7 @@ class RRule:
     _zone: Zone = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "timezone", plain_zone(self.timezone))
         local_second(self.start, "start")
         object.__setattr__(self, "_recurrence", _recurrence(self.rule, self.start))
         object.__setattr__(self, "_zone", zone_rules(self.timezone))

@@ -198,7 +198,7 @@ class Schedules:
         What an earlier backfill has sent is not sent again. Nothing of the entry's own times is moved or used up.
         Raises: ScheduleError for a range that is not past, or that holds more than a million fire times.
         """
-        self.extent(name, start, end)
+        self.extent(name, start, end, rate=rate)
         wish = Backfill(
             id=id or str(uuid.uuid4()),
             entry=name,
@@ -210,12 +210,13 @@ class Schedules:
         )
         return BackfillView.of(self.registry.backfill(wish))
 
-    def extent(self, name: str, start: datetime, end: datetime) -> Extent:
+    def extent(self, name: str, start: datetime, end: datetime, *, rate: float | None = None) -> Extent:
         """How many fire times a backfill of this range would send, and the first and the last: a dry run.
 
         Raises: ScheduleError as `backfill`.
         """
-        wish = Backfill(id="", entry=name, from_us=us_of(start), to_us=us_of(end), actor=self.actor)
+        start_us, end_us = us_of(start), us_of(end)
+        wish = Backfill(id="", entry=name, from_us=start_us, to_us=end_us, rate=rate, actor=self.actor)
         check_range(wish, self.registry.now_us())
         return extent(self._standing(name).entry, wish.from_us, wish.to_us)
 

@@ -7,9 +7,11 @@ their systems have. All entries of a zone share one `Zone`, and what it has lear
 from __future__ import annotations
 
 import difflib
+import re
 from bisect import bisect_right
-from datetime import datetime, timezone, tzinfo
+from datetime import datetime, timedelta, timezone, tzinfo
 from functools import cache, lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from .errors import ScheduleError
@@ -33,6 +35,8 @@ LAST_SECOND = 253_402_300_800 - 400 * DAY
 
 _YEAR = 366 * DAY
 _LONGEST_NAME = 60
+_ABBREVIATION = 4
+_SHIFTED = re.compile(r"[+-]\d")
 _FAR = 60 * _YEAR
 _ENDLESS = 1 << 62
 
@@ -139,6 +143,25 @@ def offset_at(zone: Zone, second: int) -> int:
     return offsets[bisect_right(bounds, second) - 1]
 
 
+def zone_name(zone: object) -> str:
+    """The IANA name of a zone that is a text or a tzinfo, pytz's too; UTC for None. Raises ScheduleError for a zone without a name."""
+    if zone is None:
+        return "UTC"
+    if isinstance(zone, str):
+        return zone
+    name = getattr(zone, "key", None) or getattr(zone, "zone", None)
+    if isinstance(name, str):
+        return name
+    if isinstance(zone, tzinfo) and zone.utcoffset(None) == timedelta(0):
+        return "UTC"
+    raise ScheduleError(f"the time zone {zone!r} has no name", help='timezone = "Europe/Berlin"')
+
+
+def plain_zone(zone: Any) -> Any:
+    """A zone that is a tzinfo, pytz's too, as its name; anything else as it is, for `zone_rules` to judge."""
+    return zone_name(zone) if isinstance(zone, tzinfo) else zone
+
+
 def _join(left: Stretches, right: Stretches) -> Stretches:
     """Two neighbours as one, without a bound where the offset does not change."""
     if not left[1]:
@@ -154,8 +177,13 @@ def _join(left: Stretches, right: Stretches) -> Stretches:
 def _nearest(name: str) -> str:
     known, lowered, cities = _spellings()
     wanted = name.strip().lower().replace(" ", "_")[:_LONGEST_NAME]
-    near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.7)
-    found = lowered.get(wanted) or cities.get(wanted) or (lowered[near[0]] if near else None)
+    found = lowered.get(wanted)
+    # Etc/GMT+1 is an hour behind UTC, and EST is not like CEST: there the nearest spelling would be another time
+    if found is None and not _SHIFTED.search(wanted):
+        found = cities.get(wanted)
+        if found is None and len(wanted) > _ABBREVIATION:
+            near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.7)
+            found = lowered[near[0]] if near else None
     return f"did you mean {found}?" if found else "an IANA name such as Europe/Berlin, or UTC"
 
 

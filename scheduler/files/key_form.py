@@ -62,7 +62,7 @@ def mapping() -> Form:
 FLAG: Form = {"type": "boolean"}
 CRON: Form = {
     "anyOf": [
-        {"type": "string", "minLength": 1, "maxLength": CRON_LIMIT, "pattern": r"^\s*[@\d*?HL]"},
+        {"type": "string", "minLength": 1, "maxLength": CRON_LIMIT, "pattern": r"^\s*[@\d*?HhLl]"},
         VARIABLE,
     ]
 }

@@ -14,7 +14,8 @@ from .problem import Fault, quoted
 from .source import Place, Source
 
 # A value that starts with a character of YAML's own: after "key: ", "- ", or an opening bracket.
-_RESERVED = re.compile(r"(?:^\s*|[:\-?,]\s+|[\[{]\s*)([*&!%@`|>])(?=[^\s])")
+# A star may stand alone: `cron: * * * * *`.
+_RESERVED = re.compile(r"(?:^\s*|[:\-?,]\s+|[\[{]\s*)(\*|[&!%@`|>](?=[^\s]))")
 _MEANINGS = {
     "*": "`*` starts an alias",
     "&": "`&` names an anchor",
@@ -68,6 +69,9 @@ def _reserved(place: Place) -> Fault | None:
 def misread(place: Place) -> Fault:
     """The fault of an unquoted value at `place` whose first character means something to YAML."""
     value = place.line_text[place.column :].split(" #", 1)[0].rstrip()
+    for opening, closing in ("{}", "[]"):  # of a flow collection that was opened before the value
+        while value.endswith(closing) and value.count(closing) > value.count(opening):
+            value = value[:-1].rstrip()
     key = _KEY.match(place.line_text)
     shown = f'"{value[:80]}"'
     if key and key.end() == place.column:

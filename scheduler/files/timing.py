@@ -173,7 +173,7 @@ def _crontabs(node: Node, timing: Timing) -> Schedule:
 
 
 def _cron(node: Node, expression: str, timing: Timing) -> Schedule:
-    if not expression.startswith("@every"):
+    if not expression.lower().startswith("@every"):
         return read_crontab(node, expression, timing)
     try:
         every = every_word(expression[:CRON_LIMIT])

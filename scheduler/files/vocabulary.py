@@ -270,6 +270,8 @@ def _hint(name: str, value: Node, level: Level) -> str:
             if right in {"enabled", "grace", "overlap", "at", "catch_up", "except", "max_runs"}
             else _shown(value, "")
         )
+        if right == "cron" and shown:
+            shown = f'"{shown}"'  # a star needs quotes
         return f"write `{right}: {shown}`" if shown else f"write `{right}:`"
     near = get_close_matches(name[:60], level.keys, n=1, cutoff=0.6)
     if near:

@@ -16,6 +16,7 @@ from ..backfill import (
     Backfill,
     RequestState,
     check_range,
+    check_same,
     manual_firing,
     with_payload,
 )
@@ -101,6 +102,7 @@ class MemoryRegistry:
     def backfill(self, wish: Backfill) -> Backfill:
         with self._store._lock:
             if wish.id in self._requests:
+                check_same(self._requests[wish.id], wish)
                 return self._requests[wish.id]
             self._present(wish.entry)
             now_us = self.now_us()

@@ -19,6 +19,7 @@ from ..backfill import (
     Backfill,
     RequestState,
     check_range,
+    check_same,
     manual_firing,
     with_payload,
 )
@@ -110,6 +111,7 @@ class SqlRegistry:
             asked = self._request(conn, wish.id)
             if asked is not None:
                 conn.rollback()
+                check_same(asked, wish)
                 return asked
             self._present(conn, wish.entry)
             check_range(wish, now_us)

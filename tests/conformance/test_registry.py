@@ -6,6 +6,7 @@ writes one entry under one lock, keeps what lies on top of a definition, and giv
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -625,8 +626,23 @@ def test_a_backfill_is_put_down_once(world):
     put = asked(world)
 
     assert (put.state, put.cursor_us, put.decided) == (RequestState.RUNNING, put.from_us - 1, 0)
-    assert asked(world, rate=5.0) == put
+    assert asked(world, from_us=put.from_us, to_us=put.to_us) == put
+    assert asked(world, from_us=put.from_us, to_us=put.at_us + 1) == put, "to now, asked for again"
     assert world.chores.running() == world.records.backfills() == [put]
+
+
+@pytest.mark.parametrize("other", ["entry", "from_us", "to_us", "rate"])
+def test_the_id_of_a_backfill_names_one_thing(world, other):
+    world.edit(Add(entry=entry()))
+    world.edit(Add(entry=entry("tock")), name="tock")
+    put = asked(world)
+
+    same = {"from_us": put.from_us, "to_us": put.to_us}
+    values = {"entry": "tock", "from_us": put.from_us - 1, "to_us": put.to_us - 1, "rate": 5.0}
+    with pytest.raises(OrderRefused, match="choose another id"):
+        asked(world, **{**same, other: values[other]})
+
+    assert world.records.backfills() == [put]
 
 
 @pytest.mark.parametrize(
@@ -634,7 +650,7 @@ def test_a_backfill_is_put_down_once(world):
     [
         ({"to_us": 5, "from_us": 5}, "from an earlier to a later time"),
         ({"to_us": 1 << 61}, "of the past"),
-        ({"rate": 0.0}, "more than zero"),
+        *(({"rate": rate}, "more than 0 and at most") for rate in (0.0, -1.0, math.inf, math.nan, "5")),
     ],
 )
 def test_a_backfill_that_makes_no_sense_is_refused(world, known, said):

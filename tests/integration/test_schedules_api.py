@@ -138,14 +138,19 @@ def test_a_diff_shows_what_lies_on_top_of_a_file(schedules, tmp_path, monkeypatc
     file = tmp_path / "schedules.yaml"
     store = ("--store", f"sqlite:///{tmp_path}/store.db", "schedules", "diff")
 
-    def diff(text):
+    def diff(text, *options, code=0):
         file.write_text(text)
-        result = CliRunner().invoke(main, store, catch_exceptions=False)
-        assert result.exit_code == 0
+        result = CliRunner().invoke(main, [*store, *options], catch_exceptions=False)
+        assert result.exit_code == code
         return result.output
 
-    assert diff("schedules:\n  filed: {task: a, every: 7m}\n").startswith(
-        "^ filed: change by anna lies on top until 2"
+    said = diff("schedules:\n  filed: {task: a, every: 5m}\n")
+    assert said.startswith("^ filed: change by anna lies on top until 2")
+    assert "    when: every 5 minutes -> every hour\n" in said
+    said = diff("schedules:\n  filed: {task: a, every: 7m}\n", "--exit-code", code=1)
+    assert said.startswith(
+        "~ filed: the file says something else, below what an operator laid over it\n"
+        "    when: every 5 minutes -> every 7 minutes\n"
     )
     said = diff("schedules:\n  filed: {task: b, every: 7m}\n")
     assert "~ filed: revised, next 20" in said

@@ -45,6 +45,9 @@ def diff_(options: Options, files: tuple[Path, ...], exit_code: bool, tz: str | 
         now_us = schedules.registry.now_us()
     wish = edits(kept, wanted, Owner.FILE, now_us)
     changes = [_change(kept.get(edit.after.name), edit, now_us) for edit in wish.edits if _counts(edit)]
+    hidden = [
+        change for edit in wish.edits if (change := _hidden(kept.get(edit.after.name), edit)) is not None
+    ]
     overrides = [
         {"name": each.name, **to_json(OverrideView.of(override))}
         for _, each in sorted(kept.items())
@@ -52,14 +55,26 @@ def diff_(options: Options, files: tuple[Path, ...], exit_code: bool, tz: str | 
         if not each.removed
     ]
     lines = [line for change in changes for line in _lines(change, zone)]
+    for each in hidden:
+        lines.append(f"~ {each['name']}: the file says something else, below what an operator laid over it")
+        lines += changed(each["before"], each["after"], zone)
     lines += [f"! {name}: belongs to another owner, and is not changed by the file" for name in wish.foreign]
-    lines += [
-        f"^ {each['name']}: {each['kind']} by {each['actor']} lies on top{_until(each['until'])}"
-        for each in overrides
-    ]
-    data = {"changes": changes, "foreign": wish.foreign, "overrides": overrides, "now": moment(now_us)}
+    for each in overrides:
+        lines.append(
+            f"^ {each['name']}: {each['kind']} by {each['actor']} lies on top{_until(each['until'])}"
+        )
+        said = json.loads(kept[each["name"]].definition)
+        values = each["changes"] or {}
+        lines += changed({key: said[key] for key in values if key in said}, values, zone)
+    data = {
+        "changes": changes,
+        "hidden": hidden,
+        "foreign": wish.foreign,
+        "overrides": overrides,
+        "now": moment(now_us),
+    }
     options.show(data, "\n".join(lines) or "no difference")
-    if exit_code and (changes or wish.foreign):
+    if exit_code and (changes or hidden or wish.foreign):
         sys.exit(EXIT_FAILED)
 
 
@@ -67,6 +82,21 @@ def _counts(edit: Edit) -> bool:
     from ...edit import EditKind
 
     return edit.kind is not EditKind.MOVED
+
+
+def _hidden(before: KeptEntry | None, edit: Edit) -> dict[str, Any] | None:
+    """What a file says anew about an entry that stays as it is, as an override has the last word; None for nothing."""
+    if before is None or _counts(edit) or before.definition == edit.after.definition:
+        return None
+    old, new = json.loads(before.definition), json.loads(edit.after.definition)
+    return {"name": edit.after.name, **_difference(old, new)}
+
+
+def _difference(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "before": {key: value for key, value in old.items() if new.get(key) != value},
+        "after": {key: value for key, value in new.items() if old.get(key) != value},
+    }
 
 
 def _change(before: KeptEntry | None, edit: Edit, now_us: int) -> dict[str, Any]:
@@ -78,8 +108,7 @@ def _change(before: KeptEntry | None, edit: Edit, now_us: int) -> dict[str, Any]
     return {
         "name": edit.after.name,
         "kind": edit.kind.value,
-        "before": {key: value for key, value in old.items() if new.get(key) != value},
-        "after": {key: value for key, value in new.items() if old.get(key) != value},
+        **_difference(old, new),
         "next_before": None if was is None else moment_or_none(next_fire_us(was.entry(), now_us)),
         "next_after": None
         if edit.after.removed

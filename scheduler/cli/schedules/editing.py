@@ -173,7 +173,7 @@ def keys_of(given: dict[str, Any]) -> dict[str, Any]:
 def _json(name: str, text: str, kind: type) -> Any:
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise click.UsageError(f"--{name} is not JSON: {error}") from error
     if not isinstance(value, kind):
         shape = "list: '[1, \"two\"]'" if kind is list else "object: '{\"part\": 3}'"
@@ -187,7 +187,7 @@ def _pair(text: str) -> tuple[str, Any]:
         raise click.UsageError(f"--option {text}: write KEY=VALUE, e.g. queue=fast")
     try:
         return name, json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return name, value
 
 

@@ -100,7 +100,7 @@ def backfill_(
             raise click.UsageError("which schedule, and from when? backfill NAME --from 2026-01-01T00:00")
         first, last = moment(instant_us(start, zone)), moment(instant_us(end, zone))
         if dry_run:
-            found = schedules.extent(name, first, last)
+            found = schedules.extent(name, first, last, rate=rate)
             ends = [None if us is None else moment(us) for us in (found.first_us, found.last_us)]
             data = {"name": name, "count": found.count, "first": ends[0], "last": ends[1]}
             between = f", from {clock(ends[0], zone)} to {clock(ends[1], zone)}" if found.count else ""
@@ -109,7 +109,9 @@ def backfill_(
         view = schedules.backfill(name, first, last, rate=rate, reason=reason, id=id_)
         if wait:
             view = _watch(schedules, view, quiet=options.quiet)
-    options.show(to_json(view), f"{name}: backfill {view.id} is {view.state}, {view.decided} firings decided")
+    options.show(
+        to_json(view), f"{view.name}: backfill {view.id} is {view.state}, {view.decided} firings decided"
+    )
     if view.state == "cancelled":
         sys.exit(EXIT_FAILED)
 

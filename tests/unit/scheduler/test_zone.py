@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 from datetime import UTC, datetime, timedelta, timezone
 from importlib import resources
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import pytz
 import tzdata
+from backbeat.scheduler.crontab import Crontab
 from backbeat.scheduler.errors import ScheduleError
+from backbeat.scheduler.fragment import entry_of
+from backbeat.scheduler.months import Months
+from backbeat.scheduler.rrule import RRule
+from backbeat.scheduler.schedule_spec import schedule_to_spec
 from backbeat.scheduler.zone import FIRST_SECOND, LAST_SECOND, Zone, offset_at, zone_named, zone_rules
 from backbeat.scheduler.zone_data import zone_data_version, zone_names
 from hypothesis import given, settings
@@ -111,6 +119,10 @@ def test_entries_of_a_zone_share_it_and_copies_find_it_again() -> None:
         ("Europe/Berln", 'unknown time zone "Europe/Berln"; did you mean Europe/Berlin?'),
         ("europe/berlin", 'unknown time zone "europe/berlin"; did you mean Europe/Berlin?'),
         ("Berlin", 'unknown time zone "Berlin"; did you mean Europe/Berlin?'),
+        *(
+            (name, f'unknown time zone "{name}". help: an IANA name such as Europe/Berlin, or UTC')
+            for name in ("GMT+1", "UTC+1", "CEST", "CET+1")
+        ),
         ("new york", 'unknown time zone "new york"; did you mean America/New_York?'),
         ("Europe", 'unknown time zone "Europe"'),
         ("CET+1", 'unknown time zone "CET+1"'),
@@ -166,3 +178,19 @@ def test_every_name_of_the_package_is_a_zone() -> None:
 
     assert len(names) > 500
     assert {zone_named(name).key for name in names} == names
+
+
+@pytest.mark.parametrize(
+    "zone", [pytz.timezone("Europe/Berlin"), ZoneInfo("Europe/Berlin")], ids=["pytz", "zoneinfo"]
+)
+def test_a_schedule_takes_a_zone_as_an_object_and_keeps_its_name(zone: Any) -> None:
+    made = [
+        Crontab(expression="30 2 * * *", timezone=zone),
+        Months(months=1, timezone=zone),
+        RRule(rule="FREQ=DAILY", start="2026-01-01T00:00", timezone=zone),
+    ]
+
+    assert {each.timezone for each in made} == {"Europe/Berlin"}
+    assert all(json.dumps(schedule_to_spec(each)) for each in made)
+    entry = entry_of("a", {"task": "t", "cron": "30 2 * * *", "timezone": zone})
+    assert entry.when == made[0]
