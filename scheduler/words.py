@@ -135,13 +135,17 @@ def _every(noun: str, text: str, of: str = "") -> str:
     if text == "*":
         return f"every {noun}"
     if text.startswith("*/") and _NUMBER.fullmatch(text[2:]):
-        return f"every {_counted(int(text[2:]), noun)}"
+        step, whole = int(text[2:]), {"second": "minute", "minute": "hour"}[noun]
+        start = "" if 60 % step == 0 else f" from each full {whole}"
+        return f"every {_counted(step, noun)}{start}"
     return f"at {noun} {_items(text, str)}{of}"
 
 
 def _of_hours(hour: str) -> str:
     if hour.startswith("*/") and _NUMBER.fullmatch(hour[2:]):
-        return f"of every {_ordinal(int(hour[2:]))} hour"
+        step = int(hour[2:])
+        start = "" if 24 % step == 0 else " from midnight"
+        return f"of every {_ordinal(step)} hour{start}"
     return f"of hour {_items(hour, str)}"
 
 

@@ -45,10 +45,13 @@ def check(
     """Check schedules files. Exit code 2 for errors, 1 for warnings with --strict."""
     from ..files import Severity, load_all
     from ..files.gap import gap_warnings
+    from ..files.spent import spent_warnings
 
     paths = chosen_files((*files, *more)) or [Path("schedules.yaml")]
     loaded = load_all(paths, os.environ)
-    loaded = loaded.with_problems(gap_warnings(loaded.definitions, time.time_ns() // 1_000))
+    now_us = time.time_ns() // 1_000
+    loaded = loaded.with_problems(gap_warnings(loaded.definitions, now_us))
+    loaded = loaded.with_problems(spent_warnings(loaded.definitions, now_us))
     if tasks:
         loaded = loaded.with_problems(_task_problems(options, loaded, paths[0]))
     dissents = _second_opinions(loaded.entries)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ...canvas.cli import Options
 from ..errors import ScheduleError
 from .files import chosen_files
+from .opening import opened
 
 if TYPE_CHECKING:
     from ..entry import Entry
@@ -65,15 +66,8 @@ def _of_app(options: Options) -> tuple[Entry, ...]:
 
 
 def _of_store(options: Options) -> Shown:
-    from ..store.wiring import open_store
-    from ..wiring import store_url
-
-    app = options.load_app()
-    store = open_store(store_url(app, options.store), otherwise=app.cluster)
-    try:
-        loaded = store.load(None)
-    finally:
-        store.close()
+    with opened(options) as schedules:
+        loaded = schedules.store.load(None)
     known = () if loaded is None else loaded.entries
     return Shown(
         {each.entry.name: each.entry for each in known}, {each.entry.name: each.runs for each in known}

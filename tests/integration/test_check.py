@@ -185,3 +185,28 @@ def test_a_process_ends_with_the_exit_code():
     )
 
     assert (done.returncode, done.stdout) == (2, "0 schedules, 1 error, 0 warnings\n")
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "at: 2020-01-01T00:00",
+        "every: 5m\n    end: 2020-01-01T00:00",
+        'cron: "0 0 0 1 1 ? 2020"\n    cron_fields: 7',
+        'cron: "30 2 * 3 sunL"\n    timezone: Europe/Berlin\n    dst: skip',
+    ],
+)
+def test_a_schedule_that_never_fires_again_is_told(tmp_path, monkeypatch, when):
+    monkeypatch.chdir(tmp_path)
+    text = f"schedules:\n  ping:\n    task: t\n    {when}\n"
+    (tmp_path / "schedules.yaml").write_text(text)
+
+    answer = CliRunner().invoke(main, ["check", "--strict"])
+
+    assert answer.exit_code == 1
+    assert (
+        "schedules.yaml:2:3: warning W185: ping: it has no fire time left: it never fires again"
+        in answer.output
+    )
+    (tmp_path / "schedules.yaml").write_text(text + "    enabled: false\n")
+    assert "W185" not in CliRunner().invoke(main, ["check", "--strict"]).output

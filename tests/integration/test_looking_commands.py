@@ -46,6 +46,36 @@ def test_explain_knows_the_schedules_of_the_file_and_what_clock_changes_do_to_th
     assert len(found["clock_changes"]) == 2
 
 
+def test_explain_takes_a_name_with_spaces_and_says_what_limits_it(run, tmp_path):
+    (tmp_path / "schedules.yaml").write_text(
+        "timezone: Europe/Berlin\n"
+        "schedules:\n"
+        '  monthly report: {task: t, cron: "30 2 * * *", max_runs: 2, jitter: 30s}\n'
+        "  off: {task: t, every: 5m, enabled: false}\n"
+        '  both: {task: t, any: [{cron: "0 1 * * *"}, {cron: "0 3 * * *"}]}\n'
+    )
+
+    code, limited = run("explain", "monthly report")
+    off, both = run("explain", "off")[1], run("explain", "both")[1]
+
+    assert code == 0
+    assert "at most 2 times from now" in limited
+    assert "each up to 30 seconds later (jitter)" in limited
+    assert limited.split("clock changes")[0].count("T02:30:00") == 2
+    assert "not while it is disabled" in off
+    assert "next (Europe/Berlin):" in both
+
+
+def test_explain_speaks_of_a_schedule_of_the_store(run, tmp_path):
+    store = ("--store", f"sqlite:///{tmp_path}/s.db")
+    assert run(*store, "schedules", "add", "db one", "--task", "t", "--every", "5m")[0] == 0
+
+    code, output = run(*store, "explain", "db one", "--from-store")
+
+    assert code == 0
+    assert "db one: every 5 minutes" in output
+
+
 def test_explain_names_what_is_wrong_with_an_expression(run):
     code, output = run("explain", "61 2 * * *")
 

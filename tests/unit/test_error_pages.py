@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs" / "errors"
 CODE = re.compile(r'"([EW]\d{3})"')
 BLOCK = re.compile(r"```(yaml|text)\n(.*?)```", re.DOTALL)
-TOLD_ELSEWHERE = {"E100", "E170", "W170", "W171"}
-"""Those that need a file that is no text, or an app: shown in tests of the loader and of `check --tasks`."""
+TOLD_ELSEWHERE = {"E100", "E170", "W170", "W171", "W185"}
+"""Those that need a file that is no text, an app, or a date: shown in tests of the loader and of `check`."""
 
 
 def codes() -> set[str]:

@@ -35,6 +35,10 @@ YEAR = us(2026, 1, 1), us(2027, 1, 1)
     [
         ("* * * * *", "every minute"),
         ("*/15 * * * *", "every 15 minutes"),
+        ("*/40 * * * *", "every 40 minutes from each full hour"),
+        ("*/7 * * * *", "every 7 minutes from each full hour"),
+        ("0 */7 * * *", "at minute 0 of every 7th hour from midnight"),
+        ("0 */6 * * *", "at minute 0 of every 6th hour"),
         ("30 * * * *", "at minute 30 of every hour"),
         ("0 */2 * * *", "at minute 0 of every 2nd hour"),
         ("30 2 * * *", "at 02:30 every day"),
