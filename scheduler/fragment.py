@@ -33,8 +33,11 @@ Moment = datetime | str
 Length = timedelta | str | float
 
 
-class ScheduleKeys(TypedDict, total=False):
-    """The keys of a schedule, as docs/schedules-yaml has them; times are aware datetimes, lengths timedeltas or texts."""
+_Except = TypedDict("_Except", {"except": Sequence[Mapping[str, Any]]}, total=False)  # a word of Python's own
+
+
+class ScheduleKeys(_Except, total=False):
+    """The keys of a schedule, as docs/schedules.md has them; times are aware datetimes, lengths timedeltas or texts."""
 
     task: str
     signature: Mapping[str, Any]
@@ -46,6 +49,14 @@ class ScheduleKeys(TypedDict, total=False):
     cron: str | Sequence[str]
     at: Moment | Sequence[Moment]
     rrule: str
+    solar: Mapping[str, Any]
+    any: Sequence[Mapping[str, Any]]
+    on_except: str
+    chain: Sequence[Any]
+    group: Sequence[Any]
+    chord: Mapping[str, Any]
+    on_success: Any
+    on_error: Any
     anchor: str
     timezone: str
     day_match: str

@@ -11,19 +11,21 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from backbeat.canvas.holder import Holder, LocalProcesses
 from backbeat.scheduler.beat import Beat
-from backbeat.scheduler.blackout import DailyWindow, DaysWindow
+from backbeat.scheduler.blackout import CronWindow, DailyWindow, DaysWindow, SpanWindow
 from backbeat.scheduler.cli.simulate import ledger_line
 from backbeat.scheduler.clock import FakeClock
 from backbeat.scheduler.clock_change import Dst
 from backbeat.scheduler.clock_guard import ClockGuard
 from backbeat.scheduler.entry import SECOND_US, Entry
 from backbeat.scheduler.exclusion import Except, OnExcept
-from backbeat.scheduler.instants import AnyOf, Interval
+from backbeat.scheduler.instants import AnyOf, Clocked, Interval
 from backbeat.scheduler.leader import Elector
 from backbeat.scheduler.months import Months
 from backbeat.scheduler.preview import Occurrence, occurrences
 from backbeat.scheduler.published import MemoryOutlet
+from backbeat.scheduler.rrule import RRule
 from backbeat.scheduler.schedule import Crontab
+from backbeat.scheduler.solar import Solar
 from backbeat.scheduler.store.wiring import open_store
 
 from simulation.books import MemoryBooks, SqlBooks
@@ -86,6 +88,23 @@ def entries(zone, from_us):
     day = DaysWindow(
         days=(f"{datetime.fromtimestamp(from_us / SECOND_US + 86_400, UTC):%Y-%m-%d}",), timezone=zone
     )
+    found["rule"] = {
+        "when": RRule(rule="FREQ=HOURLY;BYMINUTE=10,40", start="2020-01-01T00:10", timezone=zone)
+    }
+    found["sun"] = {
+        "when": AnyOf(
+            schedules=tuple(
+                Solar(event=event, latitude=52.5, longitude=13.4)
+                for event in ("sunrise", "solar_noon", "sunset")
+            )
+        )
+    }
+    found["at"] = {
+        "when": Clocked(times_us=(from_us - HOUR_US, from_us + HOUR_US, from_us + 2 * HOUR_US + 7))
+    }
+    found["cron window"] = {"when": Except(when=quarters, out=(CronWindow(crontab=cron("0-29 2-3 * * *")),))}
+    span = SpanWindow(from_us=from_us + HOUR_US, to_us=from_us + 2 * HOUR_US)
+    found["span"] = {"when": Except(when=quarters, out=(span,), on_except=OnExcept.DEFER)}
     found["without"] = {"when": Except(when=quarters, out=(window,))}
     found["deferred"] = {"when": Except(when=quarters, out=(window,), on_except=OnExcept.DEFER)}
     found["holiday"] = {"when": Except(when=quarters, out=(day,))}
