@@ -93,7 +93,9 @@ def new_store(path: Path) -> Path:
 
 
 def _far(now_us: int) -> int:
-    return now_us // DAY_US * DAY_US + DAY_US + DAY_US // 2
+    """Half a day from now, on the hour: of each day, so that no time of day is nearer."""
+    hour_us = DAY_US // 24
+    return (now_us // hour_us + 12) * hour_us
 
 
 def _kept(name: str, fill: Callable[[Path], None]) -> Path:

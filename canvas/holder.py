@@ -57,8 +57,11 @@ class Processes(Protocol):
     def look(self, holder: Holder) -> Sighting:
         """What can be seen of the holder's process."""
 
-    def end(self, holder: Holder) -> None:
-        """Kill the holder's process, if it is ALIVE and not the caller's own. Silent when that is impossible."""
+    def end(self, holder: Holder) -> bool:
+        """Kill the holder's process, if it is ALIVE, stopped, and not the caller's own; says whether it was killed.
+
+        One that is not stopped may merely wait for a lock or a disk.
+        """
 
 
 class LocalProcesses:
@@ -88,13 +91,18 @@ class LocalProcesses:
             return Sighting.UNKNOWN  # hidden (ProtectProc=invisible), or it ended just now
         return Sighting.ALIVE if started == holder.started else Sighting.GONE
 
-    def end(self, holder: Holder) -> None:
-        if holder.pid == os.getpid() or self.look(holder) is not Sighting.ALIVE:
-            return
+    def end(self, holder: Holder) -> bool:
+        if (
+            holder.pid == os.getpid()
+            or self.look(holder) is not Sighting.ALIVE
+            or not _is_stopped(holder.pid)
+        ):
+            return False
         try:
             os.kill(holder.pid, signal.SIGKILL)
         except OSError:
-            return  # the caller takes over all the same: the fence refuses the holder's decisions
+            return False  # the caller takes over all the same: the fence refuses the holder's decisions
+        return True
 
 
 def _host_id() -> str:
@@ -109,9 +117,21 @@ def _host_id() -> str:
 
 def _started(pid: int) -> int | None:
     """Start time of a process, in ticks since boot; -1 for a zombie, which is as good as gone; None: not known."""
+    fields = _stat(pid)
+    if not fields:
+        return None
+    return -1 if fields[0] in "ZX" else int(fields[19])
+
+
+def _is_stopped(pid: int) -> bool:
+    """By a signal, or by a debugger."""
+    return _stat(pid)[:1] in (["T"], ["t"])
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the state on; none where it cannot be read."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return None
-    fields = text.rpartition(")")[2].split()  # the name before may hold spaces and brackets
-    return -1 if fields[0] in "ZX" else int(fields[19])
+        return []
+    return text.rpartition(")")[2].split()  # the name before may hold spaces and brackets

@@ -18,6 +18,7 @@ from ..canvas.options import checked
 from .celery_schedule import Translated, translated
 from .entry import SECOND_US, Entry, Owner
 from .errors import ScheduleError
+from .files.definition import NAME_LIMIT
 from .schedule import Crontab
 from .zone import zone_name
 
@@ -72,15 +73,34 @@ def _entry(app: App, name: str, spec: Any, place: str, zone: str) -> Entry:
     if not isinstance(spec, Mapping):
         raise ScheduleError(f"{spec!r:.80} is not an entry", help='{"task": "shop.sync", "schedule": 30.0}')
     _check_keys(spec)
+    _check_name(name)
     when = translated(spec["schedule"], zone=zone, relative=bool(spec.get("relative")))
+    what = _what(spec)
+    _check_text(what)
     return Entry(
         name=name,
         when=when.when,
-        what=_what(spec),
+        what=what,
         catch_up_window_us=_window_us(app, when),
         owner=Owner.APP,
         source=place,
     )
+
+
+def _check_name(name: str) -> None:
+    if not name.strip() or not name.isprintable() or len(name) > NAME_LIMIT:
+        raise ScheduleError(
+            f"the name of a schedule is printable text of 1 to {NAME_LIMIT} characters, not {len(name)} of them: {name!r:.80}"
+        )
+
+
+def _check_text(what: Mapping[str, Any]) -> None:
+    """One entry that no store could take would keep all of them out."""
+    try:
+        dumps(what).encode()
+        json.dumps(what, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise ScheduleError("a text of it holds half a surrogate pair, which UTF-8 does not have") from error
 
 
 def _check_keys(spec: Mapping[str, Any]) -> None:

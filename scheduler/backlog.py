@@ -51,6 +51,11 @@ class Backlog:
         paced = sum(len(late) for late in self._paced.values()) if self._paced else 0
         return len(self._usual) + len(self._once) + len(self._later) + paced
 
+    @property
+    def ready(self) -> int:
+        """How many could go out now, but for the broker; those that it returned, or that wait for their turn, hold up nobody."""
+        return len(self._usual) + len(self._once)
+
     def clear(self) -> None:
         """Forget everything."""
         self._usual: deque[Firing] = deque()
@@ -124,10 +129,16 @@ class Backlog:
         waits += [self._free_at[name] - now for name in self._paced]
         return max(0.0, min(waits)) if waits else None
 
+    def trim_tried(self) -> list[Firing]:
+        """Take out the oldest regular firings of each entry of which the broker returned more than its terms allow."""
+        return self._trim([item[2] for item in self._later], {}) if self._later else []
+
     def trim(self, elsewhere: Mapping[str, int]) -> list[Firing]:
         """Take out the oldest regular firings of each entry that has more than its terms allow; `elsewhere` are more of them."""
         paced = (firing for late in self._paced.values() for firing in late)
-        everything = (*self._usual, *self._once, *(item[2] for item in self._later), *paced)
+        return self._trim([*self._usual, *self._once, *(item[2] for item in self._later), *paced], elsewhere)
+
+    def _trim(self, everything: Sequence[Firing], elsewhere: Mapping[str, int]) -> list[Firing]:
         waiting = [firing for firing in everything if firing.kind is FiringKind.REGULAR]
         excess = Counter(firing.entry for firing in waiting)
         excess.update(elsewhere)

@@ -18,7 +18,7 @@ an epoch one higher. The lease only decides who *tries*: each decision compares 
   row: no clock of another machine, and no wall clock, enters. A row whose holder released it, or whose process was on this
   host and has ended, is taken at once. Some times a second it asks whether the leader's crash hint (store/hint.py) is free,
   and if so reads the row at once and takes it. A holder that shows no life for a TTL may be frozen inside a transaction: on
-  SQLite, where it blocks the file for ever, the candidate ends it (decisions B11); on MySQL it ends its sessions.
+  SQLite, where it blocks the file for ever, the candidate ends it if it is stopped (decisions B11); on MySQL it ends its sessions.
 * LEADING trusts itself until the deadline: the time before the last successful request, plus 2/3 TTL. A standby waits a
   whole TTL, so clocks whose rates differ by 1.5 do no harm. The hint is held before the row says so.
 * IN DOUBT emits nothing. If the row turns out to be untouched, nobody else has led or decided anything in between. Only a
@@ -166,8 +166,9 @@ class Elector:
 
     def holds(self, term: Term) -> bool:
         """Whether `term` may still be acted upon; asks nobody."""
-        deadline = min(term.deadline, self._deadline)
-        return self._mine is not None and self._clock.boottime() < deadline - self.budget_seconds
+        mine = self._mine  # which may have been renewed since the term was handed out
+        is_mine = mine is not None and mine.epoch == term.epoch
+        return is_mine and self._clock.boottime() < self._deadline - self.budget_seconds
 
     def doubt(self) -> None:
         """Trust nothing until the row has been asked again."""
@@ -260,11 +261,10 @@ class Elector:
         if unchanged_seconds < row.ttl_ms / 1000:
             return False
         self._sessions.end(seen.info.session)
-        if holder is not None and self._end_frozen and self._processes.look(holder) is Sighting.ALIVE:
+        if holder is not None and self._end_frozen and self._processes.end(holder):
             log.error(
-                "Ending the frozen leader, process %d", holder.pid, extra={"action": "frozen_leader_ended"}
+                "Ended the frozen leader, process %d", holder.pid, extra={"action": "frozen_leader_ended"}
             )
-            self._processes.end(holder)
         return True
 
     def _is_hinted(self) -> bool:

@@ -90,7 +90,7 @@ class Relay:
     @property
     def is_behind(self) -> bool:
         """Whether more waits than a broker that answers can take soon: deciding yet more would only go to the ledger and back."""
-        return self._backlog.waiting >= HELD_IN_MEMORY // 2 and not self._failures and not self._is_slow()
+        return self._backlog.ready >= HELD_IN_MEMORY // 2 and not self._failures and not self._is_slow()
 
     def _is_slow(self) -> bool:
         return self._flight is not None and self._clock.boottime() - self._flight.since > SLOW_SECONDS
@@ -98,7 +98,7 @@ class Relay:
     @property
     def has_room(self) -> bool:
         """Whether firings that were left to the ledger can be loaded."""
-        return self._backlog.waiting <= HELD_IN_MEMORY // 2
+        return self._backlog.ready <= HELD_IN_MEMORY // 2
 
     @property
     def batches(self) -> Collection[int]:
@@ -109,7 +109,7 @@ class Relay:
         """Take over all firings of batches that are new here; `held` are their others, which wait for the run before them."""
         if not firings and not held:
             return
-        if self.overflowed or self._backlog.waiting >= HELD_IN_MEMORY:
+        if self.overflowed or self._backlog.ready >= HELD_IN_MEMORY:
             self.overflowed = True  # all or nothing: a batch is marked as a whole
             self._beyond.update(firing.entry for firing in firings)
             return
@@ -147,9 +147,10 @@ class Relay:
             self._hand(Flight(FlightJob.STAY, self._clock.boottime()))
 
     def trim(self) -> None:
-        """While the broker is down: give up the oldest firings of entries that have too many (decisions B10)."""
-        if self._failures or self._is_slow():
-            self._give_up(self._backlog.trim(self._beyond), SkipReason.BACKLOG)
+        """Give up the oldest firings of entries that have too many: while the broker is down, and of those that it returns (decisions B10)."""
+        is_down = self._failures or self._is_slow()
+        gone = self._backlog.trim(self._beyond) if is_down else self._backlog.trim_tried()
+        self._give_up(gone, SkipReason.BACKLOG)
 
     def send(self, gate: Callable[[], bool], settle: Settle) -> None:
         """Take up what became of the slice in flight, and hand over the next while `gate` is open; `take_news` tells more.

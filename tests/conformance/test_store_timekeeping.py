@@ -12,7 +12,7 @@ from backbeat.scheduler.entry import SECOND_US, Entry
 from backbeat.scheduler.schedule import Interval
 from backbeat.scheduler.store.base import FENCED, Fence, Lease
 from backbeat.scheduler.store.hint_file import FileHint
-from backbeat.scheduler.store.wiring import open_store
+from backbeat.scheduler.store.wiring import open_for_beat, open_store
 
 from support import servers
 from support.processes import wait_until
@@ -160,3 +160,19 @@ def test_where_no_file_can_be_made_nothing_is_held(tmp_path):
 
     assert not hint.hold("1-a")
     hint.drop()
+
+
+def test_a_store_that_is_opened_through_a_link_has_the_same_hint(tmp_path):
+    (tmp_path / "store.db").touch()
+    (tmp_path / "other").mkdir()
+    link = tmp_path / "other" / "link.db"
+    link.symlink_to(tmp_path / "store.db")
+    first, second = (open_for_beat(f"sqlite:///{path}") for path in (tmp_path / "store.db", link))
+
+    assert first.hint.hold("1-x")
+
+    assert not second.hint.is_free("1-x")
+    first.hint.drop()
+    assert second.hint.is_free("1-x")
+    first.close()
+    second.close()

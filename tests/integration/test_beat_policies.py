@@ -548,3 +548,47 @@ def test_a_take_over_after_an_hour_sends_by_policy_and_accounts_for_every_instan
     assert set(by_entry["e0"]) == {"sent", "catch_up_none"}
     assert set(by_entry["e1"]) == {"sent", "superseded"}
     assert set(by_entry["e2"]) == {"sent", "limit"}
+
+
+class FullQueue(MemoryOutlet):
+    """A broker that returns all but the firings of one entry."""
+
+    def publish(self, firings):
+        taken = [firing for firing in firings if firing.entry == "healthy"]
+        super().publish(taken)
+        return Published(taken, (), [firing for firing in firings if firing.entry != "healthy"])
+
+
+def healthy():
+    return replace(entries(1, seconds=(1,))[0], name="healthy")
+
+
+def test_a_queue_that_takes_nothing_holds_up_nobody_else_and_its_entries_give_up_what_is_too_much(
+    world, monkeypatch
+):
+    monkeypatch.setattr("backbeat.scheduler.relay.HELD_IN_MEMORY", 100)
+    world.wanted = [*entries(5, seconds=(1,), catch_up_limit=30), healthy()]
+    world.outlet, ears = FullQueue(), Ears()
+
+    world.run(world.beat(listener=ears), 90)
+
+    assert sum(firing.entry == "healthy" for firing in world.outlet.sent) >= 90
+    given_up = Counter(heard[1] for heard in ears.heard if heard[0] == "skipped" and heard[2] == "backlog")
+    assert min(given_up[f"e{n}"] for n in range(5)) >= 50
+
+
+def test_late_ones_that_wait_for_their_turn_hold_up_nobody_else(world, monkeypatch):
+    monkeypatch.setattr("backbeat.scheduler.relay.HELD_IN_MEMORY", 100)
+    world.wanted = [
+        *entries(3, seconds=(1,), catch_up=CatchUp.ALL, catch_up_rate=0.2, catch_up_limit=1_000),
+        replace(healthy(), catch_up=CatchUp.NONE),
+    ]
+    beat = world.beat()
+    world.run(beat, 1)
+    beat.retire()
+    world.clock.advance(1_000)
+
+    world.run(world.beat(), 60)
+
+    recent = [f for f in world.outlet.sent if f.entry == "healthy" and f.due_us > START + 1_002 * SECOND_US]
+    assert len(recent) >= 58

@@ -7,12 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from backbeat.canvas.holder import LocalProcesses
 from backbeat.scheduler.clock import SystemClock
 from backbeat.scheduler.leader import Elector
 from backbeat.scheduler.store.wiring import open_store
+
+from support.processes import wait_until
 
 LEADER = """
 import sys, time
@@ -123,3 +127,27 @@ def test_a_sleep_ends_when_it_is_woken_from_a_signal_handler():
     finally:
         signal.signal(signal.SIGALRM, before)
         clock.close()
+
+
+def test_a_process_is_ended_when_it_is_stopped_and_not_while_it_only_waits():
+    """Another program may hold SQLite's lock for longer than a lease: that is no reason to kill a beat."""
+    program = subprocess.Popen(
+        [sys.executable, "-c", "import sys; print(1, flush=True); sys.stdin.read()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        program.stdout.readline()
+        processes = LocalProcesses()
+        started = int(Path(f"/proc/{program.pid}/stat").read_text().rpartition(")")[2].split()[19])
+        holder = replace(processes.myself(), pid=program.pid, started=started)
+
+        assert not processes.end(holder)
+        assert program.poll() is None
+
+        program.send_signal(signal.SIGSTOP)
+        wait_until(lambda: processes.end(holder), what="the end of what is stopped")
+        assert program.wait(10) == -signal.SIGKILL
+    finally:
+        program.kill()
+        program.communicate()

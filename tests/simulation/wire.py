@@ -73,7 +73,9 @@ class NodeProcesses:
             return Sighting.UNKNOWN
         return Sighting.ALIVE if self._node.world.node_of(str(holder)) else Sighting.GONE
 
-    def end(self, holder: Holder) -> None:
+    def end(self, holder: Holder) -> bool:
         other = self._node.world.node_of(str(holder))
-        if other is not None and other is not self._node:
-            other.crash()
+        if other is None or other is self._node or not (other.is_frozen or other.stands):
+            return False
+        other.crash()
+        return True

@@ -161,3 +161,20 @@ def test_apps_do_not_share_their_beat_schedule(app):
     app.conf.beat_schedule["mine"] = {"task": "a", "schedule": 30}
 
     assert App("other", set_as_current=False).conf.beat_schedule == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "said"),
+    [
+        ("x" * 121, [], "1 to 120 characters"),
+        ("a\nb", [], "printable"),
+        (" ", [], "printable"),
+        ("a", ["\ud800"], "half a surrogate pair"),
+    ],
+)
+def test_an_entry_of_the_app_that_no_store_could_take_is_refused_at_the_start(name, args, said):
+    app = App("shop")
+    app.conf.beat_schedule = {name: {"task": "t", "schedule": 30.0, "args": args}}
+
+    with pytest.raises(ScheduleError, match=said):
+        read_app(app)

@@ -25,7 +25,10 @@ class FakeProcesses:
         return self.seen.get(holder.nonce, Sighting.UNKNOWN)
 
     def end(self, holder):
+        if self.look(holder) is not Sighting.ALIVE:
+            return False
         self.ended.append(holder.nonce)
+        return True
 
 
 class FlakyRow:
@@ -279,6 +282,20 @@ def test_a_frozen_holder_of_this_host_is_ended_on_sqlite_only(field, end_frozen,
     (term,) = field.run(b, seconds=1.5)
 
     assert (term.epoch, field.processes.ended) == (2, ended)
+
+
+def test_a_term_that_was_renewed_meanwhile_may_be_acted_upon(field):
+    """A round over a slow store takes longer than what is left of the term that it began with."""
+    a = field.elector("a")
+    term = a.hold()
+    field.clock.advance(5.0)
+    a.renew_early()
+    field.clock.advance(3.0)
+
+    assert field.clock.boottime() > term.deadline
+    assert a.holds(term)
+    a.doubt()
+    assert not a.holds(term)
 
 
 def test_a_restarted_beat_is_another_holder(field):
