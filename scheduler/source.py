@@ -152,7 +152,7 @@ class FilesSource:
         if self._is_reading and not self._results.empty():
             self._is_reading = False
             self._take_up(self._results.get())
-        if self._fresh is None and self._moved:
+        if self._fresh is None and self._moved and not self._is_reading:
             self._move_some()
         fresh, self._fresh = self._fresh, None
         return fresh
@@ -161,8 +161,8 @@ class FilesSource:
         asked, self._asked = self._asked, False
         self._look_at = time.monotonic() + LOOK_SECONDS
         if self._files and (asked or is_touched(self._stamps)):
-            self._is_reading = True
             self._start(lambda: self._results.put(self._read_again(anew=asked)))
+            self._is_reading = True
 
     def _read_again(self, *, anew: bool) -> _Found | Exception:
         try:

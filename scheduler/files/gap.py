@@ -39,7 +39,7 @@ def _of_definition(definition: Definition, now: int) -> Iterator[Fault]:
     timing = Timing(keys=keys, zone=definition.zone, name=definition.entry.name, warnings=[])
     for node, around in _crons(timing):
         for item, expression in expressions(node):
-            if expression.startswith("@every"):
+            if expression.lower().startswith("@every"):
                 continue
             fault = _fault(item, read_crontab(item, expression, around), now)
             if fault is not None:

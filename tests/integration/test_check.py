@@ -210,3 +210,12 @@ def test_a_schedule_that_never_fires_again_is_told(tmp_path, monkeypatch, when):
     )
     (tmp_path / "schedules.yaml").write_text(text + "    enabled: false\n")
     assert "W185" not in CliRunner().invoke(main, ["check", "--strict"]).output
+
+
+def test_every_may_be_written_in_capitals(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "schedules.yaml").write_text('schedules:\n  ping: {task: t, cron: "@EVERY 5m"}\n')
+
+    answer = CliRunner().invoke(main, ["check", "--strict"])
+
+    assert answer.exit_code == 0, answer.output
