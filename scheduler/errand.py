@@ -54,6 +54,8 @@ class Errands:
             return refusal
         running = {each.id: each for each in self._chores.running()}
         turns = [each.id for each in self._running if each.id in running]
+        if len(turns) < max(len(running), len(self._running)):
+            self._slice_at = 0.0  # it was set for those that ran before
         self._running = [running[turn] for turn in turns] + [
             each for each in running.values() if each.id not in turns
         ]
@@ -83,7 +85,7 @@ class Errands:
     def forget(self) -> None:
         """A term begins: the next look says what is to be done."""
         self._running.clear()
-        self._end_us = None
+        self._slice_at, self._end_us = 0.0, None
 
     def wait_seconds(self, now_us: int) -> float | None:
         """Seconds until there is something to do, as far as the last look showed; None for nothing."""

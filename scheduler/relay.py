@@ -35,7 +35,9 @@ log = logging.getLogger(__name__)
 SLICES_AT_ONCE = 4
 """Slices in one call, where the sender answers at once: a backlog must not keep the loop from deciding what is due meanwhile."""
 HELD_IN_MEMORY = 20_000
-"""Open firings in memory that wait for the broker; beyond it they wait in the ledger alone."""
+"""Open firings in memory that could go out now; beyond it they wait in the ledger alone, ..."""
+HELD_AT_MOST = 200_000
+"""... and these with those that the broker returned or that wait for their turn, which hold up nobody until they are so many."""
 SLOW_SECONDS = 5.0
 """A publish that takes longer than this counts as a broker that is down."""
 
@@ -98,7 +100,11 @@ class Relay:
     @property
     def has_room(self) -> bool:
         """Whether firings that were left to the ledger can be loaded."""
-        return self._backlog.ready <= HELD_IN_MEMORY // 2
+        return self._backlog.ready <= HELD_IN_MEMORY // 2 and self._backlog.waiting <= HELD_AT_MOST // 2
+
+    @property
+    def _is_full(self) -> bool:
+        return self._backlog.ready >= HELD_IN_MEMORY or self._backlog.waiting >= HELD_AT_MOST
 
     @property
     def batches(self) -> Collection[int]:
@@ -109,7 +115,7 @@ class Relay:
         """Take over all firings of batches that are new here; `held` are their others, which wait for the run before them."""
         if not firings and not held:
             return
-        if self.overflowed or self._backlog.ready >= HELD_IN_MEMORY:
+        if self.overflowed or self._is_full:
             self.overflowed = True  # all or nothing: a batch is marked as a whole
             self._beyond.update(firing.entry for firing in firings)
             return
@@ -123,7 +129,7 @@ class Relay:
         self._beyond.subtract(firing.entry for firing in found.firings)
         self._beyond = +self._beyond if found.more else Counter()
         self.add(found.firings, found.held)
-        self.overflowed = found.more
+        self.overflowed = self.overflowed or found.more
 
     def restart(self, found: Open) -> None:
         """Forget everything; hold these, which the ledger says are open. Not while busy; marks must be stored before."""

@@ -32,6 +32,7 @@ LOOK_SECONDS = 0.5
 
 
 SWITCH_SECONDS = 0.0005
+"""Of the interpreter, while files are read."""
 MOVED_AT_ONCE = 500
 """Entries on another line that are given at once: each of them is a write."""
 
@@ -80,7 +81,8 @@ class _Found:
 class FilesSource:
     """Entries of several files; `__call__` is what a beat asks: the entries if they are new, else None.
 
-    All of it belongs to one thread, except `ask`; `start` may run a job in another one, which reads and changes nothing here.
+    All of it belongs to one thread, except `ask`; `start` may run a job in another one, which changes nothing here, and while it runs nothing
+    that it looks at is changed.
     """
 
     def __init__(
@@ -142,7 +144,7 @@ class FilesSource:
         self._asked = True
 
     def __call__(self) -> Sequence[Entry] | None:
-        """Raises what a reading raised, once: the next look reads again."""
+        """Raises what a reading raised, once; it is tried again when a file is touched, or somebody asks."""
         if (
             not self._is_reading
             and self._fresh is None

@@ -117,7 +117,12 @@ class Succession:
         )
 
     def _ask(self) -> None:
-        seen = self._files()
+        try:
+            seen = self._files()
+        except Exception:
+            extra = {"action": "reload_failed"}
+            log.exception("The entries could not be read; those that were read before count", extra=extra)
+            return
         self._fresh = seen if seen is not None else self._fresh
         known = self._serials.read()
         number = self._files.serial

@@ -163,6 +163,21 @@ def test_a_backfill_with_a_rate_does_not_hold_up_one_without(world):
     assert world.states() == {"slow": RequestState.RUNNING, "fast": RequestState.DONE}
 
 
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_a_backfill_of_a_tiny_rate_does_not_hold_up_one_that_comes_later(world, cancelled):
+    world.add("tock")
+    world.ask("slow", rate=0.001)
+    world.run(2.0)
+    if cancelled:
+        world.registry.cancel_backfill("slow", actor="bob")
+        world.run(1.0)
+
+    world.ask("later", name="tock")
+    world.run(1.5)
+
+    assert world.states()["later"] is RequestState.DONE
+
+
 def test_a_stop_of_an_hour_does_not_make_a_rate_into_a_burst(world):
     world.ask(rate=5.0)
     world.run(1.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from backbeat.scheduler.clock import FakeClock
 from backbeat.scheduler.firing import regular_firing
 from backbeat.scheduler.relay import HELD_IN_MEMORY, SLOW_SECONDS, MemoryOutlet, Relay
+from backbeat.scheduler.store.base import Open
 
 
 class Hanging:
@@ -38,3 +39,14 @@ def test_a_relay_is_behind_from_half_of_what_it_holds_until_its_broker_is_slow()
     clock.advance(SLOW_SECONDS + 1)
 
     assert not relay.is_behind
+
+
+def test_what_was_loaded_and_found_no_room_is_not_forgotten():
+    """Somebody edited, what is open is looked at again, and memory has become full meanwhile."""
+    relay = Relay(MemoryOutlet(), FakeClock())
+    relay.add(firings(HELD_IN_MEMORY))
+    assert not relay.overflowed
+
+    relay.add_loaded(Open(tuple(firings(3))))
+
+    assert relay.overflowed
