@@ -91,7 +91,7 @@ def prune(options: Options, older_than: str, dry_run: bool) -> None:
 def _engine(options: Options) -> Iterator[tuple[str, Engine]]:
     """The store's address and an engine for it; a SQLite file is never made here."""
     from ..store.base import StoreRefused
-    from ..store.engine import open_engine
+    from ..store.engine import PATIENT_SECONDS, open_engine
     from ..store.sqlite_file import sqlite_path
     from ..wiring import store_url
 
@@ -103,7 +103,7 @@ def _engine(options: Options) -> Iterator[tuple[str, Engine]]:
     file = sqlite_path(url)
     if file and not Path(file).exists():
         raise StoreRefused(f"there is no store at {file} yet: no beat has run with it. Name it with --store")
-    engine = open_engine(url)
+    engine = open_engine(url, answer_seconds=PATIENT_SECONDS)
     try:
         yield url, engine
     finally:

@@ -3,22 +3,27 @@
 A leader that is frozen inside its transaction keeps the lease row locked, and nobody can take over. So each session is ended
 by the server when it idles inside a transaction for a quarter of the lease's TTL, and waits for a lock for half of it at most
 (reliability 1.2). SQLite has no server: there a candidate ends the frozen process (decisions B11). MySQL has no such limit:
-there a candidate ends the session (session.py).
+there a candidate ends the session (session.py). The other way round, a server that takes requests and does not answer is given
+up after a TTL, or after four seconds where that is longer.
 
 SQLAlchemy is imported on first use, so that a command that needs no store does not pay for it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .base import StoreRefused
 from .sqlite_file import prepare_file, sqlite_path
 
 if TYPE_CHECKING:
+    from psycopg import Connection as PsycopgConnection
     from sqlalchemy import Connection, Engine
 
 _POOLED = "backbeat.pooled"
+PATIENT_SECONDS = 3600.0
+"""For a command that reads or changes whole tables, which somebody started and can end: see `open_engine`."""
 DRIVERS = {
     "postgresql": "postgresql+psycopg",
     "postgres": "postgresql+psycopg",
@@ -34,20 +39,23 @@ def with_driver(url: str) -> str:
     return f"{DRIVERS.get(scheme, scheme)}://{rest}"
 
 
-def open_engine(url: str, lease_ttl_seconds: float = 10.0) -> Engine:
+def open_engine(url: str, lease_ttl_seconds: float = 10.0, answer_seconds: float | None = None) -> Engine:
     """An engine whose sessions do not block a take-over for longer than the lease allows. Connects to nothing yet.
+
+    A server that has not answered a statement within `answer_seconds` (default: a TTL, at least 4 s) is taken for lost.
 
     Raises StoreRefused for a scheme that is none of them, when the driver is not installed, and for a SQLite file that must not be used (see sqlite_file.py).
     """
     url = with_driver(url)
+    answer_seconds = answer_seconds or max(4.0, lease_ttl_seconds)
     try:
         match url.partition("://")[0].partition("+")[0]:
             case "sqlite":
                 return _open_sqlite(url, lease_ttl_seconds)
             case "mysql":
-                return _open_mysql(url, lease_ttl_seconds)
+                return _open_mysql(url, lease_ttl_seconds, answer_seconds)
             case "postgresql":
-                return _open_postgresql(url, lease_ttl_seconds)
+                return _open_postgresql(url, lease_ttl_seconds, answer_seconds)
             case scheme:
                 raise StoreRefused(
                     f'"{scheme}" is no store: use sqlite:///file.db, postgresql:// or mysql:// (or mariadb://)'
@@ -76,8 +84,10 @@ def _open_sqlite(url: str, lease_ttl_seconds: float) -> Engine:
     return engine
 
 
-def _open_postgresql(url: str, lease_ttl_seconds: float) -> Engine:
+def _open_postgresql(url: str, lease_ttl_seconds: float, answer_seconds: float) -> Engine:
     from sqlalchemy import create_engine, event
+
+    from .bounded_postgresql import connect_bounded
 
     seconds = max(1, round(lease_ttl_seconds / 4))
     limits = {
@@ -90,7 +100,15 @@ def _open_postgresql(url: str, lease_ttl_seconds: float) -> Engine:
     settings = {
         "idle_in_transaction_session_timeout": round(lease_ttl_seconds * 250),
         "lock_timeout": round(lease_ttl_seconds * 500),
+        # a server that is well ends what takes too long itself, and says so, before its client gives it up
+        "statement_timeout": round(answer_seconds * 900),
     }
+    connect = connect_bounded(answer_seconds)
+
+    def connect_so(
+        _dialect: object, _record: object, args: Sequence[Any], named: dict[str, Any]
+    ) -> PsycopgConnection[Any]:
+        return connect(*args, **named)
 
     def prepare(connection: Any, record: Any) -> None:
         with connection.cursor() as cursor:
@@ -110,12 +128,13 @@ def _open_postgresql(url: str, lease_ttl_seconds: float) -> Engine:
             for name, value in settings.items():
                 conn.exec_driver_sql(f"SET LOCAL {name} = {value}")
 
+    event.listen(engine, "do_connect", connect_so)
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", begin)
     return engine
 
 
-def _open_mysql(url: str, lease_ttl_seconds: float) -> Engine:
+def _open_mysql(url: str, lease_ttl_seconds: float, answer_seconds: float) -> Engine:
     from pymysql.constants import CLIENT
     from sqlalchemy import create_engine, event
 
@@ -123,9 +142,9 @@ def _open_mysql(url: str, lease_ttl_seconds: float) -> Engine:
     limits = {
         "charset": "utf8mb4",
         "connect_timeout": max(2, seconds),
-        # a half-open connection answers never: longer than any lock wait, so that only a dead one meets it
-        "read_timeout": max(4, seconds * 4),
-        "write_timeout": max(4, seconds * 4),
+        # longer than any lock wait, so that only a dead connection meets it
+        "read_timeout": round(answer_seconds),
+        "write_timeout": round(answer_seconds),
         # a compare-and-set counts the rows that it found: by default MySQL counts those whose values became different
         "client_flag": CLIENT.FOUND_ROWS,
     }

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, MetaData, create_engine, func, inspec
 from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
 
 from .base import Lease, StoreDown, StoreRefused
-from .engine import open_engine
+from .engine import PATIENT_SECONDS, open_engine
 from .sqlite_file import sqlite_path
 from .statements import LEASE_NAME
 from .tables import Tables
@@ -32,7 +32,7 @@ def open_reading(url: str) -> Engine | None:
     if url.startswith("memory:"):
         return None
     if not url.startswith("sqlite"):
-        return open_engine(url)
+        return open_engine(url, answer_seconds=PATIENT_SECONDS)
     path = Path(sqlite_path(url))
     if not path.exists():
         raise StoreRefused(

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 from sqlalchemy import Engine, create_engine, text
 
 from support import servers
+from support.proxy import Proxy
 
 from .own_server import OwnServer
-from .proxy import Proxy
 
 SAME = "same"
 """As a broker: the tables of the store's own database."""
@@ -30,6 +30,9 @@ COMBINATIONS = (
     ("mariadb", "rabbitmq"),
     ("mariadb", "redis"),
 )
+
+LONGER_THAN_A_LEASE = 7.0
+"""Seconds, with the TTL of 3 s that is the default, and with the 4 s after which a server is given up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,9 +141,10 @@ def _network(proxy: Proxy) -> dict[str, Callable[[random.Random], None]]:
         proxy.open_door()
 
     def silence(draw: random.Random) -> None:
-        """Half-open; then it goes on as if nothing had been, or all connections turn out to be dead."""
+        """Half-open, at times for longer than a lease; then it goes on as if nothing had been, or all connections turn out to be dead."""
         proxy.silence()
-        _last(draw, 0.2, 2.5)
+        longest = 2.5 if draw.random() < 0.7 else LONGER_THAN_A_LEASE
+        _last(draw, longest / 10, longest)
         if draw.random() < 0.5:
             proxy.cut()
         proxy.open_door()
