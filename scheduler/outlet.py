@@ -23,7 +23,11 @@ ANNOUNCED_SECONDS = 60.0
 
 
 class Enclosure(Protocol):
-    """Where ledger and queue are one database (enclosure.py)."""
+    """Where ledger and queue may be one database (enclosure.py)."""
+
+    def holds(self, broker: Broker) -> bool:
+        """Whether they are, which is asked once. Raises Unavailable."""
+        ...
 
     def post(self, firings: Sequence[Firing], items: Sequence[Sendable]) -> Posted:
         """Send items, each with the mark of its firing, in one transaction. Raises Unavailable."""
@@ -58,7 +62,7 @@ class BrokerOutlet:
         items, refused = self._messages.of(firings)
         try:
             self._announce()
-            if self._enclosure is not None:
+            if self._enclosure is not None and self._enclosure.holds(self._broker):
                 posted = self._enclosure.post(firings, items)
             else:
                 posted = self._broker.post(items, once=any(firing.terms.once for firing in firings))

@@ -6,7 +6,21 @@ and 0 after a hand-back. So a dead worker's messages come back without anybody d
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Engine, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Engine,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    inspect,
+    select,
+)
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 TRIES = 5
@@ -108,3 +122,13 @@ announced_table = Table(
     Column("value", Text, nullable=False),
     Column("until_us", BigInteger, nullable=False),
 )
+
+
+def announced_value(connection: Connection, name: str) -> str | None:
+    """What was last announced under `name` in the tables that this connection sees; None where there are none."""
+    if not inspect(connection).has_table(announced_table.name):
+        return None
+    found: str | None = connection.execute(
+        select(announced_table.c.value).where(announced_table.c.name == name)
+    ).scalar()
+    return found

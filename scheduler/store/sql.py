@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
+from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, MetaData, select
 
@@ -41,6 +42,8 @@ from .timekeeping import database_us, latest_cursor_us, rewind
 from .trail import Trail
 from .transaction import errors_as_store_down, transaction
 from .writes import Writes
+
+Found = TypeVar("Found")
 
 FEW = 1_000
 """Entries that are asked for by their names."""
@@ -172,6 +175,11 @@ class SqlStore:
         ):  # rare: an answer was lost, or another leader was there; find out which are left
             left = [firing for firing in firings if self._writes.emit(conn, [firing])]
             write(conn, left)
+
+    def look(self, read: Callable[[Connection], Found]) -> Found:
+        """What `read` finds on a connection of this store, for who has tables beside it."""
+        with self._transaction(write=False) as conn:
+            return read(conn)
 
     def witness_us(self) -> int | None:
         with self._transaction(write=False) as conn:

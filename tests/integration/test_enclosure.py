@@ -150,16 +150,84 @@ def test_a_store_that_cannot_mark_is_a_broker_that_is_down(url, outlet, firings)
     assert messages(url) == 0
 
 
+# --- which two are one -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def postgres():
+    with own_database("postgres") as found:
+        yield found
+
+
+def are_one(ledger_url, queue_url):
+    broker = open_broker(App("test", broker=queue_url).conf)
+    with closing(open_store(ledger_url, cluster="test")) as store, closing(broker):
+        enclosure = enclosure_of(store, ledger_url, queue_url)
+        return enclosure is not None and enclosure.holds(broker)
+
+
+def schemas_of(url):
+    """Two addresses, each of a schema of its own in the same database."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as conn:
+        for name in ("first", "second"):
+            conn.execute(text(f"CREATE SCHEMA {name}"))
+    engine.dispose()
+    return [f"{url}?options=-csearch_path%3D{name}" for name in ("first", "second")]
+
+
 @pytest.mark.parametrize(
-    ("ledger", "queue", "one"),
+    "spell",
     [
-        ("sqlite:///a.db", "sqla+sqlite:///./a.db", True),
-        ("sqlite:///a.db", "sqlite:///b.db", False),
-        ("postgresql://u@h/db", "db+postgresql+psycopg://u@h/db", True),
-        ("postgresql://u@h/db", "postgresql://u@h/other", False),
-        ("postgresql://u@h/db", "redis://h/0", False),
-        ("sqlite:///a.db", "amqp://h", False),
+        pytest.param(lambda url: url, id="as it is"),
+        pytest.param(lambda url: url.replace("127.0.0.1", "localhost"), id="another name of the host"),
+        pytest.param(lambda url: url.replace(":5432/", "/"), id="without the port"),
+        pytest.param(lambda url: "db+postgresql+psycopg" + url[url.index(":") :], id="with its driver"),
     ],
 )
-def test_two_addresses_of_one_database_are_one_place(ledger, queue, one):
-    assert (enclosure_of(object(), ledger, queue) is not None) is one
+def test_one_database_is_one_place_however_its_address_is_spelled(postgres, spell):
+    other = spell(postgres)
+
+    assert are_one(postgres, other)
+    assert are_one(other.removeprefix("db+"), postgres)
+
+
+def test_two_schemas_of_one_database_are_two_places_and_each_alone_is_one(postgres):
+    first, second = schemas_of(postgres)
+
+    assert not are_one(first, second)
+    assert are_one(first, first)
+    assert not are_one(second, first)  # though a queue is there that another ledger uses
+
+
+def test_one_sqlite_file_is_one_place_by_each_of_its_names_and_two_files_are_two(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link.db").symlink_to(tmp_path / "a.db")
+
+    assert are_one("sqlite:///a.db", "sqla+sqlite:///./a.db")
+    assert are_one(f"sqlite:///{tmp_path}/a.db", "sqlite:///link.db")
+    assert not are_one("sqlite:///a.db", "sqlite:///b.db")
+
+
+@pytest.mark.parametrize("queue", ["redis://h/0", "amqp://h", "postgresql://u@h/db"])
+def test_databases_of_different_kinds_are_never_asked(queue):
+    assert enclosure_of(object(), "sqlite:///a.db", queue) is None
+
+
+def test_a_queue_elsewhere_gets_what_is_sent_and_the_ledger_is_marked_later(postgres):
+    first, second = schemas_of(postgres)
+    with closing(open_store(first, cluster="test")) as store:
+        app = App("test", broker=second)
+        firing = firing_of("test", ENTRY, NOW, rev=1, batch_id=2)
+        outlet = BrokerOutlet(
+            open_broker(app.conf),
+            app,
+            cluster="test",
+            store_id=store.store_id(),
+            enclosure=enclosure_of(store, first, second),
+        )
+        with closing(outlet):
+            published = outlet.publish([firing])
+
+    assert list(published.confirmed) == [firing]
+    assert messages(second) == 1
