@@ -20,6 +20,7 @@ of an entry.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -245,7 +246,7 @@ def _close(
     while old is not None:
         left = {} if old.max_runs is None else {old.name: old.max_runs - before.runs - len(dues)}
         try:
-            verdict = plan([old], {old.name: cursor_us}, now_us, left=left)
+            verdict = plan([old], {old.name: cursor_us}, now_us, sys.maxsize, left)
         except Exception:  # noqa: BLE001 - a user's schedule: what cannot be evaluated must not keep others from being edited
             break
         if verdict.cursors[old.name] == cursor_us:

@@ -12,8 +12,8 @@ report that was missed by three days is still caught up).
 
 The price of bounded work (what an ADR would say). A per-second entry after ten years has 315 million skipped instants. They
 are one skip record, counted by arithmetic for an Interval; for every other schedule they are walked up to TALLY instants,
-and beyond that the record says from, to and count None: "not counted". A pass never walks more than TALLY + catch_up_limit
-fire times per entry; what is left is decided by the next pass, which wake_at asks for at once.
+and beyond that the record says from, to and count None: "not counted". So one pass decides all that is skipped, however long the
+silence was; what is to be sent and has no room is left to the next pass, which wake_at asks for at once.
 
 Two things stand above the policy. An instant of `skip_us` that would be sent is skipped (operator). An entry with `max_runs`
 sends no more than it has left (`left`); then it has ended, and later instants are nobody's business (decisions B8).
@@ -21,12 +21,12 @@ sends no more than it has left (`left`); then it has ended, and later instants a
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from .entry import DAY_US, CatchUp, Entry
+from .instants import SECOND_US
 from .schedule import Interval, RRule, Solar
 
 TALLY = 3_000
@@ -224,35 +224,49 @@ def _send_all(entry: Entry, verdict: _Verdict, now_us: int, room: int) -> None:
         if inside_us is None or inside_us > now_us:
             floor_us = _newest(entry, verdict.next_us, floor_us) - 1
     _skip_until(entry, verdict, min(floor_us, late_until_us), SkipReason.WINDOW)
-    excess_us, seen_all = _excess_until(entry, verdict.next_us, late_until_us)
+    excess_us = _excess_until(entry, verdict.next_us, late_until_us)
     if excess_us is not None:
         _skip_until(entry, verdict, excess_us, SkipReason.LIMIT)
-    if seen_all:
-        _send_until(entry, verdict, late_until_us, room)
+    _send_until(entry, verdict, late_until_us, room)
 
 
-def _excess_until(entry: Entry, first_us: int | None, until_us: int) -> tuple[int | None, bool]:
-    """The newest of the late fire times that has `catch_up_limit` later ones (None: none has); and whether all were seen.
-
-    A walk stops TALLY behind the limit: it knows then that these are too many, and nothing about the rest.
-    """
+def _excess_until(entry: Entry, first_us: int | None, until_us: int) -> int | None:
+    """The newest of the late fire times that has `catch_up_limit` later ones; None: none has."""
     limit = max(entry.catch_up_limit, 0)
     if first_us is None or first_us > until_us:
-        return None, True
+        return None
     if isinstance(entry.when, Interval):
         last_us, count = _tally(entry, first_us, until_us)
         assert count is not None
-        return (last_us - limit * _every_us(entry.when) if count > limit else None), True
-    tail: deque[int] = deque(maxlen=limit + 1)
-    due_us: int | None = first_us
-    walked, most = 0, _most_walked(entry)
-    while due_us is not None and due_us <= until_us:
-        if walked == limit + most:
-            return tail[0], False
-        tail.append(due_us)
-        walked += 1
-        due_us = entry.next_after(due_us)
-    return (tail[0] if walked > limit else None), True
+        return last_us - limit * _every_us(entry.when) if count > limit else None
+    newest = _newest_of(entry, first_us, until_us, limit + 1)
+    return newest[0] if len(newest) > limit else None
+
+
+def _newest_of(entry: Entry, first_us: int, until_us: int, most: int) -> list[int]:
+    """The newest `most` fire times of those from `first_us`, which is one, to `until_us`; or all of them, where they are fewer.
+
+    Schedules only know the next one. So spans are walked from the end backwards, each as long as is likely to hold what is
+    still wanted, by what the one before held; one that holds far more is walked no further, and a shorter one is tried.
+    """
+    found: list[int] = []
+    high_us, span_us = until_us, most * SECOND_US
+    while len(found) < most and high_us >= first_us:
+        low_us = max(first_us - 1, high_us - span_us)
+        wanted = most - len(found)
+        too_many = wanted + wanted // 4 + 8
+        walked: list[int] = []
+        due_us = entry.next_after(low_us)
+        while due_us is not None and due_us <= high_us and len(walked) < too_many:
+            walked.append(due_us)
+            due_us = entry.next_after(due_us)
+        if len(walked) == too_many and high_us - low_us > too_many:
+            span_us = max(too_many, min((high_us - low_us) // 2, walked[-1] - low_us))
+            continue
+        found = walked + found
+        high_us = low_us
+        span_us *= max(2, min(wanted // len(walked), 64)) if walked else 2
+    return found[-most:]
 
 
 def _tally(entry: Entry, first_us: int, until_us: int) -> tuple[int, int | None]:
