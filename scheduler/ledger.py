@@ -133,6 +133,10 @@ class Ledger:
                     self._blockers.sent(firing, now_us)
         return answer
 
+    def names(self, owner: Owner) -> Collection[str]:
+        """The entries that the store has of an owner."""
+        return self._store.names(owner)
+
     def decide(self, now_us: int, marks: Marks, fence: Fence) -> Decision | Fenced | None:
         """Decide at most one batch of what is due at `now_us`; None when nothing is."""
         slots = {slot.brief.name: slot for slot in self._agenda.take(now_us, BATCH)}

@@ -1,12 +1,14 @@
 """Reload: the entries of the files and of the app on their way into the store, whenever they have changed, and in each new term.
 
-Asked in each of the rounds (rounds.py). What cannot be read changes nothing.
+Asked in each of the rounds (rounds.py). What cannot be read changes nothing. Thousands of entries go in slices, between which the
+beat does what is due: one transaction for all of them would take seconds, and a lease with it.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 
 from .clock import Clock
 from .dispatch import Fenced
@@ -17,6 +19,9 @@ from .relay import Relay
 from .store.base import Fence, Reconciled, Refusal
 
 log = logging.getLogger(__name__)
+
+AT_ONCE = 500
+"""Entries in one slice, which takes some 20 ms."""
 
 
 class Reload:
@@ -38,18 +43,21 @@ class Reload:
         self._herald = herald
         self._clock = clock
         self._entries_source = entries_source
-        self._of_app = app_entries
-        self._of_files: Sequence[Entry] | None = None
         self._may_apply = may_apply
-        self._among: set[str] | None = (
-            None  # the names that may have changed since they were applied; None: all
-        )
-        self.applied = False
-        """Whether the store has been told what is wanted, in this term."""
+        self._app = _Side(Owner.APP)
+        self._files = _Side(Owner.FILE)
+        if app_entries is not None:
+            self._app.want(app_entries)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is something to apply."""
+        return self._app.is_open or self._files.is_open
 
     def begin(self) -> None:
         """A term begins: nobody knows what the one before it has applied."""
-        self.applied, self._among = False, None
+        self._app.begin()
+        self._files.begin()
 
     def ask(self) -> None:
         """Ask for new entries of the files."""
@@ -59,54 +67,138 @@ class Reload:
             extra = {"action": "reload_failed"}
             log.exception("The entries could not be read; the old ones stay", extra=extra)
             return
-        if wanted is None:
-            return
-        if self._of_files is None:
-            self._among = None
-        elif self._among is not None:
-            self._among |= _differing(self._of_files, wanted)
-        self._of_files, self.applied = wanted, False
+        if wanted is not None:
+            self._files.want(wanted)
 
     def apply(self, fence: Fence) -> bool:
-        """Apply what is wanted if it was not yet; False when there was nothing to do. Raises Fenced.
+        """Apply a slice of what is wanted and was not applied yet; False when there was nothing to do. Raises Fenced.
 
         The app's entries, then those of the files; the app's again where a name may have gone from a file to it. Later in a term
-        only what has changed in the files, as a look at a hundred thousand entries takes seconds.
+        only what has changed in the files: a look at a hundred thousand entries takes seconds.
         """
-        if self.applied or (self._of_files is None and self._of_app is None):
-            self.applied = True
+        if not self.is_open:
             return False
-        among = self._among
-        of_app = self._reconcile(self._of_app, Owner.APP, fence) if among is None else None
-        allowed = self._of_files is None or self._may_apply(fence)
-        if isinstance(allowed, Refusal):
-            raise Fenced
-        of_files = self._reconcile(self._of_files if allowed else None, Owner.FILE, fence, among)
-        if of_app is not None and of_app.foreign:
-            of_app = self._reconcile(self._of_app, Owner.APP, fence)
-        if of_app is not None and (of_app.changes or of_app.foreign):
-            self._herald.reloaded(of_app)
-        if of_files is not None:
-            self._herald.reloaded(of_files)
-        # what is somebody else's may be given up by then
-        self._among = set(of_files.foreign) if of_files is not None else None
-        self.applied = True
+        room = AT_ONCE
+        while room > 0 and self.is_open:
+            side = self._app if self._app.is_open else self._files
+            if side.is_new and not self._opens(side, fence):
+                continue
+            room -= self._some(side, room, fence)
+            if not side.is_open:
+                self._finished(side)
         return True
 
-    def _reconcile(
-        self, wanted: Sequence[Entry] | None, owner: Owner, fence: Fence, among: Collection[str] | None = None
-    ) -> Reconciled | None:
-        if wanted is None:
-            return None
-        answer = self._ledger.reconcile(wanted, self._clock.now_us(), fence, owner, among)
+    def _opens(self, side: _Side, fence: Fence) -> bool:
+        """Find out which entries of a side must be looked at; False for files that must not be applied."""
+        if side is self._files:
+            allowed = self._may_apply(fence)
+            if isinstance(allowed, Refusal):
+                raise Fenced
+            if not allowed:
+                side.refuse()
+                self._tell_of_app()
+                return False
+        side.open(() if side.is_known else self._ledger.names(side.owner))
+        return True
+
+    def _some(self, side: _Side, room: int, fence: Fence) -> int:
+        """Apply up to `room` entries of a side; returns how many."""
+        names = list(islice(side.pending, room))
+        if not names:
+            return 0
+        wanted = [side.wanted[name] for name in names if name in side.wanted]
+        answer = self._ledger.reconcile(wanted, self._clock.now_us(), fence, side.owner, frozenset(names))
         if isinstance(answer, Refusal):
             raise Fenced
         self._relay.add(answer.firings)
-        return answer
+        side.applied(names, answer)
+        return len(names)
+
+    def _finished(self, side: _Side) -> None:
+        if side is self._app:
+            if not self._files.is_open:
+                self._tell_of_app()
+            return
+        self._herald.reloaded(side.done())
+        if self._app.foreign:
+            self._app.look_again()
+        else:
+            self._tell_of_app()
+
+    def _tell_of_app(self) -> None:
+        done = self._app.done()
+        if done.changes or done.foreign:
+            self._herald.reloaded(done)
 
 
-def _differing(before: Sequence[Entry], after: Sequence[Entry]) -> set[str]:
+class _Side:
+    """One owner's part: what it wants, and what of it the store may not have yet."""
+
+    def __init__(self, owner: Owner) -> None:
+        self.owner = owner
+        self.wanted: Mapping[str, Entry] = {}
+        self.pending: dict[str, None] = {}  # in order
+        self.foreign: set[str] = set()
+        """What somebody else has, and may give up by the next time."""
+        self.is_new = False
+        """Whether something is wanted that was not looked at yet."""
+        self.is_known = False
+        """Whether the store has what was wanted before, but for what is pending."""
+        self._is_asked = False
+        self._answers: list[Reconciled] = []
+
+    @property
+    def is_open(self) -> bool:
+        return self.is_new or bool(self.pending)
+
+    def begin(self) -> None:
+        self.is_new, self.is_known = self._is_asked, False
+        self.pending.clear()
+        self.foreign.clear()
+        self._answers.clear()
+
+    def want(self, entries: Iterable[Entry]) -> None:
+        before, self.wanted = self.wanted, {entry.name: entry for entry in entries}
+        self._is_asked = self.is_new = True
+        if self.is_known:
+            self.pending |= dict.fromkeys((*_differing(before, self.wanted), *sorted(self.foreign)))
+
+    def open(self, kept: Iterable[str]) -> None:
+        """All that is wanted must be looked at, and all that the store has of this owner; or only what has changed."""
+        if not self.is_known:
+            self.pending = dict.fromkeys((*self.wanted, *sorted(kept)))
+        self.is_new, self.is_known = False, True
+        self.foreign.clear()
+
+    def refuse(self) -> None:
+        self.is_new, self.is_known = False, False
+        self.pending.clear()
+
+    def look_again(self) -> None:
+        """At what was somebody else's."""
+        self.pending |= dict.fromkeys(sorted(self.foreign))
+        self.foreign.clear()
+
+    def applied(self, names: Iterable[str], answer: Reconciled) -> None:
+        for name in names:
+            del self.pending[name]
+        self.foreign |= set(answer.foreign)
+        self._answers.append(answer)
+
+    def done(self) -> Reconciled:
+        """What has come of it since this was last asked."""
+        answers, self._answers = self._answers, []
+        return Reconciled(
+            tuple(change for answer in answers for change in answer.changes),
+            tuple(sorted(self.foreign)),
+            tuple(firing for answer in answers for firing in answer.firings),
+            tuple(skip for answer in answers for skip in answer.skips),
+        )
+
+
+def _differing(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> list[str]:
     """The names of the entries that are not the same objects."""
-    known = {entry.name: entry for entry in before}
-    names = {entry.name for entry in after if known.pop(entry.name, None) is not entry}
-    return names | known.keys()
+    return [
+        *(name for name, entry in after.items() if before.get(name) is not entry),
+        *(name for name in before if name not in after),
+    ]

@@ -18,7 +18,7 @@ PERIOD_SECONDS = 0.5
 MOMENT_US = SECOND_US // 20
 """A round takes some milliseconds, and a fire time that comes nearer than this must not wait for it."""
 PATIENCE_SECONDS = 0.25
-"""How long a round may be put off."""
+"""How long a round, or a slice of a large reload, may be put off."""
 
 
 class Rounds:
@@ -39,7 +39,7 @@ class Rounds:
         self._reload = reload
         self._errands = errands
         self._clock = clock
-        self._at = 0.0
+        self._at = self._slice_at = 0.0
 
     def begin(self) -> None:
         """A term begins: the first round comes before anything is decided."""
@@ -56,11 +56,15 @@ class Rounds:
         """A round if it is time, and at any time the ends of overrides: they must not decide what is due after their end.
 
         `loaded`: the open firings are in the relay. Says whether a round was made. Raises Fenced, and StoreDown.
+
+        Between two rounds a large reload goes on.
         """
         now_us = self._clock.now_us()
         if self._errands is not None and isinstance(self._errands.lift(fence, now_us), Refusal):
             raise Fenced
-        if self._round_in(now_us) > 0.0:
+        if self._in(self._at, now_us) > 0.0:
+            if self._reload.is_open and self._in(self._slice_at, now_us) <= 0.0:
+                self._apply(fence)
             return False
         self._make(fence, loaded=loaded)
         return True
@@ -76,25 +80,34 @@ class Rounds:
 
     def wait_seconds(self, now_us: int) -> float:
         """Seconds until there is something to do here, or until that may be known."""
-        errands_in = None if self._errands is None else self._errands.wait_seconds(now_us)
-        round_in = self._round_in(now_us)
-        return round_in if errands_in is None else min(round_in, errands_in)
+        waits = [self._in(self._at, now_us)]
+        if self._reload.is_open:
+            waits.append(self._in(self._slice_at, now_us))
+        if self._errands is not None and (errands_in := self._errands.wait_seconds(now_us)) is not None:
+            waits.append(errands_in)
+        return min(waits)
 
-    def _round_in(self, now_us: int) -> float:
+    def _in(self, at: float, now_us: int) -> float:
+        """Seconds until what is to be done at `at` may be done: not while something falls due in the next moment."""
         now = self._clock.boottime()
-        if now < self._at:
-            return self._at - now
+        if now < at:
+            return at - now
         next_us = self._ledger.next_us()
         if next_us is None or next_us - now_us >= MOMENT_US:
             return 0.0
-        return max(0.0, self._at + PATIENCE_SECONDS - now)
+        return max(0.0, at + PATIENCE_SECONDS - now)
+
+    def _apply(self, fence: Fence) -> bool:
+        applied = self._reload.apply(fence)
+        self._slice_at = self._clock.boottime()
+        return applied
 
     def _make(self, fence: Fence, *, loaded: bool) -> None:
         self._at = self._clock.boottime() + PERIOD_SECONDS
         self._relay.stay()
         self._relay.trim()
         self._reload.ask()
-        applied = self._reload.apply(fence)  # it takes up what somebody edited meanwhile, too
+        applied = self._apply(fence)  # it takes up what somebody edited meanwhile, too
         edited = self._ledger.refresh() or applied
         if self._errands is not None and isinstance(self._errands.look(fence, self._clock.now_us()), Refusal):
             raise Fenced

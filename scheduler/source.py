@@ -2,7 +2,7 @@
 
 A file with an error never replaces what runs: its problems are reported, the entries stay. Reading takes some 100 us an entry, seconds
 for a large file, so that it has a thread of its own (`in_thread`), and what was not edited comes back as the same object: who applies
-the entries looks at the others only. An entry that merely stands on another line is not edited; that follows, some of them at a time.
+the entries looks at the others only. An entry that merely stands on another line is not edited, and comes back as a new object.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ import os
 import queue
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .edit import spec_text
@@ -28,13 +26,8 @@ from .files.problem import quoted
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.5
-
-
 SWITCH_SECONDS = 0.0005
 """Of the interpreter, while files are read."""
-MOVED_AT_ONCE = 500
-"""Entries on another line that are given at once: each of them is a write."""
 
 Start = Callable[[Callable[[], None]], None]
 """Runs a job, now or in a while."""
@@ -69,11 +62,10 @@ def in_thread(job: Callable[[], None]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What a reading came to. `entries` None: they stay. `moved` are entries of which only the line is another."""
+    """What a reading came to. `entries` None: they stay."""
 
     stamps: tuple[FileStamp, ...]
     entries: tuple[Entry, ...] | None = None
-    moved: Mapping[str, Entry] = field(default_factory=dict)
     serial: int | None = None
     problems: tuple[Problem, ...] = ()
 
@@ -93,20 +85,21 @@ class FilesSource:
         refused: Callable[[Sequence[str]], None] = lambda _problems: None,
         taken: Mapping[str, str] | None = None,
         start: Start = at_once,
+        ready: Callable[[], None] = lambda: None,
     ) -> None:
-        """`taken` are names that no file may use, each with the place that has it; `refused` hears why a reload was refused."""
+        """`taken` are names that no file may use, each with the place that has it; `refused` hears why a reload was refused;
+        `ready` is called, in the job's thread, when it is worth asking again."""
         self._files = files
         self._taken = taken or {}
         self._environ = environ
         self._refused = refused
         self._start = start
+        self._ready = ready
         self._stamps: tuple[FileStamp, ...] = ()
         self._fresh: Sequence[Entry] | None = None
         self._entries: Sequence[Entry] = ()
-        self._moved: dict[str, Entry] = {}
         self._serial = 0
         self._digest = ""
-        self._look_at = 0.0
         self._asked = False
         self._is_reading = False
         self._results: queue.SimpleQueue[_Found | Exception] = queue.SimpleQueue()
@@ -145,28 +138,29 @@ class FilesSource:
 
     def __call__(self) -> Sequence[Entry] | None:
         """Raises what a reading raised, once; it is tried again when a file is touched, or somebody asks."""
-        if (
-            not self._is_reading
-            and self._fresh is None
-            and (self._asked or time.monotonic() >= self._look_at)
-        ):
+        if not self._is_reading and self._fresh is None:
             self._look()
         if self._is_reading and not self._results.empty():
             self._is_reading = False
             self._take_up(self._results.get())
-        if self._fresh is None and self._moved and not self._is_reading:
-            self._move_some()
         fresh, self._fresh = self._fresh, None
         return fresh
 
     def _look(self) -> None:
         asked, self._asked = self._asked, False
-        self._look_at = time.monotonic() + LOOK_SECONDS
         if self._files and (asked or is_touched(self._stamps)):
-            self._start(lambda: self._results.put(self._read_again(anew=asked)))
+            try:
+                self._start(lambda: self._read_again(anew=asked))
+            except BaseException:
+                self._asked = self._asked or asked  # there may be no thread to be had now
+                raise
             self._is_reading = True
 
-    def _read_again(self, *, anew: bool) -> _Found | Exception:
+    def _read_again(self, *, anew: bool) -> None:
+        self._results.put(self._found(anew=anew))
+        self._ready()
+
+    def _found(self, *, anew: bool) -> _Found | Exception:
         try:
             now = stamp([each.path for each in self._stamps], self._stamps)
             if not anew and not is_changed(self._stamps, now):
@@ -176,8 +170,8 @@ class FilesSource:
                 return _Found(stamps, problems=loaded.problems)
             serial, definitions = loaded.serial, list(reversed(loaded.definitions))
             del loaded
-            entries, moved = _compared(() if anew else self._entries, definitions)
-            return _Found(stamps, entries, moved, serial)
+            entries = _compared(() if anew else self._entries, definitions)
+            return _Found(stamps, entries, serial)
         except Exception as fault:  # noqa: BLE001 - it is raised where the entries are asked for
             return fault
 
@@ -187,7 +181,6 @@ class FilesSource:
         self._stamps = found.stamps
         if found.entries is not None:
             self._accept(found.entries, found.serial)
-            self._moved = dict(found.moved)
         if found.problems:
             problems = [problem.render() for problem in found.problems]
             for problem in problems:
@@ -200,11 +193,6 @@ class FilesSource:
         contents = "".join(sorted(each.digest for each in self._stamps))
         self._digest = hashlib.sha256(contents.encode()).hexdigest()
         self._serial = newest_ns if serial is None else serial
-
-    def _move_some(self) -> None:
-        """Give some of those that stand on another line now."""
-        some = {name: self._moved.pop(name) for name in list(islice(self._moved, MOVED_AT_ONCE))}
-        self._fresh = self._entries = tuple(some.get(entry.name, entry) for entry in self._entries)
 
     def _load(self) -> tuple[Loaded, tuple[FileStamp, ...]]:
         # the stamps of before the reading count: an edit during it must be seen as one
@@ -231,24 +219,16 @@ class FilesSource:
                 )
 
 
-def _compared(
-    before: Sequence[Entry], backwards: list[Definition]
-) -> tuple[tuple[Entry, ...], Mapping[str, Entry]]:
-    """The entries of `backwards`, of which nothing is left, with what was not edited as the object that it was in `before`;
-    and those of which only the line is another.
+def _compared(before: Sequence[Entry], backwards: list[Definition]) -> tuple[Entry, ...]:
+    """The entries of `backwards`, of which nothing is left, with what is as it was as the object that it was in `before`.
 
     They are let go of one by one: a hundred thousand at once would stop all threads.
     """
     known = {entry.name: entry for entry in before}
-    moved: dict[str, Entry] = {}
     entries = []
     while backwards:
         entry = backwards.pop().entry
         old = known.get(entry.name)
-        if old is None or spec_text(old) != spec_text(entry):
-            entries.append(entry)
-            continue
-        entries.append(old)
-        if old.source != entry.source:
-            moved[entry.name] = entry
-    return tuple(entries), moved
+        is_kept = old is not None and old.source == entry.source and spec_text(old) == spec_text(entry)
+        entries.append(old if old is not None and is_kept else entry)
+    return tuple(entries)

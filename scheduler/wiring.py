@@ -95,7 +95,13 @@ def open_beat(app: App, options: BeatOptions, listener: Listener, vitals: Vitals
     """
     app_entries = read_app(app) if options.reads_app else None
     taken = {entry.name: entry.source for entry in app_entries or ()}
-    source = FilesSource(options.files, refused=listener.reload_refused, taken=taken, start=in_thread)
+    source = FilesSource(
+        options.files,
+        refused=listener.reload_refused,
+        taken=taken,
+        start=in_thread,
+        ready=lambda: beat.wake(),  # noqa: PLW0108 - it is made below
+    )
     source.read()
     _tell_of_workflows([*source.entries, *(app_entries or ())])
     runs = _runs_of(app, [*source.entries, *(app_entries or ())])

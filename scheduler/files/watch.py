@@ -23,6 +23,8 @@ class FileStamp:
 
     path: Path
     mtime_ns: int
+    ctime_ns: int
+    """It moves with permissions, too, and cannot be set back."""
     size: int
     digest: str
 
@@ -34,8 +36,8 @@ def stamp(paths: Iterable[Path], before: Iterable[FileStamp] = ()) -> tuple[File
 
 
 def is_touched(before: Iterable[FileStamp]) -> bool:
-    """Whether size or modification time of a file moved, or it appeared or went. Raises nothing."""
-    return any(_status(each.path) != (each.mtime_ns, each.size) for each in before)
+    """Whether size, times or permissions of a file moved, or it appeared or went. Raises nothing."""
+    return any(_status(each.path) != _status_of(each) for each in before)
 
 
 def is_changed(before: Iterable[FileStamp], now: Iterable[FileStamp]) -> bool:
@@ -44,26 +46,27 @@ def is_changed(before: Iterable[FileStamp], now: Iterable[FileStamp]) -> bool:
 
 
 def _stamp(path: Path, before: FileStamp | None) -> FileStamp:
+    # a file that changes while it is read has the times of before: the next look sees that it was touched
+    mtime_ns, ctime_ns, size = status = _status(path)
+    if before is not None and before.digest and _status_of(before) == status:
+        return before
     try:
-        status = path.stat()
-        if (
-            before is not None
-            and before.digest
-            and (before.mtime_ns, before.size) == (status.st_mtime_ns, status.st_size)
-        ):
-            return before
         digest = _names(path) if path.is_dir() else _content(path)
     except OSError:
-        return FileStamp(path=path, mtime_ns=0, size=0, digest="")
-    return FileStamp(path=path, mtime_ns=status.st_mtime_ns, size=status.st_size, digest=digest)
+        digest = ""
+    return FileStamp(path=path, mtime_ns=mtime_ns, ctime_ns=ctime_ns, size=size, digest=digest)
 
 
-def _status(path: Path) -> tuple[int, int]:
+def _status(path: Path) -> tuple[int, int, int]:
     try:
         status = path.stat()
     except OSError:
-        return 0, 0
-    return status.st_mtime_ns, status.st_size
+        return 0, 0, 0
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size
+
+
+def _status_of(seen: FileStamp) -> tuple[int, int, int]:
+    return seen.mtime_ns, seen.ctime_ns, seen.size
 
 
 def _names(folder: Path) -> str:

@@ -235,6 +235,9 @@ class Store(Protocol):
         `each` is given one after the other, and the answer then has none, so that many of them never lie in memory twice.
         """
 
+    def names(self, owner: Owner) -> Collection[str]:
+        """The entries of `owner` that are not removed."""
+
     def reconcile(
         self,
         wanted: Sequence[Entry],

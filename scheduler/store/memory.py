@@ -97,6 +97,10 @@ class MemoryStore:
         return Loaded((), self._revision, faults)
 
     @_locked
+    def names(self, owner: Owner) -> Collection[str]:
+        return [name for name, kept in self._entries.items() if kept.owner is owner and not kept.removed]
+
+    @_locked
     def reconcile(
         self,
         wanted: Sequence[Entry],

@@ -95,6 +95,12 @@ class SqlStore:
             faults = self._reads.known(rows, each or entries.append)
         return Loaded(tuple(entries), revision, faults)
 
+    def names(self, owner: Owner) -> Collection[str]:
+        entry = self._tables.entry.c
+        with self._transaction(write=False) as conn:
+            mine = select(entry.name).where(entry.owner == owner.value, entry.removed == 0)
+            return conn.execute(mine).scalars().all()
+
     def reconcile(
         self,
         wanted: Sequence[Entry],

@@ -282,6 +282,17 @@ def test_load_tells_only_what_changed_since(store):
     assert [known.entry.name for known in store.load(None).entries] == ["a"]
 
 
+def test_the_names_of_an_owner_are_those_that_are_not_removed(store):
+    lead(store)
+    reconcile(store, entry("a"), entry("b"))
+    store.reconcile([entry("c")], NOW, A, batch_id=2, owner=Owner.APP)
+    reconcile(store, entry("b"), now_us=NOW + 1)
+
+    assert list(store.names(Owner.FILE)) == ["b"]
+    assert list(store.names(Owner.APP)) == ["c"]
+    assert list(store.names(Owner.DB)) == []
+
+
 def test_a_reconcile_among_some_leaves_the_others_alone_wanted_or_not(store):
     lead(store)
     reconcile(store, entry("a"), entry("b"), entry("c"))

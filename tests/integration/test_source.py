@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from backbeat.scheduler.errors import ScheduleError
-from backbeat.scheduler.source import MOVED_AT_ONCE, FilesSource, in_thread
+from backbeat.scheduler.files import is_touched, stamp
+from backbeat.scheduler.source import FilesSource, in_thread
 
 from support.processes import wait_until
 
@@ -81,8 +82,6 @@ def test_an_edit_while_the_file_is_read_is_seen_as_one(tmp_path, monkeypatch):
     source.read()
     assert [entry.name for entry in source()] == ["a"]
 
-    source._look_at = 0.0
-
     assert [entry.name for entry in source()] == ["edited"]
 
 
@@ -139,7 +138,7 @@ def test_asking_who_names_no_file_changes_nothing():
     assert source() is None
 
 
-def test_a_look_at_files_whose_size_and_time_stand_reads_none_of_them(tmp_path):
+def test_an_edit_that_keeps_size_and_modification_time_is_seen(tmp_path):
     path = write(tmp_path / "a.yaml", every="1h")
     times = path.stat()
     source = FilesSource([path])
@@ -148,10 +147,61 @@ def test_a_look_at_files_whose_size_and_time_stand_reads_none_of_them(tmp_path):
 
     write(path, every="2h")
     set_time(path, times.st_mtime_ns)
-    source._look_at = 0.0
+
+    assert [entry.name for entry in source()] == ["a"]
+
+
+def test_who_looks_at_files_that_nobody_touched_reads_none_of_them(tmp_path):
+    jobs = []
+    source = FilesSource([write(tmp_path / "a.yaml")], start=jobs.append)
+    source.read()
+    source()
 
     assert source() is None
+    assert jobs == []
     source.ask()
+    assert source() is None
+    assert len(jobs) == 1
+
+
+def test_a_file_that_cannot_be_read_is_not_tried_again_until_somebody_touches_it():
+    unreadable = Path("/proc/self/mem")  # root may read everything else
+    seen = stamp([unreadable])
+
+    assert seen[0].digest == ""
+    assert not is_touched(seen)
+
+
+def test_a_job_that_cannot_be_started_is_started_at_the_next_look(tmp_path):
+    started = []
+
+    def start(job):
+        started.append(job)
+        if len(started) == 1:
+            raise RuntimeError("can't start new thread")
+        job()
+
+    source = FilesSource([write(tmp_path / "a.yaml")], start=start)
+    source.read()
+    source()
+    source.ask()
+
+    with pytest.raises(RuntimeError):
+        source()
+
+    assert [entry.name for entry in source()] == ["a"]
+
+
+def test_who_waits_for_a_reading_is_told_when_it_is_done(tmp_path):
+    done = threading.Event()
+    source = FilesSource([write(tmp_path / "a.yaml")], start=in_thread, ready=done.set)
+    source.read()
+    source()
+
+    write(tmp_path / "a.yaml", every="2h")
+
+    assert source() is None
+    assert done.wait(10)
     assert [entry.name for entry in source()] == ["a"]
 
 
@@ -170,7 +220,6 @@ def test_what_was_not_edited_comes_back_as_the_same_object(tmp_path):
     before = {entry.name: entry for entry in source()}
 
     several(path, 6, e1="2h")
-    source._look_at = 0.0
     after = {entry.name: entry for entry in source()}
 
     assert {name for name in after if after[name] is not before.get(name)} == {"e1", "e5"}
@@ -180,26 +229,17 @@ def test_what_was_not_edited_comes_back_as_the_same_object(tmp_path):
     )
 
 
-def test_entries_that_only_stand_on_another_line_follow_some_at_a_time(tmp_path):
-    path = several(tmp_path / "a.yaml", MOVED_AT_ONCE + 10)
+def test_entries_that_only_stand_on_another_line_come_back_as_new_objects(tmp_path):
+    path = several(tmp_path / "a.yaml", 10)
     source = FilesSource([path])
     source.read()
-    given = [source()]
+    before = source()
 
-    several(path, MOVED_AT_ONCE + 10, "# a comment\n", e3="2h")
-    for _ in range(4):
-        source._look_at = 0.0
-        given.append(source())
+    several(path, 10, "# a comment\n", e3="2h")
+    after = source()
 
-    differing = [
-        sum(old is not new for old, new in zip(before, after, strict=True))
-        for before, after in pairwise(given[:4])
-    ]
-    assert differing == [1, MOVED_AT_ONCE, 9]
-    assert given[4] is None
-    assert [entry.source for entry in given[3]] == [
-        f"{path}:{line + 3}" for line in range(MOVED_AT_ONCE + 10)
-    ]
+    assert all(old is not new for old, new in zip(before, after, strict=True))
+    assert [entry.source for entry in after] == [f"{path}:{line + 3}" for line in range(10)]
 
 
 def test_a_file_is_read_in_a_thread_and_nobody_waits_for_it(tmp_path, monkeypatch):
@@ -219,7 +259,6 @@ def test_a_file_is_read_in_a_thread_and_nobody_waits_for_it(tmp_path, monkeypatc
     serial = source.serial
 
     several(tmp_path / "a.yaml", 2)
-    source._look_at = 0.0
 
     assert source() is None
     assert begun.wait(10)
