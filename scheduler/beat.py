@@ -121,7 +121,7 @@ class Beat:
         while (pause := self.step()) == 0 or self._relay.collect(min(pause, PERIOD_SECONDS)):
             if self._relay.is_down:
                 return
-            if self.next_us is not None and self.next_us <= begun_us:
+            if self._rounds.is_applying or (self.next_us is not None and self.next_us <= begun_us):
                 continue
             decided_at = decided_at or self._clock.boottime()
             if not self.unsent or self._clock.boottime() - decided_at > ONCE_SECONDS:

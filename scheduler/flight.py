@@ -11,7 +11,7 @@ from enum import Enum
 from functools import partial
 
 from .firing import Firing, FiringState
-from .published import Outlet, Published
+from .published import Outlet, OutletDown, Published
 from .runs import Runs
 from .sender import Job
 from .store.base import Change
@@ -19,6 +19,10 @@ from .store.base import Change
 Settle = Callable[[Sequence[Change]], Sequence[Change]]
 """Records changes in a fenced transaction; returns those that were done."""
 RETURNED = "the broker did not take it, and it may go out once only"
+
+
+class Lapsed(OutletDown):
+    """The term ended before the sender came to it: nothing was sent."""
 
 
 class FlightJob(Enum):
@@ -34,12 +38,17 @@ class FlightJob(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """A job that the sender has, and the firings that it is about; all of them `once`, or none."""
+    """A job that the sender has, and the firings that it is about; all of them `once`, or none.
+
+    `gate` is asked again before anything is written (I-LOCAL), and after connecting, which takes seconds, where the broker was away.
+    """
 
     job: FlightJob
     since: float
     firings: tuple[Firing, ...] = ()
     once: bool = False
+    gate: Callable[[], bool] = lambda: True
+    was_away: bool = False
 
     def job_over(self, outlet: Outlet, runs: Runs | None) -> Job:
         """What the sender shall run."""
@@ -49,7 +58,15 @@ class Flight:
             case FlightJob.REACH:
                 return outlet.reach
             case FlightJob.PUBLISH:
-                return partial(_publish, outlet, runs, self.firings)
+                return partial(self._publish, outlet, runs)
+
+    def _publish(self, outlet: Outlet, runs: Runs | None) -> Published:
+        """In the sender's thread."""
+        if self.was_away:
+            outlet.reach()
+        if not self.gate():
+            raise Lapsed("the term ended before it could be sent")
+        return _publish(outlet, runs, self.firings)
 
     def unconfirmed(self, answer: Published) -> tuple[list[Change], list[Firing]]:
         """What becomes of those that were not confirmed: changes of their states, and those that are to be sent again."""
@@ -83,7 +100,7 @@ class News:
 
 
 def _publish(outlet: Outlet, runs: Runs | None, firings: Sequence[Firing]) -> Published:
-    """In the sender's thread: first the runs that are to be cancelled, then those firings whose way is free."""
+    """First the runs that are to be cancelled, then those firings whose way is free."""
     cancelling = [firing for firing in firings if firing.cancels] if runs is not None else []
     blocked = [firing for firing in cancelling if runs is not None and not runs.revoke(firing.cancels)]
     if not blocked:

@@ -22,7 +22,7 @@ from .account import MARK_AT_ONCE, PARTS_SECONDS, Account
 from .backlog import Backlog, delay_seconds
 from .clock import Clock
 from .firing import Firing, FiringState
-from .flight import Flight, FlightJob, News, Settle
+from .flight import Flight, FlightJob, Lapsed, News, Settle
 from .plan import SkipReason
 from .published import AT_ONCE, ONCE_AT_ONCE, MemoryOutlet, Outlet, OutletDown, Published
 from .runs import Runs
@@ -38,6 +38,10 @@ HELD_IN_MEMORY = 20_000
 """Open firings in memory that could go out now; beyond it they wait in the ledger alone, ..."""
 HELD_AT_MOST = 200_000
 """... and these with those that the broker returned or that wait for their turn, which hold up nobody until they are so many."""
+LONGEST_PAUSE_SECONDS = 4.0
+"""Between two tries of a broker that is away."""
+TOLD_TRIES, TOLD_EACH = 5, 15
+"""Of these the first are told, and then about one a minute."""
 SLOW_SECONDS = 5.0
 """A publish that takes longer than this counts as a broker that is down."""
 
@@ -193,7 +197,7 @@ class Relay:
                 self._window = flight.firings
             case _:
                 self._backlog.put_back(flight.firings)
-        if done.fault is not None:
+        if done.fault is not None and not isinstance(done.fault, Lapsed):
             self._back_off(done.fault)
         return True
 
@@ -248,9 +252,8 @@ class Relay:
         taken = self._backlog.take(AT_ONCE, ONCE_AT_ONCE, now, self._clock.now_us())
         self._give_up(taken.expired, SkipReason.EXPIRED)
         if taken.firings:
-            self._hand(
-                Flight(FlightJob.REACH if taken.once else FlightJob.PUBLISH, now, taken.firings, taken.once)
-            )
+            job, away = FlightJob.REACH if taken.once else FlightJob.PUBLISH, self.is_down
+            self._hand(Flight(job, now, taken.firings, taken.once, gate, away))
         return bool(taken.firings or taken.expired)
 
     def _send_window(self, gate: Callable[[], bool], settle: Settle, now: float) -> bool:
@@ -264,7 +267,7 @@ class Relay:
                 self._account.finish(firing)
         firings = tuple(firing for firing in window if firing.ledger_key in sending)
         if firings:
-            self._hand(Flight(FlightJob.PUBLISH, now, firings, once=True))
+            self._hand(Flight(FlightJob.PUBLISH, now, firings, once=True, gate=gate))
         return True
 
     def _hand(self, flight: Flight) -> None:
@@ -290,8 +293,10 @@ class Relay:
 
     def _back_off(self, cause: Exception) -> None:
         self._failures += 1
-        delay = delay_seconds(self._failures)
+        delay = min(LONGEST_PAUSE_SECONDS, delay_seconds(self._failures))
         self._retry_at = self._clock.boottime() + delay
+        if self._failures > TOLD_TRIES and self._failures % TOLD_EACH:
+            return
         text = "The broker is down, %d firings wait, next try in %.1f s: %s"
         fault = None if isinstance(cause, OutletDown) else cause  # one of ours: with its traceback
         log.warning(text, len(self), delay, cause, exc_info=fault, extra={"action": "outlet_down"})

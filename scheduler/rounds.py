@@ -41,6 +41,11 @@ class Rounds:
         self._clock = clock
         self._at = self._slice_at = 0.0
 
+    @property
+    def is_applying(self) -> bool:
+        """Whether entries of the files or the app wait to be applied."""
+        return self._reload.is_open
+
     def begin(self) -> None:
         """A term begins: the first round comes before anything is decided."""
         self._reload.begin()
@@ -63,7 +68,7 @@ class Rounds:
         if self._errands is not None and isinstance(self._errands.lift(fence, now_us), Refusal):
             raise Fenced
         if self._in(self._at, now_us) > 0.0:
-            if self._reload.is_open and self._in(self._slice_at, now_us) <= 0.0:
+            if self.is_applying and self._in(self._slice_at, now_us) <= 0.0:
                 self._apply(fence)
             return False
         self._make(fence, loaded=loaded)
@@ -81,7 +86,7 @@ class Rounds:
     def wait_seconds(self, now_us: int) -> float:
         """Seconds until there is something to do here, or until that may be known."""
         waits = [self._in(self._at, now_us)]
-        if self._reload.is_open:
+        if self.is_applying:
             waits.append(self._in(self._slice_at, now_us))
         if self._errands is not None and (errands_in := self._errands.wait_seconds(now_us)) is not None:
             waits.append(errands_in)

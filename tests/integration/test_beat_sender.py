@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 
 import pytest
 from backbeat.scheduler.clock import SystemClock
 from backbeat.scheduler.entry import SECOND_US, Delivery
 from backbeat.scheduler.firing import FiringState
-from backbeat.scheduler.relay import AT_ONCE, MemoryOutlet, OutletDown
+from backbeat.scheduler.relay import AT_ONCE, LONGEST_PAUSE_SECONDS, MemoryOutlet, OutletDown
 from backbeat.scheduler.rounds import PERIOD_SECONDS
-from backbeat.scheduler.sender import ThreadSender
+from backbeat.scheduler.sender import InlineSender, ThreadSender
 from backbeat.scheduler.store.base import StoreDown
 
 from support.beat_world import START, TTL, entries
@@ -166,6 +167,83 @@ def test_i_stop_what_is_due_when_a_beat_leaves_is_sent_before_it_goes(world, del
 
     assert len(world.outlet.sent) == 2
     assert set(world.states().values()) == {FiringState.SENT}
+
+
+class LateSender(InlineSender):
+    """A thread that gets no processor for a while: it publishes when it is let, and does all else at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.is_let = False
+        self.job = None
+
+    def hand(self, job):
+        self.job = job
+
+    def collect(self, wait_seconds=0.0):
+        if self.job is not None and (self.is_let or not isinstance(self.job, partial)):
+            job, self.job = self.job, None
+            super().hand(job)
+        return super().collect(wait_seconds)
+
+
+@pytest.mark.parametrize("delivery", Delivery)
+def test_i_local_a_sender_that_comes_too_late_for_the_lease_writes_nothing(world, delivery):
+    world.wanted = entries(3, seconds=(60,), delivery=delivery)
+    sender = LateSender()
+    beat = world.beat(sender=sender)
+    beat.step()
+    world.clock.advance(60)
+    until(beat, lambda: beat.publishing and isinstance(sender.job, partial))
+
+    world.clock.advance(TTL)
+    sender.is_let = True
+    beat._dispatch.collect()
+
+    assert world.outlet.sent == []
+    if delivery is Delivery.AT_LEAST_ONCE:
+        world.run(beat, 5)
+        assert len(world.outlet.sent) == 3
+        world.audit(copies=1)
+
+
+def test_i_local_who_connects_for_longer_than_the_lease_writes_nothing(world):
+    class Slow(MemoryOutlet):
+        """Away at first; then connecting takes longer than a lease, once."""
+
+        slow = False
+
+        def reach(self):
+            super().reach()
+            if self.slow:
+                self.slow = False
+                world.clock.advance(TTL)
+                self.was_slow = len(self.sent)
+
+    world.outlet = outlet = Slow()
+    outlet.up = False
+    beat = world.beat()
+    world.run(beat, 3)
+    outlet.up, outlet.slow = True, True
+    world.run(beat, 5)
+
+    assert outlet.was_slow == 0
+    world.run(beat, 10)
+    world.audit(copies=1)
+
+
+def test_a_broker_that_is_back_after_an_hour_gets_what_waits_within_seconds(world, caplog):
+    world.outlet.up = False
+    world.wanted = entries(1, seconds=(60,))
+    beat = world.beat()
+    world.run(beat, 3600)
+    told = [record for record in caplog.records if getattr(record, "action", "") == "outlet_down"]
+    assert 10 < len(told) < 100
+
+    world.outlet.up = True
+    world.run(beat, LONGEST_PAUSE_SECONDS + 1)
+
+    assert len(world.outlet.sent) >= 60
 
 
 def test_drain_returns_when_the_broker_has_answered_and_nothing_is_left(world):
