@@ -5,18 +5,22 @@ Each method works on the connection, or the rows, that it is given. An entry tha
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
 from ..entry import Entry
-from ..firing import Firing, FiringState
+from ..firing import Firing, FiringKind, FiringState
 from ..likeness import abridged
 from .base import SPEC_FAULTS, Change, Fault, Known, Marks, Open
 from .rows import entry_of_row, loaded_firing, unreadable_firing
 from .statements import Statements
 from .writes import Writes
+
+log = logging.getLogger(__name__)
+_KINDS = {kind.value for kind in FiringKind}
 
 
 class Reads:
@@ -60,6 +64,7 @@ class Reads:
         rows += self._take_over(conn, wanted, epoch)
         found = self._sorted_out(conn, rows)
         unfinished = {firing.batch_id for firing in (*found.firings, *found.held)}
+        unfinished |= {row["batch_id"] for row in rows if row["kind"] not in _KINDS}
         done = {batch_id for batch_id, _ in every[:taken]} - unfinished
         self._writes.marks(conn, Marks(batches=tuple(sorted(done))))
         return Open(found.firings, found.held, found.doubtful, found.failed, more=taken < len(every))
@@ -77,6 +82,12 @@ class Reads:
         changes: list[Change] = []
         entries: dict[tuple[str, int], Entry] = {}
         for row in rows:
+            if row["kind"] not in _KINDS:
+                text = "A firing of %s is of the unknown kind %r: a newer backbeat wrote it, or the row is damaged; it stays as it is"
+                log.error(
+                    text, row["entry"], row["kind"], extra={"action": "row_damaged", "entry": row["entry"]}
+                )
+                continue
             state = FiringState(row["state"] or FiringState.DECIDED)
             try:
                 firing = self._firing(row, entries)

@@ -11,12 +11,14 @@ from typing import Any
 from sqlalchemy import (
     ClauseElement,
     Insert,
+    Label,
     Select,
     Table,
     Update,
     and_,
     bindparam,
     exists,
+    func,
     literal_column,
     or_,
     select,
@@ -167,7 +169,11 @@ class Statements:
     def _load_entries(self) -> Select[Any]:
         entry, revision = self.tables.entry, self.tables.revision
         pair = and_(revision.c.entry == entry.c.name, revision.c.rev == entry.c.rev)
-        return select(entry, revision.c.spec).select_from(entry.join(revision, pair))
+        return select(entry, self._spec()).select_from(entry.outerjoin(revision, pair))
+
+    def _spec(self) -> Label[str]:
+        """The text of a revision; "", which is none, where somebody removed the row: who needs it must not be passed over."""
+        return func.coalesce(self.tables.revision.c.spec, "").label("spec")
 
     def _load_known(self) -> Select[Any]:
         """The entries as a beat works with them: the columns that `Reads.known` takes."""
@@ -175,7 +181,7 @@ class Statements:
         columns = (entry.owner, entry.source, entry.rev, entry.cursor_us, entry.removed)
         runs = (entry.runs, entry.latest_id, entry.latest_us)
         return self.load_entries.with_only_columns(
-            entry.name, self.tables.revision.c.spec, *columns, *runs, maintain_column_froms=True
+            entry.name, self._spec(), *columns, *runs, maintain_column_froms=True
         )
 
     def _load_open(self) -> Select[Any]:
@@ -186,8 +192,8 @@ class Statements:
         )
         pair = and_(revision.c.entry == firing.c.entry, revision.c.rev == firing.c.rev)
         return (
-            select(firing, revision.c.spec)
-            .select_from(batch.join(firing, inside).join(revision, pair))
+            select(firing, self._spec())
+            .select_from(batch.join(firing, inside).outerjoin(revision, pair))
             .where(
                 batch.c.batch_id.in_(bindparam("batch_ids", expanding=True)),
                 or_(*(_is(firing.c.state, state) for state in UNFINISHED)),
