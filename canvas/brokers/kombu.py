@@ -99,7 +99,7 @@ class KombuBroker:
                 if once:
                     logger.error("the broker refuses a message: %s", error, extra={"action": "refused"})  # noqa: TRY400 - it says all
                     return known
-                return self._post_singly(items, error)
+                return self._post_rest(items, known, error)
             if line.in_doubt:
                 self._drop_publishing()
             return posted
@@ -163,10 +163,15 @@ class KombuBroker:
             self._publishing = self._connect()
         return self._publishing
 
-    def _post_singly(self, items: Sequence[Sendable], error: Exception) -> Posted:
-        """The server refused one of them, by its size say, and closed the channel: find out which, and send the others."""
+    def _post_rest(self, items: Sequence[Sendable], known: Posted, error: Exception) -> Posted:
+        """The server refused one of them, by its size say, and closed the channel: find out which, and send the others.
+
+        Not those that it had answered by then: it has them, or said why not.
+        """
+        answered = {*known.confirmed, *known.returned}
+        rest = [item for item in items if item.id not in answered]
         if len(items) > 1:
-            each = [self.post([item]) for item in items]
+            each = [known, *(self.post([item]) for item in rest)]
             return Posted(
                 [id_ for posted in each for id_ in posted.confirmed],
                 [id_ for posted in each for id_ in posted.returned],

@@ -1,0 +1,63 @@
+"""A server that closes the channel over one message of a batch: the others arrive, once each."""
+
+from __future__ import annotations
+
+import pytest
+from amqp.exceptions import PreconditionFailed
+from backbeat.canvas.brokers.base import Posted
+from backbeat.canvas.brokers.kombu import KombuBroker
+from backbeat.canvas.message import Message
+
+
+class Server:
+    """It takes messages one after the other, and closes the channel over those in `refuses`."""
+
+    def __init__(self, refuses):
+        self.refuses = set(refuses)
+        self.arrived = []
+
+    def connect(self):
+        return Line(self)
+
+
+class Line:
+    """One channel of it: all before a refused message is confirmed, all behind it is lost."""
+
+    in_doubt = blocked = False
+
+    def __init__(self, server):
+        self._server = server
+        self._confirmed = []
+
+    def post(self, items):
+        self._confirmed = []
+        for item in items:
+            if item.id in self._server.refuses:
+                raise PreconditionFailed("message size is larger than configured max size")
+            self._server.arrived.append(item.id)
+            self._confirmed.append(item.id)
+        return self.known()
+
+    def known(self):
+        return Posted(list(self._confirmed))
+
+    def pump(self): ...
+
+    def tick(self): ...
+
+    def close(self): ...
+
+
+@pytest.mark.parametrize("refused", [[0], [3], [9], [2, 3, 7]])
+def test_what_was_confirmed_before_the_channel_closed_is_not_sent_again(refused, monkeypatch):
+    ids = [f"m{k}" for k in range(10)]
+    bad = [ids[k] for k in refused]
+    server = Server(bad)
+    broker = KombuBroker("amqp://guest:guest@127.0.0.1:1//")
+    monkeypatch.setattr(broker, "_connect", server.connect)
+
+    posted = broker.post([Message(id=id_, task="t", queue="q") for id_ in ids])
+
+    assert sorted(posted.confirmed) == [id_ for id_ in ids if id_ not in bad]
+    assert sorted(posted.returned) == bad
+    assert sorted(server.arrived) == [id_ for id_ in ids if id_ not in bad]
