@@ -14,19 +14,17 @@ from dataclasses import dataclass
 class LeaseInfo:
     """`mark` is drawn by the elector that wrote it; `hint` says whether it holds the lock of hint.py.
 
-    `session` names its sessions in the store (session.py); `serial` is that of its schedules (decisions B13), `version` that of
-    its backbeat.
+    `session` names its sessions in the store (session.py), `version` is that of its backbeat.
     """
 
     mark: str = ""
     hint: bool = False
     session: str = ""
-    serial: int = 0
     version: str = ""
 
     def __str__(self) -> str:
         values: dict[str, object] = {"mark": self.mark, "hint": self.hint}
-        values |= {"session": self.session, "serial": self.serial, "version": self.version}
+        values |= {"session": self.session, "version": self.version}
         return json.dumps({name: value for name, value in values.items() if value}, separators=(",", ":"))
 
     @classmethod
@@ -38,11 +36,9 @@ class LeaseInfo:
             found = {}
         if not isinstance(found, dict):
             found = {}
-        serial = found.get("serial", 0)
         return cls(
             mark=str(found.get("mark", "")),
             hint=found.get("hint") is True,
             session=str(found.get("session", "")),
-            serial=serial if isinstance(serial, int) else 0,
             version=str(found.get("version", "")),
         )

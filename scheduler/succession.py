@@ -5,7 +5,7 @@ applied, and hands the lead over when a standby has newer ones. While it stands 
 lead when they are newer than what was applied. Files with the same content are never older, whatever their times say.
 
 Who hands over does not stand for election for a few seconds, and does so once for each wish: an asker that is gone by then
-delays nothing for longer.
+delays nothing for longer. The wish is forgotten then, so that it is in nobody's way whose files are less new.
 """
 
 from __future__ import annotations
@@ -104,7 +104,10 @@ class Succession:
     def _consider(self, now: float) -> None:
         """Whether somebody asked for the lead who should have it."""
         wish = self._serials.read()
-        if wish.asker in {"", self._me} or wish.asked <= max(self._files.serial, self._yielded_to):
+        if wish.asker in {"", self._me} or wish.asked <= self._files.serial:
+            return
+        self._serials.withdraw(wish.asked, wish.asker)  # who is alive says it again, until it leads
+        if wish.asked <= self._yielded_to:
             return
         self._yielded_to = wish.asked
         self._stands_from = now + HAND_OVER_SECONDS

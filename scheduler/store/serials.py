@@ -40,6 +40,9 @@ class Serials(Protocol):
     def ask(self, number: int, asker: str) -> None:
         """Say that `asker` has files of this number; an older wish gives way. Not fenced."""
 
+    def withdraw(self, number: int, asker: str) -> None:
+        """Forget this wish, where it still stands: it is granted, or was before. Not fenced."""
+
 
 class NoSerials:
     """Of a store that nobody else sees: whatever its only beat has is the newest."""
@@ -51,3 +54,5 @@ class NoSerials:
         return True
 
     def ask(self, number: int, asker: str) -> None: ...
+
+    def withdraw(self, number: int, asker: str) -> None: ...

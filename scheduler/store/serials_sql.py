@@ -45,6 +45,12 @@ class SqlSerials:
             if self._read(conn).asked < number:
                 self._put(conn, CHALLENGER, number, asker)
 
+    def withdraw(self, number: int, asker: str) -> None:
+        with transaction(self._engine) as conn:
+            known = self._read(conn)
+            if (known.asked, known.asker) == (number, asker):
+                self._put(conn, CHALLENGER, 0, "")
+
     def _read(self, conn: Connection) -> Serial:
         meta = self._sql.tables.meta.c
         rows = conn.execute(

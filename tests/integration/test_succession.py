@@ -170,6 +170,20 @@ def test_a_newer_beat_that_is_gone_delays_the_old_one_only_for_a_moment(world):
     assert old.leads
     world.run(old, seconds=30)
     assert (old.leads, world.store.read_lease().epoch) == (True, 2)
+    assert world.opened[0].serials.read().asked == 0
+
+
+def test_the_wish_of_a_beat_that_died_is_in_nobodys_way_whose_files_are_less_new(world):
+    old, newer = world.beat(Files(1, "a")), world.beat(Files(5, "a", "b"))
+    world.run(old)
+    world.opened[0].serials.ask(9, "somebody who died")
+
+    world.run(old, newer, seconds=4 * HAND_OVER_SECONDS)
+
+    assert newer.leads
+    assert world.names() == ["a", "b"]
+    world.run(old, newer, seconds=30)
+    assert newer.leads
 
 
 @pytest.fixture(params=["sqlite", "postgres", "mariadb"])
@@ -194,7 +208,12 @@ def test_serials_only_grow_and_only_their_leader_raises_them(opened):
     assert serials.apply(5, "x", mine) is True
     serials.ask(7, "me")
     serials.ask(6, "other")
+    serials.withdraw(7, "other")
+    serials.withdraw(6, "me")
     assert serials.read() == Serial(number=5, digest="x", asked=7, asker="me")
+    serials.withdraw(7, "me")
+    assert serials.read() == Serial(number=5, digest="x")
+    serials.ask(7, "me")
     assert serials.apply(4, "y", mine) is False
     assert serials.apply(4, "x", mine) is True
     assert serials.read().number == 5
