@@ -1,7 +1,7 @@
-"""OwnServer: a Redis, PostgreSQL or MariaDB of the run's own, on a port and in a directory of its own, that may be killed.
+"""OwnServer: a Redis, RabbitMQ, PostgreSQL or MariaDB of the run's own, on a port and in a directory of its own, that may be killed.
 
 The shared servers of a machine are nobody's to restart. What was answered is on the disk: Redis syncs each write.
-Started by root, PostgreSQL and MariaDB run as the users of their packages.
+Started by root, RabbitMQ, PostgreSQL and MariaDB run as the users of their packages.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from support.processes import wait_until
 
 SECONDS = 60.0
+RABBITMQ_PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 POSTGRES_PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 
@@ -52,14 +53,21 @@ class OwnServer:
         """Start it, and wait until it answers."""
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                self._as_user(self._command), stdout=log, stderr=log, cwd=self._directory
+                self._as_user(self._command),
+                stdout=log,
+                stderr=log,
+                cwd=self._directory,
+                start_new_session=True,
             )
         wait_until(self._answers, SECONDS, what=lambda: (self._directory / "log").read_text()[-2000:])
 
     def end(self, number: int) -> None:
         """Send a signal and wait for its end."""
         assert self._process is not None
-        self._process.send_signal(number)
+        if self.kind == "rabbitmq":  # a shell waits for the server
+            os.killpg(self._process.pid, number)
+        else:
+            self._process.send_signal(number)
         self._process.wait(SECONDS)
 
     def close(self) -> None:
@@ -114,8 +122,28 @@ def _mariadb(data: Path, port: int) -> Recipe:
     return "mysql", prepare, command, "mysql+pymysql://root@127.0.0.1:PORT"
 
 
+def _rabbitmq(data: Path, port: int) -> Recipe:
+    home = data.parent
+    (home / "own.conf").write_text(f"listeners.tcp.1 = 127.0.0.1:{port}\n")
+    places = {
+        "HOME": home,
+        "RABBITMQ_NODENAME": f"backbeat{port}@localhost",
+        "RABBITMQ_DIST_PORT": _free_port(),
+        "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+        "RABBITMQ_CONFIG_FILE": home / "own.conf",
+        "RABBITMQ_ADVANCED_CONFIG_FILE": home / "none.config",
+        "RABBITMQ_ENABLED_PLUGINS_FILE": home / "plugins",
+        "RABBITMQ_MNESIA_BASE": data,
+        "RABBITMQ_LOG_BASE": home,
+        "RABBITMQ_LOGS": "-",
+    }
+    command = ["env", *(f"{name}={value}" for name, value in places.items()), str(RABBITMQ_PROGRAM)]
+    return "rabbitmq", (), command, "amqp://guest:guest@127.0.0.1:PORT//"
+
+
 _RECIPES: dict[str, Callable[[Path, int], Recipe]] = {
     "redis": _redis,
+    "rabbitmq": _rabbitmq,
     "postgres": _postgres,
     "mariadb": _mariadb,
 }
@@ -136,7 +164,14 @@ def _ask_redis(url: str) -> None:
         client.ping()
 
 
-_ASK = {"redis": _ask_redis, "postgres": _ask_sql, "mariadb": _ask_sql}
+def _ask_amqp(url: str) -> None:
+    from kombu import Connection
+
+    with Connection(url, connect_timeout=2) as connection:
+        connection.ensure_connection(max_retries=1, timeout=3)
+
+
+_ASK = {"redis": _ask_redis, "rabbitmq": _ask_amqp, "postgres": _ask_sql, "mariadb": _ask_sql}
 
 
 def _free_port() -> int:

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, create_engine, text
 from support import servers
 from support.proxy import Proxy
 
-from .own_server import OwnServer
+from .own_server import RABBITMQ_PROGRAM, OwnServer
 
 SAME = "same"
 """As a broker: the tables of the store's own database."""
@@ -70,7 +70,8 @@ def open_world(store: str, broker: str, directory: Path):
         if broker == SAME:
             broker_place = Place(url=store_place.url, direct_url=store_place.direct_url)
         else:
-            broker_place = _server(stack, "redis") if broker == "redis" else _rabbitmq(stack)
+            has_own = broker != "rabbitmq" or RABBITMQ_PROGRAM.exists()
+            broker_place = _server(stack, broker) if has_own else _shared_rabbitmq(stack)
         engine = create_engine(store_place.direct_url)
         stack.callback(engine.dispose)
         yield World(
@@ -96,7 +97,7 @@ def _server(stack: contextlib.ExitStack, kind: str) -> Place:
     stack.callback(server.close)
     proxy = Proxy(server.port)
     stack.callback(proxy.close)
-    database = "" if kind == "redis" else "/chaos"
+    database = "/chaos" if kind in {"postgres", "mariadb"} else ""
     if database:
         admin = create_engine(
             server.url() + ("/postgres" if kind == "postgres" else ""), isolation_level="AUTOCOMMIT"
@@ -120,8 +121,8 @@ def _server(stack: contextlib.ExitStack, kind: str) -> Place:
     return Place(url=url, direct_url=server.url() + database, outages=outages)
 
 
-def _rabbitmq(stack: contextlib.ExitStack) -> Place:
-    """The shared server, in a vhost of our own: it is not ours to restart, but its connections are."""
+def _shared_rabbitmq(stack: contextlib.ExitStack) -> Place:
+    """Where RabbitMQ is not installed as Debian does it: a vhost of our own, whose server is not ours to restart; its connections are."""
     direct_url = stack.enter_context(servers.own_vhost())
     parts = urlsplit(direct_url)
     proxy = Proxy(parts.port or 5672)

@@ -86,7 +86,7 @@ class Opened:
     other: object
 
 
-ISOLATION = {"mariadb-repeatable-read": "REPEATABLE READ"}
+ISOLATION = {"mariadb-repeatable-read": "REPEATABLE READ", "postgresql-repeatable-read": "REPEATABLE READ"}
 
 
 def _sql_pair(url, isolation_level=None):
@@ -123,10 +123,8 @@ def opened(request, tmp_path):
             pair = _sql_pair(url, isolation_level=ISOLATION.get(kind))
         case kind:
             url = request.getfixturevalue("postgres_url")
-            if kind.endswith("read"):
-                url += "?options=-c%20default_transaction_isolation%3Drepeatable%5C%20read"
             _empty_tables(url)
-            pair = _sql_pair(url)
+            pair = _sql_pair(url, isolation_level=ISOLATION.get(kind))
     yield pair
     pair.store.close()
     pair.other.close()
