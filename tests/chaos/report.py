@@ -11,8 +11,10 @@ from typing import Any
 
 from .fault import KILLS, PAUSES, FaultKind
 from .plan import Outcome
-from .world import SAME
+from .world import COMBINATIONS, SAME
 
+KILLS_AT_LEAST, PAUSES_AT_LEAST = 200, 50
+"""Of a run over all combinations."""
 HINT_SECONDS = 0.5
 HAND_OVER_SECONDS = 0.3
 COUNTS = (
@@ -70,9 +72,15 @@ def bars(combinations: Sequence[Combination], ttl_seconds: float) -> list[Bar]:
         ("SIGTERM to the next emission, p99, s", percentile(stopped, 0.99), HAND_OVER_SECONDS),
         ("SIGSTOP to the next emission, max, s", percentile(frozen, 1), ttl_seconds * 1.25 + 1),
     ]
-    return [Bar(name, count, "0", count == 0) for name, count in counts] + [
+    found = [Bar(name, count, "0", count == 0) for name, count in counts]
+    found += [
         Bar(name, figure, f"<= {limit}", figure is None or figure <= limit) for name, figure, limit in limits
     ]
+    if len(combinations) == len(COMBINATIONS):
+        for name, least in (("kills", KILLS_AT_LEAST), ("pauses", PAUSES_AT_LEAST)):
+            number = sum(each[name] for each in combinations)
+            found.append(Bar(name, number, f">= {least}", number >= least))
+    return found
 
 
 def document(combinations: Sequence[Combination], *, seed: int, ttl_seconds: float) -> dict[str, Any]:
