@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from math import isclose
 from typing import Any
 
 from .entry import Entry
@@ -137,13 +138,21 @@ def check_range(wish: Backfill, now_us: int) -> None:
         )
 
 
+_SINGLE = 1e-6
+"""MySQL's FLOAT keeps seven digits of a rate."""
+
+
 def check_same(asked: Backfill, wish: Backfill) -> None:
     """Raise OrderRefused where an id that was asked for before is asked for again, for something else."""
     if asked.state is RequestState.RUN_NOW:
         raise OrderRefused(f"request {wish.id} is a run of entry {asked.entry!r}: choose another id")
     # an end of "now" is later in each repetition
     is_same_end = wish.to_us == asked.to_us or wish.to_us >= asked.at_us
-    if (asked.entry, asked.from_us, asked.rate) != (wish.entry, wish.from_us, wish.rate) or not is_same_end:
+    is_same_rate = wish.rate == asked.rate or (
+        wish.rate is not None and asked.rate is not None and isclose(wish.rate, asked.rate, rel_tol=_SINGLE)
+    )
+    is_same = (asked.entry, asked.from_us) == (wish.entry, wish.from_us)
+    if not (is_same and is_same_end and is_same_rate):
         raise OrderRefused(
             f"backfill {wish.id} is one of entry {asked.entry!r}, with another range or rate: choose another id"
         )

@@ -20,7 +20,6 @@ of an entry.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -30,6 +29,8 @@ from .likeness import Abridged, abridged
 from .override import Override
 from .plan import Due, Skip, SkipReason, plan
 
+_ALL = 1 << 62
+"""Firings in one plan: what an old revision owes is decided whole."""
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError)
 """What text raises that is no entry: it is damaged, or another version's."""
 
@@ -246,7 +247,7 @@ def _close(
     while old is not None:
         left = {} if old.max_runs is None else {old.name: old.max_runs - before.runs - len(dues)}
         try:
-            verdict = plan([old], {old.name: cursor_us}, now_us, sys.maxsize, left)
+            verdict = plan([old], {old.name: cursor_us}, now_us, _ALL, left)
         except Exception:  # noqa: BLE001 - a user's schedule: what cannot be evaluated must not keep others from being edited
             break
         if verdict.cursors[old.name] == cursor_us:

@@ -152,6 +152,7 @@ class Elector:
             term = self._watch(now, fit=fit) if self._mine is None else self._renew(self._mine, now)
         except StoreDown as cause:
             self.doubt()
+            self._hint_at = self._look_at  # where the row cannot be read its hint helps nobody
             self._note_outage(cause, now)
             return None
         self._silent_since = None

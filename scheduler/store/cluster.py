@@ -6,7 +6,7 @@ need tell them. The row is read first: a beat can start while a frozen leader bl
 
 from __future__ import annotations
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, select
 
 from .base import StoreRefused
 from .statements import Statements
@@ -16,9 +16,14 @@ _ROW = "cluster"
 
 def cluster_of(engine: Engine, statements: Statements) -> str | None:
     """The cluster that the store belongs to; None for none yet."""
-    meta = statements.tables.meta.c
     with engine.connect() as conn:
-        name: str | None = conn.execute(select(meta.text).where(meta.name == _ROW)).scalar()
+        return cluster_in(conn, statements)
+
+
+def cluster_in(conn: Connection, statements: Statements) -> str | None:
+    """The same, for who is in a transaction: a beat may have come since the store was opened."""
+    meta = statements.tables.meta.c
+    name: str | None = conn.execute(select(meta.text).where(meta.name == _ROW)).scalar()
     return name
 
 

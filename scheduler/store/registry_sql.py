@@ -29,6 +29,7 @@ from ..firing import Firing
 from ..order import NoSuchEntry, Order, OrderRefused, action_of, check_revision, obey
 from ..override import first_end_us
 from .base import StoreDown
+from .cluster import cluster_in
 from .draw import draw_batch_id
 from .registry import Edited, ManualRun, Standing
 from .rows import kept_entry
@@ -89,7 +90,8 @@ class SqlRegistry:
                 entry = with_payload(entry, payload)
                 rev = self._side_revision(conn, entry, now_us)
             batch_id = draw_batch_id()
-            firing = manual_firing(self._store.cluster, entry, request_id, due_us, rev=rev, batch_id=batch_id)
+            cluster = cluster_in(conn, self._store._sql) or self._store.cluster
+            firing = manual_firing(cluster, entry, request_id, due_us, rev=rev, batch_id=batch_id)
             run = ManualRun(
                 request_id=request_id, task_id=firing.task_id, due_us=due_us, is_new=asked is None
             )

@@ -631,6 +631,15 @@ def test_a_backfill_is_put_down_once(world):
     assert world.chores.running() == world.records.backfills() == [put]
 
 
+def test_a_backfill_with_a_rate_is_put_down_once(world):
+    world.edit(Add(entry=entry()))
+    put = asked(world, rate=0.1)
+
+    again = asked(world, from_us=put.from_us, to_us=put.to_us, rate=0.1)
+
+    assert (again.id, again.rate) == (put.id, pytest.approx(0.1))
+
+
 @pytest.mark.parametrize("other", ["entry", "from_us", "to_us", "rate"])
 def test_the_id_of_a_backfill_names_one_thing(world, other):
     world.edit(Add(entry=entry()))

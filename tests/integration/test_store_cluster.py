@@ -44,6 +44,17 @@ def test_commands_need_not_name_the_cluster_and_may_not_name_another(url):
         Schedules(url, cluster="blog")
 
 
+def test_who_opened_the_store_before_the_first_beat_takes_the_cluster_that_it_has_by_now(url):
+    with Schedules(url, cluster="blog") as schedules:
+        schedules.add("tick", task="a", every="5m")
+        open_for_beat(url, cluster="shop").close()
+
+        run = schedules.run_now("tick", request_id="r1")
+        entry = schedules.records.get("tick").entry
+
+    assert run.task_id == manual_firing("shop", entry, "r1", run.due_us, rev=1, batch_id=0).task_id
+
+
 def test_a_store_that_no_beat_has_used_is_nobodys(url):
     with Schedules(url, cluster="blog") as schedules:
         schedules.add("tick", task="a", every="5m")

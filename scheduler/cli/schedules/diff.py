@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,7 @@ def diff_(options: Options, files: tuple[Path, ...], exit_code: bool, tz: str | 
         lines.append(
             f"^ {each['name']}: {each['kind']} by {each['actor']} lies on top{_until(each['until'])}"
         )
-        said = json.loads(kept[each["name"]].definition)
+        said = _parsed(kept[each["name"]].definition)
         values = each["changes"] or {}
         lines += changed({key: said[key] for key in values if key in said}, values, zone)
     data = {
@@ -85,11 +85,24 @@ def _counts(edit: Edit) -> bool:
 
 
 def _hidden(before: KeptEntry | None, edit: Edit) -> dict[str, Any] | None:
-    """What a file says anew about an entry that stays as it is, as an override has the last word; None for nothing."""
-    if before is None or _counts(edit) or before.definition == edit.after.definition:
+    """What a file says anew and an override has the last word about; None for nothing."""
+    if before is None or not before.overrides or before.definition == edit.after.definition:
         return None
-    old, new = json.loads(before.definition), json.loads(edit.after.definition)
-    return {"name": edit.after.name, **_difference(old, new)}
+    covered = {key for override in before.overrides for key in override.changes}
+    old, new = (
+        {key: value for key, value in _parsed(text).items() if key in covered}
+        for text in (before.definition, edit.after.definition)
+    )
+    return {"name": edit.after.name, **_difference(old, new)} if old != new else None
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """The keys of an entry; none for a text that is damaged."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
@@ -100,20 +113,27 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 
 
 def _change(before: KeptEntry | None, edit: Edit, now_us: int) -> dict[str, Any]:
-    from ...view import moment_or_none, next_fire_us
-
     was = None if before is None or before.removed else before
-    old = {} if was is None else json.loads(was.spec)
+    old = {} if was is None else _parsed(was.spec)
     new = {} if edit.after.removed else json.loads(edit.after.spec)
     return {
         "name": edit.after.name,
         "kind": edit.kind.value,
         **_difference(old, new),
-        "next_before": None if was is None else moment_or_none(next_fire_us(was.entry(), now_us)),
-        "next_after": None
-        if edit.after.removed
-        else moment_or_none(next_fire_us(edit.after.entry(), now_us)),
+        "next_before": None if was is None else _next(was, now_us),
+        "next_after": None if edit.after.removed else _next(edit.after, now_us),
     }
+
+
+def _next(kept: KeptEntry, now_us: int) -> datetime | None:
+    """The next fire time; None where there is none, and for a row that is damaged."""
+    from ...store.base import SPEC_FAULTS
+    from ...view import moment_or_none, next_fire_us
+
+    try:
+        return moment_or_none(next_fire_us(kept.entry(), now_us))
+    except SPEC_FAULTS:
+        return None
 
 
 def _lines(change: dict[str, Any], zone: tzinfo) -> list[str]:
