@@ -8,7 +8,7 @@ TREE := $(shell find canvas scheduler -type d -not -name __pycache__)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 EDITABLE := --config-settings editable_mode=strict
 
-.PHONY: help run setup test test-all lint types format bench chaos figures oracle clean
+.PHONY: help run setup test test-all lint types format bench chaos crashes figures oracle clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,7 +22,7 @@ test: $(VENV)/.test lint types ## All checks and tests, in some ten minutes
 	$(BIN)/python tests/lanes.py $(ARGS)
 
 test-all: $(VENV)/.test lint types ## What takes longer, too: the flow harness with 4,000 canvases a setting, the units in systemd-nspawn (as root)
-	BACKBEAT_NSPAWN=1 BACKBEAT_AUDIT_SEEDS=60 BACKBEAT_HARNESS=4000 $(BIN)/python tests/lanes.py $(ARGS)
+	BACKBEAT_NSPAWN=1 BACKBEAT_CRASH_PAIRS=3000 BACKBEAT_AUDIT_SEEDS=60 BACKBEAT_HARNESS=4000 $(BIN)/python tests/lanes.py $(ARGS)
 
 lint: $(VENV)/.test ## ruff and the import contracts
 	$(BIN)/ruff check .
@@ -47,6 +47,9 @@ bench: $(VENV)/.test ## Side by side with Celery and other schedulers; ARGS="p1 
 
 chaos: $(VENV)/.test ## Beats under fire, over all stores and brokers, in 15 minutes; ARGS="--seed 1 --only sqlite+redis --kills 5" (see --help)
 	PYTHONPATH=tests $(BIN)/python -m chaos $(ARGS)
+
+crashes: $(VENV)/.test ## The loop ended before and after each effect and at every pair of them; hours
+	BACKBEAT_CRASH_PAIRS=all $(BIN)/python -m pytest --timeout 86400 tests/integration/test_crash_points.py $(ARGS)
 
 clean: ## Forget the environment and all that was made
 	rm -rf $(VENV) .venv-* .cache build dist var *.egg-info

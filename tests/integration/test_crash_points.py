@@ -3,7 +3,7 @@
 An effect is a call on the store, on the registry of operators' orders, on the broker. One scenario has everything that an entry can
 have: catching up in each way, overlap in each way, at most once, max_runs, jitter, a pause, a change, a reload, a backfill. It is run
 once without faults to count its effects, then once for each point: the process ends there, another one takes over, time goes on, and
-the checker of the simulation judges. All pairs take long: the suite takes a sample by seed, BACKBEAT_SIMULATION=all takes all.
+the checker of the simulation judges. All pairs take long: the suite takes a sample by seed, BACKBEAT_CRASH_PAIRS=all (`make crashes`) takes all.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from simulation.world import World
 START = 1_774_000_020 * SECOND_US
 ACTIVE, ASLEEP, AWAKE_AGAIN = 5.4, 70.0, 3.3
 """Seconds: of the scenario proper, of a stop that makes everybody late, and of catching up."""
-ALL = os.environ.get("BACKBEAT_SIMULATION") == "all"
+ALL = os.environ.get("BACKBEAT_CRASH_PAIRS") == "all"
 SEED = int(os.environ.get("BACKBEAT_SEED", "1"))
-PAIRS = 300
+PAIRS = 300 if ALL else int(os.environ.get("BACKBEAT_CRASH_PAIRS", "300"))
 DOUBTS = 90
 SETTING = Setting(
     start_us=START, nodes=1, one_host=True, sender_takes_time=False, jumps=False, calm_seconds=6.0

@@ -24,6 +24,7 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._pumps: set[asyncio.Task[None]] = set()
         self._is_closed = False
+        self._delay_seconds = 0.0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._thread.start()
@@ -43,6 +44,10 @@ class Proxy:
     def silence(self) -> None:
         """Keep all connections, new ones too, and carry nothing: half-open, until `open_door`."""
         self._do(self._set_flow(flows=False))
+
+    def delay(self, seconds: float) -> None:
+        """Carry everything so much later, each way."""
+        self._delay_seconds = seconds
 
     def open_door(self) -> None:
         """Carry everything again, also what was held back."""
@@ -100,6 +105,8 @@ class Proxy:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65_536):
+                if self._delay_seconds:
+                    await asyncio.sleep(self._delay_seconds)
                 await self._flows.wait()
                 writer.write(data)
                 await writer.drain()
