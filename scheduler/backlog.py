@@ -8,6 +8,7 @@ their own; the older head of the two goes first.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -81,7 +82,10 @@ class Backlog:
     def put_back(self, firings: Sequence[Firing]) -> None:
         """Add firings, oldest first, before those that are here: they were taken, and nothing was done with them."""
         for firing in reversed(firings):
-            self._queue_of(firing).appendleft(firing)
+            if firing.terms.rate is not None and firing.entry in self._paced:
+                self._wait_in_line(firing)  # else a later one would have its turn before it
+            else:
+                self._queue_of(firing).appendleft(firing)
 
     def put_again(self, firing: Firing, now: float) -> int:
         """Add a firing that was tried and not confirmed, for later, the later the more often; how often it was tried."""
@@ -178,7 +182,8 @@ class Backlog:
                 self._put_paced(name, late)
                 again.append(firing)
         if again:
-            self.put_back(sorted(again, key=lambda firing: firing.ledger_key))
+            for firing in sorted(again, key=lambda firing: firing.ledger_key, reverse=True):
+                self._queue_of(firing).appendleft(firing)
 
     def _has_its_turn(self, firing: Firing, now: float, now_us: int) -> bool:
         """Whether it may go now; late ones of an entry with a rate wait in a line of their own, oldest first."""
@@ -188,17 +193,18 @@ class Backlog:
         if firing.ledger_key in self._turn:
             self._turn.discard(firing.ledger_key)
             return True
-        late = self._paced.get(firing.entry)
-        if late is None and self._free_at.get(firing.entry, now) <= now:
+        if firing.entry not in self._paced and self._free_at.get(firing.entry, now) <= now:
             self._count_turn(firing, now)
             return True
-        if late is None:
-            self._paced[firing.entry] = deque([firing])
-        elif firing.ledger_key < late[0].ledger_key:
-            late.appendleft(firing)  # it had its turn, and the broker did not take it
-        else:
-            late.append(firing)
+        self._wait_in_line(firing)
         return False
+
+    def _wait_in_line(self, firing: Firing) -> None:
+        late = self._paced.setdefault(firing.entry, deque())
+        if not late or firing.ledger_key > late[-1].ledger_key:
+            late.append(firing)
+        else:  # it had its turn, and the broker did not take it
+            late.insert(bisect(late, firing.ledger_key, key=lambda each: each.ledger_key), firing)
 
     def _count_turn(self, firing: Firing, now: float) -> None:
         assert firing.terms.rate is not None
