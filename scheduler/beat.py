@@ -118,14 +118,25 @@ class Beat:
     def drain(self) -> None:
         """Step until what is due now is decided and sent; for a broker that does not answer it waits a little."""
         begun_us, decided_at = self._clock.now_us(), None
-        while (pause := self.step()) == 0 or self._relay.collect(min(pause, PERIOD_SECONDS)):
+        while (pause := self.step()) == 0 or self._is_at_work(min(pause, PERIOD_SECONDS)):
+            if self._rounds.is_applying:
+                continue
             if self._relay.is_down:
                 return
-            if self._rounds.is_applying or (self.next_us is not None and self.next_us <= begun_us):
+            if self.next_us is not None and self.next_us <= begun_us:
                 continue
             decided_at = decided_at or self._clock.boottime()
             if not self.unsent or self._clock.boottime() - decided_at > ONCE_SECONDS:
                 return
+
+    def _is_at_work(self, pause: float) -> bool:
+        """Wait for the sender, or for the next slice of a reload; False when there is nothing to wait for."""
+        if self._relay.collect(pause):
+            return True
+        if self.leads and not self._failures and self._rounds.is_applying:
+            self._clock.wait(pause)
+            return True
+        return False
 
     @property
     def leads(self) -> bool:

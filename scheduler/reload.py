@@ -111,6 +111,7 @@ class Reload:
         if isinstance(answer, Refusal):
             raise Fenced
         self._relay.add(answer.firings)
+        self._herald.skipped(answer.skips)
         side.applied(names, answer)
         return len(names)
 
@@ -145,6 +146,8 @@ class _Side:
         self.is_known = False
         """Whether the store has what was wanted before, but for what is pending."""
         self._is_asked = False
+        self._former: tuple[Mapping[str, Entry], dict[str, None]] | None = None
+        """What was wanted and pending before what is new: it counts again if that is refused."""
         self._answers: list[Reconciled] = []
 
     @property
@@ -153,12 +156,15 @@ class _Side:
 
     def begin(self) -> None:
         self.is_new, self.is_known = self._is_asked, False
+        self._former = None
         self.pending.clear()
         self.foreign.clear()
         self._answers.clear()
 
     def want(self, entries: Iterable[Entry]) -> None:
         before, self.wanted = self.wanted, {entry.name: entry for entry in entries}
+        if self.is_known and not self.is_new:
+            self._former = before, dict(self.pending)
         self._is_asked = self.is_new = True
         if self.is_known:
             self.pending |= dict.fromkeys((*_differing(before, self.wanted), *sorted(self.foreign)))
@@ -167,12 +173,14 @@ class _Side:
         """All that is wanted must be looked at, and all that the store has of this owner; or only what has changed."""
         if not self.is_known:
             self.pending = dict.fromkeys((*self.wanted, *sorted(kept)))
-        self.is_new, self.is_known = False, True
+        self.is_new, self.is_known, self._former = False, True, None
         self.foreign.clear()
 
     def refuse(self) -> None:
-        self.is_new, self.is_known = False, False
-        self.pending.clear()
+        """Go on with what was wanted before, of which not all may be applied."""
+        self.is_new, self.is_known = False, self._former is not None
+        self.wanted, self.pending = self._former or (self.wanted, {})
+        self._former = None
 
     def look_again(self) -> None:
         """At what was somebody else's."""
@@ -191,8 +199,8 @@ class _Side:
         return Reconciled(
             tuple(change for answer in answers for change in answer.changes),
             tuple(sorted(self.foreign)),
-            tuple(firing for answer in answers for firing in answer.firings),
-            tuple(skip for answer in answers for skip in answer.skips),
+            firings=(),  # these and the skips were told of with their slice
+            skips=(),
         )
 
 

@@ -40,6 +40,7 @@ class Rounds:
         self._errands = errands
         self._clock = clock
         self._at = self._slice_at = 0.0
+        self._applied = False  # something, since what is open was loaded last
 
     @property
     def is_applying(self) -> bool:
@@ -102,18 +103,19 @@ class Rounds:
             return 0.0
         return max(0.0, at + PATIENCE_SECONDS - now)
 
-    def _apply(self, fence: Fence) -> bool:
-        applied = self._reload.apply(fence)
+    def _apply(self, fence: Fence) -> None:
+        """It takes up what somebody edited meanwhile, too."""
+        self._applied = self._reload.apply(fence) or self._applied
         self._slice_at = self._clock.boottime()
-        return applied
 
     def _make(self, fence: Fence, *, loaded: bool) -> None:
         self._at = self._clock.boottime() + PERIOD_SECONDS
         self._relay.stay()
         self._relay.trim()
         self._reload.ask()
-        applied = self._apply(fence)  # it takes up what somebody edited meanwhile, too
-        edited = self._ledger.refresh() or applied
+        self._apply(fence)
+        edited = self._ledger.refresh() or self._applied
+        self._applied = False
         if self._errands is not None and isinstance(self._errands.look(fence, self._clock.now_us()), Refusal):
             raise Fenced
         self._dispatch.review(fence)

@@ -14,6 +14,7 @@ import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,9 +24,12 @@ from .entry import Entry
 from .errors import ScheduleError
 from .files import Definition, FileStamp, Loaded, Problem, Severity, is_changed, is_touched, load_all, stamp
 from .files.problem import quoted
+from .files.reading import UNREADABLE
 
 log = logging.getLogger(__name__)
 
+UNREADABLE_SECONDS = 30.0
+"""After so long a file that is there and could not be read is tried again, though nobody touched it."""
 SWITCH_SECONDS = 0.0005
 """Of the interpreter, while files are read."""
 
@@ -101,6 +105,7 @@ class FilesSource:
         self._serial = 0
         self._digest = ""
         self._asked = False
+        self._again_at: float | None = None
         self._is_reading = False
         self._results: queue.SimpleQueue[_Found | Exception] = queue.SimpleQueue()
 
@@ -148,22 +153,23 @@ class FilesSource:
 
     def _look(self) -> None:
         asked, self._asked = self._asked, False
-        if self._files and (asked or is_touched(self._stamps)):
+        again = self._again_at is not None and time.monotonic() >= self._again_at
+        if self._files and (asked or again or is_touched(self._stamps)):
             try:
-                self._start(lambda: self._read_again(anew=asked))
+                self._start(lambda: self._read_again(anew=asked, again=again))
             except BaseException:
                 self._asked = self._asked or asked  # there may be no thread to be had now
                 raise
             self._is_reading = True
 
-    def _read_again(self, *, anew: bool) -> None:
-        self._results.put(self._found(anew=anew))
+    def _read_again(self, *, anew: bool, again: bool) -> None:
+        self._results.put(self._found(anew=anew, again=again))
         self._ready()
 
-    def _found(self, *, anew: bool) -> _Found | Exception:
+    def _found(self, *, anew: bool, again: bool) -> _Found | Exception:
         try:
             now = stamp([each.path for each in self._stamps], self._stamps)
-            if not anew and not is_changed(self._stamps, now):
+            if not anew and not again and not is_changed(self._stamps, now):
                 return _Found(now)  # a touched file is not hashed a second time
             loaded, stamps = self._load()
             if not loaded.is_applicable:
@@ -179,6 +185,9 @@ class FilesSource:
         if isinstance(found, Exception):
             raise found
         self._stamps = found.stamps
+        # there may have been no descriptor left, or an error of the disk, which touches nothing when it passes
+        is_unreadable = any(problem.message.startswith(UNREADABLE) for problem in found.problems)
+        self._again_at = time.monotonic() + UNREADABLE_SECONDS if is_unreadable else None
         if found.entries is not None:
             self._accept(found.entries, found.serial)
         if found.problems:

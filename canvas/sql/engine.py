@@ -23,6 +23,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from ..errors import EncodeError, ImproperlyConfigured, Unavailable
 
 BUSY_SECONDS = 15
+ANSWER_SECONDS = 30.0
+"""A server that has not answered a statement by then is taken for lost."""
 _DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
 
@@ -52,13 +54,17 @@ def open_engine(url: str) -> Engine:
     if parsed.get_backend_name() == "sqlite":
         return _open_sqlite(parsed)
     try:
-        return create_engine(
+        from .bounded_postgresql import bound_answers
+
+        engine = create_engine(
             parsed, pool_pre_ping=True, pool_size=5, max_overflow=20, connect_args={"connect_timeout": 4}
         )
     except ModuleNotFoundError as error:
         raise ImproperlyConfigured(
             f"{parsed.drivername} needs a driver: pip install 'backbeat[postgres]'"
         ) from error
+    bound_answers(engine, ANSWER_SECONDS)
+    return engine
 
 
 def _open_sqlite(url: URL) -> Engine:

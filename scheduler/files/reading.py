@@ -19,6 +19,8 @@ from .outline import Outline, read_outline
 from .problem import Fault, Problem, quoted
 from .source import Source
 
+UNREADABLE = "cannot be read"
+"""How the message begins of a file that is there, and that the system does not give."""
 FILES = 10_000  # that includes may reach together
 
 
@@ -115,7 +117,7 @@ def _content(path: Path) -> bytes:
                 if len(content) <= CHARACTERS:
                     return content
     except OSError as error:
-        raise Fault(place, "E100", f"cannot be read: {error.strerror or error}") from error
+        raise Fault(place, "E100", f"{UNREADABLE}: {error.strerror or error}") from error
     raise Fault(place, "E100", "the file is larger than 64 MB", help="split it, with include:")
 
 

@@ -11,14 +11,12 @@ SQLAlchemy is imported on first use, so that a command that needs no store does 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .base import StoreRefused
 from .sqlite_file import prepare_file, sqlite_path
 
 if TYPE_CHECKING:
-    from psycopg import Connection as PsycopgConnection
     from sqlalchemy import Connection, Engine
 
 _POOLED = "backbeat.pooled"
@@ -87,7 +85,7 @@ def _open_sqlite(url: str, lease_ttl_seconds: float) -> Engine:
 def _open_postgresql(url: str, lease_ttl_seconds: float, answer_seconds: float) -> Engine:
     from sqlalchemy import create_engine, event
 
-    from .bounded_postgresql import connect_bounded
+    from ...canvas.sql.bounded_postgresql import bound_answers
 
     seconds = max(1, round(lease_ttl_seconds / 4))
     limits = {
@@ -103,12 +101,6 @@ def _open_postgresql(url: str, lease_ttl_seconds: float, answer_seconds: float) 
         # a server that is well ends what takes too long itself, and says so, before its client gives it up
         "statement_timeout": round(answer_seconds * 900),
     }
-    connect = connect_bounded(answer_seconds)
-
-    def connect_so(
-        _dialect: object, _record: object, args: Sequence[Any], named: dict[str, Any]
-    ) -> PsycopgConnection[Any]:
-        return connect(*args, **named)
 
     def prepare(connection: Any, record: Any) -> None:
         with connection.cursor() as cursor:
@@ -128,7 +120,7 @@ def _open_postgresql(url: str, lease_ttl_seconds: float, answer_seconds: float) 
             for name, value in settings.items():
                 conn.exec_driver_sql(f"SET LOCAL {name} = {value}")
 
-    event.listen(engine, "do_connect", connect_so)
+    bound_answers(engine, answer_seconds)
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", begin)
     return engine

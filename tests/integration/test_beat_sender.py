@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 from backbeat.scheduler.clock import SystemClock
-from backbeat.scheduler.entry import SECOND_US, Delivery
+from backbeat.scheduler.entry import SECOND_US, Delivery, Owner
 from backbeat.scheduler.firing import FiringState
 from backbeat.scheduler.relay import AT_ONCE, LONGEST_PAUSE_SECONDS, MemoryOutlet, OutletDown
 from backbeat.scheduler.rounds import PERIOD_SECONDS
@@ -257,6 +257,21 @@ def test_drain_returns_when_the_broker_has_answered_and_nothing_is_left(world):
 
     assert len(world.outlet.sent) == 600
     world.audit(copies=1)
+
+
+@pytest.mark.parametrize("up", [True, False])
+def test_drain_applies_a_large_reload_whole_also_when_something_falls_due_meanwhile(world, up):
+    world.wanted = entries(3, seconds=(1,))
+    world.seed()
+    world.clock.advance(0.97)  # slices keep away from the next fire time
+    world.wanted = [*world.wanted, *entries(1603, seconds=(3600,))[3:]]
+    world.outlet.up = up
+    beat = threaded(world)
+
+    beat.drain()
+    beat.retire()
+
+    assert len(world.store.names(Owner.FILE)) == 1603
 
 
 def test_drain_ends_when_the_broker_is_away(world):

@@ -14,13 +14,14 @@ from backbeat.canvas.holder import Holder, Sighting
 from backbeat.scheduler.backfill import Backfill, RequestState
 from backbeat.scheduler.beat import Beat
 from backbeat.scheduler.clock import FakeClock
-from backbeat.scheduler.entry import SECOND_US, CatchUp, Entry
+from backbeat.scheduler.entry import SECOND_US, CatchUp, Entry, Owner
 from backbeat.scheduler.errand import Errands
 from backbeat.scheduler.firing import FiringKind, FiringState
 from backbeat.scheduler.leader import Elector
 from backbeat.scheduler.order import Add, Change, Pause, Remove, Resume, SkipNext
 from backbeat.scheduler.plan import SkipReason
 from backbeat.scheduler.relay import MemoryOutlet
+from backbeat.scheduler.reload import AT_ONCE
 from backbeat.scheduler.schedule import Crontab, Interval
 from backbeat.scheduler.store.memory import MemoryStore
 from backbeat.scheduler.store.registry_memory import MemoryRegistry
@@ -98,7 +99,8 @@ class World:
         )
         return self.registry.backfill(wish)
 
-    def beat(self, strike=lambda name, when: None):
+    def beat(self, strike=lambda name, when: None, wanted=()):
+        files = [wanted] if wanted else []
         holder = Holder(host="h", host_id="b", pid=1, started=1, nonce=str(next(numbers)))
         chores = Wire(self.registry, strike)
         return Beat(
@@ -108,6 +110,7 @@ class World:
             Elector(self.store, self.clock, holder, Gone(), ttl_seconds=10.0),
             cluster="test",
             errands=Errands(chores, self.registry, self.clock, "test"),
+            entries_source=lambda: files.pop() if files else None,
         )
 
     def run(self, beat, seconds):
@@ -232,6 +235,23 @@ def test_a_run_now_goes_out_within_a_second_and_moves_nothing(world):
     world.edit("minute", Resume())
     world.run(beat, 60)
     assert world.sent("minute") == [MINUTE]
+
+
+@pytest.mark.parametrize("slices", [1, 2, 3])
+def test_a_run_that_is_asked_for_between_the_slices_of_a_large_reload_is_sent_at_once(world, slices):
+    many = [
+        Entry(name=f"f{k:04}", when=Interval(every=timedelta(days=30)), what={"task": "f"}, owner=Owner.FILE)
+        for k in range(3 * AT_ONCE - 100)
+    ]
+    beat = world.beat(wanted=many)
+    for _ in range(slices):
+        beat.step()
+
+    run = world.registry.run_now("minute", "r1", actor="anna")
+    world.run(beat, 1.5)
+
+    assert [f.task_id for f in world.outlet.sent if f.kind is FiringKind.MANUAL] == [run.task_id]
+    assert len(world.store.names(Owner.FILE)) == len(many)
 
 
 def test_a_backfill_of_a_year_of_minutes_does_not_hold_up_the_others(world):

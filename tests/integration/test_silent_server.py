@@ -7,6 +7,9 @@ from contextlib import closing
 from urllib.parse import urlsplit
 
 import pytest
+from backbeat.canvas.app import App
+from backbeat.canvas.errors import Unavailable
+from backbeat.canvas.wiring import open_broker
 from backbeat.scheduler.store.base import StoreDown
 from backbeat.scheduler.store.engine import open_engine
 from backbeat.scheduler.store.wiring import open_for_beat
@@ -56,3 +59,24 @@ def test_a_statement_that_takes_too_long_is_ended_by_the_server_itself():
         with engine.connect() as conn, pytest.raises(SQLAlchemyError, match="statement timeout"):
             conn.exec_driver_sql("SELECT pg_sleep(30)")
         engine.dispose()
+
+
+def test_a_queue_in_postgresql_that_answers_nothing_is_given_up_too(monkeypatch):
+    from backbeat.canvas.sql import engine
+
+    monkeypatch.setattr(engine, "ANSWER_SECONDS", 2.0)
+    with servers.own_database("postgres") as direct_url:
+        port = urlsplit(direct_url).port
+        with closing(Proxy(port)) as proxy:
+            app = App("test", broker=direct_url.replace(f":{port}/", f":{proxy.port}/"))
+            with closing(open_broker(app.conf)) as broker:
+                assert broker.announce("a", "b", 60) == "b"
+                proxy.silence()
+
+                begun = time.monotonic()
+                with pytest.raises(Unavailable):
+                    broker.announce("a", "b", 60)
+
+                assert time.monotonic() - begun < 10
+                proxy.open_door()
+                assert broker.announce("a", "b", 60) == "b"

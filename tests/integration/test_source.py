@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import threading
 from pathlib import Path
 
@@ -170,6 +171,29 @@ def test_a_file_that_cannot_be_read_is_not_tried_again_until_somebody_touches_it
 
     assert seen[0].digest == ""
     assert not is_touched(seen)
+
+
+def test_a_file_that_could_not_be_read_for_a_moment_is_read_again(tmp_path, monkeypatch):
+    from backbeat.scheduler import source as module
+
+    monkeypatch.setattr(module, "UNREADABLE_SECONDS", 0.0)
+    path, refused = write(tmp_path / "a.yaml"), []
+    source = FilesSource([path], refused=refused.extend)
+    source.read()
+    source()
+
+    write(path, every="2h")
+    used = resource.getrlimit(resource.RLIMIT_NOFILE)
+    path.stat()
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, used[1]))  # no descriptor is left
+        assert source() is None
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, used)
+
+    assert "cannot be read" in refused[0]
+    assert [entry.name for entry in source()] == ["a"]
+    assert source() is None
 
 
 def test_a_job_that_cannot_be_started_is_started_at_the_next_look(tmp_path):

@@ -105,16 +105,39 @@ def test_what_was_not_applied_is_not_forgotten_when_the_files_change_again(world
     assert world.names() == {"a", "c"}
 
 
-def test_files_that_may_not_be_applied_are_looked_at_whole_when_they_may(world):
+def test_files_that_may_not_be_applied_leave_what_was_before(world):
     world.round([A])
+    world.may_apply = False
+    world.round([A, B])
+    assert not world.reload.is_open
+    world.may_apply = True
+
+    world.round([A, C])
+
+    assert world.store.asked == [{"a"}, {"c"}]
+    assert world.names() == {"a", "c"}
+
+
+def test_files_that_may_not_be_applied_at_the_start_of_a_term_are_looked_at_whole_when_they_may(world):
     world.may_apply = False
     world.round([A, B])
     world.may_apply = True
 
     world.round([A, B, C])
 
-    assert world.store.asked == [{"a"}, {"a", "b", "c"}]
+    assert world.store.asked == [{"a", "b", "c"}]
     assert world.names() == {"a", "b", "c"}
+
+
+def test_of_files_that_were_half_applied_the_rest_is_applied_though_older_ones_are_refused(world):
+    world.round(MANY)
+    world.may_apply = False
+
+    world.round([A])
+    while world.reload.is_open:
+        world.reload.apply(FENCE)
+
+    assert world.names() == {each.name for each in MANY}
 
 
 def test_a_name_that_was_somebody_elses_is_looked_at_again(world):
