@@ -46,9 +46,10 @@ def benchmarks() -> str:
     return table(rows)
 
 
-def _order(name: str) -> tuple[int, str]:
-    match = re.match(r"[A-Za-z]+([0-9]+)", name)
-    return int(match[1]) if match else 0, name
+def _order(name: str) -> tuple[bool, int, str]:
+    """Those that have a peer's or a spec's number first: P1, P2, ...; then our own: E1, ..."""
+    match = re.match(r"([A-Za-z]+)([0-9]+)", name)
+    return (match[1].lower() != "p", int(match[2]), name) if match else (True, 0, name)
 
 
 def _row(name: str, outcome: dict[str, Any]) -> list[str]:
