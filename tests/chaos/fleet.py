@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from backbeat.canvas.holder import Holder
+from backbeat.scheduler.lease_info import LeaseInfo
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -69,6 +70,11 @@ class Fleet:
     def leader(self, seconds: float = SECONDS) -> Program:
         """The beat that the lease row names, once there is one that runs."""
         return wait_until(self._leader, seconds, what=self.text)
+
+    def has_hint(self) -> bool:
+        """Whether the lease row says that its holder holds its crash hint; it may not have got it back yet after an outage."""
+        with self._world.engine.connect() as conn:
+            return LeaseInfo.parse(conn.execute(text("SELECT info FROM bb_lease")).scalar() or "").hint
 
     def wait_for_standbys(self) -> None:
         """Wait until somebody leads, and all others are ready to take over."""
