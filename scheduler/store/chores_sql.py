@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sqlalchemy import Connection, select
+
 from ..audit_line import edit_detail
 from ..backfill import Backfill, RequestState
 from ..edit import Edit, EditKind, Edits, revise
@@ -47,6 +49,8 @@ class SqlChores:
         with self._store._transaction() as conn:
             if not self._store._holds(conn, fence):
                 return FENCED
+            if firings and self._revision_of(conn, firings[0].entry) != firings[0].rev:
+                return None
             fresh = self._store._writes.insert(conn, firings, now_us, fence.epoch)
             values = {
                 "cursor_us": put.cursor_us,
@@ -59,6 +63,11 @@ class SqlChores:
             if firings and not fresh:  # the batch owes nobody anything
                 self._store._writes.marks(conn, Marks(batches=(firings[0].batch_id,)))
         return fresh
+
+    def _revision_of(self, conn: Connection, name: str) -> int | None:
+        entry = self._tables.entry.c
+        rev: int | None = conn.execute(select(entry.rev).where(entry.name == name)).scalar()
+        return rev
 
     def first_end_us(self) -> int | None:
         with self._store._transaction(write=False) as conn:

@@ -145,7 +145,8 @@ class Chores(Protocol):
     def advance(
         self, seen: Backfill, put: Backfill, firings: Sequence[Firing], now_us: int, fence: Fence
     ) -> tuple[Firing, ...] | Fenced | None:
-        """Record a slice: its firings, and the backfill as `put` if it is still as `seen`; None when it is not.
+        """Record a slice: its firings, and the backfill as `put` if it is still as `seen`, and the entry of the firings' revision;
+        None when it is not.
 
         A firing that is in the ledger already stays as it is, and is not in the answer, which has the new ones.
         """

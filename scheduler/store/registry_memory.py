@@ -195,6 +195,8 @@ class MemoryRegistry:
             now = self._requests[seen.id]
             if (now.state, now.cursor_us) != (seen.state, seen.cursor_us):
                 return None
+            if firings and self._store._entries[firings[0].entry].rev != firings[0].rev:
+                return None
             fresh = tuple(self._store._insert(firings))
             self._requests[seen.id] = replace(put, decided=seen.decided + len(fresh))
             return fresh

@@ -704,6 +704,18 @@ def test_a_slice_of_a_stale_leader_or_of_a_changed_backfill_is_not_recorded(worl
     assert [f.due_us for f in _open(world)] == [put.from_us + 5]
 
 
+def test_i_rev_a_slice_of_an_entry_that_was_edited_meanwhile_is_not_recorded(world):
+    world.edit(Add(entry=entry()))
+    put = asked(world)
+    after, before = replace(put, cursor_us=put.from_us + 5), world.loaded("tick")
+    world.edit(Change(changes={"what": {"task": "other"}}))
+
+    assert _advance(world, put, after, [put.from_us + 5], known=before) is None
+
+    assert list(_open(world)) == []
+    assert len(_advance(world, put, after, [put.from_us + 5])) == 1
+
+
 def test_a_cancelled_backfill_keeps_what_it_has_decided(world):
     world.edit(Add(entry=entry()))
     put = asked(world)
@@ -775,9 +787,9 @@ def test_the_audit_says_who_changed_what_from_what_to_what(world):
     assert [line.actor for line in world.records.audit(None, 1)] == ["carol"]
 
 
-def _advance(world, seen, put, dues, fence=A):
+def _advance(world, seen, put, dues, fence=A, known=None):
     batch_id = -next(numbers)
-    known = world.loaded(seen.entry)
+    known = known or world.loaded(seen.entry)
     firings = [backfill_firing("test", known.entry, due, rev=known.rev, batch_id=batch_id) for due in dues]
     return world.chores.advance(seen, put, firings, world.registry.now_us(), fence)
 
