@@ -48,7 +48,7 @@ bench: $(VENV)/.test ## Side by side with Celery and other schedulers; ARGS="p1 
 chaos: $(VENV)/.test ## Beats under fire, over all stores and brokers, in 15 minutes; ARGS="--seed 1 --only sqlite+redis --kills 5" (see --help)
 	PYTHONPATH=tests $(BIN)/python -m chaos $(ARGS)
 
-crashes: $(VENV)/.test ## The loop ended before and after each effect and at every pair of them; hours
+crashes: $(VENV)/.test ## The loop ended before and after each effect and at every pair of them; a quarter of an hour
 	BACKBEAT_CRASH_PAIRS=all $(BIN)/python -m pytest --timeout 86400 tests/integration/test_crash_points.py $(ARGS)
 
 clean: ## Forget the environment and all that was made
