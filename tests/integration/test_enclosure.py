@@ -42,14 +42,17 @@ def store(url):
         yield found
 
 
+def outlet_of(store, store_url, broker_url):
+    app = App("test", broker=broker_url)
+    enclosure = enclosure_of(store, store_url, broker_url)
+    return BrokerOutlet(
+        open_broker(app.conf), app, cluster="test", store_id=store.store_id(), enclosure=enclosure
+    )
+
+
 @pytest.fixture
 def outlet(url, store):
-    app = App("test", broker=url)
-    enclosure = enclosure_of(store, url, url)
-    broker = open_broker(app.conf)
-    with closing(
-        BrokerOutlet(broker, app, cluster="test", store_id=store.store_id(), enclosure=enclosure)
-    ) as found:
+    with closing(outlet_of(store, url, url)) as found:
         yield found
 
 
@@ -111,14 +114,7 @@ def test_what_was_sent_and_not_answered_is_not_sent_again(url, store, outlet, fi
 
 def test_of_two_leaders_that_send_the_same_firings_one_sends_each(url, store, outlet, firings):
     other_store = open_store(url, cluster="test")
-    app = App("other", broker=url)
-    other = BrokerOutlet(
-        open_broker(app.conf),
-        app,
-        cluster="test",
-        store_id=store.store_id(),
-        enclosure=enclosure_of(other_store, url, url),
-    )
+    other = outlet_of(other_store, url, url)
     start = threading.Barrier(2)
 
     def send(one):
@@ -217,16 +213,8 @@ def test_databases_of_different_kinds_are_never_asked(queue):
 def test_a_queue_elsewhere_gets_what_is_sent_and_the_ledger_is_marked_later(postgres):
     first, second = schemas_of(postgres)
     with closing(open_store(first, cluster="test")) as store:
-        app = App("test", broker=second)
         firing = firing_of("test", ENTRY, NOW, rev=1, batch_id=2)
-        outlet = BrokerOutlet(
-            open_broker(app.conf),
-            app,
-            cluster="test",
-            store_id=store.store_id(),
-            enclosure=enclosure_of(store, first, second),
-        )
-        with closing(outlet):
+        with closing(outlet_of(store, first, second)) as outlet:
             published = outlet.publish([firing])
 
     assert list(published.confirmed) == [firing]
