@@ -230,21 +230,24 @@ class ClockGuard:
     def _ask(self, boot: float, again_in: float) -> None:
         """Ask the witness. Without an answer the last one stands: it was about boot-time, which goes on."""
         self._ask_at = boot + again_in
-        self._asked = False
         try:
-            answer = self._witness()
+            self._asked = self._hear(boot)
         except StoreDown:
-            if self._testimony is None:
-                self._ask_at = boot + FIRST_ASK_SECONDS
-            return
+            self._asked = False
+        if not self._asked and self._testimony is None and not self._alone:
+            self._ask_at = boot + FIRST_ASK_SECONDS
+
+    def _hear(self, boot: float) -> bool:
+        """Take the witness's answer; False for none that is worth anything. Raises StoreDown."""
+        answer = self._witness()
         if answer is None:
             self._alone, self._testimony = True, None
-            return
+            return False
         after = self._clock.boottime()
-        margin = _us(after - boot) // 2
-        if margin * 2 <= SLOW_ANSWER_US:
-            self._testimony = _Testimony(answer - (_us(boot) + _us(after)) // 2, margin)
-            self._asked = True
+        if _us(after - boot) > SLOW_ANSWER_US:
+            return False
+        self._testimony = _Testimony(answer - (_us(boot) + _us(after)) // 2, _us(after - boot) // 2)
+        return True
 
     def _is_close(self, boot: float, testimony: _Testimony) -> bool:
         skew = self._base_us(boot) - _us(boot) - testimony.offset_us

@@ -35,11 +35,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from ..canvas.holder import Holder, Processes, Sighting
+from ..canvas.holder import Holder, Processes
 from .clock import Clock
+from .incumbent import Incumbent
 from .lease_info import LeaseInfo
 from .store.base import Fence, Lease, StoreDown
-from .store.hint import Hint, NoHint
+from .store.hint import Hint, NoHint, key_of
 from .store.session import NoSessions, Sessions
 
 log = logging.getLogger(__name__)
@@ -74,15 +75,6 @@ class Term:
         return Fence(self.holder, self.epoch)
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """A row of somebody else, when it was first seen exactly so, and what it says."""
-
-    lease: Lease
-    since: float
-    info: LeaseInfo
-
-
 class Elector:
     """One candidate. `hold` is a step: call it before each piece of work; it asks the store only when that is due.
 
@@ -109,9 +101,7 @@ class Elector:
         self._row = row
         self._clock = clock
         self._me = str(myself)
-        self._processes = processes
         self._ttl = ttl_seconds
-        self._end_frozen = end_frozen
         self._hint = hint or NoHint()
         self._sessions = sessions or NoSessions()
         self._fit = fit
@@ -121,7 +111,7 @@ class Elector:
             0  # epoch that was ever asked for: none is used twice, also where the store forgets a take-over
         )
         self._tried: Lease | None = None  # a swap to this was asked for, and its answer lost
-        self._seen: _Seen | None = None
+        self._incumbent = Incumbent(clock, processes, self._hint, self._sessions, end_frozen=end_frozen)
         self._silent_since: float | None = None  # the store
         self._deadline = 0.0
         self._look_at = clock.boottime()
@@ -134,7 +124,7 @@ class Elector:
 
     def next_look(self) -> float:
         """Seconds until `hold` wants to be called again."""
-        at = min(self._look_at, self._hint_at) if self._is_hinted() else self._look_at
+        at = min(self._look_at, self._hint_at) if self._listens() else self._look_at
         return max(0.0, at - self._clock.boottime())
 
     def hold(self) -> Term | None:
@@ -152,6 +142,10 @@ class Elector:
             term = self._watch(now, fit=fit) if self._mine is None else self._renew(self._mine, now)
         except StoreDown as cause:
             self.doubt()
+            if (
+                self._silent_since is None
+            ):  # a connection that had died unnoticed fails once, an outage more than that
+                self._look_at = now + min(HINT_SECONDS, self._ttl / RENEWALS)
             self._hint_at = self._look_at  # where the row cannot be read its hint helps nobody
             self._note_outage(cause, now)
             return None
@@ -177,8 +171,9 @@ class Elector:
 
     def release(self) -> None:
         """Leave the lease to whoever comes, if it is mine; after the last decision and the last mark."""
-        mine, self._mine, self._seen = self._mine, None, None
+        mine, self._mine = self._mine, None
         self._deadline = 0.0
+        self._incumbent.forget()
         if mine is None:
             return
         try:
@@ -207,7 +202,7 @@ class Elector:
             return self._lead(put, asked_at) if self._swap(row, put) else None
         self._mine = self._tried = None
         self._hint.drop()
-        self._see(row)
+        self._incumbent.see(row)
         log.warning("Another beat leads now: %s", row.holder or "nobody", extra={"action": "lease_lost"})
         return None
 
@@ -215,10 +210,8 @@ class Elector:
         row = self._row.read_lease()
         if self._is_tried(row):  # a take-over was done and its answer lost
             return self._renew(row, now)
-        if self._seen is None or self._seen.lease != row:
-            self._see(row)
-        assert self._seen is not None
-        if not fit or not self._is_free(self._seen, now - self._seen.since):
+        self._incumbent.see(row)
+        if not fit or not self._incumbent.is_gone(now):
             return None
         epoch = max(row.epoch, self._highest) + 1
         info = self._info_now(epoch)
@@ -226,7 +219,7 @@ class Elector:
         if self._swap(row, put):
             return self._lead(put, now)
         self._hint.drop()
-        self._see(self._row.read_lease())  # whose hint to look at from now on
+        self._incumbent.see(self._row.read_lease())  # whose hint to look at from now on
         return None
 
     def _swap(self, seen: Lease, put: Lease) -> bool:
@@ -249,38 +242,18 @@ class Elector:
             and LeaseInfo.parse(row.info).mark == self._info.mark
         )
 
-    def _see(self, row: Lease) -> None:
-        # The time after the answer, while a look is timed from before its question: a pause in between must not make it look old.
-        self._seen = _Seen(row, self._clock.boottime(), LeaseInfo.parse(row.info))
-
-    def _is_free(self, seen: _Seen, unchanged_seconds: float) -> bool:
-        row, holder = seen.lease, Holder.parse(seen.lease.holder)
-        if not row.holder or (holder is not None and self._processes.look(holder) is Sighting.GONE):
-            return True
-        if seen.info.hint and self._hint.is_free(_key(row.holder, row.epoch)):
-            return True
-        if unchanged_seconds < row.ttl_ms / 1000:
-            return False
-        self._sessions.end(seen.info.session)
-        if holder is not None and self._end_frozen and self._processes.end(holder):
-            log.error(
-                "Ended the frozen leader, process %d", holder.pid, extra={"action": "frozen_leader_ended"}
-            )
-        return True
-
-    def _is_hinted(self) -> bool:
-        return self._mine is None and self._seen is not None and self._seen.info.hint
+    def _listens(self) -> bool:
+        return self._mine is None and self._incumbent.is_hinted
 
     def _hears_of_an_end(self, now: float) -> bool:
         """Whether the leader's hint is free: reason enough to look at the row before its time."""
-        if not self._is_hinted() or now < self._hint_at:
+        if not self._listens() or now < self._hint_at:
             return False
-        assert self._seen is not None
         self._hint_at = now + min(HINT_SECONDS, self._ttl / RENEWALS)
-        return self._hint.is_free(_key(self._seen.lease.holder, self._seen.lease.epoch))
+        return self._incumbent.has_dropped_its_hint()
 
     def _info_now(self, epoch: int) -> str:
-        held = self._hint.hold(_key(self._me, epoch))
+        held = self._hint.hold(key_of(self._me, epoch))
         return str(replace(self._info, hint=held, session=self._sessions.mine()))
 
     def _note_outage(self, cause: StoreDown, now: float) -> None:
@@ -297,12 +270,16 @@ class Elector:
         )
 
     def _lead(self, mine: Lease, asked_at: float) -> Term:
+        pause = self._ttl / RENEWALS
+        if self._mine is not None and _is_hinted(self._mine) and not _is_hinted(mine):
+            pause = min(
+                pause, HINT_SECONDS
+            )  # the lock can be had again as soon as the server has noticed what was cut
         self._mine = mine
         self._deadline = asked_at + self._ttl * 2 / 3
-        self._look_at = asked_at + self._ttl / RENEWALS
+        self._look_at = asked_at + pause
         return self._term(mine)
 
 
-def _key(holder: str, epoch: int) -> str:
-    """The hint's key: the epoch, and the part of the holder that nobody else has."""
-    return f"{epoch}-{holder.rpartition(' ')[2]}"
+def _is_hinted(lease: Lease) -> bool:
+    return LeaseInfo.parse(lease.info).hint

@@ -32,6 +32,11 @@ class Hint(Protocol):
         """Drop, and give the connection back."""
 
 
+def key_of(holder: str, epoch: int) -> str:
+    """The key of a holder's hint: the epoch, and the part of its name that nobody else has."""
+    return f"{epoch}-{holder.rpartition(' ')[2]}"
+
+
 class NoHint:
     """Nothing is held and nothing known: the TTL decides alone."""
 

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 log = logging.getLogger(__name__)
+
+AT_ONCE_SECONDS = 0.5
+"""A connection that fails sooner than this had died before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,26 +62,17 @@ class SqlHint:
         self._pooled = False
 
     def hold(self, key: str) -> bool:
-        if self._pooled:
-            return False
-        try:
-            if self._held == key and self._ask(self._sql.holds, key):
-                return True
-            if self._held is not None:
-                self._close_connection()  # with it goes what it held
-            if self._is_pooled():
-                self._pooled = True
-                log.warning(
-                    "The store is reached through a pooler that shares its sessions: a leader that crashes is noticed by its"
-                    " lease alone. Give the beat a direct connection, or one in session mode",
-                    extra={"action": "hint_off"},
-                )
-                self._close_connection()
-                return False
-            self._held = key if self._ask(self._sql.hold, key) else None
-        except SQLAlchemyError as cause:
-            self._failed(cause)
-        return self._held is not None
+        """See Hint. A connection that turns out to be dead is made anew at once: after an outage a leader that has its lease
+        back would else have no hint until its next renewal, and be followed by its lease alone."""
+        for _ in range(2):
+            was_open, begun = self._conn is not None, time.monotonic()
+            try:
+                return not self._pooled and (self._holds(key) or self._take(key))
+            except SQLAlchemyError as cause:
+                self._failed(cause)
+            if not was_open or time.monotonic() - begun > AT_ONCE_SECONDS:
+                break  # the server is away, or answers nothing
+        return False
 
     def is_free(self, key: str) -> bool:
         try:
@@ -99,6 +94,24 @@ class SqlHint:
         self.drop()
         self._close_connection()
         self._engine.dispose()
+
+    def _holds(self, key: str) -> bool:
+        return self._held == key and self._ask(self._sql.holds, key)
+
+    def _take(self, key: str) -> bool:
+        if self._held is not None:
+            self._close_connection()  # with it goes what it held
+        if self._is_pooled():
+            self._pooled = True
+            log.warning(
+                "The store is reached through a pooler that shares its sessions: a leader that crashes is noticed by its"
+                " lease alone. Give the beat a direct connection, or one in session mode",
+                extra={"action": "hint_off"},
+            )
+            self._close_connection()
+            return False
+        self._held = key if self._ask(self._sql.hold, key) else None
+        return self._held is not None
 
     def _ask(self, statement: str, key: str) -> bool:
         answer = self._connection().exec_driver_sql(statement, (self._number(key),)).scalar()

@@ -5,6 +5,7 @@ And the other way round: beats that are all stopped for longer than a lease, and
 
 from __future__ import annotations
 
+import math
 import resource
 import signal
 import sqlite3
@@ -18,12 +19,14 @@ from sqlalchemy import create_engine, text
 
 from support import servers
 from support.acceptance_tasks import NAME
-from support.processes import SECONDS, wait_until
+from support.processes import SECONDS, own_clocks, wait_until, why_no_own_clocks
 from support.proxy import Proxy
 
 SENT = r"Scheduler: Sending due task "
 ALARM = "ERROR.*No answer about the lease"
 PERIOD_US = 100_000
+HINT_SECONDS = 3
+"""Far less than the lease of that test, and more than it takes on a machine that does something else, too (0.1 to 0.3 s)."""
 DOUBT = "No answer about the lease|The store is in doubt"
 SCHEDULES = (
     "schedules: {tick: {every: 100ms, catch_up: all, task: support.acceptance_tasks.add, args: [1, 2]}}\n"
@@ -66,21 +69,25 @@ def read_only(beats, url):
 
 
 @contextmanager
-def two_beats(programs, tmp_path, url):
-    """A leader and a standby; in the end the ledger holds each fire time once, and all of them were sent."""
+def two_beats(programs, tmp_path, url, *, ttl=2, hosts=1, survivors=2):
+    """A leader and a standby; in the end the ledger holds each fire time once, and all of them were sent.
+
+    `hosts` 2: their clocks differ, and neither knows of the other's process.
+    """
     path = tmp_path / "schedules.yaml"
     path.write_text(SCHEDULES)
     arguments = ("-q", "-A", NAME, "-b", f"sqlite:///{tmp_path}/broker.db", "--store", url)
-    arguments += ("beat", "--lease-ttl", "2", "-s", path)
+    arguments += ("beat", "--lease-ttl", ttl, "-s", path)
     leader = programs.start(*arguments)
     leader.wait_for(SENT, count=5)
-    standby = programs.start(*arguments)
+    standby = programs.start(*arguments, launcher=own_clocks(86_400) if hosts > 1 else ())
     standby.wait_for("Standing by")
     yield leader, standby
-    assert leader.runs
-    assert standby.runs
-    standby.end()
-    leader.end()
+    running = [each for each in (standby, leader) if each.runs]
+    assert len(running) == survivors
+    for each in running:  # in order: who is killed between sending and marking leaves a firing open
+        each.send(signal.SIGTERM)
+        assert each.wait() == 0
     engine = create_engine(url)
     with engine.connect() as conn:
         dues = conn.execute(text("SELECT due_us FROM bb_firing ORDER BY due_us")).scalars().all()
@@ -150,6 +157,41 @@ def test_a_store_whose_every_answer_takes_long_is_led_and_sent_from(kind, progra
             assert leader.matches(DOUBT) == []
             proxy.delay(0)
             leader.end()
+
+
+@pytest.mark.parametrize("seconds", [0, 0.8])
+@pytest.mark.parametrize("kind", ["postgres", "mariadb"])
+def test_a_leader_that_is_killed_just_after_its_store_was_away_is_followed_by_its_hint(
+    kind, seconds, programs, tmp_path, figure
+):
+    """The store is silent, then all connections turn out to be dead: the leader's lock is gone, and the standby hears nothing of it."""
+    if why := why_no_own_clocks():
+        pytest.skip(
+            f"no time namespace can be made here, and a standby sees by the process that its leader ended: {why}"
+        )
+    with servers.own_database(kind) as direct_url:
+        port = urlsplit(direct_url).port
+        with closing(Proxy(port)) as proxy:
+            url = direct_url.replace(f":{port}/", f":{proxy.port}/")
+            with two_beats(programs, tmp_path, url, ttl=10, hosts=2, survivors=1) as beats:
+                proxy.silence()
+                threading.Event().wait(seconds)  # the fault lasts: it is what is tested, nothing is awaited
+                proxy.cut()
+                back_at = time.monotonic()
+                proxy.open_door()
+                wait_until(lambda: any(_first_after(each, back_at) for each in beats), SECONDS)
+                leader, standby = sorted(beats, key=lambda each: _first_after(each, back_at) or math.inf)
+                killed_at = time.monotonic()
+                leader.send(signal.SIGKILL)
+
+                gap = wait_until(lambda: _first_after(standby, killed_at), SECONDS) - killed_at
+
+    assert gap < HINT_SECONDS
+    figure(f"killed {killed_at - back_at:.2f} s after the store was back, followed after {gap:.2f} s")
+
+
+def _first_after(beat, instant):
+    return next((at for at in beat.lines_like(SENT) if at > instant), None)
 
 
 @contextmanager

@@ -29,10 +29,6 @@ KILLS = (FaultKind.KILL, FaultKind.KILL_MORE)
 PAUSES = (FaultKind.PAUSE, FaultKind.FREEZE)
 
 
-NO_HINT = "no hint stood"
-"""The detail of a leader that was killed while its lease row named no crash hint: it is followed after its TTL."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """Times are wall-clock microseconds of this machine; `end_us` is when the cause was over.

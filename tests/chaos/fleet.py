@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from backbeat.canvas.holder import Holder
-from backbeat.scheduler.lease_info import LeaseInfo
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from support.acceptance_tasks import NAME
-from support.processes import Program, wait_until
+from support.processes import Program, own_clocks, wait_until
 
 from .timetable import yaml_text
 from .world import World
@@ -57,11 +56,8 @@ class Fleet:
             self.all.append(Program(*self._arguments, cwd=self._directory, launcher=self._launcher()))
 
     def _launcher(self) -> list[str]:
-        """A time namespace in which boot-time and the monotonic clock are days ahead; only root may make one."""
-        if self._clocks is None:
-            return []
-        ahead = str(self._clocks.randrange(0, 30 * 86_400))
-        return ["unshare", "--time", "--boottime", ahead, "--monotonic", ahead]
+        """Clocks that are days apart."""
+        return [] if self._clocks is None else own_clocks(self._clocks.randrange(0, 30 * 86_400))
 
     @property
     def running(self) -> list[Program]:
@@ -70,11 +66,6 @@ class Fleet:
     def leader(self, seconds: float = SECONDS) -> Program:
         """The beat that the lease row names, once there is one that runs."""
         return wait_until(self._leader, seconds, what=self.text)
-
-    def has_hint(self) -> bool:
-        """Whether the lease row says that its holder holds its crash hint; it may not have got it back yet after an outage."""
-        with self._world.engine.connect() as conn:
-            return LeaseInfo.parse(conn.execute(text("SELECT info FROM bb_lease")).scalar() or "").hint
 
     def wait_for_standbys(self) -> None:
         """Wait until somebody leads, and all others are ready to take over."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .fault import KILLS, NO_HINT, PAUSES, FaultKind
+from .fault import KILLS, PAUSES, FaultKind
 from .plan import Outcome
 from .world import COMBINATIONS, SAME
 
@@ -65,17 +65,10 @@ def bars(combinations: Sequence[Combination], ttl_seconds: float) -> list[Bar]:
     counts.append(
         ("second copies where store and broker are one", sum(max(0, each["max_copies"] - 1) for each in ones))
     )
-    unhinted = [fault for fault in faults if fault["detail"] == NO_HINT]
-    killed = gaps_of([fault for fault in faults if fault not in unhinted], FaultKind.KILL)
-    stopped = gaps_of(faults, FaultKind.STOP)
+    killed, stopped = gaps_of(faults, FaultKind.KILL), gaps_of(faults, FaultKind.STOP)
     frozen = sorted(gaps_of(faults, FaultKind.FREEZE) + gaps_of(faults, FaultKind.PAUSE))
     limits = [
         ("SIGKILL to the next emission, p99, s", percentile(killed, 0.99), HINT_SECONDS),
-        (
-            "SIGKILL where no hint stood, just after an outage, to the next emission, max, s",
-            percentile(gaps_of(unhinted, FaultKind.KILL), 1),
-            ttl_seconds + 1,
-        ),
         ("SIGTERM to the next emission, p99, s", percentile(stopped, 0.99), HAND_OVER_SECONDS),
         ("SIGSTOP to the next emission, max, s", percentile(frozen, 1), ttl_seconds * 1.25 + 1),
     ]

@@ -18,7 +18,7 @@ from support.processes import Program, wait_until
 
 from .checker import check
 from .drain import read_remains
-from .fault import NO_HINT, Fault, FaultKind
+from .fault import Fault, FaultKind
 from .fleet import SECONDS, Fleet
 from .freezing import freeze, now_us, wait
 from .plan import Outcome, Plan
@@ -97,8 +97,7 @@ class Scenario:
 
     def _kill(self) -> None:
         leader = self.fleet.leader()
-        detail = "" if self.fleet.has_hint() else NO_HINT
-        self._hit([leader], signal.SIGKILL, FaultKind.KILL, detail=detail)
+        self._hit([leader], signal.SIGKILL, FaultKind.KILL)
 
     def _kill_two(self) -> None:
         leader = self.fleet.leader()

@@ -21,10 +21,12 @@ class Server:
         self.clock = clock
         self.offset_us = clock.now_us() - round(clock.boottime() * SECOND_US) + round(ahead * SECOND_US)
         self.is_down = False
+        self.takes = 0.0
         self.asked = 0
 
     def __call__(self):
         self.asked += 1
+        self.clock.advance(self.takes)
         if self.is_down:
             raise StoreDown("cut")
         return round(self.clock.boottime() * SECOND_US) + self.offset_us
@@ -309,3 +311,16 @@ def test_waiting_and_waking_are_those_of_the_clock_below():
     assert guard.wait(5)
     assert not guard.wait(5)
     assert guard.boottime() == clock.boottime()
+
+
+def test_who_had_only_a_slow_answer_yet_asks_again_soon_and_is_fit_then():
+    clock = FakeClock(START)
+    server = Server(clock)
+    guard = ClockGuard(clock, server)
+    server.takes = 3.9  # a server that was silent meanwhile: nobody knows when it looked at its clock
+    assert not guard.fit()
+
+    server.takes = 0.0
+    clock.advance(1)
+
+    assert guard.fit()

@@ -42,10 +42,13 @@ class Row:
     """A lease row that counts its readers, and may lose answers."""
 
     def __init__(self, store):
-        self.store, self.reads, self.lose = store, 0, False
+        self.store, self.reads, self.lose, self.dead = store, 0, False, 0
 
     def read_lease(self):
         self.reads += 1
+        if self.dead:
+            self.dead -= 1
+            raise StoreDown("a connection that had died")
         return self.store.read_lease()
 
     def swap_lease(self, seen, put):
@@ -92,6 +95,32 @@ def test_a_leader_that_crashed_is_followed_when_its_hint_is_free(field):
 
     assert term.epoch == 2
     assert seconds <= HINT_SECONDS
+
+
+def test_a_connection_that_had_died_unnoticed_delays_a_standby_by_one_look_at_the_hint(field):
+    a, b = field.elector("a"), field.elector("b")
+    a.hold()
+    assert b.hold() is None
+
+    field.hints["a"].end()
+    field.row.dead = 1
+    term, seconds = field.wait_for_a_term(b)
+
+    assert term.epoch == 2
+    assert seconds <= 2 * HINT_SECONDS + 0.01
+
+
+def test_a_standby_asks_a_store_that_is_down_no_more_than_once_a_second(field):
+    a, b = field.elector("a"), field.elector("b")
+    a.hold()
+    assert b.hold() is None
+    field.row.dead, reads, begun = 1000, field.row.reads, field.clock.boottime()
+
+    while field.clock.boottime() < begun + 10:
+        assert b.hold() is None
+        field.clock.advance(max(0.001, b.next_look()))
+
+    assert field.row.reads - reads <= 12
 
 
 def test_a_leader_that_stops_in_order_is_followed_at_the_next_look_at_its_hint(field):
@@ -169,6 +198,36 @@ def test_a_hint_that_was_lost_is_held_again_at_the_next_renewal(field):
 
     assert list(field.locks) == ["1-a"]
     assert LeaseInfo.parse(field.store.read_lease().info).hint
+
+
+def test_a_hint_that_cannot_be_held_at_once_is_tried_again_before_the_next_renewal(field):
+    a = field.elector("a")
+    a.hold()
+    field.locks["1-a"] = "the session that was cut, as long as the server has not noticed"
+    field.clock.advance(TTL / 5)
+    a.hold()
+    assert not LeaseInfo.parse(field.store.read_lease().info).hint
+
+    field.locks.clear()
+    assert a.next_look() == pytest.approx(HINT_SECONDS)
+    field.clock.advance(HINT_SECONDS)
+    a.hold()
+
+    assert LeaseInfo.parse(field.store.read_lease().info).hint
+    assert a.next_look() == pytest.approx(TTL / 5)
+
+
+def test_a_hint_that_stays_away_costs_no_more_renewals(field):
+    a = field.elector("a")
+    a.hold()
+    field.locks["1-a"] = "somebody else"
+    renewals = field.store.read_lease().renewal
+
+    for _ in range(100):
+        field.clock.advance(0.1)
+        a.hold()
+
+    assert field.store.read_lease().renewal - renewals <= 7
 
 
 def test_who_loses_the_swap_holds_no_hint(field):
