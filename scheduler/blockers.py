@@ -11,8 +11,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from .entry import Entry, Overlap
 from .firing import Firing, FiringState
 from .overlap import Ruling, Run, rule
-from .plan import SkipReason
 from .runs import Runs
+from .skip import SkipReason
 from .store.base import Change
 
 

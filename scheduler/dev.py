@@ -21,7 +21,7 @@ from ..canvas.worker.worker import Worker
 from .beat import Beat
 from .firing import Firing
 from .leader import Term
-from .plan import Skip
+from .skip import Skip
 
 _COLOURS = {
     "fired": "36",

@@ -27,7 +27,8 @@ from enum import Enum
 from .entry import Entry, Overlap, Owner
 from .likeness import Abridged, abridged
 from .override import Override
-from .plan import Due, Skip, SkipReason, plan
+from .plan import Due, plan
+from .skip import Skip, SkipReason
 
 _ALL = 1 << 62
 """Firings in one plan: what an old revision owes is decided whole."""

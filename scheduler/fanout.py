@@ -14,7 +14,7 @@ from typing import Any
 from .firing import Firing
 from .leader import Term
 from .listener import Listener, SilentListener
-from .plan import Skip
+from .skip import Skip
 
 log = logging.getLogger(__name__)
 

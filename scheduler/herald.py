@@ -14,7 +14,7 @@ from .entry import USUAL
 from .firing import Firing, FiringState
 from .flight import News
 from .listener import Listener
-from .plan import Skip, SkipReason
+from .skip import Skip, SkipReason
 from .store.base import Change, Reconciled
 
 log = logging.getLogger(__name__)

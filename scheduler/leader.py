@@ -102,6 +102,7 @@ class Elector:
         self._clock = clock
         self._me = str(myself)
         self._ttl = ttl_seconds
+        self._hint_pause = min(HINT_SECONDS, ttl_seconds / RENEWALS)
         self._hint = hint or NoHint()
         self._sessions = sessions or NoSessions()
         self._fit = fit
@@ -142,10 +143,9 @@ class Elector:
             term = self._watch(now, fit=fit) if self._mine is None else self._renew(self._mine, now)
         except StoreDown as cause:
             self.doubt()
-            if (
-                self._silent_since is None
-            ):  # a connection that had died unnoticed fails once, an outage more than that
-                self._look_at = now + min(HINT_SECONDS, self._ttl / RENEWALS)
+            if self._silent_since is None:
+                # a connection that had died unnoticed fails once, an outage more than that
+                self._look_at = now + self._hint_pause
             self._hint_at = self._look_at  # where the row cannot be read its hint helps nobody
             self._note_outage(cause, now)
             return None
@@ -249,7 +249,7 @@ class Elector:
         """Whether the leader's hint is free: reason enough to look at the row before its time."""
         if not self._listens() or now < self._hint_at:
             return False
-        self._hint_at = now + min(HINT_SECONDS, self._ttl / RENEWALS)
+        self._hint_at = now + self._hint_pause
         return self._incumbent.has_dropped_its_hint()
 
     def _info_now(self, epoch: int) -> str:
@@ -272,8 +272,8 @@ class Elector:
     def _lead(self, mine: Lease, asked_at: float) -> Term:
         pause = self._ttl / RENEWALS
         if self._mine is not None and _is_hinted(self._mine) and not _is_hinted(mine):
-            pause = min(
-                pause, HINT_SECONDS
+            pause = (
+                self._hint_pause
             )  # the lock can be had again as soon as the server has noticed what was cut
         self._mine = mine
         self._deadline = asked_at + self._ttl * 2 / 3

@@ -16,9 +16,10 @@ from .draft import draft
 from .entry import Entry, Overlap, Owner
 from .firing import Firing, FiringKind, FiringState, firing_of
 from .overlap import Ruling
-from .plan import BATCH, Plan, Skip, plan
+from .plan import BATCH, Plan, plan
 from .roster import Roster
 from .runs import Runs
+from .skip import Skip
 from .store.base import (
     Change,
     Decided,

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from .firing import Firing
 from .leader import Term
-from .plan import Skip
+from .skip import Skip
 
 
 class Listener(Protocol):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from .entry import Entry, Overlap
 from .firing import Firing
-from .plan import Skip, SkipReason
+from .skip import Skip, SkipReason
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,10 @@ from .backlog import Backlog, delay_seconds
 from .clock import Clock
 from .firing import Firing, FiringState
 from .flight import Flight, FlightJob, Lapsed, News, Settle
-from .plan import SkipReason
 from .published import AT_ONCE, ONCE_AT_ONCE, MemoryOutlet, Outlet, OutletDown, Published
 from .runs import Runs
 from .sender import InlineSender, Sender
+from .skip import SkipReason
 from .store.base import Change, Marks, Open
 
 __all__ = ["AT_ONCE", "MemoryOutlet", "Outlet", "OutletDown", "Published", "Relay"]

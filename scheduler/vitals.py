@@ -18,7 +18,7 @@ from .auditor import Audit
 from .firing import Firing, FiringKind
 from .leader import Term
 from .listener import SilentListener
-from .plan import Skip
+from .skip import Skip
 from .store.base import Lease
 
 BOUNDS_SECONDS = (

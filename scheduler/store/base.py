@@ -22,7 +22,7 @@ from ..entry import Entry, Owner
 from ..errors import BackbeatScheduleError
 from ..firing import Firing, FiringKey, FiringState
 from ..likeness import Abridged
-from ..plan import Skip
+from ..skip import Skip
 
 
 class StoreDown(BackbeatScheduleError):

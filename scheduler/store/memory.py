@@ -17,7 +17,7 @@ from ..edit import Edit, KeptEntry, edits, narrowed
 from ..entry import Entry, Owner
 from ..firing import Firing, FiringKey, FiringState, firing_of
 from ..likeness import Abridged
-from ..plan import Skip
+from ..skip import Skip
 from .base import (
     FENCED,
     SPEC_FAULTS,

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 
 from ..edit import Edits
 from ..firing import Firing, FiringKey, FiringState, firing_of
-from ..plan import Skip
+from ..skip import Skip
 from .base import Change, Marks, Move
 from .moves_mysql import move_all
 from .rows import write_entries

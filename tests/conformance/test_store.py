@@ -26,8 +26,8 @@ from backbeat.scheduler.firing import (
     regular_firing,
     terms_of,
 )
-from backbeat.scheduler.plan import Skip, SkipReason
 from backbeat.scheduler.schedule import Interval
+from backbeat.scheduler.skip import Skip, SkipReason
 from backbeat.scheduler.store.base import (
     FENCED,
     Batch,

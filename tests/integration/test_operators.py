@@ -19,10 +19,10 @@ from backbeat.scheduler.errand import Errands
 from backbeat.scheduler.firing import FiringKind, FiringState
 from backbeat.scheduler.leader import Elector
 from backbeat.scheduler.order import Add, Change, Pause, Remove, Resume, SkipNext
-from backbeat.scheduler.plan import SkipReason
 from backbeat.scheduler.relay import MemoryOutlet
 from backbeat.scheduler.reload import AT_ONCE
 from backbeat.scheduler.schedule import Crontab, Interval
+from backbeat.scheduler.skip import SkipReason
 from backbeat.scheduler.store.memory import MemoryStore
 from backbeat.scheduler.store.registry_memory import MemoryRegistry
 

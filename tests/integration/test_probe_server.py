@@ -21,9 +21,9 @@ from backbeat.scheduler.errors import ScheduleError
 from backbeat.scheduler.firing import regular_firing
 from backbeat.scheduler.leader import Term
 from backbeat.scheduler.observation import Observation, address_of
-from backbeat.scheduler.plan import Skip, SkipReason
 from backbeat.scheduler.probe_server import AT_ONCE, Answer, ProbeServer
 from backbeat.scheduler.self_audit import Difference, DifferenceKind
+from backbeat.scheduler.skip import Skip, SkipReason
 from backbeat.scheduler.store.base import Lease
 from prometheus_client.parser import text_string_to_metric_families
 

@@ -12,8 +12,8 @@ from datetime import timedelta
 import pytest
 from backbeat.scheduler.entry import SECOND_US, Entry
 from backbeat.scheduler.firing import regular_firing
-from backbeat.scheduler.plan import Skip, SkipReason
 from backbeat.scheduler.schedule import Interval
+from backbeat.scheduler.skip import Skip, SkipReason
 from backbeat.scheduler.store.base import Batch, Fence, Lease, Marks, Move
 from backbeat.scheduler.store.engine import open_engine
 from backbeat.scheduler.store.prune import Pruned, Pruning

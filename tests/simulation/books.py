@@ -9,7 +9,7 @@ from typing import Protocol
 from backbeat.scheduler.edit import KeptEntry
 from backbeat.scheduler.entry import Entry
 from backbeat.scheduler.firing import FiringKey, FiringState
-from backbeat.scheduler.plan import Skip, SkipReason
+from backbeat.scheduler.skip import Skip, SkipReason
 from backbeat.scheduler.store.memory import MemoryStore
 from backbeat.scheduler.store.sql import SqlStore
 from sqlalchemy import text

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from backbeat.scheduler.entry import Entry, Overlap
 from backbeat.scheduler.firing import FiringKey, FiringKind, FiringState, derive_task_id, hold_us
-from backbeat.scheduler.plan import Skip
+from backbeat.scheduler.skip import Skip
 
 from .books import Books, EntryRow, Row
 from .broker import SimBroker, SimRuns

@@ -10,7 +10,7 @@ from backbeat.scheduler.fanout import REPEAT_SECONDS, Fanout
 from backbeat.scheduler.firing import regular_firing
 from backbeat.scheduler.leader import Term
 from backbeat.scheduler.listener import Listener, SilentListener
-from backbeat.scheduler.plan import Skip, SkipReason
+from backbeat.scheduler.skip import Skip, SkipReason
 
 FIRING = regular_firing("c", "a", 1_000_000, {"task": "t"}, rev=1, batch_id=1)
 CALLS = {

@@ -11,7 +11,7 @@ import pytest
 from backbeat.scheduler.agenda import Agenda, Slot
 from backbeat.scheduler.entry import DAY_US, SECOND_US, CatchUp, Entry
 from backbeat.scheduler.likeness import Abridged
-from backbeat.scheduler.plan import SkipReason, plan
+from backbeat.scheduler.plan import plan
 from backbeat.scheduler.schedule import (
     AnyOf,
     Clocked,
@@ -24,6 +24,7 @@ from backbeat.scheduler.schedule import (
     OnExcept,
     RRule,
 )
+from backbeat.scheduler.skip import SkipReason
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

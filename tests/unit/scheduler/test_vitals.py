@@ -8,8 +8,8 @@ import pytest
 from backbeat.scheduler.firing import regular_firing
 from backbeat.scheduler.health import MAX_AGE_SECONDS, STUCK_SECONDS, Verdict, liveness, readiness
 from backbeat.scheduler.leader import Term
-from backbeat.scheduler.plan import Skip, SkipReason
 from backbeat.scheduler.relay import MemoryOutlet, OutletDown
+from backbeat.scheduler.skip import Skip, SkipReason
 from backbeat.scheduler.store.base import Lease
 from backbeat.scheduler.vitals import BOUNDS_SECONDS, Lateness, Vitals
 from backbeat.scheduler.watched_lease import WatchedLease
