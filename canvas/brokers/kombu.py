@@ -46,6 +46,7 @@ class KombuBroker:
 
     `queues` are consumed from; `prefetch` messages of each are sent ahead and may be unacknowledged. With `create_queues` those
     that are published to or consumed from are declared first, durable, with a direct exchange of the same name, as Celery does.
+    `open_line` makes a line over a kombu connection, where it is to be none of the two that are known.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class KombuBroker:
         connect_seconds: float = CONNECT_SECONDS,
         create_queues: bool = True,
         transport_options: Mapping[str, Any] | None = None,
+        open_line: Callable[..., _Line] | None = None,
     ) -> None:
         self._queues = list(queues)
         self._prefetch = prefetch
@@ -73,7 +75,8 @@ class KombuBroker:
                 heartbeat=heartbeat_seconds,
                 transport_options=dict(transport_options or {}),
             )
-            self._open = AmqpLine if self._connection.transport.driver_name == "py-amqp" else VirtualLine
+            is_amqp = self._connection.transport.driver_name == "py-amqp"
+            self._open = open_line or (AmqpLine if is_amqp else VirtualLine)
         except (KeyError, ImportError, ValueError) as error:
             raise ImproperlyConfigured(f"the broker URL is not one that kombu knows: {error}") from error
 
