@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..schedule import DayMatch, Dst, Schedule
 
 _HASHED = re.compile(r"(?:^|[\s,])H(?![A-Z])", re.IGNORECASE)
+_CRON_LIKE = re.compile(r"[\d*?@H]")
 YEAR_US = 366 * 86_400 * 1_000_000
 
 
@@ -96,11 +97,12 @@ def _scheduled(
 
     try:
         shown = shown_entries(options, files, from_store=from_store)
+    except ScheduleError as unread:  # of two faults the one of what this looks like
+        raise refused if refused and _CRON_LIKE.match(name) else unread from None
+    try:
         (entry,) = shown.named([name])
-    except ScheduleError:
-        if refused is not None:
-            raise refused from None
-        raise
+    except ScheduleError as unknown:
+        raise refused or unknown from None
     runs = shown.runs.get(name, 0)
     return entry if entry.max_runs is None else replace(entry, max_runs=max(0, entry.max_runs - runs))
 

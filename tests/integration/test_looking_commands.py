@@ -83,6 +83,17 @@ def test_explain_names_what_is_wrong_with_an_expression(run):
     assert "minute 61 is out of range 0-59" in output
 
 
+def test_explain_names_what_is_wrong_with_the_file_that_may_have_the_name(run, tmp_path):
+    (tmp_path / "schedules.yaml").write_text("schedules:\n  monthly report: {task: t, cron: '61 2 * * *'}\n")
+
+    name, expression = run("explain", "monthly report"), run("explain", "5 99 * * *")
+
+    assert name[0] == expression[0] == 2
+    assert "schedules.yaml:2" in name[1]
+    assert "minute 61 is out of range" in name[1]
+    assert "hour 99 is out of range" in expression[1]
+
+
 def test_explain_says_what_of_an_expression_is_another_matter_in_a_file(run):
     seconds = run("explain", "0 30 2 * * *")
     hashed = run("explain", "H 2 * * *")
