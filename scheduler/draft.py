@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from .agenda import Slot
 from .firing import Firing, FiringKey
@@ -54,9 +53,9 @@ def _ruled(move: Move, slot: Slot, ruling: Ruling | None) -> Move:
     """With its newest run; and where the plan took all that an entry has left for sent, what overlap skipped is left."""
     if ruling is None:
         return move
-    move, most = replace(move, latest_id=ruling.latest_id), slot.entry.max_runs
+    move, most = move._replace(latest_id=ruling.latest_id), slot.entry.max_runs
     if most is None or move.next_us is not None:
         return move
     if slot.runs + len(ruling.decided) + len(ruling.held) >= most:
         return move
-    return replace(move, next_us=slot.entry.next_after(move.to_us))
+    return move._replace(next_us=slot.entry.next_after(move.to_us))

@@ -13,7 +13,7 @@ States (decisions B4). What is skipped before it is decided has no row here, but
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum, IntEnum
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -76,9 +76,8 @@ class FiringKey(NamedTuple):
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Firing:
-    """A row of the ledger as the relay and the outlet see it.
+class Firing(NamedTuple):
+    """A row of the ledger as the relay and the outlet see it. A tuple is made in a quarter of the time of a frozen dataclass.
 
     `payload` is what to send: `Entry.what` of the revision `rev`. `batch_id` names the transaction that decided it.
     `hold_us`: so long after its fire time it is sent (jitter, spread). `cancels`: the run to be revoked before it is sent.

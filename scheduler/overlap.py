@@ -12,7 +12,7 @@ answer. Each firing of a batch is in the way of the next one: what is sent, or h
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from .entry import Entry, Overlap
 from .firing import Firing
@@ -53,7 +53,7 @@ def rule(overlap: Overlap, firings: Sequence[Firing], blocker_id: str) -> Ruling
             skips.append(_skip(firing, SkipReason.OVERLAP, blocker_id))
             continue
         elif overlap is Overlap.CANCEL:
-            decided.append(replace(firing, cancels=blocker_id))
+            decided.append(firing._replace(cancels=blocker_id))
         else:
             skips += [_skip(older, SkipReason.SUPERSEDED, firing.task_id) for older in held]
             held = [firing]

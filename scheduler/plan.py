@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .entry import DAY_US, CatchUp, Entry
 from .instants import SECOND_US
@@ -38,8 +39,7 @@ BATCH = 500
 _ALL_LEFT: Mapping[str, int] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(NamedTuple):
     """One instant of one entry that is to be sent."""
 
     entry: Entry

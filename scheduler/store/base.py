@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 from ..edit import EditKind
 from ..entry import Entry, Owner
@@ -113,8 +113,7 @@ class Loaded:
     faults: tuple[Fault, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """The cursor of an entry goes from one instant to another, if its revision and cursor are still these.
 
     `runs` is how many firings of the batch are decided for it. `latest_id` becomes its newest run, unless it is "".

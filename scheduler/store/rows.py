@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, RowMapping, bindparam
@@ -64,7 +63,7 @@ def loaded_firing(row: RowMapping, entry: Entry) -> Firing:
     kind = FiringKind(row["kind"])
     firing = unreadable_firing(row)
     held_us = hold_us(entry, firing.due_us) if kind is FiringKind.REGULAR else 0
-    return replace(firing, payload=entry.what, terms=terms_of(entry, kind), hold_us=held_us)
+    return firing._replace(payload=entry.what, terms=terms_of(entry, kind), hold_us=held_us)
 
 
 def unreadable_firing(row: RowMapping) -> Firing:

@@ -294,7 +294,7 @@ def test_an_edit_and_a_leaders_decision_at_once_decide_an_instant_once(world):
                 continue
             batch_id = next(numbers)
             firing = backfill_firing("test", known.entry, due_us, rev=known.rev, batch_id=batch_id)
-            regular = replace(firing, kind=FiringKind.REGULAR)
+            regular = firing._replace(kind=FiringKind.REGULAR)
             move = Move("tick", known.rev, known.cursor_us, due_us, due_us + 1)
             answer = world.other.store.decide(StoreBatch(batch_id, now_us, (regular,), (move,)), A)
             stale.extend(answer.stale)

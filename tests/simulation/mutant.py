@@ -54,7 +54,7 @@ class DrawingStore(ServerStore):
 
     def _insert(self, firings: Sequence[Any], state: FiringState = FiringState.DECIDED) -> Any:
         drawn = [
-            replace(firing, task_id=f"{random.Random(str(firing.ledger_key)).getrandbits(64):x}")
+            firing._replace(task_id=f"{random.Random(str(firing.ledger_key)).getrandbits(64):x}")
             for firing in firings
         ]
         return super()._insert(drawn, state)

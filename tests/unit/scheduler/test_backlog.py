@@ -118,9 +118,8 @@ def test_trim_gives_up_the_oldest_of_entries_with_too_many_and_counts_those_else
 def test_trim_leaves_alone_what_somebody_asked_for():
     backlog, few = Backlog(), Terms(backlog=1)
     asked = [regular_firing("t", "a", NOW + k, {}, rev=1, batch_id=1, terms=few) for k in range(3)]
-    object.__setattr__(asked[0], "kind", FiringKind.BACKFILL)
-    object.__setattr__(asked[1], "kind", FiringKind.MANUAL)
-    backlog.put(asked)
+    kinds = (FiringKind.BACKFILL, FiringKind.MANUAL, FiringKind.REGULAR)
+    backlog.put([firing._replace(kind=kind) for firing, kind in zip(asked, kinds, strict=True)])
 
     assert backlog.trim({}) == []
 

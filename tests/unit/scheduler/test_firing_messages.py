@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 from backbeat.canvas import App, chain, group
@@ -109,7 +108,7 @@ def test_by_a_template_a_firing_is_what_it_is_by_the_long_way(
     messages = FiringMessages(app)
     learned = [fired(signature(task, first, {}, known), f"other{n}", DUE_US + n) for n in range(2)]
     firing = fired(signature(task, args, kwargs, known), name, DUE_US + after_us)
-    firing, *learned = (replace(f, terms=Terms(once=once), kind=kind) for f in (firing, *learned))
+    firing, *learned = (f._replace(terms=Terms(once=once), kind=kind) for f in (firing, *learned))
     messages.of(learned)
 
     (got, *_), refused = (answer or [None] for answer in messages.of([firing]))

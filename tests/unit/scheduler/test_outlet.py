@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 from backbeat.canvas import App, chain, group
@@ -144,7 +143,7 @@ def test_what_cannot_become_a_message_is_refused_with_the_reason_and_holds_up_no
 
 def test_a_firing_that_may_go_out_once_only_says_so_in_a_header(app):
     broker = ListBroker()
-    firing = replace(firing_of(app.signature("jobs.a")), terms=Terms(once=True))
+    firing = firing_of(app.signature("jobs.a"))._replace(terms=Terms(once=True))
 
     outlet_of(broker, app).publish([firing])
 
