@@ -94,7 +94,6 @@ class Beat:
             self._ledger,
             self._relay,
             self._herald,
-            clock,
             entries_source=entries_source,
             app_entries=app_entries,
             may_apply=may_apply,

@@ -90,7 +90,10 @@ class Blockers:
         return rulings
 
     def review(self, entry_of: Callable[[str], Entry | None], now_us: int) -> list[Change]:
-        """What becomes of the held firings now: superseded, expired, or sent, as the run before them is over."""
+        """What becomes of the held firings now: superseded, expired, or sent, as the run before them is over.
+
+        An edit holds what is owed whatever the overlap of its entry is: it is decided here as it would have been by `rule`.
+        """
         entries = {name: entry_of(name) for name in self._held}
         self._forget_over((entry for entry in entries.values() if entry is not None), now_us)
         changes = []
@@ -100,15 +103,29 @@ class Blockers:
             expires_us = newest.terms.expires_us
             if expires_us is not None and now_us >= newest.due_us + expires_us:
                 changes.append(_skipped(newest, SkipReason.EXPIRED))
-            elif name not in self._latest or entries[name] is None:
-                changes.append(Change(newest, FiringState.HELD, FiringState.DECIDED))
+            else:
+                changes += self._reviewed(newest, entries[name])
         return changes
+
+    def _reviewed(self, firing: Firing, entry: Entry | None) -> list[Change]:
+        blocker = self._latest.get(firing.entry)
+        if blocker is None or entry is None or entry.overlap is Overlap.ALLOW:
+            return [Change(firing, FiringState.HELD, FiringState.DECIDED)]
+        match entry.overlap:
+            case Overlap.SKIP:
+                return [_skipped(firing, SkipReason.OVERLAP)]
+            case Overlap.CANCEL:
+                cancelling = firing._replace(cancels=blocker.task_id)
+                return [Change(cancelling, FiringState.HELD, FiringState.DECIDED)]
+            case _:
+                return []
 
     def settled(self, wanted: Sequence[Change], done: Sequence[Change], now_us: int) -> None:
         """`wanted` was asked for and `done` was done: none of them is held any more."""
         for change in wanted:
             name = change.firing.entry
-            left = [firing for firing in self._held.get(name, ()) if firing is not change.firing]
+            key = change.firing.ledger_key
+            left = [firing for firing in self._held.get(name, ()) if firing.ledger_key != key]
             if left:
                 self._held[name] = left
             else:

@@ -9,7 +9,8 @@ PURE: the store reads its rows, asks `edits`, and writes the answer in the same 
   and starts the new one at now: an edit never fires by itself;
 * an edit of anything else is a new revision and leaves the cursor alone, so that no instant is lost; but one that has had its
   max_runs, and gets more, begins again at now;
-* what overlap would not let run at once is not owed at once: of several instants one is sent, the others are skipped;
+* what overlap would not let run at once is not owed at once: of several instants one is held for the leader, who knows
+  whether the run before it is over, and the others are skipped;
 * another line or file of the same text is no revision at all, nor is a definition that is hidden by an override;
 * what operators laid over an entry (override.py) stays on top of whatever its owner says: the rules hold for what comes of both.
 
@@ -88,7 +89,10 @@ class KeptEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """One entry as it shall be, and what its old revision still owed: `dues` and `skips`, of the revision `old_rev`."""
+    """One entry as it shall be, and what its old revision still owed: `dues` and `skips`, of the revision `old_rev`.
+
+    `holds`: overlap has a say in what is owed; it is held, until a leader has asked whether the run before it is over.
+    """
 
     kind: EditKind
     after: KeptEntry
@@ -96,6 +100,7 @@ class Edit:
     old_rev: int = 0
     dues: tuple[Due, ...] = ()
     skips: tuple[Skip, ...] = ()
+    holds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,12 +261,19 @@ def _close(
         cursor_us = verdict.cursors[old.name]
         dues += verdict.dues
         skips += verdict.skips
-    if old is not None and old.overlap is not Overlap.ALLOW and len(dues) > 1:
+    holds = old is not None and old.overlap is not Overlap.ALLOW
+    if old is not None and holds and len(dues) > 1:
         dues, skips = _one_of(old.overlap, dues, skips)
     start_us = now_us if begins_us is None else begins_us - 1
     after = replace(after, cursor_us=max(cursor_us, start_us))
     return Edit(
-        kind=kind, after=after, next_us=None, old_rev=before.rev, dues=tuple(dues), skips=tuple(skips)
+        kind=kind,
+        after=after,
+        next_us=None,
+        old_rev=before.rev,
+        dues=tuple(dues),
+        skips=tuple(skips),
+        holds=holds,
     )
 
 

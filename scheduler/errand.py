@@ -50,7 +50,7 @@ class Errands:
 
     def look(self, fence: Fence, now_us: int) -> Fenced | None:
         """Ask the store for backfills that were begun or ended, and for overrides that end. Raises StoreDown."""
-        if isinstance(refusal := self._lift_ended(fence, now_us), Refusal):
+        if isinstance(refusal := self.lift_now(fence, now_us), Refusal):
             return refusal
         running = {each.id: each for each in self._chores.running()}
         turns = [each.id for each in self._running if each.id in running]
@@ -66,7 +66,20 @@ class Errands:
         """Take off the overrides that have ended, as far as the last look showed. Raises StoreDown."""
         if self._end_us is None or now_us < self._end_us:
             return None
-        return self._lift_ended(fence, now_us)
+        return self.lift_now(fence, now_us)
+
+    def lift_now(self, fence: Fence, now_us: int) -> Fenced | None:
+        """The same, and ask the store which have. In the order of the ends: between two of them the later one was in force."""
+        while (end_us := self._chores.first_end_us()) is not None and end_us <= now_us:
+            lifted = self._chores.lift(now_us, fence, batch_id=draw_batch_id())
+            if isinstance(lifted, Refusal):
+                return lifted
+            if not lifted:
+                end_us = None  # it was somebody's that has none any more
+                break
+            log.info("Overrides of %d entries have ended", lifted, extra={"action": "overrides_ended"})
+        self._end_us = end_us
+        return None
 
     def step(self, fence: Fence, now_us: int, unsent: int) -> Sequence[Firing] | Fenced:
         """Decide at most one slice of a backfill; the firings that it added to the ledger.
@@ -95,19 +108,6 @@ class Errands:
         if self._end_us is not None:
             waits.append((self._end_us - now_us) / SECOND_US)
         return max(0.0, min(waits)) if waits else None
-
-    def _lift_ended(self, fence: Fence, now_us: int) -> Fenced | None:
-        """In the order of the ends: between two ends of an entry the later one was in force."""
-        while (end_us := self._chores.first_end_us()) is not None and end_us <= now_us:
-            lifted = self._chores.lift(now_us, fence, batch_id=draw_batch_id())
-            if isinstance(lifted, Refusal):
-                return lifted
-            if not lifted:
-                end_us = None  # it was somebody's that has none any more
-                break
-            log.info("Overrides of %d entries have ended", lifted, extra={"action": "overrides_ended"})
-        self._end_us = end_us
-        return None
 
     def _decide(self, seen: Backfill, now_us: int, fence: Fence) -> Sequence[Firing] | Fenced:
         limit = self._limit(seen)

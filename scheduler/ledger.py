@@ -128,10 +128,7 @@ class Ledger:
         answer = self._store.reconcile(wanted, now_us, fence, batch_id=batch_id, owner=owner, among=among)
         if not isinstance(answer, Refusal) and answer.changes:
             self.refresh()
-            for firing in answer.firings:
-                slot = self._agenda.get(firing.entry)
-                if slot is not None and slot.brief.model.overlap is not Overlap.ALLOW:
-                    self._blockers.sent(firing, now_us)
+            self._blockers.add_held(answer.held)
         return answer
 
     def names(self, owner: Owner) -> Collection[str]:

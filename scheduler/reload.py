@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 
-from .clock import Clock
 from .dispatch import Fenced
 from .entry import Entry, Owner
 from .herald import Herald
@@ -32,7 +31,6 @@ class Reload:
         ledger: Ledger,
         relay: Relay,
         herald: Herald,
-        clock: Clock,
         *,
         entries_source: Callable[[], Sequence[Entry] | None],
         app_entries: Sequence[Entry] | None,
@@ -41,7 +39,6 @@ class Reload:
         self._ledger = ledger
         self._relay = relay
         self._herald = herald
-        self._clock = clock
         self._entries_source = entries_source
         self._may_apply = may_apply
         self._app = _Side(Owner.APP)
@@ -70,8 +67,8 @@ class Reload:
         if wanted is not None:
             self._files.want(wanted)
 
-    def apply(self, fence: Fence) -> bool:
-        """Apply a slice of what is wanted and was not applied yet; False when there was nothing to do. Raises Fenced.
+    def apply(self, fence: Fence, now_us: int) -> bool:
+        """Apply a slice of what is wanted and was not applied yet, as of now; False when there was nothing to do. Raises Fenced.
 
         The app's entries, then those of the files; the app's again where a name may have gone from a file to it. Later in a term
         only what has changed in the files: a look at a hundred thousand entries takes seconds.
@@ -83,7 +80,7 @@ class Reload:
             side = self._app if self._app.is_open else self._files
             if side.is_new and not self._opens(side, fence):
                 continue
-            room -= self._some(side, room, fence)
+            room -= self._some(side, room, fence, now_us)
             if not side.is_open:
                 self._finished(side)
         return True
@@ -101,16 +98,16 @@ class Reload:
         side.open(() if side.is_known else self._ledger.names(side.owner))
         return True
 
-    def _some(self, side: _Side, room: int, fence: Fence) -> int:
+    def _some(self, side: _Side, room: int, fence: Fence, now_us: int) -> int:
         """Apply up to `room` entries of a side; returns how many."""
         names = list(islice(side.pending, room))
         if not names:
             return 0
         wanted = [side.wanted[name] for name in names if name in side.wanted]
-        answer = self._ledger.reconcile(wanted, self._clock.now_us(), fence, side.owner, frozenset(names))
+        answer = self._ledger.reconcile(wanted, now_us, fence, side.owner, frozenset(names))
         if isinstance(answer, Refusal):
             raise Fenced
-        self._relay.add(answer.firings)
+        self._relay.add(answer.firings, answer.held)
         self._herald.skipped(answer.skips)
         side.applied(names, answer)
         return len(names)

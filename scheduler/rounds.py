@@ -104,9 +104,16 @@ class Rounds:
         return max(0.0, at + PATIENCE_SECONDS - now)
 
     def _apply(self, fence: Fence) -> None:
-        """It takes up what somebody edited meanwhile, too."""
-        self._applied = self._reload.apply(fence) or self._applied
+        """It takes up what somebody edited meanwhile, too. Ended overrides come off first: they say nothing about what came later."""
+        now_us = self._clock.now_us()
+        if self.is_applying:
+            self._lift(fence, now_us)
+        self._applied = self._reload.apply(fence, now_us) or self._applied
         self._slice_at = self._clock.boottime()
+
+    def _lift(self, fence: Fence, now_us: int) -> None:
+        if self._errands is not None and isinstance(self._errands.lift_now(fence, now_us), Refusal):
+            raise Fenced
 
     def _make(self, fence: Fence, *, loaded: bool) -> None:
         self._at = self._clock.boottime() + PERIOD_SECONDS

@@ -200,12 +200,13 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """The answer to a reconcile: what changed, whose entries were left alone, what the old revisions still send."""
+    """The answer to a reconcile: what changed, whose entries were left alone, what the old revisions still send, or hold."""
 
     changes: tuple[tuple[str, EditKind], ...]
     foreign: tuple[str, ...]
     firings: tuple[Firing, ...]
     skips: tuple[Skip, ...]
+    held: tuple[Firing, ...] = ()
 
 
 class Store(Protocol):

@@ -6,20 +6,15 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
-from ..audit_line import edit_detail
 from ..backfill import Backfill, RequestState
-from ..edit import Edit, EditKind, Edits, revise
 from ..firing import Firing
-from ..order import overdue
 from ..override import first_end_us
 from .base import FENCED, Fence, Fenced, Marks
+from .lifting import Lifting
 from .registry_sql import backfill_of
 from .rows import kept_entry
 from .sql import SqlStore
 from .trail import Trail
-
-NOBODY = "backbeat"
-"""The actor of what happens by itself."""
 
 
 class SqlChores:
@@ -29,6 +24,7 @@ class SqlChores:
         self._store = store
         self._tables = store._tables
         self._trail = Trail(store._sql)
+        self._lifting = Lifting(store, self._trail)
 
     def running(self) -> Sequence[Backfill]:
         table = self._tables.backfill
@@ -74,35 +70,17 @@ class SqlChores:
             return self._trail.end_us(conn)
 
     def lift(self, now_us: int, fence: Fence, *, batch_id: int) -> int | Fenced:
-        entry, revision = self._tables.entry.c, self._tables.revision
+        entry = self._tables.entry.c
         with self._store._transaction() as conn:
             if not self._store._holds(conn, fence):
                 return FENCED
             changed = self._store._raise_revision(conn)
             rows = conn.execute(self._store._sql.load_entries.where(entry.override.is_not(None)))
             kept = [kept_entry(row) for row in rows.mappings()]
-            edits: list[Edit] = []
-            begins: list[int] = []
-            left_us: list[int | None] = []
-            for before in kept:
-                ended = overdue(before, now_us)
-                after = before if ended is None else ended[0]
-                left_us.append(first_end_us(after.overrides))
-                if ended is None:
-                    continue
-                edit = revise(before, after, now_us, ended[1])
-                assert edit is not None  # it has other overrides
-                detail = edit_detail(before, edit, "its end has come", None)
-                self._trail.note(conn, now_us, NOBODY, "lift", before.name, detail)
-                edits.append(edit)
-                begins.append(ended[1])
-            self._store._writes.edits(conn, Edits(tuple(edits), ()), now_us, fence.epoch, batch_id, changed)
-            for edit, begins_us in zip(edits, begins, strict=True):
-                # the revision is in force since then: whoever reads the history counts its fire times from there
-                since = revision.update().where(
-                    revision.c.entry == edit.after.name, revision.c.rev == edit.after.rev
-                )
-                if edit.kind is EditKind.RETIMED:
-                    conn.execute(since.values(decided_us=begins_us - 1))
-            self._trail.set_end(conn, min((each for each in left_us if each is not None), default=None))
+            edits = self._lifting.lift(
+                conn, kept, now_us, epoch=fence.epoch, batch_id=batch_id, changed=changed
+            )
+            left = {each.name: each for each in kept} | {edit.after.name: edit.after for edit in edits}
+            ends = [first_end_us(each.overrides) for each in left.values()]
+            self._trail.set_end(conn, min((each for each in ends if each is not None), default=None))
         return len(edits)

@@ -116,18 +116,18 @@ class MemoryStore:
         known, wanted = narrowed(self._entries, wanted, among)
         wish = edits(known, wanted, owner, now_us)
         self._audit += reload_lines(wish, self._entries, owner, now_us)
-        firings: list[Firing] = []
+        fresh: dict[bool, list[Firing]] = {False: [], True: []}
         for edit in wish.edits:
-            self._put_entry(edit.after)
-            fresh = self._insert(self._owed(edit, batch_id))
-            self._count_runs(edit.after.name, len(fresh))
-            self._put_skips(edit.skips)
-            firings += fresh
+            fresh[edit.holds] += self._put_edit(edit, batch_id)
         skips = tuple(skip for edit in wish.edits for skip in edit.skips)
         if wish.edits:
             self._revision += 1
         return Reconciled(
-            tuple((e.after.name, e.kind) for e in wish.edits), wish.foreign, tuple(firings), skips
+            tuple((e.after.name, e.kind) for e in wish.edits),
+            wish.foreign,
+            tuple(fresh[False]),
+            skips,
+            tuple(fresh[True]),
         )
 
     @_locked
@@ -157,6 +157,7 @@ class MemoryStore:
         for change in done:
             firing = change.firing
             self._put_state(firing.ledger_key, change.after, change.reason)
+            self._firings[firing.ledger_key] = firing  # which may be one that cancels by now
             match change.after:
                 case FiringState.DECIDED:
                     self._latest[firing.entry] = firing.task_id, now_us
@@ -259,11 +260,18 @@ class MemoryStore:
             False,
         )
 
-    def _owed(self, edit: Edit, batch_id: int) -> list[Firing]:
-        return [
+    def _put_edit(self, edit: Edit, batch_id: int) -> list[Firing]:
+        """Write it; what its old revision owed, and was not in the ledger yet."""
+        owed = [
             firing_of(self.cluster, due.entry, due.due_us, rev=edit.old_rev, batch_id=batch_id)
             for due in edit.dues
         ]
+        self._put_entry(edit.after)
+        fresh = self._insert(owed, FiringState.HELD if edit.holds else FiringState.DECIDED)
+        if not edit.holds:
+            self._count_runs(edit.after.name, len(fresh))
+        self._put_skips(edit.skips)
+        return fresh
 
     def _insert(self, firings: Sequence[Firing], state: FiringState = FiringState.DECIDED) -> list[Firing]:
         fresh = [firing for firing in firings if firing.ledger_key not in self._firings]

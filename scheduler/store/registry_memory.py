@@ -52,6 +52,8 @@ class MemoryRegistry:
             before = self._store._entries.get(name)
             check_revision(before, expected_rev, name)
             now_us = self.now_us()
+            while before is not None and (lifted := self._lifted(before, now_us)) is not None:
+                before = lifted
             edit = obey(name, order, before, actor=actor, now_us=now_us)
             if edit is None:
                 assert before is not None
@@ -209,15 +211,8 @@ class MemoryRegistry:
         with self._store._lock:
             if not self._store._holds(fence):
                 return FENCED
-            ended = [(kept, overdue(kept, now_us)) for kept in self._store._entries.values()]
-            for before, after in ended:
-                if after is not None:
-                    edit = revise(before, after[0], now_us, after[1])
-                    assert edit is not None
-                    self._put(edit, batch_id)
-                    detail = edit_detail(before, edit, "its end has come", None)
-                    self._note(now_us, "backbeat", "lift", before.name, detail)
-            return sum(after is not None for _, after in ended)
+            known = list(self._store._entries.values())
+            return sum(self._lifted(each, now_us, batch_id) is not None for each in known)
 
     # --- inside ----------------------------------------------------------------------------------------------------------
 
@@ -229,12 +224,21 @@ class MemoryRegistry:
             )
         return kept
 
+    def _lifted(self, before: KeptEntry, now_us: int, batch_id: int | None = None) -> KeptEntry | None:
+        """The entry without what ended first of its overrides; None when nothing has."""
+        ended = overdue(before, now_us)
+        if ended is None:
+            return None
+        edit = revise(before, ended[0], now_us, ended[1])
+        assert edit is not None
+        self._put(edit, batch_id)
+        detail = edit_detail(before, edit, "its end has come", None)
+        self._note(now_us, "backbeat", "lift", before.name, detail)
+        return edit.after
+
     def _put(self, edit: Edit, batch_id: int | None = None) -> None:
         store = self._store
-        store._put_entry(edit.after)
-        owed = store._owed(edit, draw_batch_id() if batch_id is None else batch_id)
-        store._count_runs(edit.after.name, len(store._insert(owed)))
-        store._put_skips(edit.skips)
+        store._put_edit(edit, draw_batch_id() if batch_id is None else batch_id)
         self._store._revision += 1
 
     def _cancel_of(self, name: str) -> None:

@@ -31,6 +31,7 @@ from ..override import first_end_us
 from .base import StoreDown
 from .cluster import cluster_in
 from .draw import draw_batch_id
+from .lifting import Lifting
 from .registry import Edited, ManualRun, Standing
 from .rows import kept_entry
 from .sql import SqlStore
@@ -49,17 +50,20 @@ class SqlRegistry:
         self._store = store
         self._tables = store._tables
         self._trail = Trail(store._sql)
+        self._lifting = Lifting(store, self._trail)
 
     def edit(self, name: str, order: Order, *, actor: str, expected_rev: int | None = None) -> Edited:
         def once(conn: Connection) -> Edited:
             changed = self._store._raise_revision(conn)
             now_us = self._trail.now_us(conn)
-            before, next_us = self._locked(conn, name)
-            check_revision(before, expected_rev, name)
+            seen, next_us = self._locked(conn, name)
+            check_revision(seen, expected_rev, name)
+            before, next_us = self._up_to_date(conn, seen, next_us, now_us, changed)
             edit = obey(name, order, before, actor=actor, now_us=now_us)
             if edit is None:
                 assert before is not None  # what is not there is refused or added
-                conn.rollback()
+                if before is seen:
+                    conn.rollback()
                 return Edited(
                     kind=None, standing=Standing(kept=before, entry=before.entry(), next_us=next_us)
                 )
@@ -170,6 +174,19 @@ class SqlRegistry:
         if locked is None or row is None:
             return None, None
         return replace(kept_entry(row), cursor_us=locked.cursor_us), locked.next_us
+
+    def _up_to_date(
+        self, conn: Connection, kept: KeptEntry | None, next_us: int | None, now_us: int, changed: int
+    ) -> tuple[KeptEntry | None, int | None]:
+        """The entry without what ended while no leader looked, and its next fire time."""
+        while kept is not None:
+            lifted = self._lifting.lift(
+                conn, [kept], now_us, epoch=self._epoch(conn), batch_id=draw_batch_id(), changed=changed
+            )
+            if not lifted:
+                break
+            kept, next_us = lifted[0].after, lifted[0].next_us
+        return kept, next_us
 
     def _present(self, conn: Connection, name: str) -> KeptEntry:
         kept, _ = self._locked(conn, name)

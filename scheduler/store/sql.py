@@ -132,10 +132,12 @@ class SqlStore:
                 )
                 known = {**known, **edited}
                 wish = edits_anew(wish, edited, wanted, owner, now_us)
-            firings = self._writes.edits(conn, wish, now_us, fence.epoch, batch_id, changed)
+            firings, held = self._writes.edits(conn, wish, now_us, fence.epoch, batch_id, changed)
             self._trail.notes(conn, reload_lines(wish, known, owner, now_us))
         skips = tuple(skip for edit in wish.edits for skip in edit.skips)
-        return Reconciled(tuple((e.after.name, e.kind) for e in wish.edits), wish.foreign, firings, skips)
+        return Reconciled(
+            tuple((e.after.name, e.kind) for e in wish.edits), wish.foreign, firings, skips, held
+        )
 
     def decide(self, batch: Batch, fence: Fence) -> Decided | Fenced:
         decided = self._decide(batch, fence, one_by_one=False)

@@ -143,7 +143,11 @@ class Statements:
             batch.c.batch_id == firing.c.batch_id, batch.c.state == _number(FiringState.DECIDED)
         )
         fits = and_(self._this_firing(), _is(firing.c.state, before), is_open)
-        return firing.update().where(fits).values(state=bindparam("b_after"), error=bindparam("b_error"))
+        return (
+            firing.update()
+            .where(fits)
+            .values(state=bindparam("b_after"), error=bindparam("b_error"), cancels=bindparam("b_cancels"))
+        )
 
     def _this_firing(self) -> ColumnElement[bool]:
         firing = self.tables.firing

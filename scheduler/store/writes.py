@@ -154,21 +154,25 @@ class Writes:
 
     def edits(
         self, conn: Connection, wish: Edits, now_us: int, epoch: int, batch_id: int, changed: int
-    ) -> tuple[Firing, ...]:
-        """Write what the old revisions owe, then the new ones, as of the revision `changed` of the store."""
+    ) -> tuple[tuple[Firing, ...], tuple[Firing, ...]]:
+        """Write what the old revisions owe, then the new ones, as of the revision `changed` of the store; (to be sent, held)."""
         if not wish.edits:
-            return ()
-        owed = [
-            firing_of(self._cluster, d.entry, d.due_us, rev=edit.old_rev, batch_id=batch_id)
-            for edit in wish.edits
-            for d in edit.dues
-        ]
-        fresh = self.insert(conn, owed, now_us, epoch)
+            return (), ()
+        owed: dict[bool, list[Firing]] = {False: [], True: []}
+        for edit in wish.edits:
+            owed[edit.holds] += [
+                firing_of(self._cluster, due.entry, due.due_us, rev=edit.old_rev, batch_id=batch_id)
+                for due in edit.dues
+            ]
+        written = self.insert(conn, owed[False], now_us, epoch, owed[True])
+        holding = {firing.ledger_key for firing in owed[True]}
+        fresh = tuple(firing for firing in written if firing.ledger_key not in holding)
+        held = tuple(firing for firing in written if firing.ledger_key in holding)
         for edit in wish.edits:
             self.skips(conn, edit.skips, {edit.after.name: edit.old_rev}, now_us, epoch)
         write_entries(conn, self._sql, wish, changed=changed, now_us=now_us)
         self.runs(conn, Counter(firing.entry for firing in fresh))
-        return fresh
+        return fresh, held
 
 
 def _ledger_row(firing: Firing) -> tuple[object, ...]:
@@ -179,4 +183,9 @@ def _settled_row(change: Change) -> dict[str, object]:
     """Decided is the state of an open batch: a firing that is that has none of its own."""
     after = None if change.after is FiringState.DECIDED else change.after.value
     key = {f"b_{name}": value for name, value in change.firing.ledger_key._asdict().items()}
-    return {**key, "b_after": after, "b_error": change.reason or None}
+    return {
+        **key,
+        "b_after": after,
+        "b_error": change.reason or None,
+        "b_cancels": change.firing.cancels or None,
+    }

@@ -548,7 +548,7 @@ def test_a_mark_closes_a_batch_or_single_firings_and_is_idempotent(store):
     for _ in range(2):
         store.mark(Marks(batches=(1, 77), firings=(two.firings[0].ledger_key,), sent_us=NOW))
         assert store.load_open(A, 10) == Open(two.firings[1:])
-    store.mark(Marks(firings=(two.firings[1].ledger_key, replace(two.firings[1], entry="no").ledger_key)))
+    store.mark(Marks(firings=(two.firings[1].ledger_key, two.firings[1]._replace(entry="no").ledger_key)))
 
     assert store.load_open(A, 10) == Open()
     assert set(ledger(store).values()) == {FiringState.SENT}
@@ -784,7 +784,7 @@ def test_a_firing_keeps_what_it_cancels_its_hold_and_its_terms(opened):
     )
     reconcile(store, careful)
     given = firing_of("test", careful, NOW + 20 * MINUTE, rev=1, batch_id=1)
-    given = replace(given, cancels="018bcfe5-687b-8f4c-9a87-9bc4593f9ef0")
+    given = given._replace(cancels="018bcfe5-687b-8f4c-9a87-9bc4593f9ef0")
     store.decide(Batch(1, NOW, (given,), (Move("tick", 1, NOW, given.due_us, None),)), A)
     lead(opened.other, B)
 
@@ -799,7 +799,7 @@ def test_a_backfill_does_not_expire_and_is_not_late(opened):
     strict = entry(late_after_us=5, catch_up_rate=1.0, what={"task": "t", "options": {"expires": 30}})
     reconcile(store, strict)
     regular = firing_of("test", strict, NOW + MINUTE, rev=1, batch_id=1)
-    backfill = replace(regular, kind=FiringKind.BACKFILL, terms=terms_of(strict, FiringKind.BACKFILL))
+    backfill = regular._replace(kind=FiringKind.BACKFILL, terms=terms_of(strict, FiringKind.BACKFILL))
     store.decide(Batch(1, NOW, (backfill,), (Move("tick", 1, NOW, NOW + MINUTE, None),)), A)
 
     (firing,) = opened.other.load_open(A, 10).firings
@@ -854,10 +854,10 @@ def test_the_newest_run_is_kept_until_it_is_skipped_or_failed(store):
     reconcile(store, entry())
     one = batch(1, NOW + MINUTE)
     run = one.firings[0]
-    store.decide(replace(one, moves=(replace(one.moves[0], latest_id=run.task_id),)), A)
+    store.decide(replace(one, moves=(one.moves[0]._replace(latest_id=run.task_id),)), A)
     assert standing(store) == (1, run.task_id, NOW + 5)
     two = batch(2, NOW + 2 * MINUTE, from_us=NOW + MINUTE)
-    moves = (replace(two.moves[0], runs=0),)
+    moves = (two.moves[0]._replace(runs=0),)
     store.decide(replace(two, firings=(), held=two.firings, moves=moves), A)
     assert standing(store) == (1, run.task_id, NOW + 5)
 
@@ -877,7 +877,7 @@ def test_a_held_firing_is_fresh_once(store):
     held = replace(one, firings=(), held=one.firings)
     assert store.decide(held, A) == Decided((), held=one.firings)
 
-    later = replace(one.firings[0], batch_id=2)
+    later = one.firings[0]._replace(batch_id=2)
     moved = Batch(2, NOW, (), (Move("tick", 1, NOW + MINUTE, NOW + MINUTE, None),), held=(later,))
 
     assert store.decide(moved, A).held == ()

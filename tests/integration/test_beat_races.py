@@ -12,7 +12,7 @@ from backbeat.scheduler.clock import FakeClock
 from backbeat.scheduler.entry import SECOND_US, CatchUp, Entry, Overlap
 from backbeat.scheduler.errand import Errands
 from backbeat.scheduler.leader import Elector
-from backbeat.scheduler.order import Change
+from backbeat.scheduler.order import Change, Pause
 from backbeat.scheduler.relay import MemoryOutlet
 from backbeat.scheduler.runs import MemoryRuns
 from backbeat.scheduler.schedule import Interval
@@ -101,6 +101,36 @@ def test_a_run_by_hand_beside_a_reload_is_sent():
     assert len(world.sent("manual")) == 1
 
 
+CHANGED = Change(changes={"when": {"every_us": 10 * MINUTE, "anchor_us": 0}}, until_us=START + HOUR)
+PAUSED = Pause(until_us=START + HOUR)
+
+
+@pytest.mark.parametrize(
+    "then",
+    [Pause(), Change(changes={"when": {"every_us": 2 * HOUR, "anchor_us": 0}}), "a reload"],
+    ids=["pause", "change", "reload"],
+)
+@pytest.mark.parametrize("ended", [CHANGED, PAUSED], ids=["after a change", "after a pause"])
+def test_what_ended_while_no_beat_ran_decides_nothing_after_its_end_whatever_comes_next(ended, then):
+    world = World(entry(seconds=3_600, catch_up=CatchUp.ALL))
+    beat = world.beat()
+    world.run(beat, 60)
+    world.registry.edit("e", ended, actor="a")
+    world.run(beat, 5)
+    beat.retire()
+    world.clock.advance(3 * 3_600)
+
+    if then == "a reload":
+        world.files.append([entry(seconds=7_200, catch_up=CatchUp.ALL)])
+    else:
+        world.registry.edit("e", then, actor="a")
+    world.run(world.beat(), 30)
+
+    late = [due for due in world.sent() if START + due * SECOND_US > START + HOUR]
+    assert len(late) == 2
+    assert all((START + due * SECOND_US) % HOUR == 0 for due in late)
+
+
 def test_a_change_that_has_ended_decides_nothing_after_its_end():
     world = World(entry(seconds=3_600, catch_up=CatchUp.ALL))
     beat = world.beat()
@@ -171,3 +201,71 @@ def test_a_limit_of_runs_is_used_up_also_after_the_clock_went_back():
     assert sent == 2
     assert len(world.sent()) == 3
     assert len(set(world.sent())) == 3
+
+
+def retimed(overlap, *, ended=False, **known):
+    """A run of 60 s goes on (or is over), a fire time passes without a beat, and the next beat has a file with another schedule."""
+    known = {"overlap": overlap, "overlap_timeout_us": 1000 * HOUR, **known}
+    world = World(entry(**known))
+    beat = world.beat()
+    world.run(beat, 65)
+    if ended:
+        world.end_all()
+    beat.retire()
+    world.clock.advance(70)
+    world.files.append([entry(seconds=36_000, **known)])
+    beat = world.beat()
+    world.run(beat, 5)
+    return world, beat
+
+
+@pytest.mark.parametrize("overlap", [Overlap.SKIP, Overlap.QUEUE, Overlap.CANCEL])
+def test_what_an_edit_still_owes_does_not_overlap_the_run_before_it(overlap):
+    world, beat = retimed(overlap)
+
+    match overlap:
+        case Overlap.SKIP:
+            assert world.sent() == [60]
+        case Overlap.QUEUE:
+            assert world.sent() == [60]
+            world.end_all()
+            world.run(beat, 5)
+            assert world.sent() == [60, 120]
+        case _:
+            assert world.sent() == [60, 120]
+            assert world.runs.revoked == [world.outlet.sent[0].task_id]
+
+
+@pytest.mark.parametrize("overlap", [Overlap.SKIP, Overlap.QUEUE, Overlap.CANCEL])
+def test_what_an_edit_still_owes_is_sent_where_the_run_before_it_is_over(overlap):
+    world, _ = retimed(overlap, ended=True)
+
+    assert world.sent() == [60, 120]
+    assert not world.runs.revoked
+
+
+def test_what_an_edit_owed_is_the_newest_run_for_the_next_leader_too():
+    world, beat = retimed(Overlap.SKIP, ended=True)
+    beat.retire()
+    world.files.append([entry(seconds=10, overlap=Overlap.SKIP, overlap_timeout_us=1000 * HOUR)])
+
+    world.run(world.beat(), 60)
+
+    assert world.sent() == [60, 120]
+
+
+def test_max_runs_is_exact_where_an_edit_owes_one_while_another_is_held():
+    known = {"overlap": Overlap.QUEUE, "overlap_timeout_us": 1000 * HOUR, "max_runs": 2}
+    world = World(entry(**known))
+    beat = world.beat()
+    world.run(beat, 125)
+    beat.retire()
+    world.clock.advance(60)
+    world.files.append([entry(seconds=36_000, **known)])
+    beat = world.beat()
+
+    for _ in range(4):
+        world.run(beat, 5)
+        world.end_all()
+
+    assert len(world.sent()) == 2

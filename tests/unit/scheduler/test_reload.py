@@ -37,7 +37,7 @@ class NotingStore(MemoryStore):
 
 class World:
     def __init__(self, app=None, listener=None):
-        clock = FakeClock()
+        clock = self.clock = FakeClock()
         self.store = NotingStore()
         self.store.swap_lease(self.store.read_lease(), Lease("a", 1, 1, 10_000))
         self.given = []
@@ -48,7 +48,6 @@ class World:
             ledger,
             Relay(MemoryOutlet(), clock),
             Herald(listener or SilentListener(), clock),
-            clock,
             entries_source=lambda: self.given.pop(0) if self.given else None,
             app_entries=app,
             may_apply=lambda _fence: self.may_apply,
@@ -57,7 +56,7 @@ class World:
     def round(self, *wanted):
         self.given += wanted
         self.reload.ask()
-        return self.reload.apply(FENCE)
+        return self.reload.apply(FENCE, self.clock.now_us())
 
     def names(self):
         return {known.name for known in self.store.load(None).entries}
@@ -135,7 +134,7 @@ def test_of_files_that_were_half_applied_the_rest_is_applied_though_older_ones_a
 
     world.round([A])
     while world.reload.is_open:
-        world.reload.apply(FENCE)
+        world.reload.apply(FENCE, world.clock.now_us())
 
     assert world.names() == {each.name for each in MANY}
 
@@ -169,11 +168,11 @@ def test_thousands_of_entries_go_in_slices_and_none_is_left_out(world):
     assert world.reload.is_open
     assert len(world.names()) == AT_ONCE
 
-    assert world.reload.apply(FENCE)
-    assert world.reload.apply(FENCE)
+    assert world.reload.apply(FENCE, world.clock.now_us())
+    assert world.reload.apply(FENCE, world.clock.now_us())
 
     assert not world.reload.is_open
-    assert not world.reload.apply(FENCE)
+    assert not world.reload.apply(FENCE, world.clock.now_us())
     assert [len(asked) for asked in world.store.asked] == [AT_ONCE, AT_ONCE, 10]
     assert len(world.names()) == len(MANY)
 
@@ -191,10 +190,10 @@ def test_a_slice_that_the_store_did_not_answer_is_applied_again(world):
     world.round(MANY)
     world.store.fails = 1
     with pytest.raises(StoreDown):
-        world.reload.apply(FENCE)
+        world.reload.apply(FENCE, world.clock.now_us())
 
     while world.reload.is_open:
-        world.reload.apply(FENCE)
+        world.reload.apply(FENCE, world.clock.now_us())
 
     assert len(world.names()) == len(MANY)
 
@@ -204,7 +203,7 @@ def test_files_that_change_between_two_slices_are_applied_as_they_are_then(world
 
     world.round([entry("e00000", 2), *MANY[1:-5]])
     while world.reload.is_open:
-        world.reload.apply(FENCE)
+        world.reload.apply(FENCE, world.clock.now_us())
 
     assert world.names() == {each.name for each in MANY[:-5]}
     assert {known.name: known.rev for known in world.store.load(None).entries}["e00000"] == 2
@@ -220,7 +219,7 @@ def test_of_a_large_reload_is_told_once_and_of_all_of_it():
     world = World(listener=Hearing())
     world.round(MANY)
     while world.reload.is_open:
-        world.reload.apply(FENCE)
+        world.reload.apply(FENCE, world.clock.now_us())
 
     assert told == [len(MANY)]
 
@@ -229,7 +228,7 @@ def test_the_files_wait_for_the_app_and_their_slices_are_no_larger_for_it():
     world = World(app=MANY)
     world.round([A, B])
     while world.reload.is_open:
-        world.reload.apply(FENCE)
+        world.reload.apply(FENCE, world.clock.now_us())
 
     assert [len(asked) for asked in world.store.asked] == [AT_ONCE, AT_ONCE, 10, 2]
     assert len(world.names()) == len(MANY) + 2
