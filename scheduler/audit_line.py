@@ -33,7 +33,9 @@ def edit_detail(before: KeptEntry | None, edit: Edit, reason: str, until_us: int
     """What the audit says about an edit: the revision, and the keys that are different with their values."""
     old = {} if before is None or before.removed else _spec(before)
     new = {} if edit.after.removed else _spec(edit.after)
-    keys = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    keys = sorted(
+        key for key in old.keys() | new.keys() if key not in old or key not in new or old[key] != new[key]
+    )
     return {
         "kind": edit.kind.value,
         "rev": edit.after.rev,

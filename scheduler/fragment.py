@@ -174,10 +174,10 @@ def _left(now: Mapping[str, Any], keys: Mapping[str, object]) -> dict[str, Any]:
 def difference(before: Entry, after: Entry) -> dict[str, Any]:
     """The keys of `Entry.to_spec` that make `after` of `before`; for `order.Change`."""
     old, new = json.loads(spec_text(before)), json.loads(spec_text(after))
-    names = [
-        name for name in old.keys() | new.keys() if name in CHANGEABLE and old.get(name) != new.get(name)
-    ]
-    return {name: new[name] if name in new else _default(name) for name in sorted(names)}
+    names = sorted((old.keys() | new.keys()) & CHANGEABLE)
+    # a value may be null, which is not what a key means that is left out
+    said = {name: (old.get(name, _default(name)), new.get(name, _default(name))) for name in names}
+    return {name: now for name, (was, now) in said.items() if was != now}
 
 
 def _default(name: str) -> Any:

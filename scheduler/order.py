@@ -223,6 +223,8 @@ def _changed(before: KeptEntry, order: Change, actor: str, now_us: int) -> KeptE
         )
     _check_end(before.name, order.until_us, now_us)
     lying = override_of(before.overrides, OverrideKind.CHANGE)
+    if not order.changes and lying is None:
+        return before
     if before.owner is Owner.DB and order.until_us is None:
         change = Override(kind=OverrideKind.CHANGE, changes=order.changes, actor=actor, at_us=now_us)
         definition = laid_over(before.name, before.definition, (change,))

@@ -125,7 +125,9 @@ def _limits(entry: Entry) -> list[str]:
         found.append(
             f"  each up to {length_in_words(timedelta(microseconds=entry.jitter_us))} later (jitter)"
         )
-    if entry.spread_us:
+    if entry.spread_us is None:
+        found.append("  each at the place in its period that its name gives it (spread)")
+    elif entry.spread_us:
         found.append("  each at the place in its spread that its name gives it")
     return found
 

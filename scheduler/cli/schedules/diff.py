@@ -107,8 +107,8 @@ def _parsed(text: str) -> dict[str, Any]:
 
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return {
-        "before": {key: value for key, value in old.items() if new.get(key) != value},
-        "after": {key: value for key, value in new.items() if old.get(key) != value},
+        "before": {key: value for key, value in old.items() if key not in new or new[key] != value},
+        "after": {key: value for key, value in new.items() if key not in old or old[key] != value},
     }
 
 

@@ -61,7 +61,7 @@ def definition_options(command: Callable[..., None]) -> Callable[..., None]:
             "--option", "delivery_options", multiple=True, metavar="KEY=VALUE", help="queue=fast, priority=9."
         ),
         click.option("--tag", "tags", multiple=True, help="May be repeated."),
-        click.option("--spread", help="true, or a duration: a fixed offset by the name."),
+        click.option("--spread", help="true, false, or a duration: a fixed offset by the name."),
         click.option("--enabled/--disabled", default=None),
         click.option(
             "--from-yaml",
@@ -163,8 +163,8 @@ def keys_of(given: dict[str, Any]) -> dict[str, Any]:
     for name, kind in (("args", list), ("kwargs", dict)):
         if name in keys:
             keys[name] = _json(name, keys[name], kind)
-    if keys.get("spread") == "true":
-        keys["spread"] = True
+    if keys.get("spread") in ("true", "false"):
+        keys["spread"] = keys["spread"] == "true"
     if options:
         keys["options"] = dict(_pair(each) for each in options)
     return keys

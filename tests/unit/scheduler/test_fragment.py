@@ -13,7 +13,14 @@ from backbeat.scheduler.edit import added, spec_text
 from backbeat.scheduler.entry import SECOND_US, CatchUp, Delivery, Entry, Overlap, Owner
 from backbeat.scheduler.errors import ScheduleError
 from backbeat.scheduler.files import parse
-from backbeat.scheduler.fragment import changes_of, entry_from_yaml, entry_of, undisturbed, yaml_of
+from backbeat.scheduler.fragment import (
+    changes_of,
+    difference,
+    entry_from_yaml,
+    entry_of,
+    undisturbed,
+    yaml_of,
+)
 from backbeat.scheduler.order import Change, Pause, SkipNext, obey
 from backbeat.scheduler.schedule import (
     AnyOf,
@@ -224,3 +231,34 @@ def test_the_examples_of_schedules_are_true():
 def test_a_spec_is_json():
     for when in WHENS:
         assert json.loads(spec_text(entry(when)))["when"]
+
+
+VARIANTS = [
+    {},
+    {"spread_us": None},
+    {"spread_us": MINUTE},
+    {"jitter_us": MINUTE, "catch_up": CatchUp.ALL, "overlap": Overlap.SKIP, "max_runs": 3},
+    {"catch_up_window_us": 5 * MINUTE, "late_after_us": MINUTE, "tags": ("a",), "enabled": False},
+]
+
+
+@pytest.mark.parametrize("before", VARIANTS)
+@pytest.mark.parametrize("after", VARIANTS)
+def test_a_difference_makes_the_one_of_the_other_whatever_they_leave_out(before, after):
+    old, new = (
+        Entry(name="e", when=Interval(every=timedelta(hours=1)), what={"task": "t"}, **each)
+        for each in (before, after)
+    )
+
+    changes = difference(old, new)
+
+    assert Entry.from_spec("e", json.loads(spec_text(old)) | changes) == new
+    assert bool(changes) == (old != new)
+
+
+def test_a_change_of_nothing_lays_nothing_over_an_entry():
+    kept = added(
+        Entry(name="e", when=Interval(every=timedelta(hours=1)), what={"task": "t"}), Owner.FILE, NOW
+    ).after
+
+    assert obey("e", Change(changes={}), kept, actor="a", now_us=NOW) is None
