@@ -19,8 +19,6 @@ from .firing import Firing, FiringKey, FiringKind
 
 FIRST_RETRY_SECONDS = 0.5
 LAST_RETRY_SECONDS = 30.0
-LATE_US = 60 * SECOND_US
-"""So long after its send time a firing is a late one, and leaves at its entry's catch_up_rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +186,7 @@ class Backlog:
     def _has_its_turn(self, firing: Firing, now: float, now_us: int) -> bool:
         """Whether it may go now; late ones of an entry with a rate wait in a line of their own, oldest first."""
         rate = firing.terms.rate
-        if rate is None or now_us - firing.due_us - firing.hold_us < LATE_US:
+        if rate is None or now_us - firing.due_us - firing.hold_us < firing.terms.rate_after_us:
             return True
         if firing.ledger_key in self._turn:
             self._turn.discard(firing.ledger_key)

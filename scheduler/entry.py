@@ -58,6 +58,11 @@ class Owner(Enum):
     APP = "app"
 
 
+GRACE_US = 60 * SECOND_US
+PUNCTUAL_US = SECOND_US
+"""What is decided or sent within this was not missed, whatever the grace is: the loop needs some time for each instant."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """How the firings of an entry travel: what the relay must know of them. Shared by all firings of a revision."""
@@ -69,7 +74,9 @@ class Terms:
     backlog: int = 1000
     """More open firings than this are skipped while the broker is down, oldest first (decisions B10)."""
     rate: float | None = None
-    """Late firings a second, at most."""
+    """Late firings a second, at most, ..."""
+    rate_after_us: int = GRACE_US
+    """... which are those that are later than this: the grace of their entry."""
     late_after_us: int | None = None
     """Sent later than this is late: it is counted, and told."""
 
@@ -96,7 +103,7 @@ class Entry:
     catch_up: CatchUp = CatchUp.LATEST
     catch_up_window_us: int | None = None
     catch_up_limit: int = 1000
-    grace_us: int = 60 * SECOND_US
+    grace_us: int = GRACE_US
     start_us: int | None = None
     end_us: int | None = None
     max_runs: int | None = None
@@ -160,6 +167,7 @@ class Entry:
             else None,
             backlog=self.catch_up_limit,
             rate=self.catch_up_rate,
+            rate_after_us=GRACE_US if self.catch_up_rate is None else max(self.grace_us, PUNCTUAL_US),
             late_after_us=self.late_after_us,
         )
         return USUAL if terms == USUAL else terms

@@ -4,7 +4,8 @@ Time comes in as an argument. The ledger calls it with the entries that the agen
 tests call it with whatever they like. The cursor of an entry is the instant up to which its fire times are decided; plan
 decides the instants in (cursor, now] and hands back the cursor behind the last one that it decided.
 
-The policy (decisions B2). An instant no older than the entry's grace is fresh, and is always sent. `catch_up` decides about
+The policy (decisions B2). An instant no older than the entry's grace is fresh, and is always sent; where nothing is caught up a
+grace of less than a second counts as one, as the loop needs some time for each instant. `catch_up` decides about
 the older ones: none skips them; latest sends the newest missed instant and skips the rest, so a fresh one supersedes all
 late ones; all sends the newest `catch_up_limit` of them, oldest first. `catch_up_window` bounds both; when it is not given
 an instant is inside while it is at most one day old, or while no later fire time has come (that is "one period": a monthly
@@ -25,7 +26,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .entry import DAY_US, CatchUp, Entry
+from .entry import DAY_US, PUNCTUAL_US, CatchUp, Entry
 from .instants import SECOND_US
 from .schedule import Interval, RRule, Solar
 from .skip import Skip, SkipReason
@@ -126,7 +127,8 @@ def _decide(entry: Entry, cursor_us: int, now_us: int, room: int) -> _Verdict:
     if verdict.next_us < now_us - entry.grace_us:
         match entry.catch_up:
             case CatchUp.NONE:
-                _skip_until(entry, verdict, now_us - entry.grace_us - 1, SkipReason.CATCH_UP_NONE)
+                late_us = now_us - max(entry.grace_us, PUNCTUAL_US)
+                _skip_until(entry, verdict, late_us - 1, SkipReason.CATCH_UP_NONE)
             case CatchUp.LATEST:
                 _send_latest(entry, verdict, now_us)
             case CatchUp.ALL:

@@ -134,10 +134,13 @@ POLICY_ROWS: Rows = {
     "catch_up_window": ("Missed fire times older than this are only recorded.", ref("duration")),
     "catch_up_limit": ("More missed fire times than this are never sent.", whole(1, MOST_CATCH_UPS)),
     "catch_up_rate": (
-        "Late sendings, at most: a number a second, or 10/s, 600/m, 100/h.",
+        "Sendings of what is later than `grace` (at least a second), at most: a number a second, or 10/s, 600/m, 100/h.",
         {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, *pattern(f"^{RATE}$")["anyOf"]]},
     ),
-    "grace": ("A fire time no older than this is always sent.", ref("duration")),
+    "grace": (
+        "A fire time no older than this is always sent; with `catch_up: none` a second at least.",
+        ref("duration"),
+    ),
     "overlap": ("What becomes of a fire time while the run before it is not over.", words(Overlap)),
     "overlap_timeout": ("After so long a run counts as over, seen or not.", ref("duration")),
     "delivery": ("Whether a sending that may have arrived is repeated.", words(Delivery)),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from backbeat.scheduler.backlog import LATE_US, Backlog
-from backbeat.scheduler.entry import SECOND_US, Terms
+from backbeat.scheduler.backlog import Backlog
+from backbeat.scheduler.entry import GRACE_US, SECOND_US, Terms
 from backbeat.scheduler.firing import FiringKind, regular_firing
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,7 +79,7 @@ def test_what_has_expired_is_not_taken_but_handed_out():
 def test_late_ones_leave_at_the_rate_and_fresh_ones_at_once():
     backlog, terms = Backlog(), Terms(rate=2.0)
     late = [firing(k, terms=terms) for k in range(4)]
-    fresh = firing(LATE_US // SECOND_US + 100, terms=terms)
+    fresh = firing(GRACE_US // SECOND_US + 100, terms=terms)
     backlog.put([*late, fresh])
     now_us = fresh.due_us
 
@@ -89,11 +89,21 @@ def test_late_ones_leave_at_the_rate_and_fresh_ones_at_once():
     assert backlog.next_in(9.0, now_us) is None
 
 
+def test_late_is_what_the_grace_of_the_entry_says():
+    backlog, terms = Backlog(), Terms(rate=2.0, rate_after_us=SECOND_US)
+    late, fresh = [firing(k, terms=terms) for k in range(3)], firing(4, terms=terms)
+    backlog.put([*late, fresh])
+
+    left = [take(backlog, now, fresh.due_us) for now in (0.0, 0.5, 1.0)]
+
+    assert left == [[late[0], fresh], [late[1]], [late[2]]]
+
+
 def test_a_late_one_that_the_broker_did_not_take_keeps_its_place():
     backlog, terms = Backlog(), Terms(rate=1.0)
     late = [firing(k, terms=terms) for k in range(3)]
     backlog.put(late)
-    now_us = NOW + 10 * LATE_US
+    now_us = NOW + 10 * GRACE_US
 
     backlog.put_back(take(backlog, 0.0, now_us))
     left = [take(backlog, now, now_us) for now in (0.5, 1.0, 2.0, 3.0)]

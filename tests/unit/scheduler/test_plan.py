@@ -528,3 +528,26 @@ def test_ten_years_of_silence_are_decided_in_three_short_passes_whatever_the_sch
 
     assert len(passes) <= 3  # 1,000 are sent, 500 at a time
     assert max(passes) < (0.3 if isinstance(entry.when, RRule) else 0.1) * SLACK
+
+
+@pytest.mark.parametrize(("late_ms", "is_sent"), [(1, True), (900, True), (1_100, False)])
+def test_what_comes_in_time_is_sent_also_where_nothing_is_caught_up_and_there_is_no_grace(late_ms, is_sent):
+    entry = Entry(
+        name="a", when=Interval(every=timedelta(minutes=1)), what={}, catch_up=CatchUp.NONE, grace_us=0
+    )
+    due_us = T0 // MINUTE * MINUTE + MINUTE
+
+    found = plan([entry], {"a": due_us - 1}, due_us + late_ms * 1_000)
+
+    assert [due.due_us for due in found.dues] == ([due_us] if is_sent else [])
+    assert len(found.skips) == (not is_sent)
+
+
+def test_what_is_late_for_a_rate_is_later_than_the_grace_of_its_entry():
+    def late_after_us(**known):
+        when = Interval(every=timedelta(minutes=1))
+        return Entry(name="a", when=when, what={}, **known).terms.rate_after_us
+
+    assert late_after_us(catch_up_rate=1.0) == MINUTE
+    assert late_after_us(catch_up_rate=1.0, grace_us=5 * SECOND_US) == 5 * SECOND_US
+    assert late_after_us(catch_up_rate=1.0, grace_us=0) == SECOND_US
