@@ -69,6 +69,12 @@ class Options:
 class Cli(click.Group):
     """A group whose errors end in one sentence and in the right exit code."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for each in args:
+            if any("\ud800" <= character <= "\udfff" for character in each):  # bytes that are no UTF-8
+                raise click.UsageError(f"{each!a} is not UTF-8 text", ctx)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 from .schedule import Schedule, schedule_from_spec, schedule_to_spec
+from .zone import LAST_SECOND
 
 SECOND_US = 1_000_000
 DAY_US = 86_400 * SECOND_US
@@ -58,6 +59,8 @@ class Owner(Enum):
     APP = "app"
 
 
+LAST_US = LAST_SECOND * SECOND_US
+"""There are no fire times from here on, in the year 9998: what comes later no datetime can hold in all zones."""
 GRACE_US = 60 * SECOND_US
 PUNCTUAL_US = SECOND_US
 """What is decided or sent within this was not missed, whatever the grace is: the loop needs some time for each instant."""
@@ -134,7 +137,7 @@ class Entry:
         if self.start_us is not None and after_us < self.start_us:
             after_us = self.start_us - 1
         fire_us = when.next_after(after_us)
-        if fire_us is None or (self.end_us is not None and fire_us > self.end_us):
+        if fire_us is None or fire_us >= LAST_US or (self.end_us is not None and fire_us > self.end_us):
             return None
         return fire_us
 

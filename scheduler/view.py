@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import Enum
 from typing import Any, Self
 
@@ -22,11 +22,21 @@ from .store.registry import HistoryLine, Standing
 from .words import in_words
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LEAST_US = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+_MOST_US = (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 
 def moment(us: int) -> datetime:
-    """An instant as an aware datetime, in UTC."""
-    return _EPOCH + timedelta(microseconds=us)
+    """An instant as an aware datetime, in UTC; what lies beyond all that a datetime can hold is its end, or its beginning."""
+    return _EPOCH + timedelta(microseconds=min(max(us, _LEAST_US), _MOST_US))
+
+
+def in_zone(instant: datetime, zone: tzinfo) -> datetime:
+    """An aware datetime in a zone; in its own where that would be before year 1 or after year 9999."""
+    try:
+        return instant.astimezone(zone)
+    except OverflowError:
+        return instant
 
 
 def moment_or_none(us: int | None) -> datetime | None:
@@ -36,6 +46,10 @@ def moment_or_none(us: int | None) -> datetime | None:
 
 def us_of(instant: datetime) -> int:
     """The inverse of `moment`. Raises: ScheduleError for a naive datetime."""
+    if not isinstance(instant, datetime):
+        raise ScheduleError(
+            f"{instant!r} is not a time", help="an aware datetime: datetime(2026, 1, 1, tzinfo=UTC)"
+        )
     if instant.utcoffset() is None:
         raise ScheduleError(f'"{instant}" has no time zone', help="datetime(2026, 1, 1, tzinfo=UTC)")
     return (instant - _EPOCH) // timedelta(microseconds=1)

@@ -98,4 +98,6 @@ def instant_us(text: str, zone: tzinfo) -> int:
 
 def iso(time_us: int, zone: tzinfo) -> str:
     """An instant as text with its offset."""
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_us)).astimezone(zone).isoformat()
+    from ..view import in_zone, moment
+
+    return in_zone(moment(time_us), zone).isoformat()

@@ -29,8 +29,10 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def clock(instant: datetime | None, zone: tzinfo, *, parts: bool = False) -> str:
     """An instant in a zone, "-" for none; `parts` of a second too, where there are any."""
+    from ..view import in_zone
+
     if instant is None:
         return "-"
-    local = instant.astimezone(zone)
+    local = in_zone(instant, zone)
     spec = "milliseconds" if parts and local.microsecond else "seconds"
     return local.isoformat(" ", spec).replace("+00:00", "Z")

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import timedelta, tzinfo
 from typing import Any
 
 from .table import clock
@@ -48,4 +48,6 @@ def changed(before: dict[str, Any], after: dict[str, Any], zone: tzinfo) -> list
 
 
 def _instant(time_us: int, zone: tzinfo) -> str:
-    return clock(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_us), zone)
+    from ..view import moment
+
+    return clock(moment(time_us), zone)

@@ -268,3 +268,16 @@ def test_a_schedule_that_is_not_there_is_said_to_be_missing(bb, command):
     more = ("--every", "5m") if command == "change" else ()
 
     assert "there is no entry 'nope'" in bb.schedules(command, "nope", *more, code=1)
+
+
+def test_the_end_of_time_hurts_nobody(bb):
+    bb.schedules("add", "far", "--task", "a.b", "--every", "1h", "--end", "9999-12-31T23:59")
+    refused = bb.schedules("add", "f", "--task", "a", "--every", "1h", "--start", "9999-12-31T23:30", code=2)
+
+    assert "never fires" in refused
+    for command in (("list", "--tz", "Asia/Tokyo"), ("show", "far"), ("change", "far", "--description", "x")):
+        assert "far" in bb.schedules(*command)
+
+
+def test_an_argument_that_is_no_text_is_refused(bb):
+    assert r"'caf\udce9' is not UTF-8 text" in bb.schedules("show", "caf\udce9", code=2)
