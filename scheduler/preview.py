@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from .entry import SECOND_US, Entry
 from .firing import FiringKind, derive_task_id
+from .phase import Phase
 from .spread import send_us
 
 MINUTE_US = 60 * SECOND_US
@@ -31,7 +32,7 @@ class Occurrence:
 
 
 def occurrences(
-    entries: Iterable[Entry],
+    entries: Iterable[Entry | Phase],
     from_us: int,
     to_us: int,
     *,
@@ -42,31 +43,28 @@ def occurrences(
 
     `runs` is how often an entry has run before; it matters where max_runs is set.
     """
-    known = {entry.name: entry for entry in entries if entry.enabled}
-    left = {
-        name: entry.max_runs - (runs or {}).get(name, 0)
-        for name, entry in known.items()
-        if entry.max_runs is not None
-    }
+    phases = [each if isinstance(each, Phase) else Phase(each) for each in entries]
+    counts = Counter(runs or {})
     line = [
-        (fire_us, name) for name, entry in known.items() if (fire_us := entry.next_after(from_us)) is not None
+        (fire_us, phase.entry.name, at)
+        for at, phase in enumerate(phases)
+        if (fire_us := phase.next_after(from_us)) is not None
     ]
     heapq.heapify(line)
     while line and line[0][0] <= to_us:
-        fire_us, name = line[0]
-        entry = known[name]
-        if left.get(name, 1) <= 0:
+        fire_us, name, at = line[0]
+        phase = phases[at]
+        if phase.entry.max_runs is not None and counts[name] >= phase.entry.max_runs:
             heapq.heappop(line)
             continue
-        next_us = entry.next_after(fire_us)
-        occurrence = _occurrence(entry, fire_us, next_us, cluster)
-        if name in left and not occurrence.skipped:
-            left[name] -= 1
+        occurrence = _occurrence(phase.entry, fire_us, phase.entry.next_after(fire_us), cluster)
+        counts[name] += not occurrence.skipped
         yield occurrence
+        next_us = phase.next_after(fire_us)
         if next_us is None:
             heapq.heappop(line)
         else:
-            heapq.heapreplace(line, (next_us, name))
+            heapq.heapreplace(line, (next_us, name, at))
 
 
 def _occurrence(entry: Entry, fire_us: int, next_us: int | None, cluster: str) -> Occurrence:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,14 +16,16 @@ from .opening import opened
 
 if TYPE_CHECKING:
     from ..entry import Entry
+    from ..phase import Phase
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Entries by name, and how often each has run where that is known."""
+    """Entries by name, how often each has run where that is known, and what those of the store will be by and by."""
 
     entries: Mapping[str, Entry]
     runs: Mapping[str, int]
+    phases: Mapping[str, Sequence[Phase]] = field(default_factory=dict)
 
     def named(self, names: Sequence[str]) -> list[Entry]:
         """Those of these names, or all. Raises ScheduleError for a name that is not there."""
@@ -32,6 +34,10 @@ class Shown:
                 known = ", ".join(sorted(self.entries)) or "none"
                 raise ScheduleError(f"there is no schedule {name!r}; there are: {known}")
         return [self.entries[name] for name in names] if names else list(self.entries.values())
+
+    def coming(self, names: Sequence[str]) -> list[Entry | Phase]:
+        """The same, for `occurrences`."""
+        return [phase for entry in self.named(names) for phase in self.phases.get(entry.name, [entry])]
 
 
 def shown_entries(options: Options, files: tuple[Path, ...], *, from_store: bool = False) -> Shown:
@@ -66,11 +72,14 @@ def _of_app(options: Options) -> tuple[Entry, ...]:
 
 
 def _of_store(options: Options) -> Shown:
+    from ..phase import phases_of
+
     with opened(options) as schedules:
-        loaded = schedules.store.load(None)
-    known = () if loaded is None else loaded.entries
+        known = {each.kept.name: each for each in schedules.records.entries()}
     return Shown(
-        {each.entry.name: each.entry for each in known}, {each.entry.name: each.runs for each in known}
+        {name: each.entry for name, each in known.items()},
+        {name: each.kept.runs for name, each in known.items()},
+        {name: phases_of(each.kept) for name, each in known.items() if each.kept.overrides},
     )
 
 

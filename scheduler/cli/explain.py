@@ -6,13 +6,14 @@ import re
 import time
 from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ...canvas.cli import Options
-from .entries import iso, shown_entries
+from .entries import Shown, iso, shown_entries
 from .files import files_option
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _HASHED = re.compile(r"(?:^|[\s,])H(?![A-Z])", re.IGNORECASE)
 _CRON_LIKE = re.compile(r"[\d*?@H]")
+FAR_US = 1000 * 366 * 86_400 * 1_000_000
 YEAR_US = 366 * 86_400 * 1_000_000
 
 
@@ -54,11 +56,12 @@ def explain(
     from ..clock_note import clock_notes
     from ..entry import Entry
     from ..errors import ScheduleError
+    from ..preview import occurrences
     from ..schedule import DayMatch, Dst
     from ..words import in_words
     from ..zone import zone_named
 
-    what = what.strip()
+    what, now_us = what.strip(), time.time_ns() // 1000
     when, refused = None, None
     if not from_store and (" " in what or what.startswith("@")):
         try:
@@ -67,12 +70,16 @@ def explain(
             refused = error  # it may be a name
     if when is not None:
         entry, zone, remarks = Entry(name=what, when=when, what={}), tz, _remarks(what)
+        coming = occurrences([entry], now_us, now_us + FAR_US)
     else:
-        entry = _scheduled(options, files, what, refused, from_store=from_store)
+        shown = _shown(options, files, what, refused, from_store=from_store)
+        (entry,) = shown.named([what])
+        coming = occurrences(shown.coming([what]), now_us, now_us + FAR_US, runs=shown.runs)
+        if entry.max_runs is not None:
+            entry = replace(entry, max_runs=max(0, entry.max_runs - shown.runs.get(what, 0)))
         zone, remarks = _zone_of(entry.when) or "UTC", _limits(entry)
-    now_us = time.time_ns() // 1000
     shown_in = zone_named(zone)
-    fires = [iso(each, shown_in) for each in _next(entry, now_us, count)] if entry.enabled else []
+    fires = [iso(each.fire_us, shown_in) for each in islice(coming, count)]
     notes = clock_notes(entry.when, now_us, now_us + YEAR_US)
     data = {
         "words": in_words(entry.when),
@@ -89,10 +96,10 @@ def explain(
     options.show(data, "\n".join(lines))
 
 
-def _scheduled(
+def _shown(
     options: Options, files: tuple[Path, ...], name: str, refused: ScheduleError | None, *, from_store: bool
-) -> Entry:
-    """The schedule of this name, with the runs that it has left. Raises ScheduleError: `refused`, if there is none and it was read as an expression."""
+) -> Shown:
+    """What has a schedule of this name. Raises ScheduleError: `refused`, if there is none and it was read as an expression."""
     from ..errors import ScheduleError
 
     try:
@@ -100,11 +107,10 @@ def _scheduled(
     except ScheduleError as unread:  # of two faults the one of what this looks like
         raise refused if refused and _CRON_LIKE.match(name) else unread from None
     try:
-        (entry,) = shown.named([name])
+        shown.named([name])
     except ScheduleError as unknown:
         raise refused or unknown from None
-    runs = shown.runs.get(name, 0)
-    return entry if entry.max_runs is None else replace(entry, max_runs=max(0, entry.max_runs - runs))
+    return shown
 
 
 def _zone_of(when: Schedule) -> str | None:
@@ -161,13 +167,3 @@ def _remarks(expression: str) -> list[str]:
             "  H is drawn from the name of the schedule that has it: there it is another value than here"
         )
     return remarks
-
-
-def _next(entry: Entry, now_us: int, count: int) -> list[int]:
-    found: list[int] = []
-    count = count if entry.max_runs is None else min(count, entry.max_runs)
-    fire_us = entry.next_after(now_us)
-    while fire_us is not None and len(found) < count:
-        found.append(fire_us)
-        fire_us = entry.next_after(fire_us)
-    return found

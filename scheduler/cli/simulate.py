@@ -60,7 +60,7 @@ def simulate(
         raise ScheduleError(f"--to {end} is not later than --from {start}")
     if cluster is None:
         cluster = options.load_app().cluster if options.app else "backbeat"
-    coming = occurrences(shown.named(names), from_us, to_us, cluster=cluster, runs=shown.runs)
+    coming = occurrences(shown.coming(names), from_us, to_us, cluster=cluster, runs=shown.runs)
     if ledger:
         for each in coming:
             click.echo(ledger_line(each))

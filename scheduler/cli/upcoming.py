@@ -46,7 +46,7 @@ def upcoming(
     to_us = instant_us(until, zone) if until else from_us + FAR_US
     rows: list[Occurrence] = []
     for entry in shown.named(names):
-        coming = occurrences([entry], from_us, to_us, runs=shown.runs)
+        coming = occurrences(shown.coming([entry.name]), from_us, to_us, runs=shown.runs)
         rows += islice(coming, count)
     rows.sort(key=lambda each: (each.fire_us, each.entry))
     data = [
@@ -55,9 +55,9 @@ def upcoming(
         | ({"skipped": each.skipped} if each.skipped else {})
         for each in rows
     ]
-    none = (
-        "nothing fires" if shown.entries else "there are no schedules: name a file with -s, or an app with -A"
-    )
+    none = "nothing fires"
+    if not shown.entries:
+        none = f"there are no schedules{' in the store' if from_store else ': name a file with -s, or an app with -A'}"
     options.show(data, "\n".join(_line(row) for row in data) or none)
 
 

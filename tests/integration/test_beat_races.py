@@ -13,6 +13,8 @@ from backbeat.scheduler.entry import SECOND_US, CatchUp, Entry, Overlap
 from backbeat.scheduler.errand import Errands
 from backbeat.scheduler.leader import Elector
 from backbeat.scheduler.order import Change, Pause
+from backbeat.scheduler.phase import phases_of
+from backbeat.scheduler.preview import occurrences
 from backbeat.scheduler.relay import MemoryOutlet
 from backbeat.scheduler.runs import MemoryRuns
 from backbeat.scheduler.schedule import Interval
@@ -269,3 +271,20 @@ def test_max_runs_is_exact_where_an_edit_owes_one_while_another_is_held():
         world.end_all()
 
     assert len(world.sent()) == 2
+
+
+@pytest.mark.parametrize("overrides", [[CHANGED], [PAUSED], [CHANGED, Pause(until_us=START + HOUR // 2)]])
+def test_a_preview_of_the_store_says_what_a_beat_does_when_overrides_end(overrides):
+    world = World(entry(seconds=1_200, max_runs=8))
+    beat = world.beat()
+    world.run(beat, 60)
+    for order in overrides:
+        world.registry.edit("e", order, actor="a")
+    kept = world.registry.get("e").kept
+    now_us = world.clock.now_us()
+
+    said = [each.fire_us for each in occurrences(phases_of(kept), now_us, now_us + 3 * HOUR)]
+    world.run(beat, 3 * 3_600)
+
+    assert [START + due * SECOND_US for due in world.sent() if START + due * SECOND_US > now_us] == said
+    assert len(said) > 3
