@@ -121,10 +121,10 @@ class Rounds:
         self._relay.trim()
         self._reload.ask()
         self._apply(fence)
-        edited = self._ledger.refresh() or self._applied
-        self._applied = False
         if self._errands is not None and isinstance(self._errands.look(fence, self._clock.now_us()), Refusal):
             raise Fenced
+        edited = self._ledger.refresh() or self._applied  # by the end of an override, too
+        self._applied = False
         self._dispatch.review(fence)
         if edited and loaded and not self._relay.overflowed:
             self._dispatch.load(fence, more=True)  # somebody edited, and may have asked for a run

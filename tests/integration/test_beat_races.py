@@ -288,3 +288,17 @@ def test_a_preview_of_the_store_says_what_a_beat_does_when_overrides_end(overrid
 
     assert [START + due * SECOND_US for due in world.sent() if START + due * SECOND_US > now_us] == said
     assert len(said) > 3
+
+
+def test_a_beat_that_runs_once_sends_what_the_end_of_a_pause_makes_due():
+    world = World(entry(seconds=600, catch_up=CatchUp.ALL))
+    beat = world.beat()
+    world.run(beat, 60)
+    world.registry.edit("e", PAUSED, actor="a")
+    world.run(beat, 5)
+    beat.retire()
+    world.clock.advance(7_200)
+
+    world.beat().drain()
+
+    assert len([due for due in world.sent() if START + due * SECOND_US > START + HOUR]) == 6
