@@ -15,6 +15,7 @@ from .audit_line import AuditLine
 from .backfill import Backfill
 from .entry import Entry
 from .errors import ScheduleError
+from .firing import FiringKind
 from .imports.definition import length_text
 from .override import Override, OverrideKind, override_of
 from .schedule import Clocked, Crontab, Interval
@@ -150,7 +151,10 @@ class HistoryView:
 
     @classmethod
     def of(cls, line: HistoryLine) -> Self:
-        late_us = None if line.sent_us is None else line.sent_us - line.due_us
+        is_asked = (
+            line.kind is not FiringKind.REGULAR
+        )  # it was asked for long after its fire time, or has none
+        late_us = None if line.sent_us is None or is_asked else line.sent_us - line.due_us
         return cls(
             fire_time=moment(line.due_us),
             until=moment_or_none(line.until_us),

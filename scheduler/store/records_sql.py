@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import Select, and_, case, func, select
 
 from ..audit_line import AuditLine
 from ..backfill import Backfill, RequestState
@@ -91,7 +91,7 @@ class SqlRecords:
                 func.coalesce(firing.c.state, batch.c.state).label("outcome"),
                 batch.c.epoch,
                 batch.c.decided_us,
-                batch.c.sent_us,
+                case((firing.c.state.is_(None), batch.c.sent_us), else_=firing.c.sent_us).label("marked_us"),
             )
             .select_from(firing.join(batch, firing.c.batch_id == batch.c.batch_id))
             .where(and_(firing.c.entry == name, firing.c.due_us < before_us))
@@ -109,7 +109,7 @@ class SqlRecords:
                 epoch=row["epoch"],
                 decided_us=row["decided_us"],
                 task_id=row["task_id"],
-                sent_us=row["sent_us"] if row["outcome"] == FiringState.SENT else None,
+                sent_us=row["marked_us"] if row["outcome"] == FiringState.SENT else None,
                 reason=row["error"] or "",
             )
             for row in rows

@@ -8,6 +8,7 @@ States of a batch: decided (1) while it is open, sent (2). A firing without a st
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
@@ -173,15 +174,16 @@ class SqlStore:
 
         Not fenced: whoever marks a firing is the one who sends it, so a leader that was paused sends none a second time.
         """
+        now_us = time.time_ns() // 1000
         with self._transaction() as conn:
-            if self._writes.emit(conn, firings) == len(firings):
+            if self._writes.emit(conn, firings, now_us) == len(firings):
                 write(conn, firings)
                 return
             conn.rollback()
         with (
             self._transaction() as conn
         ):  # rare: an answer was lost, or another leader was there; find out which are left
-            left = [firing for firing in firings if self._writes.emit(conn, [firing])]
+            left = [firing for firing in firings if self._writes.emit(conn, [firing], now_us)]
             write(conn, left)
 
     def look(self, read: Callable[[Connection], Found]) -> Found:

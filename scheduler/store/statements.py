@@ -134,7 +134,8 @@ class Statements:
     def _mark_firing(self) -> Update:
         firing = self.tables.firing
         may = or_(_is(firing.c.state, FiringState.DECIDED), _is(firing.c.state, FiringState.SENDING))
-        return firing.update().where(self._this_firing(), may).values(state=FiringState.SENT.value)
+        values: dict[str, Any] = {"state": FiringState.SENT.value, "sent_us": bindparam("b_sent_us")}
+        return firing.update().where(self._this_firing(), may).values(values)
 
     def _settle(self, before: FiringState) -> Update:
         """To another state, for a firing of an open batch that is in `before`."""
@@ -143,11 +144,13 @@ class Statements:
             batch.c.batch_id == firing.c.batch_id, batch.c.state == _number(FiringState.DECIDED)
         )
         fits = and_(self._this_firing(), _is(firing.c.state, before), is_open)
-        return (
-            firing.update()
-            .where(fits)
-            .values(state=bindparam("b_after"), error=bindparam("b_error"), cancels=bindparam("b_cancels"))
-        )
+        values: dict[str, Any] = {
+            "state": bindparam("b_after"),
+            "error": bindparam("b_error"),
+            "cancels": bindparam("b_cancels"),
+            "sent_us": bindparam("b_sent_us"),
+        }
+        return firing.update().where(fits).values(values)
 
     def _this_firing(self) -> ColumnElement[bool]:
         firing = self.tables.firing

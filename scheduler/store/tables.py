@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Smal
 from sqlalchemy import Text as PlainText
 from sqlalchemy.dialects.mysql import MEDIUMTEXT
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 NAME = 120
 """Characters in the name of an entry (decisions C3)."""
 Text = PlainText().with_variant(MEDIUMTEXT(), "mysql")
@@ -152,7 +152,8 @@ def _batch(metadata: MetaData) -> Table:
 def _firing(metadata: MetaData) -> Table:
     """The ledger. `state` NULL means: the state of the batch. No foreign key: it would be looked up for every row.
 
-    `cancels` is the run to revoke before this one is sent (overlap: cancel); `error` says why a row was skipped or failed.
+    `cancels` is the run to revoke before this one is sent (overlap: cancel); `error` says why a row was skipped or failed. `sent_us`
+    is when a row with a state of its own was marked as sent; the others were with their batch.
     """
     return Table(
         "bb_firing",
@@ -167,6 +168,7 @@ def _firing(metadata: MetaData) -> Table:
         Column("state", SmallInteger),
         Column("cancels", String(36)),
         Column("error", Text),
+        Column("sent_us", BigInteger),
         sqlite_with_rowid=False,
     )
 

@@ -88,7 +88,7 @@ class Writes:
         """Change the states of firings, and what the entries say of their newest runs; the number of those that fitted."""
         fitted = 0
         for before in UNFINISHED:
-            rows = [_settled_row(change) for change in changes if change.before is before]
+            rows = [_settled_row(change, now_us) for change in changes if change.before is before]
             if rows:
                 fitted += conn.execute(self._sql.settle[before], rows).rowcount
         released = [
@@ -131,14 +131,14 @@ class Writes:
     def marks(self, conn: Connection, marks: Marks) -> None:
         """Single firings first: a whole batch closes with it."""
         if marks.firings:
-            keys = [{f"b_{name}": value for name, value in key._asdict().items()} for key in marks.firings]
+            keys = [{**_this(key), "b_sent_us": marks.sent_us} for key in marks.firings]
             conn.execute(self._sql.mark_firing, keys)
         if marks.batches:
             rows = [(marks.sent_us, batch_id) for batch_id in marks.batches]
             conn.exec_driver_sql(self._sql.mark_batch, rows)
 
-    def emit(self, conn: Connection, firings: Sequence[Firing]) -> int:
-        """Mark these as sent, if they are still to be sent; the number of those that were."""
+    def emit(self, conn: Connection, firings: Sequence[Firing], now_us: int) -> int:
+        """Mark these as sent now, if they are still to be sent; the number of those that were."""
         return self.settle(
             conn,
             [
@@ -149,7 +149,7 @@ class Writes:
                 )
                 for firing in firings
             ],
-            0,
+            now_us,
         )
 
     def edits(
@@ -179,13 +179,13 @@ def _ledger_row(firing: Firing) -> tuple[object, ...]:
     return (*firing.ledger_key, firing.task_id, firing.rev, firing.batch_id)
 
 
-def _settled_row(change: Change) -> dict[str, object]:
+def _this(key: FiringKey) -> dict[str, object]:
+    return {f"b_{name}": value for name, value in key._asdict().items()}
+
+
+def _settled_row(change: Change, now_us: int) -> dict[str, object]:
     """Decided is the state of an open batch: a firing that is that has none of its own."""
     after = None if change.after is FiringState.DECIDED else change.after.value
-    key = {f"b_{name}": value for name, value in change.firing.ledger_key._asdict().items()}
-    return {
-        **key,
-        "b_after": after,
-        "b_error": change.reason or None,
-        "b_cancels": change.firing.cancels or None,
-    }
+    sent_us = now_us if change.after is FiringState.SENT else None
+    values = {"b_after": after, "b_error": change.reason or None, "b_cancels": change.firing.cancels or None}
+    return {**_this(change.firing.ledger_key), **values, "b_sent_us": sent_us}

@@ -759,6 +759,21 @@ def test_the_history_has_firings_of_all_kinds_with_what_became_of_them(world):
     assert world.records.history("other", 9) == []
 
 
+def test_the_history_knows_when_each_firing_of_a_batch_was_sent(world):
+    world.edit(Add(entry=entry()))
+    put = asked(world)
+    dues = [put.from_us + k for k in (5, 6, 7)]
+    early, *late = _advance(world, put, replace(put, cursor_us=dues[-1]), dues)
+    world.store.mark(Marks(firings=(early.ledger_key,), sent_us=55))
+    world.store.mark(Marks(batches=(early.batch_id,), sent_us=77))
+
+    sent = [line.sent_us for line in world.records.history("tick", 10)]
+
+    assert len(late) == 2
+    # the memory store keeps no times
+    assert sent == [None] * 3 if isinstance(world.store, MemoryStore) else [77, 77, 55]
+
+
 def test_entries_are_listed_by_name_and_by_what_lies_on_them(world):
     for name in ("b", "a", "c"):
         world.edit(Add(entry=entry(name)), name)
