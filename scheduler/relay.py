@@ -297,7 +297,7 @@ class Relay:
         self._retry_at = self._clock.boottime() + delay
         if self._failures > TOLD_TRIES and self._failures % TOLD_EACH:
             return
-        text = "The broker is down, %d firings wait, next try in %.1f s: %s"
+        text = "Nothing can be sent, %d firings wait, next try in %.1f s: %s"
         fault = None if isinstance(cause, OutletDown) else cause  # one of ours: with its traceback
         log.warning(text, len(self), delay, cause, exc_info=fault, extra={"action": "outlet_down"})
 

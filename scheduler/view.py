@@ -151,10 +151,8 @@ class HistoryView:
 
     @classmethod
     def of(cls, line: HistoryLine) -> Self:
-        is_asked = (
-            line.kind is not FiringKind.REGULAR
-        )  # it was asked for long after its fire time, or has none
-        late_us = None if line.sent_us is None or is_asked else line.sent_us - line.due_us
+        is_past = line.kind is FiringKind.BACKFILL  # it was asked for long after its fire time
+        late_us = None if line.sent_us is None or is_past else line.sent_us - line.due_us
         return cls(
             fire_time=moment(line.due_us),
             until=moment_or_none(line.until_us),

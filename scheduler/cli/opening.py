@@ -30,10 +30,10 @@ def opened(
 ) -> Iterator[Schedules]:
     """The schedules of the store that --store, the app or the broker's address name; closed on leaving.
 
-    With --store no app is needed. `make`: a SQLite file that is not there is made. What an order refuses ends the command
+    With --store no app is needed. `make`: a store that is not there is made. What an order refuses ends the command
     with exit code 1.
 
-    Raises StoreRefused for a file that is not there, and as `open_store` does.
+    Raises StoreRefused for a store that is not there, and as `open_store` does.
     """
     from ..order import OrderRefused
     from ..schedules import Schedules
@@ -50,7 +50,7 @@ def opened(
         raise StoreRefused(
             f"there is no store at {file} yet: no beat has run with it. Name it with --store, or start a beat."
         )
-    with Schedules(open_store(url, cluster=cluster, otherwise=of_app), actor=actor) as schedules:
+    with Schedules(open_store(url, cluster=cluster, otherwise=of_app, make=make), actor=actor) as schedules:
         try:
             yield schedules
         except OrderRefused as refused:

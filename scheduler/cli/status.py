@@ -22,12 +22,15 @@ def status(options: Options) -> None:
     from ..store.store_reader import StoreReader, open_reading
     from ..wiring import store_url
 
-    app = options.load_app()
-    with closing(open_broker(app.conf)) as broker:
-        broker.wait(0)
-    with closing(open_client(app.conf)) as client:
-        client.load(chains=[""])
-    url = store_url(app, options.store)
+    if options.store and not options.app and not options.broker:  # the store alone needs no app
+        broker_at, url = None, options.store
+    else:
+        app = options.load_app()
+        with closing(open_broker(app.conf)) as broker:
+            broker.wait(0)
+        with closing(open_client(app.conf)) as client:
+            client.load(chains=[""])
+        broker_at, url = without_password(broker_url(app.conf)), store_url(app, options.store)
     engine = open_reading(url)
     if engine is None:
         raise StoreRefused("nobody else can read a memory store")
@@ -35,7 +38,7 @@ def status(options: Options) -> None:
         lease, counts, upcoming = reader.lease(), reader.counts(), reader.upcoming(NEXT)
     holder = Holder.parse(lease.holder)
     data = {
-        "broker": without_password(broker_url(app.conf)),
+        "broker": broker_at,
         "store": without_password(url),
         "leader": f"{holder.host}, pid {holder.pid}" if holder else None,
         "epoch": lease.epoch,
@@ -45,6 +48,7 @@ def status(options: Options) -> None:
         "next": [{"schedule": each.entry, "fire_time": _iso(each.next_us)} for each in upcoming],
     }
     shown = {name: str(value) for name, value in data.items()}
+    shown["broker"] = broker_at or "not asked: name an app with -A, or a broker with -b"
     shown["leader"] = f"{holder.host}, pid {holder.pid}" if holder else "nobody"
     shown["next"] = ", ".join(f"{_iso(each.next_us)} {each.entry}" for each in upcoming) or "nothing"
     options.show(data, banner("backbeat status", shown))

@@ -22,6 +22,14 @@ from .tables import SCHEMA_VERSION, Tables
 TRIES = 5
 
 
+def check_made(engine: Engine, statements: Statements) -> None:
+    """Raise StoreRefused where there is no store, of any version; and what SQLAlchemy raises."""
+    with engine.connect() as conn:
+        if schema_version(conn, statements.tables) is None:
+            place = engine.url.render_as_string(hide_password=True)
+            raise StoreRefused(f"there is no store at {place} yet: no beat has run with it")
+
+
 def prepare_store(engine: Engine, statements: Statements) -> None:
     """See to it that the store can be used. Raises StoreRefused, and what SQLAlchemy raises."""
     tables = statements.tables

@@ -81,9 +81,14 @@ def open_for_beat(url: str, *, cluster: str = "backbeat", lease_ttl_seconds: flo
 
 
 def open_store(
-    url: str, *, cluster: str | None = None, otherwise: str = "backbeat", lease_ttl_seconds: float = 10.0
+    url: str,
+    *,
+    cluster: str | None = None,
+    otherwise: str = "backbeat",
+    lease_ttl_seconds: float = 10.0,
+    make: bool = True,
 ) -> Store:
-    """The store at `url`, with its tables made if they are missing.
+    """The store at `url`, with its tables made if they are missing; without `make` that is refused.
 
     `cluster` None: the one that the store belongs to, `otherwise` if it is nobody's yet.
 
@@ -98,7 +103,7 @@ def open_store(
 
             return MemoryStore(cluster or otherwise)
         case kind if kind in _SQL:
-            return _open_sql(open_engine(url, lease_ttl_seconds), cluster, otherwise)
+            return _open_sql(open_engine(url, lease_ttl_seconds), cluster, otherwise, make=make)
         case "redis" | "rediss" | "valkey":
             raise StoreRefused(
                 "--store redis:// is not possible: the ledger must survive a restart and commit entry, cursor and firing"
@@ -126,11 +131,13 @@ def set_damaged_aside(url: str) -> None:
         )
 
 
-def _open_sql(engine: Engine, cluster: str | None, otherwise: str = "", *, claims: bool = False) -> Store:
+def _open_sql(
+    engine: Engine, cluster: str | None, otherwise: str = "", *, claims: bool = False, make: bool = True
+) -> Store:
     from sqlalchemy import MetaData
 
     from .cluster import check_cluster, claim_cluster, cluster_of
-    from .schema import prepare_store
+    from .schema import check_made, prepare_store
     from .sql import SqlStore
     from .statements import Statements
     from .tables import Tables
@@ -139,6 +146,8 @@ def _open_sql(engine: Engine, cluster: str | None, otherwise: str = "", *, claim
     statements = Statements(Tables.on(MetaData()), engine.dialect)
     try:
         with errors_as_store_down():
+            if not make:
+                check_made(engine, statements)
             prepare_store(engine, statements)
             if cluster is not None and claims:
                 standing: str | None = claim_cluster(engine, statements, cluster)

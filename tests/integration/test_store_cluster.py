@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 from backbeat.scheduler import Schedules
 from backbeat.scheduler.backfill import manual_firing
+from backbeat.scheduler.cli.main import main
 from backbeat.scheduler.store.base import StoreRefused
+from backbeat.scheduler.store.engine import open_engine
 from backbeat.scheduler.store.wiring import open_for_beat, open_store
+from click.testing import CliRunner
+from sqlalchemy import inspect
 
 from support import servers
 
@@ -63,3 +67,26 @@ def test_a_store_that_no_beat_has_used_is_nobodys(url):
     assert store.cluster == "shop"
     store.close()
     open_for_beat(url, cluster="shop").close()
+
+
+@pytest.mark.parametrize("kind", ["postgres", "mariadb"])
+def test_a_command_that_only_looks_makes_no_store(kind):
+    with servers.own_database(kind) as url:
+        for command in (("schedules", "list"), ("audit",), ("next", "--from-store")):
+            answer = CliRunner().invoke(main, ["--store", url, *command])
+            assert answer.exit_code == 2, answer.output
+            assert "there is no store at" in answer.output
+        engine = open_engine(url)
+        assert inspect(engine).get_table_names() == []
+        engine.dispose()
+
+
+def test_the_status_of_a_store_needs_no_app(tmp_path):
+    url = f"sqlite:///{tmp_path}/s.db"
+    added = ["--store", url, "schedules", "add", "tick", "--task", "a", "--every", "1h"]
+    assert CliRunner().invoke(main, added).exit_code == 0
+
+    answer = CliRunner().invoke(main, ["--store", url, "status"])
+
+    assert answer.exit_code == 0, answer.output
+    assert "not asked" in answer.output
