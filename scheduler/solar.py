@@ -88,15 +88,24 @@ class Solar:
         return None
 
     def _on(self, day: int) -> int | None:
+        mean_noon = day * _DAY + _NOON - self.longitude * _MINUTES_PER_DEGREE * _MINUTE
+        # Where a season of events begins or ends the sun may reach the height near midnight, and not with where it stood at noon.
+        midnight = mean_noon + (-_NOON if self._is_rising else _NOON)
+        found = self._near(mean_noon, mean_noon)
+        return self._near(mean_noon, midnight) if found is None else found
+
+    @property
+    def _is_rising(self) -> bool:
+        return self.event.startswith(("dawn", "sunrise"))
+
+    def _near(self, mean_noon: float, at: float) -> int | None:
+        """The event of that solar day, sought from `at` on, nearer with each round."""
         from astral import SunDirection
         from astral.julian import julianday_to_juliancentury
         from astral.sun import eq_of_time, hour_angle, sun_declination
 
-        mean_noon = day * _DAY + _NOON - self.longitude * _MINUTES_PER_DEGREE * _MINUTE
         kind = self.event.rpartition("_")[2]
-        rising = self.event.startswith(("dawn", "sunrise"))
         latitude = max(-_POLE, min(_POLE, self.latitude))
-        at = mean_noon
         try:
             for _ in range(_ROUNDS):
                 century = julianday_to_juliancentury(at / _DAY + _UNIX_EPOCH_JULIAN)
@@ -106,7 +115,7 @@ class Solar:
                     continue
                 angle = hour_angle(latitude, sun_declination(century), _ZENITH[kind], SunDirection.RISING)
                 away = math.degrees(angle) * _MINUTES_PER_DEGREE * _MINUTE
-                at = noon - away if rising else noon + away
+                at = noon - away if self._is_rising else noon + away
         except ValueError:  # the sun does not reach that height on that day
             return None
         return math.floor(at)

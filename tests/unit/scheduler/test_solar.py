@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
 from astral import Observer
-from astral.sun import dawn, dusk, noon, sunrise, sunset
+from astral.julian import julianday_to_juliancentury
+from astral.sun import dawn, dusk, eq_of_time, noon, sun_declination, sunrise, sunset
 from backbeat.scheduler.errors import ScheduleError
+from backbeat.scheduler.instants import SECOND_US
 from backbeat.scheduler.schedule import Solar, SolarEvent
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -161,3 +164,37 @@ def test_whole_numbers_and_floats_are_the_same_place() -> None:
     assert Solar(event="sunrise", latitude=52, longitude=13) == Solar(
         event="sunrise", latitude=52.0, longitude=13.0
     )
+
+
+def altitude(second, latitude, longitude):
+    """Where the sun's centre stands, in degrees, by the hour angle: another way than that of the code."""
+    century = julianday_to_juliancentury(second / 86_400 + 2_440_587.5)
+    declination, here = math.radians(sun_declination(century)), math.radians(latitude)
+    minutes = second % 86_400 / 60 + eq_of_time(century) + 4 * longitude
+    hour_angle = math.radians(minutes / 4 - 180)
+    sine = math.sin(here) * math.sin(declination)
+    sine += math.cos(here) * math.cos(declination) * math.cos(hour_angle)
+    return math.degrees(math.asin(max(-1.0, min(1.0, sine))))
+
+
+@pytest.mark.parametrize("event", ["sunrise", "sunset", "dawn_civil", "dusk_astronomical"])
+@pytest.mark.parametrize(("latitude", "longitude"), [(69.65, 18.95), (67.4, 0), (-77.8, 166.6), (89.0, 0)])
+def test_no_event_is_missed_where_polar_day_or_night_begins_or_ends(event, latitude, longitude):
+    heights = {"sunrise": -0.833, "sunset": -0.833, "dawn_civil": -6.0, "dusk_astronomical": -18.0}
+    height, rises, step = heights[event], event in {"sunrise", "dawn_civil"}, 600
+    begin = round(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
+    heights_at = [(t, altitude(t, latitude, longitude)) for t in range(begin, begin + 366 * 86_400, step)]
+    crossings = [
+        t
+        for (_, before), (t, after) in pairwise(heights_at)
+        if (before < height <= after if rises else before > height >= after)
+    ]
+
+    found, at = [], begin * SECOND_US
+    solar = Solar(event=event, latitude=latitude, longitude=longitude)
+    while (at := solar.next_after(at)) is not None and at < (begin + 366 * 86_400) * SECOND_US:
+        found.append(at // SECOND_US)
+
+    assert [t for t in crossings if not any(abs(t - each) < 2 * step for each in found)] == []
+    # a sun that stands below the horizon for less than a step is not met by steps
+    assert len(crossings) <= len(found) <= len(crossings) + 2
