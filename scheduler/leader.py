@@ -203,7 +203,9 @@ class Elector:
         self._mine = self._tried = None
         self._hint.drop()
         self._incumbent.see(row)
-        log.warning("Another beat leads now: %s", row.holder or "nobody", extra={"action": "lease_lost"})
+        other = Holder.parse(row.holder)
+        name = row.holder or "nobody" if other is None else f"{other.host}, pid {other.pid}"
+        log.warning("Another beat leads now: %s", name, extra={"action": "lease_lost"})
         return None
 
     def _watch(self, now: float, *, fit: bool) -> Term | None:

@@ -67,7 +67,7 @@ def definition_options(command: Callable[..., None]) -> Callable[..., None]:
             "--from-yaml",
             "fragment",
             type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
-            help="A schedules file with this schedule, or only its keys; - is standard input.",
+            help="A schedules file with this schedule, or only its keys, all of them; - is standard input.",
         ),
     ]
     for option in options:

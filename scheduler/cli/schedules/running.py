@@ -59,7 +59,11 @@ def run_now_(
 @click.option(
     "--rate", type=float, help="Firings a second, at most; default: as fast as the broker takes them."
 )
-@click.option("--dry-run", is_flag=True, help="Say how many there would be, and which is first and last.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say how many fire times there are, and which is first and last; an earlier backfill may have had some.",
+)
 @click.option("--wait", is_flag=True, help="Show the progress until it is decided.")
 @click.option("--id", "id_", help="The same id again adds nothing; default: a new one.")
 @click.option("--list", "listing", is_flag=True, help="Show the newest backfills.")
