@@ -262,16 +262,20 @@ class MemoryStore:
 
     def _put_edit(self, edit: Edit, batch_id: int) -> list[Firing]:
         """Write it; what its old revision owed, and was not in the ledger yet."""
-        owed = [
-            firing_of(self.cluster, due.entry, due.due_us, rev=edit.old_rev, batch_id=batch_id)
-            for due in edit.dues
-        ]
         self._put_entry(edit.after)
-        fresh = self._insert(owed, FiringState.HELD if edit.holds else FiringState.DECIDED)
+        fresh = self._insert(
+            self._owed(edit, batch_id), FiringState.HELD if edit.holds else FiringState.DECIDED
+        )
         if not edit.holds:
             self._count_runs(edit.after.name, len(fresh))
         self._put_skips(edit.skips)
         return fresh
+
+    def _owed(self, edit: Edit, batch_id: int) -> list[Firing]:
+        return [
+            firing_of(self.cluster, due.entry, due.due_us, rev=edit.old_rev, batch_id=batch_id)
+            for due in edit.dues
+        ]
 
     def _insert(self, firings: Sequence[Firing], state: FiringState = FiringState.DECIDED) -> list[Firing]:
         fresh = [firing for firing in firings if firing.ledger_key not in self._firings]
