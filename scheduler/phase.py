@@ -1,4 +1,4 @@
-"""Phase: how long an entry stays what it is, where overrides of it end by themselves. PURE; for whoever looks ahead."""
+"""Phase: how long an entry stays what it is, where overrides of it end by themselves; for whoever looks ahead. PURE."""
 
 from __future__ import annotations
 
