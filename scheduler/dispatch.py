@@ -19,7 +19,7 @@ from .store.base import Change, Fence, Refusal, Store
 log = logging.getLogger(__name__)
 
 
-REST_SECONDS = 0.2
+REST_SECONDS = 0.1
 """A leader that stops sends no longer than this: the next one waits for it."""
 
 
