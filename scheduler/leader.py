@@ -274,9 +274,8 @@ class Elector:
     def _lead(self, mine: Lease, asked_at: float) -> Term:
         pause = self._ttl / RENEWALS
         if self._mine is not None and _is_hinted(self._mine) and not _is_hinted(mine):
-            pause = (
-                self._hint_pause
-            )  # the lock can be had again as soon as the server has noticed what was cut
+            # the lock can be had again as soon as the server has noticed what was cut
+            pause = self._hint_pause
         self._mine = mine
         self._deadline = asked_at + self._ttl * 2 / 3
         self._look_at = asked_at + pause

@@ -25,9 +25,11 @@ class Phase:
         if self.from_us is not None:
             after_us = max(after_us, self.from_us - 1)
         fire_us = self.entry.next_after(after_us)
-        return (
-            None if fire_us is None or (self.until_us is not None and fire_us >= self.until_us) else fire_us
-        )
+        return fire_us if fire_us is not None and self.lasts_until(fire_us) else None
+
+    def lasts_until(self, fire_us: int) -> bool:
+        """Whether a fire time of the entry is still one of the phase."""
+        return self.until_us is None or fire_us < self.until_us
 
 
 def phases_of(kept: KeptEntry) -> list[Phase]:

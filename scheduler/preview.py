@@ -57,11 +57,11 @@ def occurrences(
         if phase.entry.max_runs is not None and counts[name] >= phase.entry.max_runs:
             heapq.heappop(line)
             continue
-        occurrence = _occurrence(phase.entry, fire_us, phase.entry.next_after(fire_us), cluster)
+        next_us = phase.entry.next_after(fire_us)  # of the entry: jitter and spread know no end of a phase
+        occurrence = _occurrence(phase.entry, fire_us, next_us, cluster)
         counts[name] += not occurrence.skipped
         yield occurrence
-        next_us = phase.next_after(fire_us)
-        if next_us is None:
+        if next_us is None or not phase.lasts_until(next_us):
             heapq.heappop(line)
         else:
             heapq.heapreplace(line, (next_us, name, at))

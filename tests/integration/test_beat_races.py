@@ -103,6 +103,18 @@ def test_a_run_by_hand_beside_a_reload_is_sent():
     assert len(world.sent("manual")) == 1
 
 
+def left_alone_after(order, seconds, wanted):
+    """A world in which an operator gave an order, and then no beat ran for so long."""
+    world = World(wanted)
+    beat = world.beat()
+    world.run(beat, 60)
+    world.registry.edit("e", order, actor="a")
+    world.run(beat, 5)
+    beat.retire()
+    world.clock.advance(seconds)
+    return world
+
+
 CHANGED = Change(changes={"when": {"every_us": 10 * MINUTE, "anchor_us": 0}}, until_us=START + HOUR)
 PAUSED = Pause(until_us=START + HOUR)
 
@@ -114,13 +126,7 @@ PAUSED = Pause(until_us=START + HOUR)
 )
 @pytest.mark.parametrize("ended", [CHANGED, PAUSED], ids=["after a change", "after a pause"])
 def test_what_ended_while_no_beat_ran_decides_nothing_after_its_end_whatever_comes_next(ended, then):
-    world = World(entry(seconds=3_600, catch_up=CatchUp.ALL))
-    beat = world.beat()
-    world.run(beat, 60)
-    world.registry.edit("e", ended, actor="a")
-    world.run(beat, 5)
-    beat.retire()
-    world.clock.advance(3 * 3_600)
+    world = left_alone_after(ended, 3 * 3_600, entry(seconds=3_600, catch_up=CatchUp.ALL))
 
     if then == "a reload":
         world.files.append([entry(seconds=7_200, catch_up=CatchUp.ALL)])
@@ -134,17 +140,9 @@ def test_what_ended_while_no_beat_ran_decides_nothing_after_its_end_whatever_com
 
 
 def test_a_change_that_has_ended_decides_nothing_after_its_end():
-    world = World(entry(seconds=3_600, catch_up=CatchUp.ALL))
-    beat = world.beat()
-    world.run(beat, 60)
     until_us = START + HOUR
-    world.registry.edit(
-        "e", Change(changes={"when": {"every_us": 10 * MINUTE, "anchor_us": 0}}, until_us=until_us), actor="a"
-    )
-    world.run(beat, 5)
-    beat.retire()
+    world = left_alone_after(CHANGED, 3 * 3_600, entry(seconds=3_600, catch_up=CatchUp.ALL))
 
-    world.clock.advance(3 * 3_600)
     world.run(world.beat(), 30)
 
     late = [due for due in world.sent() if START + due * SECOND_US > until_us]
@@ -291,13 +289,7 @@ def test_a_preview_of_the_store_says_what_a_beat_does_when_overrides_end(overrid
 
 
 def test_a_beat_that_runs_once_sends_what_the_end_of_a_pause_makes_due():
-    world = World(entry(seconds=600, catch_up=CatchUp.ALL))
-    beat = world.beat()
-    world.run(beat, 60)
-    world.registry.edit("e", PAUSED, actor="a")
-    world.run(beat, 5)
-    beat.retire()
-    world.clock.advance(7_200)
+    world = left_alone_after(PAUSED, 7_200, entry(seconds=600, catch_up=CatchUp.ALL))
 
     world.beat().drain()
 
