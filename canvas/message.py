@@ -54,6 +54,15 @@ class Message:
     origin: str = ""
     headers: Mapping[str, Any] = field(default_factory=dict)
     errback: Mapping[str, Any] | None = None
+    guards: str | None = None
+    """It is a copy of a message of this queue that was acknowledged before it ran, see `guard_of`."""
+
+
+def guard_of(message: Message, seconds: float) -> Message:
+    """A copy that comes to a backbeat worker after `seconds`, to end what was acknowledged early if its worker died (decisions K9)."""
+    return replace(
+        message, queue=CONTROL_QUEUE, guards=message.queue, eta_us=None, countdown=seconds, priority=None
+    )
 
 
 def message_of(
@@ -101,7 +110,7 @@ def message_of(
 
 def checked(message: Message) -> Message:
     """`message`, if its fields are of the types that they say. For what comes from outside. Raises ValueError."""
-    for name in ("id", "task", "root_id", "parent_id", "group_id", "queue"):
+    for name in ("id", "task", "root_id", "parent_id", "group_id", "queue", "guards"):
         _require(name, getattr(message, name), _is_key)
     for name in ("shadow", "reply_to", "origin"):
         _require(name, getattr(message, name), lambda value: isinstance(value, str))

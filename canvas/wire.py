@@ -64,6 +64,8 @@ def to_wire(message: Message) -> Wire:
         headers["backbeat_generation"] = message.generation
     if message.errback is not None:
         headers["backbeat_errback"] = dict(message.errback)
+    if message.guards is not None:
+        headers["backbeat_guards"] = message.guards
     properties = {
         "correlation_id": message.id,
         "reply_to": message.reply_to,
@@ -204,6 +206,7 @@ def _decode(wire: Wire, headers: Mapping[str, Any], id_: str, queue: str) -> Mes
         origin=str(headers.get("origin") or ""),
         headers={name: value for name, value in headers.items() if name not in _OWN_HEADERS},
         errback=headers.get("backbeat_errback"),
+        guards=headers.get("backbeat_guards"),
     )
     return checked(message)
 
@@ -231,6 +234,7 @@ _OWN_HEADERS = frozenset(
         "stamps",
         "backbeat_generation",
         "backbeat_errback",
+        "backbeat_guards",
     ]
 )
 

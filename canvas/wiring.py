@@ -18,7 +18,7 @@ from typing import Any
 
 from . import flow
 from .brokers.base import Broker
-from .commit.base import Carrier, Commit, Limits, Role
+from .commit.base import Commit, Limits, Role, Store
 from .config import Config
 from .effect import Effect, OpenChain, OpenJoin
 from .errors import ImproperlyConfigured
@@ -113,7 +113,7 @@ def open_commit(
     from .commit.split import SplitCommit
 
     own = _open_store(store, worker=worker, limits=limits, role=Role.STORE, prefix=_result_prefix(conf))
-    return SplitCommit(_open_broker(conf, broker, worker, queues, limits, prefetch), own)
+    return SplitCommit(_open_broker(conf, broker, worker, queues, limits, prefetch), own, limits)
 
 
 def open_client(conf: Config) -> Commit:
@@ -242,7 +242,7 @@ def _open_store(
     role: Role = Role.WHOLE,
     prefix: str = "",
     result_db: int | None = None,
-) -> Carrier:
+) -> Store:
     match kind_of(url):
         case Kind.MEMORY:
             from .commit.memory import MemoryCommit

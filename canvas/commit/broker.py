@@ -12,7 +12,7 @@ from ..effect import Publish
 from ..errors import EncodeError
 from ..message import Message
 from ..template import Rendered, Sendable
-from .base import Carrier, Run, Taken, Transition
+from .base import Run, Store, Taken, Transition
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ SWEEP_SECONDS = 1.0
 class StoreBroker:
     """A Broker over a Commit that was opened with Role.BROKER."""
 
-    def __init__(self, carrier: Carrier, *, sweep_seconds: float = SWEEP_SECONDS) -> None:
+    def __init__(self, carrier: Store, *, sweep_seconds: float = SWEEP_SECONDS) -> None:
         self._carrier = carrier
         self._sweep_seconds = sweep_seconds
         self._next_sweep = 0.0

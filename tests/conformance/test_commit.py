@@ -772,9 +772,9 @@ def dead_letters(world):
     store = getattr(world.backend, "_store", world.backend)
     match world.kind.rsplit("-", 1)[-1]:
         case "memory":
-            return [(dead.reason, dead.task_id) for dead in store.store.state.dead]
+            return [(kept.letter.reason, kept.letter.task_id) for kept in store.store.state.dead.values()]
         case "redis":
-            rows = [json.loads(text) for text in store._client.lrange(f"{store._prefix}backbeat:dead", 0, -1)]
+            rows = [json.loads(text) for text in store._client.hvals(f"{store._prefix}backbeat:dead-texts")]
             return [(row["reason"], row["task_id"]) for row in rows]
     from backbeat.canvas.sql.tables import dead_table
     from sqlalchemy import select
