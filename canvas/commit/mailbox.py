@@ -55,11 +55,18 @@ class Mailbox:
         ]
         heapq.heapify(self._timers)
 
+    def waiting(self) -> dict[str, list[str]]:
+        """The messages of each queue that has any."""
+        return {queue: list(texts) for queue, texts in self._queues.items() if texts}
+
     def queues(self) -> set[str]:
         """Where messages wait, now or once they are due."""
-        return {queue for queue, texts in self._queues.items() if texts} | {
-            timer.queue for timer in self._timers
-        }
+        return {*self.waiting(), *(timer.queue for timer in self._timers)}
+
+    @property
+    def held(self) -> int:
+        """How many messages workers hold."""
+        return len(self._held)
 
     def next_us(self) -> int | None:
         """When the first timer is due."""

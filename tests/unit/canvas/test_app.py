@@ -846,7 +846,7 @@ def test_where_messages_go():
     for sent in (proj.add.s(1), proj.add.s(1).set(queue="mine"), proj.note.s(), proj.fail.s(), slow.s()):
         sent.delay()
 
-    queues = {name: len(waiting) for name, waiting in proj.store.state.queues.items() if waiting}
+    queues = {name: len(waiting) for name, waiting in proj.store.state.mail.waiting().items()}
     assert queues == {"numbers": 1, "mine": 1, "notes": 1, "usual": 1, "slow": 1}
     assert [proj.app.queue_of(name) for name in ("add", "note", "fail", "nothing", "unknown")] == [
         "numbers",
@@ -889,18 +889,17 @@ def test_two_sends_have_two_ids(proj):
 def test_nothing_is_left_over(proj):
     proj.value(CHORDS["chord as body"][0](proj))
 
-    assert not proj.store.state.held
     assert not proj.store.state.dead
-    assert not proj.store.state.timers
-    assert not any(proj.store.state.queues.values())
+    assert not proj.store.state.mail.held
+    assert not proj.store.state.mail.queues()
 
 
 def test_a_message_from_elsewhere_that_is_none_is_kept_as_a_dead_letter(proj):
-    proj.store.state.queues["celery"].append("[]")
+    proj.store.state.mail.put("celery", "[]")
     handle = proj.add.delay(1)
     proj.drain()
 
-    (dead,) = proj.store.state.dead
-    assert isinstance(dead, DeadLetter)
-    assert dead.raw == "[]"
+    (kept,) = proj.store.state.dead.values()
+    assert isinstance(kept.letter, DeadLetter)
+    assert kept.letter.raw == "[]"
     assert handle.get(timeout=0) == 1
