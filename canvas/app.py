@@ -21,6 +21,7 @@ from .config import Config
 from .errors import EncodeError, ImproperlyConfigured, NotRegistered
 from .hook import Hook
 from .ids import derive, draw
+from .message import Message
 from .node import Call, Chain, Group, Node, freeze, root_of
 from .options import Given, checked, laid_on, map_calls, named
 from .perform import send
@@ -262,6 +263,14 @@ class App:
         task = self.tasks.get(name)
         own = task.options.queue if task is not None else None
         return str(own or self._route(name).get("queue") or self.conf.task_default_queue)
+
+    def is_early(self, message: Message) -> bool:
+        """Whether a message is acknowledged before it runs: at most once rather than at least once (decisions K9)."""
+        if message.headers.get("delivery") == "at_most_once":
+            return True
+        task = self.tasks.get(message.task)
+        late = None if task is None else task.options.acks_late
+        return not (self.conf.task_acks_late if late is None else late)
 
     def _route(self, name: str) -> dict[str, Any]:
         routes = self.conf.task_routes or {}

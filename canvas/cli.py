@@ -140,6 +140,11 @@ def without_password(url: str | None) -> str:
 )
 @click.option("-P", "--pool", default=None, help="processes (alias prefork) or solo.")
 @click.option("-n", "--hostname", default="celery@%h", help="Node name; %h is the host.", show_default=True)
+@click.option(
+    "--grace",
+    type=click.FloatRange(0),
+    help="Seconds that tasks may run on after SIGTERM; then they are handed back.  [default: 600]",
+)
 @loglevel_option("INFO")
 @click.pass_obj
 def worker(
@@ -149,13 +154,14 @@ def worker(
     concurrency: int | None,
     pool: str | None,
     hostname: str,
+    grace: float | None,
     loglevel: str,
 ) -> None:
-    """Run tasks. SIGTERM: finish what runs, then exit; a second one: at once, unfinished work is handed back."""
+    """Run tasks. SIGTERM: what runs may end within the grace, the rest is handed back; a second one: the grace is over."""
     from .wiring import broker_url, store_url
     from .worker.listener import Listeners, LogListener
-    from .worker.systemd import SystemdListener
-    from .worker.wiring import WorkerOptions, concurrency_of, open_worker, queues_of
+    from .worker.systemd import STOPPING_SECONDS, SystemdListener
+    from .worker.wiring import WorkerOptions, concurrency_of, grace_of, open_worker, queues_of
 
     app = options.load_app()
     set_up_logging(loglevel)
@@ -165,8 +171,9 @@ def worker(
         concurrency=concurrency,
         pool=pool,
         name=hostname,
+        grace=grace,
     )
-    systemd = SystemdListener()
+    systemd = SystemdListener(drain_seconds=grace_of(app, chosen) + STOPPING_SECONDS)
     listener = Listeners([LogListener(), systemd])
     running = patiently(lambda: open_worker(app, options.app or "", chosen, listener), Unavailable)
 

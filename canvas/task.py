@@ -36,7 +36,7 @@ SENT_OPTIONS = frozenset(
 """Options of a task that each of its messages carries, unless the caller says otherwise."""
 
 
-ALWAYS = {"acks_late": True, "track_started": True, "reject_on_worker_lost": True}
+ALWAYS = {"track_started": True, "reject_on_worker_lost": True}
 """Options of Celery's that have one value here; giving that value is no error."""
 
 
@@ -51,6 +51,7 @@ class TaskOptions:
     expires: float | None = None
     serializer: str | None = None
     ignore_result: bool | None = None
+    acks_late: bool | None = None
     time_limit: float | None = None
     soft_time_limit: float | None = None
     max_retries: int | None = MAX_RETRIES

@@ -17,6 +17,8 @@ from ..outcome import Failure, Success
 
 DRAIN_SECONDS = 600.0
 """How long tasks may run on after a stop was asked for; then systemd's patience ends, and it kills them."""
+STOPPING_SECONDS = 30.0
+"""What ending the pool and handing back may take after the grace."""
 EXTENSION_SECONDS = 30.0
 
 
