@@ -72,13 +72,23 @@ def _run(
     except KeyboardInterrupt:
         raise
     except BaseException as exc:  # noqa: BLE001 - whatever a task raises is its outcome, sys.exit() included
-        return request.retry_asked or task.retry_after(exc, request, draw()) or _failure(task, message, exc)
+        if request.retry_asked is not None:
+            return _because(request.retry_asked, exc)
+        retry = task.retry_after(exc, request, draw())
+        return _failure(task, message, exc) if retry is None else retry
     if request.retry_asked is not None:
         return request.retry_asked
     try:
         return Success(value=dumps(value), children=tuple(request.children))
     except Exception as exc:  # noqa: BLE001 - not the function's own: autoretry_for is not asked, as another run would not help
         return _failure(task, message, exc)
+
+
+def _because(retry: errors.Retry, exc: BaseException) -> errors.Retry:
+    """A retry that was asked for before the run broke: without a reason of its own that is why."""
+    if retry.exc is None:
+        retry.exc = exc
+    return retry
 
 
 def _failure(task: Task[Any, Any], message: Message, exc: BaseException) -> Failure:
@@ -97,7 +107,8 @@ def _call(task: Task[Any, Any], message: Message, request: Request) -> Any:
 
 
 def _retry(message: Message, retry: errors.Retry, now_us: int) -> Outcome:
-    reason = retry.exc or retry.__context__  # without a reason of its own: what was being handled
+    # without a reason of its own: what was being handled
+    reason = retry.__context__ if retry.exc is None else retry.exc
     try:
         args, kwargs = _arguments(message, retry)
         return RetryOutcome(

@@ -202,14 +202,13 @@ class Task(Generic[P, R]):
         reason = _exception(exc)
         request = self.request
         if request.called_directly or request.task not in (None, self.name):
-            raise reason or sys.exception() or self._nobody_to_retry()
+            handled = sys.exception() if reason is None else reason
+            raise self._nobody_to_retry() if handled is None else handled
         if asked.max_retries is not None:
             request.max_retries = asked.max_retries  # autoretry_for shall not go on beyond it
         limit = self._limit(request, asked)
         if limit is not None and request.retries >= limit:
-            raise reason or errors.MaxRetriesExceededError(
-                f"{self.name}[{request.id}] failed {request.retries + 1} times and cannot be retried again: max_retries is {limit}"
-            )
+            raise self._exhausted(request, limit) if reason is None else reason
         retry = self._asking(asked, reason, self.retrying.delay_seconds if asked.when is None else asked.when)
         if throw:
             raise retry from reason
@@ -240,6 +239,12 @@ class Task(Generic[P, R]):
     def _asking(asked: RetryCall, exc: BaseException | None, when: datetime | float) -> errors.Retry:
         return errors.Retry(exc=exc, when=when, args=asked.args, kwargs=asked.kwargs, options=asked.options)
 
+    def _exhausted(self, request: Request, limit: int) -> Exception:
+        tries = f"{request.retries + 1} time{'s' if request.retries else ''}"
+        return errors.MaxRetriesExceededError(
+            f"{self.name}[{request.id}] was tried {tries} and cannot be retried again: max_retries is {limit}"
+        )
+
     def _nobody_to_retry(self) -> Exception:
         return errors.ImproperlyConfigured(
             f"{self.name} was called directly, so there is nobody to run it again"
@@ -263,9 +268,12 @@ def _retry_options(name: str, options: TaskOptions) -> tuple[Retrying, RetryCall
     try:
         retrying = retrying_of({option: getattr(options, option) for option in TaskOptions.__slots__})
         where += "retry_kwargs: "
-        return retrying, retry_call(options.retry_kwargs)
+        asked = retry_call(options.retry_kwargs)
     except (TypeError, errors.BackbeatError) as error:
         raise errors.ImproperlyConfigured(f"{where}{error}") from None
+    if isinstance(asked.when, float) and asked.when < 0:
+        raise errors.ImproperlyConfigured(f"{where}countdown must not be negative, found {asked.when}")
+    return retrying, asked
 
 
 def task_name(run: Callable[..., Any], main: str = "") -> str:

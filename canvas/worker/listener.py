@@ -96,7 +96,7 @@ class LogListener:
                 )
             case Failure(error=error, expected=True):
                 logger.info(
-                    "%s raised expected %s: %s",
+                    "%s raised %s, as it may: %s",
                     name,
                     error.type,
                     error.text,
