@@ -74,8 +74,8 @@ def _run(
     except BaseException as exc:  # noqa: BLE001 - whatever a task raises is its outcome, sys.exit() included
         if request.retry_asked is not None:
             return _because(request.retry_asked, exc)
-        retry = task.retry_after(exc, request, draw())
-        return _failure(task, message, exc) if retry is None else retry
+        asked = task.retry_after(exc, request, draw())
+        return _failure(task, message, exc) if asked is None else asked
     if request.retry_asked is not None:
         return request.retry_asked
     try:
