@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, overload
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
 from .commit.base import Commit
 from .config import Config
@@ -29,7 +29,9 @@ from .request import running_request
 from .result import AsyncResult, GroupResult, result_from_tuple
 from .results.base import Results
 from .signature import Result, Signature, links_of, set_default_sender, signature
-from .task import Task, Tasks, task_of
+from .task import Task, task_of
+from .task_option_types import TaskOptionTypes
+from .tasks import Tasks
 from .wiring import canvas_start, open_client, open_results
 
 P = ParamSpec("P")
@@ -83,12 +85,12 @@ class App:
 
     @overload
     def task(
-        self, *, bind: Literal[True], name: str | None = None, **options: Any
+        self, *, bind: Literal[True], name: str | None = None, **options: Unpack[TaskOptionTypes]
     ) -> Callable[[Callable[Concatenate[Any, P], R]], Task[P, R]]: ...
 
     @overload
     def task(
-        self, *, bind: Literal[False] = False, name: str | None = None, **options: Any
+        self, *, bind: Literal[False] = False, name: str | None = None, **options: Unpack[TaskOptionTypes]
     ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
     def task(self, *run: Any, **options: Any) -> Any:

@@ -16,6 +16,7 @@ effects; `perform` carries the effects out, all of them or none, together with t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -147,6 +148,7 @@ def _again(message: Message, retry: Retry) -> Message:
         eta_us=retry.eta_us,
         args=message.args if retry.args is None else retry.args,
         kwargs=message.kwargs if retry.kwargs is None else retry.kwargs,
+        **({} if retry.changes is None else json.loads(retry.changes)),
     )
 
 

@@ -49,6 +49,7 @@ class Message:
     ignore_result: bool = False
     time_limit: float | None = None
     soft_time_limit: float | None = None
+    max_retries: int | None = None
     shadow: str | None = None
     reply_to: str = ""
     origin: str = ""
@@ -100,6 +101,7 @@ def message_of(
         ignore_result=bool(options.get("ignore_result", False)),
         time_limit=options.get("time_limit"),
         soft_time_limit=options.get("soft_time_limit"),
+        max_retries=options.get("max_retries"),
         shadow=options.get("shadow"),
         reply_to=options.get("reply_to") or "",
         origin=options.get("origin") or "",
@@ -116,7 +118,7 @@ def checked(message: Message) -> Message:
         _require(name, getattr(message, name), lambda value: isinstance(value, str))
     for name in ("countdown", "expires_after", "time_limit", "soft_time_limit"):
         _require(name, getattr(message, name), _is_seconds)
-    for name in ("attempt", "generation", "group_index", "priority"):
+    for name in ("attempt", "generation", "group_index", "priority", "max_retries"):
         _require(name, getattr(message, name), _is_index)
     for name in ("headers", "errback"):
         _require(name, getattr(message, name), lambda value: isinstance(value, Mapping))

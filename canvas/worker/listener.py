@@ -94,6 +94,14 @@ class LogListener:
                     shown,
                     extra={"action": "task_succeeded", **extra},
                 )
+            case Failure(error=error, expected=True):
+                logger.info(
+                    "%s raised %s, as it may: %s",
+                    name,
+                    error.type,
+                    error.text,
+                    extra={"action": "task_failed", **extra},
+                )
             case Failure(error=error, traceback=traceback):
                 logger.error(
                     "%s raised %s: %s%s",
