@@ -158,6 +158,7 @@ def worker(
     loglevel: str,
 ) -> None:
     """Run tasks. SIGTERM: what runs may end within the grace, the rest is handed back; a second one: the grace is over."""
+    from . import killpoint
     from .wiring import broker_url, store_url
     from .worker.listener import Listeners, LogListener
     from .worker.systemd import STOPPING_SECONDS, SystemdListener
@@ -165,6 +166,7 @@ def worker(
 
     app = options.load_app()
     set_up_logging(loglevel)
+    killpoint.arm()
     chosen = WorkerOptions(
         queues=_names(queues),
         excluded=_names(exclude_queues),

@@ -19,6 +19,7 @@ from ..continuation import JoinRecord
 from ..delivery import Delivery
 from ..effect import Publish
 from ..errors import Unavailable
+from ..killpoint import reach
 from ..message import guard_of
 from .base import (
     DEFAULT_LIMITS,
@@ -59,12 +60,14 @@ class SplitCommit:
         stored = Exchange([])
         if transitions:
             stored = self._store.exchange([self._to_store(transition) for transition in transitions])
+            reach("split.stored")
             pairs = zip(transitions, stored.standing, strict=True)
             done = [t.delivery for t, standing in pairs if standing is None and t.delivery is not None]
             try:
                 self._send(stored.outbox)
                 if done:
                     self._broker.ack(done)
+                    reach("split.acked")
             except Unavailable as error:
                 if not done:
                     raise  # a client is told
@@ -79,6 +82,8 @@ class SplitCommit:
             self._unclaimed += [
                 decoded(delivery) for delivery in self._broker.take(take - len(self._unclaimed))
             ]
+        if self._unclaimed:
+            reach("split.delivered")
         mine = self._unclaimed  # kept until they are claimed: the broker would not give them again
         claimed = self._store.exchange([], claim=[*mine, *claim]).claimed if mine or claim else []
         self._unclaimed = []
@@ -93,6 +98,7 @@ class SplitCommit:
 
     def release(self, held: Sequence[Taken], *, lost: bool = False) -> None:
         self._store.release(_claims(held), lost=lost)
+        reach("split.released")
         self._broker.release([taken.delivery for taken in held])
 
     def sweep(self) -> list[JoinRecord]:
@@ -142,7 +148,10 @@ class SplitCommit:
             self._relay()
 
     def _relay(self) -> None:
-        self._send([taken.delivery for taken in self._store.exchange([], take=RELAY_LIMIT).taken])
+        rows = [taken.delivery for taken in self._store.exchange([], take=RELAY_LIMIT).taken]
+        if rows:
+            reach("split.relaying")
+        self._send(rows)
 
     def _to_store(self, transition: Transition) -> Transition:
         """What the store gets of a transition: all but the delivery, which is the broker's. A message that is acknowledged early leaves
@@ -162,8 +171,10 @@ class SplitCommit:
             message.id
             for message in self._broker.publish([t.message for t in taken if t.message is not None])
         }
+        reach("split.sent")
         sent = [item.delivery for item in taken if item.message is not None and item.message.id in confirmed]
         self._store.exchange([Transition(delivery=delivery) for delivery in sent])
+        reach("split.deleted")
 
 
 def _claims(held: Sequence[Taken]) -> list[Taken]:

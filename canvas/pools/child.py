@@ -25,6 +25,7 @@ from ..app import find_app
 from ..errors import MessageError, SoftTimeLimitExceeded
 from ..execute import Requeued, execute
 from ..failure import error_of, traceback_of
+from ..killpoint import arm, reach
 from ..outcome import Failure
 from ..tasks import Tasks
 from ..wire import from_wire, unpack
@@ -66,7 +67,10 @@ def run_job(job: Job, tasks: Tasks, hostname: str) -> Report:
     try:
         message = from_wire(unpack(job.raw), job.queue)
         with soft_limit(message.soft_time_limit):
-            return Ended(job.key, execute(message, tasks, hostname))
+            reach("child.starting")
+            outcome = execute(message, tasks, hostname)
+            reach("child.ran")
+            return Ended(job.key, outcome)
     except Requeued:
         return Requeue(job.key)
     except Exception as exc:  # noqa: BLE001 - whatever it is, the job ends with it and the child goes on
@@ -108,6 +112,7 @@ def main(fd: int) -> None:
 def live(pipe: socket.socket, make: Callable[[], Runner]) -> None:
     """Make the runner, say so, and serve until the pipe ends. A runner that cannot be made is said too, and ends the process."""
     keep_signals()
+    arm()
     os.register_at_fork(
         before=_hold_signals, after_in_parent=_release_signals, after_in_child=_forget_signals
     )
@@ -127,6 +132,7 @@ def _serve(pipe: socket.socket, runner: Runner) -> None:
         for key, raw, queue in jobs:
             if not _tell(pipe, pack_report(runner(Job(key, raw, queue)))):
                 return
+            reach("child.told")
 
 
 def _next_jobs(pipe: socket.socket) -> list[list[str]] | None:
