@@ -178,6 +178,7 @@ class Worker:
                 (starting if isinstance(route, Execute) else routed).append(route)  # type: ignore[arg-type]  # each to its like
         early = [Transition(early=e.message, delivery=e.taken.delivery) for e in starting if e.early]
         if early:
+            reach("worker.acking_early")
             self._performer.commit(early)
             reach("worker.acked_early")
         for _ in range(count):

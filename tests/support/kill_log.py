@@ -12,6 +12,8 @@ from pathlib import Path
 
 STORED = {True: "split.stored", False: "worker.committed"}
 """The first point at which an outcome is stored, with and without a broker of its own."""
+REPORTED = {"worker.reported", "perform.beaten"}
+"""What comes right before it, if it is the outcome of a run."""
 Run = tuple[str, int]
 """Task id and attempt."""
 
@@ -36,7 +38,7 @@ class KillLog:
         self._open: dict[Run, int] = {}
         self._free: Counter[Run] = Counter()
         self._early: dict[int, bool] = {}
-        self._reported: set[int] = set()
+        self._last: dict[int, str] = {}
         for line in self.path.read_text().splitlines():
             pid, _, text = line.partition(" ")
             self._line(int(pid), text)
@@ -60,6 +62,7 @@ class KillLog:
             self._counts[text] += 1
             self.points.append(f"{text}#{self._counts[text]}")
             self._passed(pid, text)
+            self._last[pid] = text
 
     def _begun(self, pid: int, run: Run) -> None:
         self.runs[run] += 1
@@ -70,19 +73,15 @@ class KillLog:
 
     def _passed(self, pid: int, name: str) -> None:
         match name:
-            case "worker.taken":
-                self._early[pid] = False
-                self._reported.discard(pid)
             case "worker.acked_early":
                 self._early[pid] = True
-            case "worker.reported":
-                self._reported.add(pid)
             case "worker.releasing":
                 self._close(pid, repeatable=True)
-        if name == STORED[self.split]:
-            # in the split store the acknowledgement itself is stored, before anything was reported
-            self._early[pid] = self.split and pid not in self._reported
-            self._close(pid, repeatable=False)
+            case "split.stored" if self._last.get(pid) == "worker.acking_early":
+                self._early[pid] = True  # that it is acknowledged early is stored first
+            case stored if stored == STORED[self.split] and self._last.get(pid) in REPORTED:
+                self._early[pid] = False
+                self._close(pid, repeatable=False)
 
     def _close(self, pid: int, *, repeatable: bool) -> None:
         for run in [run for run, owner in self._open.items() if self.one_at_a_time or owner == pid]:

@@ -10,7 +10,9 @@ from typing import Any
 from backbeat.canvas import chain, chord, group
 from backbeat.canvas.ids import derive
 
-from .kill_tasks import early_step, asks_again, frozen, held, step, third_time, total
+from .kill_tasks import asks_again, early_step, frozen, held, step, third_time, total
+
+STACKS = ("sqlite", "postgres", "redis", "rabbitmq+redis")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,12 @@ class Scenario:
     early: bool = False
     sliced: bool = False
     """The sender brings it in many small commits, and does not try again when it is killed in between."""
+    freezes: bool = False
+    """Its first worker stops itself in the middle, and goes on when others have done its work."""
+    stacks: tuple[str, ...] = STACKS
+    """Where it is played."""
+    short: tuple[str, ...] = STACKS
+    """Where it is played when there is little time."""
     told_to_stop: bool = False
     """The first worker is told to stop while a task runs, which is then handed back."""
 
@@ -61,20 +69,38 @@ SCENARIOS: Mapping[str, Scenario] = {
             values={("step:0",): 2, (): 3},
             early=True,
         ),
-        Scenario(name="requeue", canvas=lambda: asks_again.s(1), values={(): 2}),
         Scenario(
-            name="frozen", canvas=lambda: chain(frozen.s(1), step.s()), values={("step:0",): ANY, (): ANY}
+            name="requeue", canvas=lambda: asks_again.s(1), values={(): 2}, short=("sqlite", "rabbitmq+redis")
         ),
         Scenario(
-            name="sliced", canvas=lambda: chord(THREE, total.s()), values={**MEMBERS, BODY: 9}, sliced=True
+            name="frozen",
+            canvas=lambda: chain(frozen.s(1), step.s()),
+            values={("step:0",): ANY, (): ANY},
+            freezes=True,
+            stacks=("sqlite", "postgres", "redis"),  # RabbitMQ waits for its heartbeat
+            short=("postgres",),
         ),
-        Scenario(name="child", canvas=lambda: step.s(1), values={(): 2}, worker=PROCESSES),
+        Scenario(
+            name="sliced",
+            canvas=lambda: chord(THREE, total.s()),
+            values={**MEMBERS, BODY: 9},
+            sliced=True,
+            short=("redis",),
+        ),
+        Scenario(
+            name="child",
+            canvas=lambda: step.s(1),
+            values={(): 2},
+            worker=PROCESSES,
+            short=("sqlite", "redis"),
+        ),
         Scenario(
             name="stop",
             canvas=lambda: held.s(1),
             values={(): 2},
             worker=(*PROCESSES, "--grace", "0"),
             told_to_stop=True,
+            short=("postgres",),
         ),
     )
 }

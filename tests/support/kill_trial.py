@@ -19,6 +19,7 @@ from .kill_log import KillLog
 from .kill_scenarios import ANY, Scenario
 from .kill_tasks import LEASE_SECONDS, LOG, NAME
 from .leftovers import Leftovers
+from .processes import wait_until
 from .stacks import Stack
 from .zygote import Fork, Zygote
 
@@ -27,7 +28,8 @@ Plan = tuple[str, ...]
 SECONDS = 2 * LEASE_SECONDS + 8.0
 """Deadline for everything to have ended, from the last death on; other suites share this machine."""
 LOOK_SECONDS = 0.01
-MOST_WORKERS = 6
+MOST_WORKERS = 8
+MOST_DRAINS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +83,7 @@ class Trial:
                 self._work_until(self._is_settled)
                 seconds = time.monotonic() - self._died_at
                 self._thaw()
-                self._work_until(self._is_drained)
-            self._stop()
+                self._drain()
         except AssertionError as error:
             self._troubles.append(str(error))
         finally:
@@ -154,7 +155,7 @@ class Trial:
             assert is_well, f"a worker ended with {worker.code}: {worker.text}"
             self._died_at = time.monotonic()
             self._start_worker()
-        elif worker.is_stopped:
+        elif self._scenario.freezes and worker.is_stopped:
             with self._log.open("a") as log:
                 log.write(f"{worker.pid} frozen\n")
             self._died_at = time.monotonic()
@@ -164,17 +165,30 @@ class Trial:
             worker.send(signal.SIGTERM)
 
     def _thaw(self) -> None:
+        """Let those go on that were stopped: they bring what is done by now."""
         for worker in self._workers:
-            if worker.code is None and worker.is_stopped:
+            if self._scenario.freezes and worker.is_stopped:
                 worker.send(signal.SIGCONT)
+                worker.send(signal.SIGTERM)
+                worker.wait(SECONDS)
+
+    def _drain(self) -> None:
+        """Let duplicates be dealt with, then end all workers in order. What a worker holds of RabbitMQ's is seen only after that."""
+        for _ in range(MOST_DRAINS):
+            self._work_until(self._is_drained)
+            self._stop()
+            if self._is_drained():
+                return
+            self._died_at = time.monotonic()
+            self._start_worker()
 
     def _stop(self) -> None:
-        """An orderly end of all workers."""
         for worker in self._workers:
             worker.send(signal.SIGTERM)
         for worker in self._workers:
             code = worker.wait(SECONDS)
             assert code in (0, -signal.SIGKILL), f"a worker ended with {code}: {worker.text}"
+        wait_until(self._leftovers.is_let_go)
 
     # --- what must be true -------------------------------------------------------------------------------------------------------
 
@@ -213,7 +227,7 @@ class Trial:
             for id_, value in self._expected.items()
             if not _gives(documents[id_], value)
         ]
-        if self._scenario.name == "frozen":
+        if self._scenario.freezes:
             first, last = (json.loads(document.value) for document in documents.values())
             wrong += [] if last == first + 1 else [f"{last} was made of something else than {first}"]
         return wrong

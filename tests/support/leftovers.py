@@ -51,6 +51,10 @@ class Leftovers:
             found |= self._in_rabbitmq()
         return {name: count for name, count in found.items() if count}
 
+    def is_let_go(self) -> bool:
+        """True if no worker is connected to RabbitMQ any more: then everything that one held is seen again."""
+        return self._channel is None or not any(queue.consumer_count for queue in self._queues())
+
     def _in_redis(self) -> dict[str, int]:
         found = {name: self._redis.hlen(name) for name in HASHES}
         found |= {name: self._redis.llen(name) for name in (*QUEUES, "backbeat:outbox")}
@@ -61,9 +65,11 @@ class Leftovers:
             return {}
         with self._engine.connect() as connection:
             query = select(message_table.c.queue, func.count()).group_by(message_table.c.queue)
-            return {queue: count for queue, count in connection.execute(query)}
+            return {row[0]: row[1] for row in connection.execute(query)}
 
     def _in_rabbitmq(self) -> dict[str, int]:
-        """Those that wait; what a worker holds is not seen, and comes back to where it is seen when the worker ends."""
-        declared = [self._channel.queue_declare(queue, durable=True, auto_delete=False) for queue in QUEUES]
-        return {each.queue: each.message_count for each in declared}
+        """Those that wait; what a worker holds is not seen."""
+        return {queue.queue: queue.message_count for queue in self._queues()}
+
+    def _queues(self) -> list[Any]:
+        return [self._channel.queue_declare(queue, durable=True, auto_delete=False) for queue in QUEUES]

@@ -18,6 +18,16 @@ from pathlib import Path
 from typing import Any
 
 TESTS = Path(__file__).parent.parent
+IMPORTED = [
+    *"support.kill_client psycopg redis kombu amqp encodings.ascii importlib.readers".split(),
+    *"backbeat.scheduler.cli backbeat.scheduler.store.base".split(),
+    *(
+        f"backbeat.canvas.{module}"
+        for module in "brokers.kombu commit.broker commit.redis commit.split commit.sql pools.child pools.wiring "
+        "results.redis results.sql worker.listener worker.systemd worker.wiring".split()
+    ),
+]
+"""What programs would import when they need it."""
 
 
 class Fork:
@@ -124,10 +134,8 @@ def _environ() -> dict[str, str]:
 
 def main() -> None:
     """Fork on request, say what has begun and what has ended; in the end kill all that is left, children of workers included."""
-    for module in ("backbeat.scheduler.cli", "support.kill_client", "psycopg", "redis", "kombu", "amqp"):
+    for module in IMPORTED:
         import_module(module)
-    for module in _LAZY:
-        import_module(f"backbeat.canvas.{module}")
     wake, waker = os.pipe()
     os.set_blocking(waker, False)
     os.set_blocking(wake, False)
@@ -147,12 +155,6 @@ def main() -> None:
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 _bear(json.loads(line))
-
-
-_LAZY = (
-    "brokers.kombu commit.broker commit.redis commit.split commit.sql pools.child pools.wiring results.redis results.sql "
-    "worker.listener worker.systemd worker.wiring"
-).split()
 
 
 def _bear(order: dict[str, Any]) -> None:
