@@ -67,7 +67,7 @@ def arm(environ: Mapping[str, str] = os.environ) -> None:
     text = environ.get(VARIABLE)
     if not text:
         return
-    doomed, path = _parsed(text)
+    doomed, path = parsed(text)
     logger.warning(
         "%s is set: this process writes what it does into %s%s",
         VARIABLE,
@@ -78,7 +78,8 @@ def arm(environ: Mapping[str, str] = os.environ) -> None:
     _armed = Armed(path, doomed)
 
 
-def _parsed(text: str) -> tuple[list[str], str]:
+def parsed(text: str) -> tuple[list[str], str]:
+    """The points at which this process ends, and the path of the log. Raises ImproperlyConfigured for any other text."""
     points, at, path = text.rpartition("@") if not text.startswith("/") else ("", "", text)
     doomed = points.split(",") if at else []
     if not path.startswith("/") or not all(re.fullmatch(r"[a-z_.]+#[1-9][0-9]*", each) for each in doomed):
