@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal as signals
 import socket
 import sys
 import threading
@@ -331,10 +332,18 @@ class App:
     def result_from_tuple(self, data: Any) -> Result:
         return result_from_tuple(data, app=self)
 
-    def revoke(self, ids: Sequence[str]) -> None:
-        """See to it that these tasks do not start; of those that run already nothing changes."""
+    def revoke(
+        self, ids: str | Sequence[str], terminate: bool = False, signal: str | int = "SIGTERM"
+    ) -> None:
+        """See to it that these tasks do not start, also if they are sent only later; it is remembered for 30 days.
+
+        What waits is REVOKED at once. Those that run already go on, but with `terminate`: then the process that runs them gets
+        `signal`, and they are REVOKED, too.
+        """
+        wanted = [ids] if isinstance(ids, str) else list(ids)
+        signum = signum_of(signal) if terminate else None
         with self._lock:
-            self._open_client().revoke(ids)
+            self._open_client().revoke(wanted, signum)
 
     def signature(
         self, task: Any, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -430,6 +439,17 @@ def _imported(name: str) -> ModuleType:
         raise ImproperlyConfigured(
             f"module {name} cannot be imported{place}: {type(error).__name__}: {error}"
         ) from error
+
+
+def signum_of(signal: str | int) -> int:
+    """The number of a signal, by its name (SIGTERM, TERM) or number. Raises ImproperlyConfigured."""
+    try:
+        if isinstance(signal, int):
+            return int(signals.Signals(signal))
+        name = signal.upper()
+        return int(signals.Signals[name if name.startswith("SIG") else f"SIG{name}"])
+    except (KeyError, ValueError):
+        raise ImproperlyConfigured(f"there is no signal {signal!r}; write SIGTERM or SIGKILL") from None
 
 
 def _origin() -> str:

@@ -51,6 +51,8 @@ class _Scope:
     parent_id: str | None
     chains: Chains
     inline_limit: int = INLINE_LIMIT
+    generation: int = 0
+    """That of the message that ended: what follows a task that is run again is run again, too (decisions K6)."""
 
     def knowing(self, record: ChainRecord) -> _Scope:
         return replace(self, chains={**self.chains, record.chain_id: record})
@@ -75,7 +77,7 @@ def next_steps(message: Message, outcome: Outcome, chains: Chains) -> list[Effec
     """
     if isinstance(outcome, Retry):
         return [Publish(_again(message, outcome))]
-    scope = _Scope(message.root_id, message.id, chains)
+    scope = _Scope(message.root_id, message.id, chains, generation=message.generation)
     effects = list(_advance(message.id, outcome, message.then, scope))
     match outcome:
         case Success():
@@ -158,7 +160,14 @@ def _enter(node: Node, value: Json | None, then: Continuation | None, scope: _Sc
         case Call():
             args = node.args if value is None or node.immutable else prepend(value, node.args)
             yield Publish(
-                message_of(node, args=args, then=then, root_id=scope.root_id, parent_id=scope.parent_id)
+                message_of(
+                    node,
+                    args=args,
+                    then=then,
+                    root_id=scope.root_id,
+                    parent_id=scope.parent_id,
+                    generation=scope.generation,
+                )
             )
         case Chain() if then is None and _fits_inline(node, scope.inline_limit):
             yield from _enter(node.steps[0], value, Inline(node.steps[1:]), scope)

@@ -354,9 +354,9 @@ def _children(message: Message, effects: Sequence[Effect]) -> tuple[str, ...]:
 
 
 def _dead_letter(taken: Taken, reason: str) -> DeadLetter:
-    return DeadLetter(
-        reason, taken.delivery.raw, taken.task_id or (taken.message.id if taken.message else None)
-    )
+    id_ = taken.task_id or (taken.message.id if taken.message else None)
+    queue = (taken.message and taken.message.guards) or taken.delivery.queue
+    return DeadLetter(reason, taken.delivery.raw, id_, queue)
 
 
 def _with_headers(node: Node, message: Message) -> Node:

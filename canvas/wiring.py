@@ -18,7 +18,7 @@ from typing import Any
 
 from . import flow
 from .brokers.base import Broker
-from .commit.base import Commit, Limits, Role, Store
+from .commit.base import Commit, DeadLetterCommit, Limits, Role, Store
 from .config import Config
 from .effect import Effect, OpenChain, OpenJoin
 from .errors import ImproperlyConfigured
@@ -121,6 +121,17 @@ def open_client(conf: Config) -> Commit:
     from .incarnation import incarnation
 
     return open_commit(conf, worker=incarnation("client"))
+
+
+def open_dead_letters(conf: Config) -> DeadLetterCommit:
+    """Where dead letters are kept, and may be sent again. Raises ImproperlyConfigured where there is no store."""
+    commit = open_client(conf)
+    if not isinstance(commit, DeadLetterCommit):
+        commit.close()
+        raise ImproperlyConfigured(
+            "without a result backend dead letters are only logged. Write App(backend='redis://...') or postgresql://."
+        )
+    return commit
 
 
 def open_broker(conf: Config) -> Broker:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..continuation import ChainRecord, JoinRecord
 from ..delivery import Delivery
@@ -305,6 +305,7 @@ class DeadLetters(Protocol):
         ...
 
 
+@runtime_checkable
 class DeadLetterCommit(Commit, DeadLetters, Protocol):
     """A Commit over a store, which keeps dead letters."""
 
