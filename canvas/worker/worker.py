@@ -107,6 +107,7 @@ class Worker:
     # --- a pass --------------------------------------------------------------------------------------------------------------
 
     def _guarded_step(self) -> None:
+        fault = ""
         try:
             moved = self._step()
             self._pause = FIRST_RETRY_SECONDS
@@ -115,6 +116,7 @@ class Worker:
                 self._wait()
                 self._drain_wake()
         except Unavailable as error:
+            fault = str(error)
             logger.warning(
                 "%s; trying again in %.1f s",
                 error,
@@ -124,7 +126,7 @@ class Worker:
             select.select([self._woken], [], [], self._pause)
             self._drain_wake()
             self._pause = min(self._pause * 2, LAST_RETRY_SECONDS)
-        self._listener.passed()
+        self._listener.passed(len(self._running), fault)
 
     def _step(self) -> bool:
         self._reports += self._pool.collect()
