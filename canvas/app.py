@@ -274,7 +274,7 @@ class App:
         match node:
             case Call():
                 ignored = bool(node.options.get("ignore_result"))
-                return AsyncResult(node.id, app=self, parent=parent, ignored=ignored)
+                return AsyncResult(node.id, app=self, parent=parent, ignored=ignored, sent=True)
             case Group():
                 return GroupResult(
                     node.id, [self._handle(member) for member in node.members], app=self, parent=parent

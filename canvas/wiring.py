@@ -105,7 +105,7 @@ def open_commit(
 
         # not `prefetch`: messages whose time has not come stay unacknowledged here, and would fill it (decisions K17)
         return StatelessCommit(_open_broker(conf, broker, worker, queues, limits))
-    if _same(broker, store) and _broker_prefix(conf) == _result_prefix(conf):
+    if _is_one_store(conf, store):
         prefix, result_db = _broker_prefix(conf), _result_db(broker, store)
         return _open_store(
             broker, worker=worker, queues=queues, limits=limits, prefix=prefix, result_db=result_db
@@ -137,22 +137,22 @@ def open_results(conf: Config) -> Results:
         raise ImproperlyConfigured(
             "no result backend is configured. Write App(backend='redis://...') or postgresql://."
         )
+    broker, is_whole = broker_url(conf), _is_one_store(conf, url)
     match kind_of(url):
         case Kind.MEMORY:
             from .commit.memory import MemoryResults
 
-            return MemoryResults(_memory_store(url))
+            return MemoryResults(_memory_store(url), is_whole=is_whole)
         case Kind.SQL:
             from .results.sql import SqlResults
 
-            return SqlResults(_engine(url))
+            return SqlResults(_engine(url), is_whole=is_whole)
         case _:
             from .redis_client import open_redis
             from .results.redis import RedisResults
 
-            broker = broker_url(conf)
-            runs = open_redis(broker) if _result_db(broker, url) is not None and _same(broker, url) else None
-            return RedisResults(url, prefix=_result_prefix(conf), runs=runs)
+            runs = open_redis(broker) if is_whole and _result_db(broker, url) is not None else None
+            return RedisResults(url, prefix=_result_prefix(conf), runs=runs, is_whole=is_whole)
 
 
 def canvas_start(conf: Config, node: Node, root_id: str, parent_id: str | None) -> list[Effect]:
@@ -176,6 +176,11 @@ def limits_of(conf: Config) -> Limits:
         max_lost=int(conf.task_max_lost),
         keep_seconds=seconds or 10 * 365 * 86_400.0,
     )
+
+
+def _is_one_store(conf: Config, store: str) -> bool:
+    """True if messages, canvas and results are in one store, so that each step is one transaction or script."""
+    return _same(broker_url(conf), store) and _broker_prefix(conf) == _result_prefix(conf)
 
 
 def _same(broker: str, store: str) -> bool:

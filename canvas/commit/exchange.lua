@@ -108,6 +108,13 @@ local function publish(queue, step, text, due)
   end
 end
 
+-- An empty run says of an id that it was sent (sent.py); whatever is known of it already stays.
+local function know(sent)
+  for i = 1, #sent, 2 do
+    redis.call('SET', own .. 'run:' .. sent[i], EMPTY_RUN, 'NX', 'EX', sent[i + 1])
+  end
+end
+
 local joins = {}
 
 local function join_of(id)
@@ -203,6 +210,7 @@ local function apply(t)
   if standing then return standing end
   if not t.closes or close_join(t.closes) then
     for _, effect in ipairs(t.effects) do apply_effect[effect[1]](effect) end
+    if t.sent then know(t.sent) end
   end
   if t.dead then redis.call('LPUSH', own .. 'dead', t.dead) end
   if t.tag then tags_done[#tags_done + 1] = t.tag end

@@ -22,8 +22,10 @@ from ..effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Publish, 
 from ..flow import chain_needed, join_message
 from ..incarnation import name_of
 from ..message import Message, sent_at
-from ..outcome import Failure, State
+from ..outcome import Failure
+from ..results.base import Trace, trace_of
 from ..results.document import Document, document_of, from_text, to_text
+from ..results.started import started
 from ..template import Rendered
 from ..wire import pack, to_wire
 from . import records
@@ -43,6 +45,7 @@ from .base import (
     part_without_join,
 )
 from .run import RunRecord, judge, settle
+from .sent import Sent, sent_by
 
 LOOK_SECONDS = 0.01
 """How often a waiter looks at timers, which nobody announces."""
@@ -229,6 +232,8 @@ class MemoryCommit:
         if self._closes(transition):
             for effect, text in zip(effects, texts, strict=True):
                 self._effect(effect, text)
+            if self._role is not Role.BROKER:
+                self._know(sent_by(effects))
         if transition.dead is not None:
             self._store.state.dead.append(transition.dead)
         if transition.delivery is not None:
@@ -263,6 +268,10 @@ class MemoryCommit:
             return False
         join.closed, join.parts = True, {}
         return True
+
+    def _know(self, sent: Sent) -> None:
+        for id_ in (*(message.id for message in sent.messages), *sent.steps):
+            self._store.state.runs.setdefault(id_, RunRecord())
 
     def _dated(self, effect: Effect) -> Effect:
         if isinstance(effect, Publish):
@@ -374,10 +383,11 @@ def _join_state(join: _Join) -> JoinState:
 
 
 class MemoryResults:
-    """Reads a MemoryStore; a Results."""
+    """Reads a MemoryStore; a Results. `is_whole`: the messages are in it, too."""
 
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: MemoryStore, *, is_whole: bool = True) -> None:
         self._store = store
+        self._is_whole = is_whole
 
     def get(self, ids: Sequence[str]) -> list[Document]:
         with self._store.changed:
@@ -388,6 +398,19 @@ class MemoryResults:
             return self._store.changed.wait_for(
                 lambda: all(self._document(id_).ready for id_ in ids), timeout
             )
+
+    def trace(self, ids: Sequence[str]) -> list[Trace]:
+        with self._store.changed:
+            state = self._store.state
+            return [
+                trace_of(
+                    id_,
+                    has_document=id_ in state.documents,
+                    is_open=None if (run := state.runs.get(id_)) is None else run.is_open,
+                    is_whole=self._is_whole,
+                )
+                for id_ in ids
+            ]
 
     def forget(self, ids: Sequence[str]) -> None:
         with self._store.changed:
@@ -402,4 +425,4 @@ class MemoryResults:
         if id_ in state.documents:
             return from_text(state.documents[id_])
         run = state.runs.get(id_)
-        return Document(id=id_, state=State.STARTED if run is not None and run.worker else State.PENDING)
+        return started(id_, run.worker) if run is not None and run.worker else Document(id=id_)

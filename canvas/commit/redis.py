@@ -89,7 +89,7 @@ class RedisCommit:
             return Exchange([])
         if self._ahead_us is None:
             self._open()
-        batch = RedisBatch(name_of(self._worker), self._now_us())
+        batch = RedisBatch(name_of(self._worker), self._now_us(), self._role, self._limits)
         argument = {
             "transitions": [batch.transition(transition) for transition in transitions],
             "claim": [claim_row(item.message) for item in claim if item.message is not None],

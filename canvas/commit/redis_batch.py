@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,11 +23,14 @@ from ..results.document import document_of, to_text
 from ..wire import pack, to_wire
 from . import records
 from .base import (
+    DEFAULT_LIMITS,
     OUTBOX,
     DeadLetter,
     Exchange,
     Later,
+    Limits,
     Poison,
+    Role,
     Run,
     Settled,
     Stale,
@@ -38,6 +42,7 @@ from .base import (
     decoded,
     part_without_join,
 )
+from .sent import STEP_SECONDS, WAITING_SECONDS, sent_by
 
 Row = dict[str, Any]
 STEPS = (0, 3, 6, 9)
@@ -51,10 +56,14 @@ class RedisBatch:
 
     worker: str
     now_us: int
+    role: Role = Role.WHOLE
+    limits: Limits = DEFAULT_LIMITS
 
     def transition(self, transition: Transition) -> Row:
         """One transition as the script reads it."""
         row: Row = {"effects": [self._effect(effect) for effect in transition.effects]}
+        if self.role is not Role.BROKER and (sent := self._sent(transition.effects)):
+            row["sent"] = sent
         message, outcome = transition.message, transition.outcome
         if message is not None and outcome is not None:
             row |= {
@@ -72,6 +81,17 @@ class RedisBatch:
             row["dead"] = self._dead(transition.dead)
         if transition.delivery is not None and transition.delivery.tag:
             row["tag"] = transition.delivery.tag
+        return row
+
+    def _sent(self, effects: Sequence[Effect]) -> list[Any]:
+        """Ids that become known, each followed by the seconds for which they are if nothing happens to them."""
+        sent, keep = sent_by(effects), self.limits.keep_seconds
+        row: list[Any] = []
+        for message in sent.messages:
+            ahead = max(0, (sent_at(message, self.now_us).eta_us or 0) - self.now_us) / 1_000_000
+            row += message.id, math.ceil(ahead + max(keep, WAITING_SECONDS))
+        for id_ in sent.steps:
+            row += id_, math.ceil(max(keep, STEP_SECONDS))
         return row
 
     def _document(self, transition: Transition, message: Message, outcome: Outcome) -> str:

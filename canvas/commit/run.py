@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..message import Message
-from ..outcome import Outcome
+from ..outcome import Outcome, Retry
 from .base import Later, Limits, Poison, Settled, Stale, Standing, Verdict, WasRevoked
 from .base import Run as RunIt
 
@@ -30,6 +30,11 @@ class RunRecord:
     worker: str = ""
     lease_us: int = 0
     lost: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """True while it waits, runs, or will run again."""
+        return self.outcome is None or isinstance(self.outcome, Retry)
 
     @property
     def key(self) -> tuple[int, int]:

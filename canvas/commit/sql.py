@@ -264,7 +264,7 @@ def put_messages(connection: Connection, items: Sequence[Sendable]) -> None:
             batch.publish(item)
         else:
             row = {"queue": item.queue, "visible_us": batch.now_us, "holder": "", "body": item.envelope()}
-            batch.messages.append(row)
+            batch.messages.append({**row, "task_id": item.id})
     batch.write_messages()
     notify(connection, batch)
 

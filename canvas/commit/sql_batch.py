@@ -35,6 +35,7 @@ from ..wire import pack, to_wire
 from . import records
 from .base import OUTBOX, DeadLetter, Limits, Role, Standing, Transition, part_without_join
 from .run import RunRecord, settle
+from .sent import STEP_SECONDS, WAITING_SECONDS, Sent, sent_by
 
 Row = dict[str, Any]
 
@@ -62,6 +63,7 @@ class SqlBatch:
     _joins: dict[str, _Join] = field(default_factory=dict)
     _parts: dict[tuple[str, int], str] = field(default_factory=dict)
     _touched: set[str] = field(default_factory=set)
+    _known: dict[str, int] = field(default_factory=dict)
 
     @property
     def documented(self) -> Collection[str]:
@@ -79,6 +81,7 @@ class SqlBatch:
         self._lock_joins(_join_ids(transitions))
         standing = [self._apply(transition) for transition in transitions]
         self._write_parts()
+        self._write_known()
         self.write_runs()
         self._write_documents()
         self.write_messages()
@@ -88,10 +91,7 @@ class SqlBatch:
         """The runs of `ids`, locked; rows that do not exist are made, so that two workers cannot both make them."""
         wanted = sorted(set(ids))
         if wanted:
-            rows = [
-                {"task_id": id_, "generation": 0, "attempt": 0, "worker": "", "lease_us": 0, "lost": 0}
-                for id_ in wanted
-            ]
+            rows = [_empty_run(id_) for id_ in wanted]
             self.connection.execute(insert_missing(self.connection, run_table), rows)
             query = (
                 select(run_table)
@@ -140,6 +140,7 @@ class SqlBatch:
         if self._closes(transition):
             for effect in transition.effects:
                 self._effect(effect)
+            self._know(sent_by(transition.effects))
         if transition.dead is not None:
             self._keep_dead(transition.dead)
         if transition.delivery is not None and transition.delivery.tag:
@@ -209,6 +210,25 @@ class SqlBatch:
                     self._parts.setdefault((join_id, index), text)
                     self._touched.add(join_id)
 
+    def _know(self, sent: Sent) -> None:
+        """Messages can be found by their ids while they are in this database; what leaves it, and what is to follow, gets a run."""
+        if self.role is Role.BROKER:
+            return
+        keep = self.limits.keep_seconds
+        self._known |= dict.fromkeys(sent.steps, self.now_us + round(max(keep, STEP_SECONDS) * 1_000_000))
+        if self.role is Role.STORE:
+            for message in sent.messages:
+                due = max(self.now_us, sent_at(message, self.now_us).eta_us or 0)
+                self._known.setdefault(message.id, due + round(max(keep, WAITING_SECONDS) * 1_000_000))
+
+    def _write_known(self) -> None:
+        if self._known:
+            rows = [
+                {**_empty_run(id_), "expires_us": expires_us}
+                for id_, expires_us in sorted(self._known.items())
+            ]
+            self.connection.execute(insert_missing(self.connection, run_table), rows)
+
     def publish(self, message: Message, not_before_us: int | None = None) -> None:
         """Send a message when the batch is written."""
         message = sent_at(message, self.now_us)
@@ -219,6 +239,7 @@ class SqlBatch:
             "visible_us": visible,
             "holder": "",
             "body": pack(to_wire(message), message.queue),
+            "task_id": message.id,
         }
         if self.role is Role.STORE:
             row["queue"] = OUTBOX
@@ -330,6 +351,10 @@ def _run_ids(transitions: Sequence[Transition]) -> set[str]:
 def _join_ids(transitions: Sequence[Transition]) -> set[str]:
     closed = {t.closes for t in transitions if t.closes is not None}
     return closed | {e.join_id for e in _effects(transitions) if isinstance(e, AddPart | SealJoin)}
+
+
+def _empty_run(id_: str) -> Row:
+    return {"task_id": id_, "generation": 0, "attempt": 0, "worker": "", "lease_us": 0, "lost": 0}
 
 
 def _run_of(row: Any) -> RunRecord:

@@ -119,6 +119,7 @@ end
 --
 -- One text, as reading and writing many is one call then: `generation attempt lease_us lost worker`, a line end, the outcome.
 
+local EMPTY_RUN = '0 0 0 0 \n'
 local runs, changed_runs = {}, {}
 
 local function run_from_text(key, text)

@@ -37,7 +37,9 @@ message_table = Table(
     Column("visible_us", BigInteger, nullable=False),
     Column("holder", Text, nullable=False, default=""),
     Column("body", Text, nullable=False),
+    Column("task_id", _Id),
     Index("bb_message_queue", "queue", "visible_us"),
+    Index("bb_message_task", "task_id"),
 )
 run_table = Table(
     "bb_run",

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
+from dataclasses import replace
 
 import pytest
-from backbeat.canvas.commit.base import Transition
+from backbeat.canvas.commit.base import Role, Run, Transition
+from backbeat.canvas.continuation import ChainRecord, Inline, JoinRecord
+from backbeat.canvas.effect import OpenChain, OpenJoin, Publish
+from backbeat.canvas.incarnation import incarnation
 from backbeat.canvas.json_text import Json
+from backbeat.canvas.node import Call, Group
 from backbeat.canvas.outcome import Error, Failure, Ignored, Rejected, Retry, Revoked, State, Success
+from backbeat.canvas.results.base import Trace
 from backbeat.canvas.results.document import Document
 
 from support.commit_world import CommitWorld, broken, ok
@@ -219,3 +226,109 @@ def test_closing_twice_is_closing_once(world):
     opened.wait(["x"], 0.01)
     opened.close()
     opened.close()
+
+
+# --- sent or never sent --------------------------------------------------------------------------------------------------------
+
+
+def test_r15_what_was_never_sent_has_no_trace_and_what_was_sent_has_one_all_its_way(world, results):
+    message = world.message()
+    commit = world.open()
+    seen = [results.trace([message.id, "nobody"])]
+    world.send(message)
+    seen.append(results.trace([message.id, "nobody"]))
+    (item,) = world.take(commit)
+    seen.append(results.trace([message.id, "nobody"]))
+    retry = Transition(message=message, outcome=Retry(eta_us=1), delivery=item.delivery)
+    commit.exchange([retry])
+    seen.append(results.trace([message.id, "nobody"]))
+    again = replace(message, attempt=1)
+    commit.exchange([Transition(message=again, outcome=ok(1))])
+    seen.append(results.trace([message.id, "nobody"]))
+
+    assert seen == [[Trace.NEVER, Trace.NEVER], *[[Trace.SENT, Trace.NEVER]] * 4]
+
+
+def test_r15_what_waits_for_its_time_was_sent(world, results):
+    later = world.message(countdown=3_600.0)
+    world.send(later)
+
+    assert results.trace([later.id]) == [Trace.SENT]
+
+
+def test_r15_all_that_is_to_follow_a_message_counts_as_sent(world, results):
+    names = ["inline", "member-of-inline", "link", "errback", "stored", "below", "after-join"]
+    ids = {name: f"{name}-{world.mark}" for name in names}
+    calls = {name: Call(task="t", id=id_) for name, id_ in ids.items()}
+    nested = Group(id="g", members=(calls["member-of-inline"],))
+    first = world.message(
+        then=Inline((calls["inline"], nested)), link=(calls["link"],), link_error=(calls["errback"],)
+    )
+    chain = ChainRecord(
+        chain_id=f"c-{world.mark}", steps=(calls["stored"],), below=Inline((calls["below"],)), root_id="r"
+    )
+    join = JoinRecord(join_id=f"j-{world.mark}", then=Inline((calls["after-join"],)), root_id="r")
+    before = results.trace(list(ids.values()))
+    world.do(world.open("client"), Publish(first), OpenChain(chain), OpenJoin(join, 1))
+
+    assert before == [Trace.NEVER] * len(ids)
+    assert results.trace(list(ids.values())) == [Trace.SENT] * len(ids)
+
+
+def test_a_known_step_is_claimed_and_settled_like_any_other(world, results):
+    step = world.message("step")
+    first = world.message(then=Inline((Call(task="t", id=step.id),)))
+    world.send(first)
+    commit = world.open()
+    (item,) = world.take(commit)
+    commit.exchange(
+        [Transition(message=first, outcome=ok(1), delivery=item.delivery, effects=(Publish(step),))]
+    )
+    (item,) = world.take(commit)
+    (during,) = results.get([step.id])
+    commit.exchange([Transition(message=step, outcome=ok(2), delivery=item.delivery)])
+    (after,) = results.get([step.id])
+
+    assert isinstance(item.verdict, Run)
+    assert (during.state, after.state, after.value) == (State.STARTED, State.SUCCESS, "2")
+
+
+def test_a_result_that_was_forgotten_will_never_come(world, results):
+    gone, kept = end(world, ok(1)), end(world, ok(2))
+    results.forget([gone])
+
+    assert results.trace([gone, kept]) == [Trace.NEVER, Trace.SENT]
+
+
+def test_the_message_of_a_firing_may_be_in_the_broker_before_the_store_knows(results):
+    assert results.trace(["01890a5d-ac96-8b5c-9f3a-0123456789ab"]) == [Trace.SENT]
+
+
+def test_where_another_broker_carries_the_messages_nothing_is_certain(world):
+    results = world.backend.results(is_whole=False)
+    message, gone = world.message(), end(world, ok(1))
+    world.do(world.open("client", role=Role.STORE), Publish(message))
+    results.forget([gone])
+
+    assert results.trace([message.id, "nobody", gone]) == [Trace.SENT, Trace.MISSING, Trace.NEVER]
+    results.close()
+
+
+def test_many_ids_are_traced_in_one_call(world, results):
+    messages = [world.message() for _ in range(1_200)]
+    world.send(*messages)
+    ids = [message.id for message in messages]
+
+    assert results.trace([*ids, "nobody"]) == [*[Trace.SENT] * 1_200, Trace.NEVER]
+
+
+def test_what_runs_says_where(world, results):
+    message = world.message()
+    world.send(message)
+    name = incarnation("celery@here")
+    world.take(world.open(name))
+
+    (document,) = results.get([message.id])
+
+    assert (document.state, document.worker) == (State.STARTED, "celery@here")
+    assert json.loads(document.value) == {"pid": os.getpid(), "hostname": "celery@here"}

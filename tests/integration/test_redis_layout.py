@@ -13,7 +13,9 @@ from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
 from backbeat.canvas.outcome import Error, Failure, Retry, Success
 from backbeat.canvas.redis_client import open_redis
+from backbeat.canvas.results.base import Trace
 from backbeat.canvas.results.redis import RedisResults
+from backbeat.canvas.results.redis_search import DEEPEST
 from kombu import Connection, Consumer, Exchange, Producer, Queue
 
 QUEUE = "orders"
@@ -95,7 +97,8 @@ def receive_with_kombu(connection, count=1) -> list:
 def test_a_kombu_consumer_receives_and_acknowledges_our_message(shared):
     publish(shared.ours(), message("a"), message("b", priority=7))
 
-    assert shared.names() == {QUEUE, f"{QUEUE}\x06\x166"}  # no binding set is needed
+    sent = {"backbeat:run:a", "backbeat:run:b"}
+    assert shared.names() == {QUEUE, f"{QUEUE}\x06\x166"} | sent  # no binding set is needed
     with shared.kombu() as connection:
         got = receive_with_kombu(connection, 2)
 
@@ -268,3 +271,44 @@ def test_results_may_have_a_database_of_their_own(shared):
     results.forget(["a"])
     results.close()
     other.close()
+
+
+# --- ids without a trace -------------------------------------------------------------------------------------------------------
+
+
+def test_r15_a_message_that_a_stranger_put_into_a_queue_waits_there(shared):
+    results = RedisResults(shared.client, prefix=shared.prefix)
+    shared.client.lpush(shared.key("q1"), *[f"other {number}" for number in range(2_500)])
+    shared.client.rpush(shared.key("q1"), 'an envelope with {"id": "stranger"}')
+
+    assert results.trace(["stranger", "nobody"]) == [Trace.SENT, Trace.NEVER]
+
+
+def test_r15_a_queue_that_is_too_long_to_search_leaves_it_in_doubt(shared):
+    results = RedisResults(shared.client, prefix=shared.prefix)
+    shared.client.lpush(shared.key("q1"), *["x"] * DEEPEST)
+    before = results.trace(["nobody"])
+    shared.client.lpush(shared.key("q1"), "x")
+
+    assert (before, results.trace(["nobody"])) == ([Trace.NEVER], [Trace.SENT])
+
+
+def test_r15_where_celery_works_too_nobody_can_tell(shared):
+    results = RedisResults(shared.client, prefix=shared.prefix)
+    before = results.trace(["nobody"])
+    with shared.kombu() as connection, connection.channel() as channel:
+        Queue("theirs", Exchange("theirs"), "theirs")(channel).declare()
+
+    assert (before, results.trace(["nobody"])) == ([Trace.NEVER], [Trace.SENT])
+
+
+def test_r15_what_is_sent_leaves_a_run_that_does_not_stay_for_ever_and_a_claim_does(shared):
+    worker = shared.ours(limits=Limits(keep_seconds=5))
+    publish(worker, message(), message("later", eta_us=(time.time_ns() // 1000) + 100_000 * 1_000_000))
+    waiting = shared.client.ttl(shared.key("backbeat:run:a"))
+    later = shared.client.ttl(shared.key("backbeat:run:later"))
+    worker.exchange([], take=1)
+
+    assert 86_390 <= waiting <= 86_401
+    assert 186_390 <= later <= 186_401
+    assert shared.client.ttl(shared.key("backbeat:run:a")) == -1
