@@ -143,7 +143,7 @@ DEFAULTS: dict[str, Any] = {
 OBEYED = frozenset(
     "accept_content beat_cron_starting_deadline beat_schedule beat_sentry_monitors broker_transport_options broker_url broker_write_url canvas_mode canvas_wire "
     "cluster enable_utc imports include timezone "
-    "result_backend result_backend_transport_options result_expires result_extended result_serializer task_acks_late "
+    "result_backend result_backend_transport_options result_compression result_expires result_extended result_serializer task_acks_late "
     "task_default_queue task_ignore_result task_lease_seconds task_max_argument_bytes task_max_lost task_protocol task_routes task_serializer "
     "task_soft_time_limit task_time_limit worker_concurrency worker_pool worker_pool_start_method".split()
 )
@@ -153,7 +153,6 @@ _ONLY: dict[str, Any] = {
     "accept_content": ["json"],
     "canvas_mode": "strict",
     "canvas_wire": "auto",
-    "result_extended": True,
     "result_serializer": "json",
     "task_acks_late": True,
     "task_protocol": 2,

@@ -11,7 +11,9 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
+from datetime import timedelta
 from enum import Enum
 from functools import cache
 from typing import Any
@@ -22,8 +24,10 @@ from .commit.base import Carrier, Commit, Limits, Role
 from .config import Config
 from .effect import Effect, OpenChain, OpenJoin
 from .errors import ImproperlyConfigured
+from .message import LONGEST_SECONDS
 from .node import Node
 from .results.base import Results
+from .results.compression import method_of
 
 
 class Kind(Enum):
@@ -100,6 +104,8 @@ def open_commit(
     """A worker's Commit. `prefetch`: how many messages of a queue a broker may send ahead; None leaves it to the broker's class."""
     broker, store = broker_url(conf), store_url(conf)
     limits = limits_of(conf)
+    if limits.compression and (store is None or kind_of(store) is not Kind.REDIS):
+        warnings.warn("result_compression is obeyed where results are in Redis", UserWarning, stacklevel=2)
     if store is None:
         from .commit.stateless import StatelessCommit
 
@@ -169,13 +175,28 @@ def canvas_start(conf: Config, node: Node, root_id: str, parent_id: str | None) 
 
 def limits_of(conf: Config) -> Limits:
     """The limits that the settings ask for."""
-    expires: Any = conf.result_expires
-    seconds = expires.total_seconds() if hasattr(expires, "total_seconds") else float(expires or 0)
     return Limits(
         lease_seconds=float(conf.task_lease_seconds),
         max_lost=int(conf.task_max_lost),
-        keep_seconds=seconds or 10 * 365 * 86_400.0,
+        keep_seconds=expires_seconds(conf),
+        extended=bool(conf.result_extended),
+        compression=method_of(conf.result_compression),
     )
+
+
+def expires_seconds(conf: Config) -> float:
+    """How long results are kept: seconds or a timedelta; None and 0 are for ever, as 0. Raises ImproperlyConfigured."""
+    value = conf.result_expires
+    seconds = value.total_seconds() if isinstance(value, timedelta) else 0 if value is None else value
+    if (
+        isinstance(seconds, bool)
+        or not isinstance(seconds, int | float)
+        or not 0 <= seconds <= LONGEST_SECONDS
+    ):
+        raise ImproperlyConfigured(
+            f"result_expires = {value!r} is not a number of seconds, a timedelta, or None for ever"
+        )
+    return float(seconds)
 
 
 def _is_one_store(conf: Config, store: str) -> bool:

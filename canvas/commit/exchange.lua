@@ -85,13 +85,15 @@ end
 local function write_documents()
   if #documents > 0 and argument.result_db >= 0 then redis.call('SELECT', argument.result_db) end
   for i = 1, #documents, 2 do
-    local key = prefix .. 'celery-task-meta-' .. documents[i]
+    local key, document = prefix .. 'celery-task-meta-' .. documents[i], documents[i + 1]
+    -- compressed ones are bytes, which JSON cannot hold: they are arguments of their own
+    if type(document) == 'number' then document = ARGV[document] end
     if argument.keep_seconds > 0 then
-      redis.call('SETEX', key, argument.keep_seconds, documents[i + 1])
+      redis.call('SETEX', key, argument.keep_seconds, document)
     else
-      redis.call('SET', key, documents[i + 1])
+      redis.call('SET', key, document)
     end
-    redis.call('PUBLISH', key, documents[i + 1])
+    redis.call('PUBLISH', key, document)
   end
 end
 

@@ -256,6 +256,7 @@ class MemoryCommit:
                     message=message,
                     children=transition.children,
                     worker=name_of(self._worker),
+                    extended=self._limits.extended,
                 )
                 state.documents[message.id] = to_text(document)
         return standing
@@ -319,7 +320,9 @@ class MemoryCommit:
         state = self._store.state
         if id_ not in state.runs or state.runs[id_].outcome is None:
             state.runs[id_] = RunRecord(outcome=outcome)
-            state.documents[id_] = to_text(document_of(id_, outcome, now_us=self._now(), name=name))
+            extended = self._limits.extended
+            document = document_of(id_, outcome, now_us=self._now(), name=name, extended=extended)
+            state.documents[id_] = to_text(document)
 
     def _dispatch_if_complete(self, join_id: str) -> None:
         """Level-triggered: whoever brings a part to a complete join sends the join's message, again if need be."""

@@ -104,7 +104,7 @@ class RedisCommit:
         }
         # no queue comes first for ever: one that is always full would starve the others
         self._queues = [*self._queues[1:], *self._queues[:1]]
-        reply = script("store.lua", "envelope.lua", "exchange.lua")(self._client, argument)
+        reply = script("store.lua", "envelope.lua", "exchange.lua")(self._client, argument, *batch.blobs)
         self._heard(reply[0])
         return self._with_unread_claimed(exchange_of(reply, len(transitions), claim))
 
@@ -220,6 +220,7 @@ class RedisCommit:
             "holder": self._holder,
             "lease_us": self._limits.lease_us,
             "keep_seconds": math.ceil(self._limits.keep_seconds),
+            "known_seconds": math.ceil(self._limits.known_seconds),
         }
 
     def _do(self, verb: str, **fields: Any) -> Any:

@@ -10,7 +10,7 @@ import bisect
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..delivery import Delivery
@@ -19,7 +19,8 @@ from ..flow import join_message
 from ..message import Message, sent_at
 from ..outcome import Outcome, outcome_from_data, outcome_to_data
 from ..outcome import Retry as RetryOutcome
-from ..results.document import document_of, to_text
+from ..results.compression import compressed
+from ..results.document import Document, document_of, to_text
 from ..wire import pack, to_wire
 from . import records
 from .base import (
@@ -58,6 +59,8 @@ class RedisBatch:
     now_us: int
     role: Role = Role.WHOLE
     limits: Limits = DEFAULT_LIMITS
+    blobs: list[bytes] = field(default_factory=list)
+    """Compressed documents; a number in place of a document says which argument of the script it is."""
 
     def transition(self, transition: Transition) -> Row:
         """One transition as the script reads it."""
@@ -94,17 +97,25 @@ class RedisBatch:
             row += id_, math.ceil(max(keep, STEP_SECONDS))
         return row
 
-    def _document(self, transition: Transition, message: Message, outcome: Outcome) -> str:
-        return to_text(
-            document_of(
-                message.id,
-                outcome,
-                now_us=self.now_us,
-                message=message,
-                children=transition.children,
-                worker=self.worker,
-            )
+    def _document(self, transition: Transition, message: Message, outcome: Outcome) -> str | int:
+        document = document_of(
+            message.id,
+            outcome,
+            now_us=self.now_us,
+            message=message,
+            children=transition.children,
+            worker=self.worker,
+            extended=self.limits.extended,
         )
+        return self._written(document)
+
+    def _written(self, document: Document) -> str | int:
+        text, method = to_text(document), self.limits.compression
+        blob = compressed(text, method) if method else None
+        if blob is None:
+            return text
+        self.blobs.append(blob)
+        return 1 + len(self.blobs)
 
     def _dead(self, dead: DeadLetter) -> str:
         return json.dumps(
@@ -116,8 +127,9 @@ class RedisBatch:
             case Publish(message, not_before_us):
                 return self._publish(message, not_before_us)
             case Settle(id_, outcome, name):
-                document = to_text(document_of(id_, outcome, now_us=self.now_us, name=name))
-                return ["settle", id_, outcome_text(outcome), document]
+                extended = self.limits.extended
+                document = document_of(id_, outcome, now_us=self.now_us, name=name, extended=extended)
+                return ["settle", id_, outcome_text(outcome), self._written(document)]
             case OpenChain(record):
                 return ["open_chain", record.chain_id, records.chain_to_text(record)]
             case CloseChain(chain_id):

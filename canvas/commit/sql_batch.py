@@ -71,8 +71,12 @@ class SqlBatch:
         return self._documents.keys()
 
     @property
-    def keep_until_us(self) -> int:
-        return self.now_us + round(self.limits.keep_seconds * 1_000_000)
+    def known_until_us(self) -> int | None:
+        return self._after(self.limits.known_seconds)
+
+    def _after(self, seconds: float) -> int | None:
+        """When what is kept for so many seconds from now on is deleted; None for never."""
+        return self.now_us + round(seconds * 1_000_000) if seconds else None
 
     def apply(self, transitions: Sequence[Transition]) -> list[Standing | None]:
         """Decide all transitions, in order, and write what they change."""
@@ -125,7 +129,7 @@ class SqlBatch:
                     "worker": record.worker,
                     "lease_us": record.lease_us,
                     "lost": record.lost,
-                    "expires_us": self.keep_until_us if ended else None,
+                    "expires_us": self.known_until_us if ended else None,
                 }
             )
         self.connection.execute(_UPDATE_RUN, rows)
@@ -168,6 +172,7 @@ class SqlBatch:
                     message=message,
                     children=transition.children,
                     worker=name_of(self.worker),
+                    extended=self.limits.extended,
                 )
                 self._documents[message.id] = to_text(document)
         return standing
@@ -181,7 +186,7 @@ class SqlBatch:
             return False
         join.closed = True
         closing = update(join_table).where(join_table.c.join_id == id_)
-        self.connection.execute(closing.values(closed=True, expires_us=self.keep_until_us))
+        self.connection.execute(closing.values(closed=True, expires_us=self.known_until_us))
         self.connection.execute(delete(part_table).where(part_table.c.join_id == id_))
         return True
 
@@ -195,7 +200,7 @@ class SqlBatch:
                 pass  # written before joins are locked
             case CloseChain(chain_id):
                 closing = update(chain_table).where(chain_table.c.chain_id == chain_id)
-                self.connection.execute(closing.values(expires_us=self.keep_until_us))
+                self.connection.execute(closing.values(expires_us=self.known_until_us))
             case SealJoin(join_id, size):
                 self._joins[join_id].size = size
                 sealing = update(join_table).where(join_table.c.join_id == join_id)
@@ -251,7 +256,9 @@ class SqlBatch:
     def _settle_unstarted(self, id_: str, outcome: Failure, name: str) -> None:
         if self._runs[id_].outcome is None:
             self.put_run(id_, RunRecord(outcome=outcome))
-            self._documents[id_] = to_text(document_of(id_, outcome, now_us=self.now_us, name=name))
+            extended = self.limits.extended
+            document = document_of(id_, outcome, now_us=self.now_us, name=name, extended=extended)
+            self._documents[id_] = to_text(document)
 
     # --- joins ---------------------------------------------------------------------------------------------------------------
 
@@ -325,8 +332,9 @@ class SqlBatch:
 
     def _write_documents(self) -> None:
         if self._documents:
+            expires_us = self._after(self.limits.keep_seconds)
             rows = [
-                {"task_id": id_, "document": text, "expires_us": self.keep_until_us}
+                {"task_id": id_, "document": text, "expires_us": expires_us}
                 for id_, text in sorted(self._documents.items())
             ]
             self.connection.execute(_upsert_document(self.connection), rows)

@@ -30,7 +30,7 @@ local function sliced(command, key, values, option)
 end
 
 local function expire(key)
-  if argument.keep_seconds > 0 then redis.call('EXPIRE', key, argument.keep_seconds) end
+  if argument.known_seconds > 0 then redis.call('EXPIRE', key, argument.known_seconds) end
 end
 
 -- Lists, timers, and what is held ---------------------------------------------------------------------------------------------
@@ -165,8 +165,8 @@ end
 local function write_runs()
   local lasting = {}
   for _, run in ipairs(changed_runs) do
-    if run.has_ended and argument.keep_seconds > 0 then
-      redis.call('SETEX', run.key, argument.keep_seconds, text_of_run(run))
+    if run.has_ended and argument.known_seconds > 0 then
+      redis.call('SETEX', run.key, argument.known_seconds, text_of_run(run))
     else
       lasting[#lasting + 1] = run.key
       lasting[#lasting + 1] = text_of_run(run)

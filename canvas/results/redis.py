@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import DecodeError, Unavailable
 from ..redis_client import ANSWER_SECONDS, Redis, RedisError, open_redis, unavailable
 from .base import Trace, trace_of
+from .compression import plain
 from .document import Document, from_text
 from .redis_search import shares_with_kombu, waiting_among
 from .started import started
@@ -175,7 +176,7 @@ class RedisResults:
 
 def _document_of(id_: str, text: bytes) -> Document:
     try:
-        return from_text(text)
+        return from_text(plain(text))
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise DecodeError(f"the result of task {id_} is not a JSON document of Celery's: {error}") from error
 

@@ -9,9 +9,10 @@ import time
 from dataclasses import replace
 
 import pytest
-from backbeat.canvas.commit.base import Role, Run, Transition
+from backbeat.canvas.commit.base import Role, Run, Settled, Taken, Transition
 from backbeat.canvas.continuation import ChainRecord, Inline, JoinRecord
-from backbeat.canvas.effect import OpenChain, OpenJoin, Publish
+from backbeat.canvas.delivery import Delivery
+from backbeat.canvas.effect import AddPart, OpenChain, OpenJoin, Publish, Settle
 from backbeat.canvas.incarnation import incarnation
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.node import Call, Group
@@ -19,7 +20,7 @@ from backbeat.canvas.outcome import Error, Failure, Ignored, Rejected, Retry, Re
 from backbeat.canvas.results.base import Trace
 from backbeat.canvas.results.document import Document
 
-from support.commit_world import CommitWorld, broken, ok
+from support.commit_world import LIVING, CommitWorld, broken, ok
 from support.kinds import STORES, open_backend
 
 
@@ -201,8 +202,6 @@ def test_several_threads_wait_through_one_object(world, results):
 
 
 def test_waiting_ends_when_a_task_can_no_longer_run(world, results):
-    from backbeat.canvas.flow import Settle
-
     message = world.message()
     settling = threading.Timer(0.05, world.do, [world.open("client"), Settle(message.id, broken())])
     settling.start()
@@ -332,3 +331,94 @@ def test_what_runs_says_where(world, results):
 
     assert (document.state, document.worker) == (State.STARTED, "celery@here")
     assert json.loads(document.value) == {"pid": os.getpid(), "hostname": "celery@here"}
+
+
+# --- how long, and how -------------------------------------------------------------------------------------------------------
+
+
+def test_k11_a_live_canvas_needs_no_result_so_it_outlives_them_all(world, results):
+    """A chain whose first step is a group: one member ends long before the other one, longer than results are kept."""
+    hasty = replace(LIVING, keep_seconds=0.05)
+    commit = world.open(limits=hasty)
+    quick, slow = world.message("quick"), world.message("slow")
+    chain = ChainRecord(
+        chain_id=f"chain-{world.mark}", steps=(Call(task="t", id="x"),), below=None, root_id="r"
+    )
+    join_id = world.open_join(commit, 2)
+    world.do(commit, OpenChain(chain))
+    part = AddPart(join_id, 0, quick.id, ok(1))
+    commit.exchange([Transition(message=quick, outcome=ok(1), effects=(part,))])
+    if world.kind != "memory":  # where results stay as long as the process
+        wait_until_gone(world, commit, results, quick.id)
+
+    part = AddPart(join_id, 1, slow.id, ok(2))
+    commit.exchange([Transition(message=slow, outcome=ok(2), effects=(part,))])
+
+    assert world.join_messages(world.open()) == [join_id]
+    loaded = commit.load(chains=[chain.chain_id], joins=[join_id])
+    assert sorted(each.outcome.value for each in loaded.joins[join_id].parts) == ["1", "2"]
+    assert loaded.chains[chain.chain_id] == chain
+
+
+def wait_until_gone(world, commit, results, id_):
+    deadline = time.monotonic() + 20
+    while results.get([id_])[0].ready:
+        assert time.monotonic() < deadline
+        world.pass_time(0.02)
+        commit.sweep()
+
+
+def test_what_has_ended_is_known_longer_than_its_result(world, results):
+    """So that a message that comes twice does not run twice, however short results are kept."""
+    commit = world.open(limits=replace(LIVING, keep_seconds=0.05))
+    message = world.message()
+    commit.exchange([Transition(message=message, outcome=ok(1))])
+    if world.kind != "memory":
+        wait_until_gone(world, commit, results, message.id)
+    world.send(message)
+    (item,) = world.take(world.open())
+
+    assert isinstance(item.verdict, Settled)
+
+
+def test_results_are_kept_for_ever_where_that_is_asked(world, results):
+    commit = world.open(limits=replace(LIVING, keep_seconds=0))
+    message = world.message()
+    commit.exchange([Transition(message=message, outcome=ok(1))])
+    commit.sweep()
+
+    assert results.get([message.id])[0].value == "1"
+    (again,) = commit.exchange([], claim=[Taken(Delivery("t", "q", None, ""), message, Run())]).claimed
+    assert isinstance(again.verdict, Settled)
+
+
+@pytest.mark.parametrize("extended", [True, False])
+def test_what_was_called_stands_in_the_result_only_if_that_is_asked(world, results, extended):
+    commit = world.open("celery@x", limits=replace(LIVING, extended=extended))
+    message = world.message(args=Json("[1]"), kwargs=Json('{"a": 2}'), group_id="g", parent_id="p")
+    settled = world.message("settled")
+    commit.exchange([Transition(message=message, outcome=ok(3))])
+    world.do(commit, Settle(settled.id, broken(), "name"))
+
+    own, other = results.get([message.id, settled.id])
+
+    said = (own.name, own.args, own.kwargs, own.worker, own.retries, own.queue, other.name)
+    expected = ("t", "[1]", '{"a": 2}', "celery@x", 0, "celery", "name")
+    assert said == (expected if extended else (None,) * 7)
+    assert (own.value, own.group_id, own.parent_id, other.state) == ("3", "g", "p", State.FAILURE)
+
+
+@pytest.mark.parametrize("method", ["gzip", "bz2", "lzma"])
+def test_long_results_are_compressed_where_that_is_asked_and_read_by_all(world, results, method):
+    commit = world.open(limits=replace(LIVING, compression=method))
+    long, short, failed = world.message(), world.message(), world.message()
+    text = Json(json.dumps("ü" * 10_000))
+    commit.exchange(
+        [Transition(message=long, outcome=Success(value=text)), Transition(message=short, outcome=ok(1))]
+    )
+    world.do(commit, Settle(failed.id, broken("x" * 5_000), "name"))
+
+    assert results.wait([long.id, short.id, failed.id], 0)
+    documents = results.get([long.id, short.id, failed.id])
+    assert (documents[0].value, documents[1].value) == (text, "1")
+    assert documents[2].error.text == "x" * 5_000
