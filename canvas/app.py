@@ -22,14 +22,14 @@ from .errors import EncodeError, ImproperlyConfigured, NotRegistered
 from .hook import Hook
 from .ids import derive, draw
 from .node import Call, Chain, Group, Node, freeze, root_of
-from .options import Given, checked, laid_on, map_calls, named
+from .options import Given, checked, laid_on, map_calls, named, replying
 from .perform import send
 from .request import running_request
 from .result import AsyncResult, GroupResult, result_from_tuple
 from .results.base import Results
 from .signature import Result, Signature, links_of, set_default_sender, signature
 from .task import Task, Tasks, task_of
-from .wiring import canvas_start, open_client, open_results
+from .wiring import canvas_start, open_client, open_results, reply_queue, uses_rpc
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -179,6 +179,8 @@ class App:
     ) -> Result:
         """Send a canvas; returns the handle of its value. When it returns, the broker has it."""
         frozen = self.prepare(signature, args, kwargs, options)
+        if uses_rpc(self.conf):
+            frozen = replying(frozen, lambda: reply_queue(self.results))
         request = running_request()
         root, parent = (request.root_id, request.id) if request is not None else (None, None)
         effects = canvas_start(self.conf, frozen, root or root_of(frozen), parent)

@@ -6,6 +6,7 @@
 | redis                      | the same, or not given| one store, one script                    |
 | any                        | another store         | split                                    |
 | amqp, other kombu          | not given             | stateless: messages only (decisions K17) |
+| amqp, redis, other kombu   | rpc                   | stateless, results come back as messages |
 """
 
 from __future__ import annotations
@@ -88,7 +89,12 @@ def store_url(conf: Config) -> str | None:
     broker = broker_url(conf)
     backend = conf.result_backend
     if backend:
-        if backend.startswith("rpc"):
+        if uses_rpc(conf):
+            if kind_of(broker) in (Kind.MEMORY, Kind.SQL):
+                raise ImproperlyConfigured(
+                    "rpc:// sends results back through amqp:// or redis://; leave the backend out here: results are kept where "
+                    "messages are"
+                )
             return None
         if kind_of(backend) is Kind.KOMBU:
             raise ImproperlyConfigured(
@@ -96,6 +102,12 @@ def store_url(conf: Config) -> str | None:
             )
         return str(backend)
     return None if kind_of(broker) is Kind.KOMBU else broker
+
+
+def uses_rpc(conf: Config) -> bool:
+    """True if results are sent back as messages."""
+    conf.read_environment()
+    return str(conf.result_backend or "").partition(":")[0] == "rpc"
 
 
 def open_commit(
@@ -110,7 +122,16 @@ def open_commit(
         from .commit.stateless import StatelessCommit
 
         # not `prefetch`: messages whose time has not come stay unacknowledged here, and would fill it (decisions K17)
-        return StatelessCommit(_open_broker(conf, broker, worker, queues, limits))
+        carrier = _open_broker(conf, broker, worker, queues, limits)
+        if not uses_rpc(conf) or not queues:  # who only sends tasks has no results to send
+            return StatelessCommit(carrier)
+        from .results.replies import KombuReplies
+
+        replies = KombuReplies(broker, transport_options=conf.broker_transport_options)
+        tracks_started = bool(conf.task_track_started)
+        return StatelessCommit(
+            carrier, replies=replies, worker=worker, limits=limits, tracks_started=tracks_started
+        )
     if _is_one_store(conf, store):
         prefix, result_db = _broker_prefix(conf), _result_db(broker, store)
         return _open_store(
@@ -139,6 +160,11 @@ def open_broker(conf: Config) -> Broker:
 def open_results(conf: Config) -> Results:
     """Where results are read. Raises ImproperlyConfigured if there is no result backend."""
     url = store_url(conf)
+    if url is None and uses_rpc(conf):
+        from .results.rpc import RpcResults
+
+        options = conf.broker_transport_options
+        return RpcResults(broker_url(conf), transport_options=options, expires_seconds=expires_seconds(conf))
     if url is None:
         raise ImproperlyConfigured(
             "no result backend is configured. Write App(backend='redis://...') or postgresql://."
@@ -159,6 +185,14 @@ def open_results(conf: Config) -> Results:
 
             runs = open_redis(broker) if is_whole and _result_db(broker, url) is not None else None
             return RedisResults(url, prefix=_result_prefix(conf), runs=runs, is_whole=is_whole)
+
+
+def reply_queue(results: Results) -> str:
+    """The queue for the replies to what is sent from now on. `results` are those of an app that `uses_rpc`."""
+    from .results.rpc import RpcResults
+
+    assert isinstance(results, RpcResults)
+    return results.open()
 
 
 def canvas_start(conf: Config, node: Node, root_id: str, parent_id: str | None) -> list[Effect]:

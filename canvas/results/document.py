@@ -56,9 +56,11 @@ def document_of(
 ) -> Document:
     """The document of a task that ended with `outcome`; without its `message` only what the outcome tells.
 
-    `extended` as the setting `result_extended`: with what was called, by whom and how often.
+    `extended` as the setting `result_extended`: with what was called, by whom and how often. Our own tasks are always named, as a
+    scheduler must tell the start of a canvas from a task.
     """
     called = message if extended else None
+    named = message.task if message else name
     own = outcome.children if isinstance(outcome, Success) else ()
     error, traceback = _error_of(id_, outcome)
     return Document(
@@ -69,7 +71,7 @@ def document_of(
         traceback=traceback,
         children=(*own, *children),
         date_done=None if isinstance(outcome, RetryOutcome) else iso_of_us(now_us),
-        name=called.task if called else (name if extended else "") or None,
+        name=(named if extended or named.startswith("backbeat.") else "") or None,
         args=called.args if called else None,
         kwargs=called.kwargs if called else None,
         worker=(worker if extended else "") or None,

@@ -1,0 +1,84 @@
+"""Replies: a worker's side of rpc: sends result documents to the queues of those who asked for them (wire.md 4.3).
+
+At most once: a reply that cannot be sent is tried once more over a new connection and then given up, as the task itself has ended and
+must not be held up. The broker drops what is sent to a queue whose owner is gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from kombu.messaging import Producer
+
+from .kombu_client import open_kombu
+from .reply import Reply
+
+logger = logging.getLogger(__name__)
+
+
+class KombuReplies:
+    """Sends over a connection of its own; a Replies."""
+
+    def __init__(self, url: str, *, transport_options: Mapping[str, Any] | None = None) -> None:
+        self._connection, self._errors = open_kombu(url, transport_options)
+        self._producer: Any = None
+        self._poll: select.poll | None = None
+
+    def send(self, replies: Sequence[Reply]) -> None:
+        left = list(replies)
+        for is_last in (False, True):
+            try:
+                while left:
+                    self._send(left[0])
+                    left.pop(0)
+            except self._errors as error:
+                self.close()
+                if is_last:
+                    _give_up(left, error)
+            else:
+                return
+
+    def close(self) -> None:
+        self._producer = self._poll = None
+        with suppress(Exception):  # it may be dead already
+            self._connection.close()
+
+    def _send(self, reply: Reply) -> None:
+        if self._was_closed():
+            self.close()
+        if self._producer is None:
+            self._open()
+        self._producer.publish(
+            reply.text,
+            exchange="",
+            routing_key=reply.queue,
+            correlation_id=reply.task_id,
+            content_type="application/json",
+            content_encoding="utf-8",
+            delivery_mode=1,
+        )
+
+    def _open(self) -> None:
+        channel = self._connection.default_channel
+        self._producer = Producer(channel, auto_declare=False)  # type: ignore[no-untyped-call]  # kombu has no types
+        if self._connection.transport.driver_name == "py-amqp":
+            self._poll = select.poll()
+            self._poll.register(channel.connection.transport.sock, select.POLLIN)
+
+    def _was_closed(self) -> bool:
+        """True if the server has something to say to a connection that only sends: that it ends, or is gone."""
+        return self._poll is not None and bool(self._poll.poll(0))
+
+
+def _give_up(replies: Sequence[Reply], error: Exception) -> None:
+    for reply in replies:
+        logger.error(
+            "the result of task %s cannot be sent, and is lost: %s",
+            reply.task_id,
+            error,
+            extra={"action": "reply_lost", "id": reply.task_id},
+        )
