@@ -9,12 +9,11 @@ from __future__ import annotations
 import logging
 import select
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from kombu.messaging import Producer
 
-from .kombu_client import open_kombu
+from .kombu_client import KombuClient
 from .reply import Reply
 
 logger = logging.getLogger(__name__)
@@ -24,9 +23,8 @@ class KombuReplies:
     """Sends over a connection of its own; a Replies."""
 
     def __init__(self, url: str, *, transport_options: Mapping[str, Any] | None = None) -> None:
-        self._connection, self._errors = open_kombu(url, transport_options)
+        self._client = KombuClient(url, transport_options)
         self._producer: Any = None
-        self._poll: select.poll | None = None
 
     def send(self, replies: Sequence[Reply]) -> None:
         left = list(replies)
@@ -35,7 +33,7 @@ class KombuReplies:
                 while left:
                     self._send(left[0])
                     left.pop(0)
-            except self._errors as error:
+            except self._client.errors as error:
                 self.close()
                 if is_last:
                     _give_up(left, error)
@@ -43,15 +41,12 @@ class KombuReplies:
                 return
 
     def close(self) -> None:
-        self._producer = self._poll = None
-        with suppress(Exception):  # it may be dead already
-            self._connection.close()
+        self._producer = None
+        self._client.close()
 
     def _send(self, reply: Reply) -> None:
-        if self._was_closed():
-            self.close()
-        if self._producer is None:
-            self._open()
+        if self._producer is None or self._was_closed():
+            self._producer = Producer(self._client.open(), auto_declare=False)  # type: ignore[no-untyped-call]  # kombu has no types
         self._producer.publish(
             reply.text,
             exchange="",
@@ -62,16 +57,14 @@ class KombuReplies:
             delivery_mode=1,
         )
 
-    def _open(self) -> None:
-        channel = self._connection.default_channel
-        self._producer = Producer(channel, auto_declare=False)  # type: ignore[no-untyped-call]  # kombu has no types
-        if self._connection.transport.driver_name == "py-amqp":
-            self._poll = select.poll()
-            self._poll.register(channel.connection.transport.sock, select.POLLIN)
-
     def _was_closed(self) -> bool:
         """True if the server has something to say to a connection that only sends: that it ends, or is gone."""
-        return self._poll is not None and bool(self._poll.poll(0))
+        fd = self._client.fileno()
+        if fd is None:
+            return False
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        return bool(poll.poll(0))
 
 
 def _give_up(replies: Sequence[Reply], error: Exception) -> None:

@@ -25,7 +25,7 @@ from ..ids import draw
 from .base import Trace
 from .document import Document, from_text
 from .inbox import Inbox
-from .kombu_client import open_kombu
+from .kombu_client import KombuClient
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class RpcResults:
         self._inbox = Inbox()
         self._expires = expires_seconds or None
         self._consumer: Any = None
-        self._connection, self._errors = open_kombu(url, transport_options)
+        self._client = KombuClient(url, transport_options)
 
     def open(self) -> str:
         """The queue for replies, which is there when this returns: to be called before a task is sent."""
@@ -102,12 +102,11 @@ class RpcResults:
     def _reading(self) -> Iterator[None]:
         try:
             yield
-        except self._errors as error:
+        except self._client.errors as error:
             self._drop()
             reason = str(error) or type(error).__name__
-            address = self._connection.as_uri()
             raise Unavailable(
-                f"the broker {address} cannot be reached, results that were sent meanwhile are lost: {reason}"
+                f"the broker {self._client.address} cannot be reached, results that were sent meanwhile are lost: {reason}"
             ) from error
         except Exception:
             self._drop()  # what was half read is of no use
@@ -129,8 +128,7 @@ class RpcResults:
     def _subscribe(self) -> None:
         if self._consumer is None:
             queue = Queue(self.queue, durable=True, auto_delete=True, expires=self._expires)  # type: ignore[no-untyped-call]  # kombu has no types
-            channel = self._connection.default_channel
-            consumer: Any = Consumer(channel, [queue], no_ack=True, on_message=self._received)  # type: ignore[no-untyped-call]  # the same
+            consumer: Any = Consumer(self._client.open(), [queue], no_ack=True, on_message=self._received)  # type: ignore[no-untyped-call]  # the same
             consumer.consume()
             self._consumer = consumer
 
@@ -138,7 +136,7 @@ class RpcResults:
         """Take in all that is there; wait up to `seconds` for the first."""
         with suppress(TimeoutError):
             while True:
-                self._connection.drain_events(timeout=seconds)
+                self._client.drain(seconds)
                 seconds = 0
 
     def _received(self, message: Any) -> None:
@@ -158,5 +156,4 @@ class RpcResults:
 
     def _drop(self) -> None:
         self._consumer = None
-        with suppress(Exception):  # it may be dead already
-            self._connection.close()
+        self._client.close()
