@@ -198,7 +198,7 @@ def worker(
         lines = {
             "app": app.name,
             "broker": without_password(broker_url(app.conf)),
-            "results": without_password(store_url(app.conf)),
+            "results": without_password(store_url(app.conf) or app.conf.result_backend),
             "pool": f"{chosen.pool or app.conf.worker_pool}, {concurrency_of(app, chosen)} at a time",
             "queues": ", ".join(queues_of(app, chosen)),
             "tasks": ", ".join(sorted(app.tasks)) or "none",
