@@ -146,7 +146,8 @@ OBEYED = frozenset(
     "cluster enable_utc imports include timezone "
     "result_backend result_backend_transport_options result_expires result_extended result_serializer task_acks_late "
     "task_default_queue task_ignore_result task_lease_seconds task_max_argument_bytes task_max_lost task_protocol task_routes task_serializer "
-    "task_soft_time_limit task_time_limit worker_concurrency worker_grace_seconds worker_pool worker_pool_start_method".split()
+    "task_soft_time_limit task_time_limit worker_concurrency worker_grace_seconds worker_max_memory_per_child worker_max_tasks_per_child "
+    "worker_pool worker_pool_start_method".split()
 )
 """What this version does something with. To set another one to anything but its default gives a warning, as nothing comes of it."""
 
