@@ -142,11 +142,46 @@ DEFAULTS: dict[str, Any] = {
 """Every name that is known, with its default."""
 
 OBEYED = frozenset(
-    "accept_content beat_cron_starting_deadline beat_schedule beat_sentry_monitors broker_transport_options broker_url broker_write_url canvas_mode canvas_wire "
-    "cluster enable_utc imports include timezone "
-    "result_backend result_backend_transport_options result_compression result_expires result_extended result_serializer task_acks_late "
-    "task_default_queue task_ignore_result task_lease_seconds task_max_argument_bytes task_max_lost task_protocol task_routes task_serializer "
-    "task_soft_time_limit task_time_limit task_track_started worker_concurrency worker_grace_seconds worker_pool worker_pool_start_method".split()
+    """
+    accept_content
+    beat_cron_starting_deadline
+    beat_schedule
+    beat_sentry_monitors
+    broker_transport_options
+    broker_url
+    broker_write_url
+    canvas_mode
+    canvas_wire
+    cluster
+    enable_utc
+    imports
+    include
+    result_backend
+    result_backend_transport_options
+    result_compression
+    result_expires
+    result_extended
+    result_serializer
+    task_acks_late
+    task_default_queue
+    task_ignore_result
+    task_lease_seconds
+    task_max_argument_bytes
+    task_max_lost
+    task_protocol
+    task_routes
+    task_serializer
+    task_soft_time_limit
+    task_time_limit
+    task_track_started
+    timezone
+    worker_concurrency
+    worker_grace_seconds
+    worker_max_memory_per_child
+    worker_max_tasks_per_child
+    worker_pool
+    worker_pool_start_method
+    """.split()
 )
 """What this version does something with. To set another one to anything but its default gives a warning, as nothing comes of it."""
 
