@@ -9,6 +9,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -23,13 +24,15 @@ from .hook import Hook
 from .ids import derive, draw
 from .node import Call, Chain, Group, Node, freeze, root_of
 from .options import Given, checked, laid_on, map_calls, named
-from .perform import send
+from .perform import send, send_each
 from .request import running_request
 from .result import AsyncResult, GroupResult, result_from_tuple
 from .results.base import Results
 from .signature import Result, Signature, links_of, set_default_sender, signature
+from .start import Start
 from .task import Task, Tasks, task_of
-from .wiring import canvas_start, open_client, open_results
+from .transaction import OutboxRelay, Transactions, TransactionSender
+from .wiring import canvas_start, open_client, open_relays, open_results, open_session_sender
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -68,6 +71,8 @@ class App:
         self._lock = threading.RLock()
         self._client: Commit | None = None
         self._results: Results | None = None
+        self._session_sender: TransactionSender | None = None
+        self._transactions = Transactions(self._open_session_sender)
         self._pid = os.getpid()
         if set_as_current:
             self.set_default()
@@ -177,17 +182,71 @@ class App:
         kwargs: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Result:
-        """Send a canvas; returns the handle of its value. When it returns, the broker has it."""
-        frozen = self.prepare(signature, args, kwargs, options)
+        """Send a canvas; returns the handle of its value. When it returns, the broker has it.
+
+        In a transaction (see `transaction`; or with the option `session`) the broker has it when that commits, or never.
+        """
+        given = dict(options or {})
+        session = self._transactions.current(given.pop("session", None))
+        frozen = self.prepare(signature, args, kwargs, given)
         request = running_request()
         root, parent = (request.root_id, request.id) if request is not None else (None, None)
         effects = canvas_start(self.conf, frozen, root or root_of(frozen), parent)
-        with self._lock:
-            send(self._open_client(), effects)
+        if session is not None:
+            start = Start(frozen, root or root_of(frozen), parent)
+            self._transactions.send(session, start, effects)
+        else:
+            with self._lock:
+                send(self._open_client(), effects)
         handle = self._handle(frozen)
         if request is not None:
             request.children.extend(handle.value_ids())
         return handle
+
+    def transaction(self, session: Any) -> AbstractContextManager[Any]:
+        """Let what this thread or coroutine sends inside the block exist if and only if the transaction of `session` commits.
+
+            with app.transaction(session):
+                session.add(order)
+                ship.delay(order.id)
+                session.commit()
+
+        `session`: a SQLAlchemy Session, scoped_session or Connection; with an Engine the block gets a Connection, and its end commits.
+        With None what is sent is sent at once, though in a block of another one. A single send takes the option `session=`.
+
+        Where the session's database is the broker's own, what is sent is written by the same transaction. Elsewhere it goes into the table
+        `outbox_table` of the session's database, and to the broker after the commit: name that database in the workers' setting
+        `outbox_url`, so that they send what a process left that died in between.
+        """
+        return self._transactions.opened(session)
+
+    def create_outbox(self, engine: Any) -> None:
+        """Make the table `outbox_table` in the database of a SQLAlchemy engine, unless it is there; else the first send does so."""
+        self._open_session_sender().create_outbox(engine)
+
+    def relay_outbox(self, engine: Any) -> int:
+        """Send what transactions left in the outbox of the engine's database for more than two seconds; returns how many canvases.
+
+        Workers with the setting `outbox_url` do so by themselves. Raises Unavailable.
+        """
+        return self._open_session_sender().relay(engine).send_due()
+
+    def open_relays(self) -> list[OutboxRelay]:
+        """A relay for each database of the setting `outbox_url`."""
+        return open_relays(self.conf, self._open_session_sender()) if self.conf.outbox_url else []
+
+    def _open_session_sender(self) -> TransactionSender:
+        with self._lock:
+            self._forget_parent_process()
+            if self._session_sender is None:
+                self._session_sender = open_session_sender(self.conf, self._set_going)
+            return self._session_sender
+
+    def _set_going(self, starts: Sequence[Start]) -> None:
+        """Send canvases whose ids are known, perhaps not for the first time."""
+        effects = [canvas_start(self.conf, start.node, start.root_id, start.parent_id) for start in starts]
+        with self._lock:
+            send_each(self._open_client(), effects)
 
     def prepare(
         self,
@@ -346,7 +405,7 @@ class App:
                 self._client.close()
             if self._results is not None:
                 self._results.close()
-            self._client = self._results = None
+            self._client = self._results = self._session_sender = None
 
     def __enter__(self) -> Self:
         return self
@@ -368,7 +427,7 @@ class App:
     def _forget_parent_process(self) -> None:
         """A connection that was opened before a fork must not be used by both."""
         if self._pid != os.getpid():
-            self._pid, self._client, self._results = os.getpid(), None, None
+            self._pid, self._client, self._results, self._session_sender = os.getpid(), None, None, None
 
     def __repr__(self) -> str:
         return f"<App {self.name}>"

@@ -57,6 +57,8 @@ DEFAULTS: dict[str, Any] = {
     "event_serializer": "json",
     "imports": (),
     "include": (),
+    "outbox_table": "bb_outbox",
+    "outbox_url": None,
     "redis_backend_use_ssl": None,
     "redis_max_connections": None,
     "redis_retry_on_timeout": False,
@@ -142,7 +144,7 @@ DEFAULTS: dict[str, Any] = {
 
 OBEYED = frozenset(
     "accept_content beat_cron_starting_deadline beat_schedule beat_sentry_monitors broker_transport_options broker_url broker_write_url canvas_mode canvas_wire "
-    "cluster enable_utc imports include timezone "
+    "cluster enable_utc imports include outbox_table outbox_url timezone "
     "result_backend result_backend_transport_options result_expires result_extended result_serializer task_acks_late "
     "task_default_queue task_ignore_result task_lease_seconds task_max_argument_bytes task_max_lost task_protocol task_routes task_serializer "
     "task_soft_time_limit task_time_limit worker_concurrency worker_pool worker_pool_start_method".split()

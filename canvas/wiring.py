@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import cache
 from typing import Any
@@ -24,6 +24,8 @@ from .effect import Effect, OpenChain, OpenJoin
 from .errors import ImproperlyConfigured
 from .node import Node
 from .results.base import Results
+from .start import Start
+from .transaction import OutboxRelay, TransactionSender
 
 
 class Kind(Enum):
@@ -153,6 +155,33 @@ def open_results(conf: Config) -> Results:
             broker = broker_url(conf)
             runs = open_redis(broker) if _result_db(broker, url) is not None and _same(broker, url) else None
             return RedisResults(url, prefix=_result_prefix(conf), runs=runs)
+
+
+def open_session_sender(conf: Config, set_going: Callable[[Sequence[Start]], None]) -> TransactionSender:
+    """What sends in users' transactions; `set_going` sends canvases now."""
+    from .clock import SystemClock
+    from .commit.session import SessionSender
+
+    broker, place = broker_url(conf), None
+    if kind_of(broker) is Kind.SQL and store_url(conf) is not None and _same(broker, str(store_url(conf))):
+        from .sql.place import Place
+
+        place = Place(_engine(broker))
+    return SessionSender(
+        place=place,
+        limits=limits_of(conf),
+        table=str(conf.outbox_table),
+        set_going=set_going,
+        now_us=SystemClock().now_us,
+    )
+
+
+def open_relays(conf: Config, sender: TransactionSender) -> list[OutboxRelay]:
+    """A relay for each database that the setting `outbox_url` names. Raises ImproperlyConfigured."""
+    from .sql.outbox import open_outbox_engine
+
+    urls = [conf.outbox_url] if isinstance(conf.outbox_url, str) else list(conf.outbox_url or ())
+    return [sender.relay(open_outbox_engine(url)) for url in urls]
 
 
 def canvas_start(conf: Config, node: Node, root_id: str, parent_id: str | None) -> list[Effect]:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ..continuation import ChainRecord, JoinRecord
 from ..delivery import Delivery
+from ..effect import Effect
 from ..errors import Unavailable
 from ..flow import chain_needed
 from ..incarnation import is_gone
@@ -266,6 +267,13 @@ def put_messages(connection: Connection, items: Sequence[Sendable]) -> None:
             row = {"queue": item.queue, "visible_us": batch.now_us, "holder": "", "body": item.envelope()}
             batch.messages.append(row)
     batch.write_messages()
+    notify(connection, batch)
+
+
+def put_effects(connection: Connection, effects: Sequence[Effect], limits: Limits) -> None:
+    """Bring the effects of `flow.start` in the caller's transaction: they stand when it commits."""
+    batch = SqlBatch(connection, worker="", limits=limits, now_us=now_us(connection))
+    batch.apply([Transition(effects=tuple(effects))])
     notify(connection, batch)
 
 

@@ -17,6 +17,7 @@ from ..pools.runner import RunnerSpec
 from ..pools.wiring import open_pool
 from ..wiring import broker_url, limits_of, open_commit, open_results, store_url
 from .listener import Listener
+from .outbox import OutboxThread
 from .worker import Worker
 
 
@@ -80,7 +81,9 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
     )
     if not pool.keeps_limits:
         _refuse_limits(app, options.pool or app.conf.worker_pool)
-    return Worker(commit, performer, pool, listener, limits_of(app.conf))
+    relays = app.open_relays()
+    beside = OutboxThread(relays) if relays else None
+    return Worker(commit, performer, pool, listener, limits_of(app.conf), beside)
 
 
 def _refuse_limits(app: App, pool: str) -> None:

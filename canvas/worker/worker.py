@@ -51,16 +51,23 @@ class _Running:
 
 
 class Worker:
-    """Runs tasks until it is stopped."""
+    """Runs tasks until it is stopped. `beside` is entered for as long as it runs."""
 
     def __init__(
-        self, commit: Commit, performer: Performer, pool: Pool, listener: Listener, limits: Limits
+        self,
+        commit: Commit,
+        performer: Performer,
+        pool: Pool,
+        listener: Listener,
+        limits: Limits,
+        beside: contextlib.AbstractContextManager[object] | None = None,
     ) -> None:
         self._commit = commit
         self._performer = performer
         self._pool = pool
         self._listener = listener
         self._limits = limits
+        self._beside = beside or contextlib.nullcontext()
         self._running: dict[str, _Running] = {}
         self._overdue: set[str] = set()
         self._pending: list[tuple[Transition, float | None]] = []
@@ -82,6 +89,10 @@ class Worker:
 
     def run(self) -> None:
         """Work until `stop` was called and what ran has ended."""
+        with self._beside:
+            self._work()
+
+    def _work(self) -> None:
         self._listener.ready()
         try:
             while self._stops == 0 or (self._stops == 1 and (self._running or self._pending)):
