@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -35,7 +36,7 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, Prog
 from sqlalchemy.schema import CreateTable
 
 from ..errors import ImproperlyConfigured
-from .engine import now_us, sql_url, unavailable
+from .engine import ANSWER_SECONDS, now_us, sql_url, unavailable
 
 WRITER_SECONDS = 2.0
 """How long a row is left to its writer (decisions K1)."""
@@ -43,6 +44,13 @@ RELAY_SECONDS = 30.0
 """How long a relay has for the rows that it took."""
 LONGEST_PAUSE_SECONDS = 300.0
 """The longest time between two tries of a row that the broker refuses."""
+
+_LIMITS: dict[str, dict[str, Any]] = {
+    "pysqlite": {"timeout": 5},
+    "psycopg": {"connect_timeout": 4},
+    "pymysql": {"connect_timeout": 4, "read_timeout": ANSWER_SECONDS, "write_timeout": ANSWER_SECONDS},
+}
+"""By driver: how long a database may take that is busy, silent or away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +92,20 @@ def open_outbox_engine(url: str) -> Engine:
     """An engine for a user's database, of which nothing is changed: of SQLite files neither journal nor locking."""
     try:
         parsed = sql_url(url) or make_url(url)
-        known = {"timeout": 5} if parsed.get_backend_name() == "sqlite" else {"connect_timeout": 4}
-        return create_engine(parsed, pool_pre_ping=True, pool_size=1, connect_args=known)
+        if parsed.drivername in ("mysql", "mariadb"):
+            parsed = parsed.set(drivername="mysql+pymysql")
+        engine = create_engine(
+            parsed, pool_pre_ping=True, connect_args=_LIMITS.get(parsed.get_driver_name(), {})
+        )
     except (ArgumentError, ModuleNotFoundError) as error:
-        raise ImproperlyConfigured(f"outbox_url does not name a database: {error}") from error
+        raise ImproperlyConfigured(
+            f"outbox_url does not name a database that can be used: {error}"
+        ) from error
+    if engine.driver == "psycopg":
+        from .bounded_postgresql import bound_answers
+
+        bound_answers(engine, ANSWER_SECONDS)
+    return engine
 
 
 def write(connection: Connection, table: Table, canvas: str, holder: str) -> None:

@@ -1,0 +1,139 @@
+"""A program whose children send in a transaction, each killed at another point of it: python -m support.doomed_sender DATABASE BROKER POINTS
+
+A point is a line of backbeat.canvas that is about to run between the begin of the transaction and the end of all that its commit causes,
+or a moment just before or after SQLAlchemy hands a statement or a commit to the driver. One child counts them; then there is a child for
+each of so many of them: every moment of the second kind, the last ones, and of the others as many as are wanted, spread evenly.
+Child number n writes row n into the table `mine`, and sends the task `call-n` and the chord `chord-n`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import sqlalchemy.engine.default
+from backbeat import canvas
+from backbeat.canvas import App, chord
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import Session
+
+OURS = str(Path(canvas.__file__).parent)
+DRIVER = sqlalchemy.engine.default.__file__
+LAST = 15
+HAND_OVER = ("do_execute", "do_executemany", "do_commit", "do_rollback", "do_begin")
+
+
+def make_app(broker: str, **settings: Any) -> App:
+    """Where the tasks are known."""
+    app = App("doomed", broker=broker, set_as_current=False, **settings)
+
+    @app.task(name="double")
+    def double(value: int) -> int:
+        return 2 * value
+
+    @app.task(name="total")
+    def total(values: list[int]) -> int:
+        return sum(values)
+
+    return app
+
+
+def send_in_transaction(app: App, database: str, number: int) -> None:
+    """What is interrupted."""
+    engine = create_engine(database)
+    double, total = app.tasks["double"], app.tasks["total"]
+    with Session(engine) as session, app.transaction(session):
+        session.execute(text("INSERT INTO mine (number) VALUES (:number)"), {"number": number})
+        double.apply_async([number], task_id=f"call-{number}")
+        chord([double.s(number), double.s(1)], total.s()).apply_async(task_id=f"chord-{number}")
+        session.commit()
+
+
+def in_child(work: Callable[[], None]) -> int:
+    """Do it in a fork; returns what ended that, as os.waitstatus_to_exitcode."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+        finally:
+            os._exit(0 if sys.exc_info()[0] is None else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def counting(reach: Callable[[int, bool], None], work: Callable[[], None]) -> None:
+    """Call `reach` with the number of each point that `work` comes to, and whether it is the driver's."""
+    numbers = itertools.count()
+
+    def on_line(frame: FrameType, event: str, _: Any) -> Any:
+        is_driver = frame.f_code.co_filename == DRIVER
+        if event == "line" or (event == "return" and is_driver):
+            reach(next(numbers), is_driver)
+        return on_line
+
+    def on_call(frame: FrameType, event: str, _: Any) -> Any:
+        name = frame.f_code.co_filename
+        if name.startswith(OURS) or (name == DRIVER and frame.f_code.co_name in HAND_OVER):
+            return on_line
+        return None
+
+    sys.settrace(on_call)
+    work()
+    sys.settrace(None)
+
+
+def main() -> None:
+    database, broker, points = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    app = make_app(broker)
+    # what is loaded once is loaded here, so that the children begin where a program is that has been running
+    assert in_child(lambda: send_in_transaction(app, database, -2)) == 0
+    send_in_transaction(app, database, -1)
+    app.close()
+
+    for number, point in enumerate(chosen(count_points(app, database), points)):
+
+        def reach(at: int, _: bool, point: int = point) -> None:
+            if at == point:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        def die(number: int = number, reach: Callable[[int, bool], None] = reach) -> None:
+            counting(reach, lambda: send_in_transaction(app, database, number))
+
+        print("child", number, point, in_child(die), flush=True)
+
+
+def count_points(app: App, database: str) -> list[bool]:
+    """All points; True for those of the driver."""
+    reader, writer = os.pipe()
+
+    def count() -> None:
+        reached: list[bool] = []
+        counting(
+            lambda _, is_driver: reached.append(is_driver), lambda: send_in_transaction(app, database, -3)
+        )
+        with os.fdopen(writer, "wb") as out:
+            out.write(bytes(reached))
+
+    assert in_child(count) == 0
+    os.close(writer)
+    with os.fdopen(reader, "rb") as counted:
+        return [bool(each) for each in counted.read()]
+
+
+def chosen(points: list[bool], wanted: int) -> list[int]:
+    """Numbers of points, in order."""
+    last = set(range(len(points) - LAST, len(points)))
+    always = last | {number for number, is_driver in enumerate(points) if is_driver}
+    others = [number for number in range(len(points)) if number not in always]
+    left = wanted - len(always)
+    assert 0 < left <= len(others)
+    return sorted(always | {others[n * len(others) // left] for n in range(left)})
+
+
+if __name__ == "__main__":
+    main()
