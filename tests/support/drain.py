@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from backbeat.canvas import App
+from backbeat.canvas.commit.base import Transition
 from backbeat.canvas.execute import Requeued, execute
 from backbeat.canvas.message import CONTROL_QUEUE
 from backbeat.canvas.perform import Execute, Performer
@@ -25,8 +26,9 @@ def drain(
     deadline = time.monotonic() + seconds
     with closing(open_commit(app.conf, worker="drain", queues=queues)) as commit:
         performer = Performer(commit, results, now_us=lambda: time.time_ns() // 1000, queue_of=app.queue_of)
+        ended: list[Transition] = []
         while True:
-            taken = performer.commit([], take=100)
+            taken, ended = performer.commit(ended, take=100), []
             for item in taken:
                 route = performer.route(item)
                 if isinstance(route, Execute):
@@ -37,7 +39,7 @@ def drain(
                         commit.release([item])
                         continue
                     route = performer.ended(item, route.message, outcome)
-                performer.commit([route])
+                ended.append(route)
             if not taken:
                 if until(ran) or time.monotonic() > deadline:
                     return ran
