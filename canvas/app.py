@@ -32,7 +32,7 @@ from .signature import Result, Signature, links_of, set_default_sender, signatur
 from .start import Start
 from .task import Task, Tasks, task_of
 from .transaction import OutboxRelay, Transactions, TransactionSender
-from .wiring import canvas_start, open_client, open_relays, open_results, open_session_sender
+from .wiring import canvas_start, open_client, open_relays, open_results, open_session_sender, send_stored
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -214,9 +214,9 @@ class App:
         `session`: a SQLAlchemy Session, scoped_session or Connection; with an Engine the block gets a Connection, and its end commits.
         With None what is sent is sent at once, though in a block of another one. A single send takes the option `session=`.
 
-        Where the session's database is the broker's own, what is sent is written by the same transaction. Elsewhere it goes into the table
-        `outbox_table` of the session's database, and to the broker after the commit: name that database in the workers' setting
-        `outbox_url`, so that they send what a process left that died in between.
+        Where the session's database is the broker's own or the result backend, what is sent is written there by the same transaction.
+        Elsewhere it goes into the table `outbox_table` of the session's database, and to the broker after the commit: name that database
+        in the workers' setting `outbox_url`, so that they send what a process left that died in between.
         """
         return self._transactions.opened(session)
 
@@ -239,7 +239,7 @@ class App:
         with self._lock:
             self._forget_parent_process()
             if self._session_sender is None:
-                self._session_sender = open_session_sender(self.conf, self._set_going)
+                self._session_sender = open_session_sender(self.conf, self._set_going, self._send_stored)
             return self._session_sender
 
     def _set_going(self, starts: Sequence[Start]) -> None:
@@ -247,6 +247,11 @@ class App:
         effects = [canvas_start(self.conf, start.node, start.root_id, start.parent_id) for start in starts]
         with self._lock:
             send_each(self._open_client(), effects)
+
+    def _send_stored(self) -> None:
+        """Send what committed transactions have put into the store's outbox."""
+        with self._lock:
+            send_stored(self._open_client())
 
     def prepare(
         self,

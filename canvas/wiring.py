@@ -107,7 +107,7 @@ def open_commit(
 
         # not `prefetch`: messages whose time has not come stay unacknowledged here, and would fill it (decisions K17)
         return StatelessCommit(_open_broker(conf, broker, worker, queues, limits))
-    if _same(broker, store) and _broker_prefix(conf) == _result_prefix(conf):
+    if _is_whole(conf, store):
         prefix, result_db = _broker_prefix(conf), _result_db(broker, store)
         return _open_store(
             broker, worker=worker, queues=queues, limits=limits, prefix=prefix, result_db=result_db
@@ -157,23 +157,33 @@ def open_results(conf: Config) -> Results:
             return RedisResults(url, prefix=_result_prefix(conf), runs=runs)
 
 
-def open_session_sender(conf: Config, set_going: Callable[[Sequence[Start]], None]) -> TransactionSender:
-    """What sends in users' transactions; `set_going` sends canvases now."""
+def open_session_sender(
+    conf: Config, set_going: Callable[[Sequence[Start]], None], send_stored: Callable[[], None]
+) -> TransactionSender:
+    """What sends in users' transactions; `set_going` sends canvases now, `send_stored` what lies in the store's own outbox."""
     from .clock import SystemClock
     from .commit.session import SessionSender
+    from .sql.place import Place
 
-    broker, place = broker_url(conf), None
-    if kind_of(broker) is Kind.SQL and store_url(conf) is not None and _same(broker, str(store_url(conf))):
-        from .sql.place import Place
-
-        place = Place(_engine(broker))
+    store = store_url(conf)
     return SessionSender(
-        place=place,
+        place=Place(_engine(store)) if store is not None and kind_of(store) is Kind.SQL else None,
+        role=Role.WHOLE if store is not None and _is_whole(conf, store) else Role.STORE,
         limits=limits_of(conf),
         table=str(conf.outbox_table),
+        is_relayed=bool(conf.outbox_url),
         set_going=set_going,
+        send_stored=send_stored,
         now_us=SystemClock().now_us,
     )
+
+
+def send_stored(commit: Commit) -> None:
+    """Send what lies in the outbox of a split commit's store."""
+    from .commit.split import SplitCommit
+
+    assert isinstance(commit, SplitCommit)
+    commit.send_stored()
 
 
 def open_relays(conf: Config, sender: TransactionSender) -> list[OutboxRelay]:
@@ -205,6 +215,11 @@ def limits_of(conf: Config) -> Limits:
         max_lost=int(conf.task_max_lost),
         keep_seconds=seconds or 10 * 365 * 86_400.0,
     )
+
+
+def _is_whole(conf: Config, store: str) -> bool:
+    """Whether broker and store are one, so that one commit reaches both."""
+    return _same(broker_url(conf), store) and _broker_prefix(conf) == _result_prefix(conf)
 
 
 def _same(broker: str, store: str) -> bool:

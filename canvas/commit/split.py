@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from ..brokers.base import Broker
 from ..continuation import JoinRecord
 from ..delivery import Delivery
 from ..errors import Unavailable
-from .base import Commit, Exchange, Loaded, Taken, Transition, decoded
+from .base import Commit, Exchange, Loaded, Run, Taken, Transition, decoded
 
 logger = logging.getLogger(__name__)
 
@@ -74,8 +75,18 @@ class SplitCommit:
     def sweep(self) -> list[JoinRecord]:
         """Relay what is due or was left by the dead."""
         interrupted = self._store.sweep()
-        self._send([taken.delivery for taken in self._store.exchange([], take=RELAY_LIMIT).taken])
+        self.send_stored()
         return interrupted
+
+    def send_stored(self) -> None:
+        """Send what lies in the outbox and is due. Raises Unavailable; then it lies there still, for anyone to send."""
+        rows = [taken.delivery for taken in self._store.exchange([], take=RELAY_LIMIT).taken]
+        try:
+            self._send(rows)
+        except Unavailable:
+            with suppress(Unavailable):  # then they are there again after their lease
+                self._store.release([Taken(row, None, Run()) for row in rows])
+            raise
 
     def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
         self._broker.wait(timeout, wakers)

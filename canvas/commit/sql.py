@@ -270,9 +270,13 @@ def put_messages(connection: Connection, items: Sequence[Sendable]) -> None:
     notify(connection, batch)
 
 
-def put_effects(connection: Connection, effects: Sequence[Effect], limits: Limits) -> None:
-    """Bring the effects of `flow.start` in the caller's transaction: they stand when it commits."""
-    batch = SqlBatch(connection, worker="", limits=limits, now_us=now_us(connection))
+def put_effects(connection: Connection, effects: Sequence[Effect], limits: Limits, role: Role) -> None:
+    """Bring the effects of `flow.start` in the caller's transaction: they stand when it commits.
+
+    With Role.STORE messages are in the outbox then, and nobody holds them.
+    """
+    limits = replace(limits, lease_seconds=0.0)
+    batch = SqlBatch(connection, worker="", limits=limits, now_us=now_us(connection), role=role)
     batch.apply([Transition(effects=tuple(effects))])
     notify(connection, batch)
 

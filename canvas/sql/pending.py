@@ -21,12 +21,14 @@ from ..errors import ImproperlyConfigured
 
 @dataclass(slots=True, eq=False)
 class Pending:
-    """Rows that one transaction wrote. `holder` is their mark."""
+    """What one transaction wrote: rows of the outbox (`is_written`), whose mark is `holder`, or of a store's (`is_stored`)."""
 
     engine: Engine
     holder: str = field(default_factory=lambda: secrets.token_hex(16))
     written_at: float = field(default_factory=time.monotonic)
     """Of the first row."""
+    is_written: bool = False
+    is_stored: bool = False
     committing: bool = False
 
 

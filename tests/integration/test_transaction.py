@@ -31,7 +31,8 @@ SECONDS = 20.0
 
 
 def make_app(broker, backend=None, **settings):
-    app = App("shop", broker=broker, backend=backend, set_as_current=False, **settings)
+    known = {"outbox_url": "sqlite:///users.db", **settings}
+    app = App("shop", broker=broker, backend=backend, set_as_current=False, **known)
 
     @app.task(name="add")
     def add(x, y=1):
@@ -66,7 +67,8 @@ class Shop:
 
     @property
     def is_one(self):
-        return self.broker == self.engine.url.render_as_string(hide_password=False)
+        """Whether the database has the broker's or the results' tables."""
+        return self.engine.url.render_as_string(hide_password=False) in (self.broker, self.backend)
 
     def order(self, session, number=1):
         """A user's own row."""
@@ -102,7 +104,8 @@ class Shop:
 
 
 OUTBOXES = ["sqlite+memory", "postgres+redis", "mariadb+rabbitmq"]
-PLACES = ["sqlite", "postgres", *OUTBOXES]
+PLACES = ["sqlite", "postgres", "rabbitmq+postgres", *OUTBOXES]
+"""One name: all is there. "rabbitmq+postgres": the user's database is the result backend, too."""
 
 
 def lend(name, lent, directory):
@@ -121,12 +124,16 @@ def lend(name, lent, directory):
 @pytest.fixture(scope="module", params=PLACES)
 def place(request, tmp_path_factory):
     """A shop that all tests share, as servers take their time to lend a place of its own."""
-    database, _, broker = request.param.partition("+")
+    first, _, second = request.param.partition("+")
     directory = tmp_path_factory.mktemp("shop")
     with ExitStack() as lent:
-        url = lend(database, lent, directory)
-        backend = f"memory://{directory}" if broker == "rabbitmq" else None
-        shop = Shop(url, lend(broker, lent, directory) if broker else url, backend)
+        if first == "rabbitmq":
+            broker, database = lend(first, lent, directory), lend(second, lent, directory)
+            shop = Shop(database, broker, database)
+        else:
+            database = lend(first, lent, directory)
+            backend = f"memory://{directory}" if second == "rabbitmq" else None
+            shop = Shop(database, lend(second, lent, directory) if second else database, backend)
         lent.callback(shop.close)
         yield shop
 
@@ -339,6 +346,28 @@ def test_a_broker_that_is_away_is_asked_once_and_not_by_each_commit(small, caplo
 
     assert [record.action for record in caplog.records] == ["unavailable"]
     assert small.rows() == 5
+
+
+def test_who_has_no_relay_is_told_so_once(small, caplog):
+    with closing(make_app(small.broker, outbox_url=None)) as app, app.transaction(small.engine):
+        app.tasks["add"].delay(1)
+        app.tasks["add"].delay(2)
+
+    (record,) = caplog.records
+    assert record.action == "outbox_unrelayed"
+    assert "outbox_url" in record.getMessage()
+
+
+@pytest.mark.parametrize("place", ["rabbitmq+postgres"], indirect=True)
+def test_what_a_dead_writer_left_in_the_result_backend_is_sent_by_any_worker(shop):
+    with closing(make_app("amqp://127.0.0.1:1", shop.backend)) as app, app.transaction(shop.engine):
+        call = app.tasks["add"].delay(1)
+        body = chord([app.tasks["add"].s(1)], app.tasks["total"].s()).apply_async()
+
+    ran = shop.drain(call, body)
+
+    assert len(ran) == len(set(ran)) == 3
+    assert [shop.app.AsyncResult(each.id).get(timeout=5) for each in (call, body)] == [2, 2]
 
 
 def test_a_relay_leaves_a_row_to_its_writer_for_two_seconds(small):

@@ -1,4 +1,4 @@
-"""A program whose children send in a transaction, each killed at another point of it: python -m support.doomed_sender DATABASE BROKER POINTS
+"""A program whose children send in a transaction, each killed at another point of it: python -m support.doomed_sender DATABASE BROKER BACKEND POINTS
 
 A point is a line of backbeat.canvas that is about to run between the begin of the transaction and the end of all that its commit causes,
 or a moment just before or after SQLAlchemy hands a statement or a commit to the driver. One child counts them; then there is a child for
@@ -30,9 +30,9 @@ LAST = 15
 HAND_OVER = ("do_execute", "do_executemany", "do_commit", "do_rollback", "do_begin")
 
 
-def make_app(broker: str, **settings: Any) -> App:
+def make_app(broker: str, backend: str | None = None, **settings: Any) -> App:
     """Where the tasks are known."""
-    app = App("doomed", broker=broker, set_as_current=False, **settings)
+    app = App("doomed", broker=broker, backend=backend, set_as_current=False, **settings)
 
     @app.task(name="double")
     def double(value: int) -> int:
@@ -60,14 +60,19 @@ def send_in_transaction(app: App, database: str, number: int) -> None:
         session.commit()
 
 
-def in_child(work: Callable[[], None]) -> int:
-    """Do it in a fork; returns what ended that, as os.waitstatus_to_exitcode."""
+def forked(work: Callable[[], None]) -> int:
+    """Do it in a fork; returns its pid."""
     pid = os.fork()
     if pid == 0:
         try:
             work()
         finally:
             os._exit(0 if sys.exc_info()[0] is None else 1)
+    return pid
+
+
+def end_of(pid: int) -> int:
+    """What ended a child, as os.waitstatus_to_exitcode."""
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
@@ -93,15 +98,16 @@ def counting(reach: Callable[[int, bool], None], work: Callable[[], None]) -> No
 
 
 def main() -> None:
-    database, broker, points = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    ours = make_app(broker)
+    database, broker, backend, points = *sys.argv[1:4], int(sys.argv[4])
+    ours = make_app(broker, backend, outbox_url=database)
     # what is loaded once is loaded here, so that the children begin where a program is that has been running
-    assert in_child(lambda: send_in_transaction(ours, database, -2)) == 0
+    assert end_of(forked(lambda: send_in_transaction(ours, database, -2))) == 0
     send_in_transaction(ours, database, -1)
     ours.close()
     gc.collect()
     gc.freeze()  # forks are cheaper when nothing that was there is touched
 
+    living: list[tuple[int, int, int]] = []
     for number, point in enumerate(chosen(count_points(ours, database), points)):
 
         def reach(at: int, _: bool, point: int = point) -> None:
@@ -111,7 +117,17 @@ def main() -> None:
         def die(number: int = number, reach: Callable[[int, bool], None] = reach) -> None:
             counting(reach, lambda: send_in_transaction(ours, database, number))
 
-        print("child", number, point, in_child(die), flush=True)
+        living.append((number, point, forked(die)))
+        if len(living) == (1 if database.startswith("sqlite") else 2):  # SQLite has one writer
+            bury(living)
+    bury(living)
+
+
+def bury(living: list[tuple[int, int, int]]) -> None:
+    """Tell how the children ended."""
+    for number, point, pid in living:
+        print("child", number, point, end_of(pid), flush=True)
+    living.clear()
 
 
 def count_points(app: App, database: str) -> list[bool]:
@@ -126,7 +142,7 @@ def count_points(app: App, database: str) -> list[bool]:
         with os.fdopen(writer, "wb") as out:
             out.write(bytes(reached))
 
-    assert in_child(count) == 0
+    assert end_of(forked(count)) == 0
     os.close(writer)
     with os.fdopen(reader, "rb") as counted:
         return [bool(each) for each in counted.read()]

@@ -41,6 +41,7 @@ def drain(
                     route = performer.ended(item, route.message, outcome)
                 ended.append(route)
             if not taken:
+                performer.settle_interrupted(commit.sweep())  # which relays, too
                 if until(ran) or time.monotonic() > deadline:
                     return ran
                 commit.wait(0.05)
