@@ -31,7 +31,7 @@ from .results.base import Results
 from .signature import Result, Signature, links_of, set_default_sender, signature
 from .start import Start
 from .task import Task, Tasks, task_of
-from .transaction import OutboxRelay, Transactions, TransactionSender
+from .transaction import OutboxRelay, Transactions
 from .wiring import canvas_start, open_client, open_relays, open_results, open_session_sender, send_stored
 
 P = ParamSpec("P")
@@ -71,8 +71,9 @@ class App:
         self._lock = threading.RLock()
         self._client: Commit | None = None
         self._results: Results | None = None
-        self._session_sender: TransactionSender | None = None
-        self._transactions = Transactions(self._open_session_sender)
+        self._transactions = Transactions(
+            lambda: open_session_sender(self.conf, self._set_going, self._send_stored)
+        )
         self._pid = os.getpid()
         if set_as_current:
             self.set_default()
@@ -222,25 +223,18 @@ class App:
 
     def create_outbox(self, engine: Any) -> None:
         """Make the table `outbox_table` in the database of a SQLAlchemy engine, unless it is there; else the first send does so."""
-        self._open_session_sender().create_outbox(engine)
+        self._transactions.sender.create_outbox(engine)
 
     def relay_outbox(self, engine: Any) -> int:
         """Send what transactions left in the outbox of the engine's database for more than two seconds; returns how many canvases.
 
         Workers with the setting `outbox_url` do so by themselves. Raises Unavailable.
         """
-        return self._open_session_sender().relay(engine).send_due()
+        return self._transactions.sender.relay(engine).send_due()
 
     def open_relays(self) -> list[OutboxRelay]:
         """A relay for each database of the setting `outbox_url`."""
-        return open_relays(self.conf, self._open_session_sender()) if self.conf.outbox_url else []
-
-    def _open_session_sender(self) -> TransactionSender:
-        with self._lock:
-            self._forget_parent_process()
-            if self._session_sender is None:
-                self._session_sender = open_session_sender(self.conf, self._set_going, self._send_stored)
-            return self._session_sender
+        return open_relays(self.conf, self._transactions.sender) if self.conf.outbox_url else []
 
     def _set_going(self, starts: Sequence[Start]) -> None:
         """Send canvases whose ids are known, perhaps not for the first time."""
@@ -410,7 +404,8 @@ class App:
                 self._client.close()
             if self._results is not None:
                 self._results.close()
-            self._client = self._results = self._session_sender = None
+            self._client = self._results = None
+        self._transactions.close()
 
     def __enter__(self) -> Self:
         return self
@@ -432,7 +427,7 @@ class App:
     def _forget_parent_process(self) -> None:
         """A connection that was opened before a fork must not be used by both."""
         if self._pid != os.getpid():
-            self._pid, self._client, self._results, self._session_sender = os.getpid(), None, None, None
+            self._pid, self._client, self._results = os.getpid(), None, None
 
     def __repr__(self) -> str:
         return f"<App {self.name}>"

@@ -5,6 +5,8 @@ Like the current request, the open transaction is kept for each thread and corou
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -46,10 +48,26 @@ _open: ContextVar[tuple[tuple[Transactions, Any], ...]] = ContextVar("backbeat_t
 
 
 class Transactions:
-    """One app's."""
+    """One app's. `open_sender` makes what writes into them."""
 
-    def __init__(self, sender: Callable[[], TransactionSender]) -> None:
-        self._sender = sender
+    def __init__(self, open_sender: Callable[[], TransactionSender]) -> None:
+        self._open_sender = open_sender
+        self._sender: TransactionSender | None = None
+        self._pid = os.getpid()
+        # not the app's lock: another thread may hold that while it waits for the database that this one's transaction has locked
+        self._lock = threading.Lock()
+
+    @property
+    def sender(self) -> TransactionSender:
+        """It has connections of its own, so a fork gets another one."""
+        with self._lock:
+            if self._sender is None or self._pid != os.getpid():
+                self._sender, self._pid = self._open_sender(), os.getpid()
+            return self._sender
+
+    def close(self) -> None:
+        """Let go of it; it is made again when it is needed."""
+        self._sender = None
 
     @contextmanager
     def opened(self, session: Any) -> Iterator[Any]:
@@ -58,7 +76,7 @@ class Transactions:
             with self._entered(None):
                 yield None
             return
-        with self._sender().opened(session) as found, self._entered(found):
+        with self.sender.opened(session) as found, self._entered(found):
             yield found
 
     def current(self, given: Any = None) -> Any:
@@ -69,7 +87,7 @@ class Transactions:
 
     def send(self, session: Any, start: Start, effects: Sequence[Effect]) -> None:
         """See TransactionSender."""
-        self._sender().send(session, start, effects)
+        self.sender.send(session, start, effects)
 
     @contextmanager
     def _entered(self, session: Any) -> Iterator[None]:

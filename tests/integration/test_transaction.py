@@ -300,6 +300,29 @@ def test_another_thread_and_another_app_do_not_send_in_this_block(small):
     assert sorted(small.drain(*sent)) == sorted(each.id for each in sent)
 
 
+def test_a_send_in_a_transaction_does_not_wait_for_what_another_thread_sends(shop):
+    """That one may be waiting for a lock that this transaction has."""
+    held, over = threading.Event(), threading.Event()
+
+    def hold():
+        with shop.app._lock:
+            held.set()
+            over.wait(SECONDS)
+
+    thread = threading.Thread(target=hold)
+    with Session(shop.engine) as session, shop.app.transaction(session):
+        shop.order(session)
+        thread.start()
+        held.wait(SECONDS)
+        call = shop.add.delay(1)
+        assert thread.is_alive()
+        over.set()
+        session.commit()
+    thread.join()
+
+    assert shop.drain(call) == [call.id]
+
+
 def test_what_has_no_transaction_is_refused_with_what_to_pass(small):
     for wrong in ("sqlite://", sessionmaker(small.engine), object()):
         with pytest.raises(ImproperlyConfigured, match="Session, scoped_session or Connection"):
