@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal as signals
 import socket
 import sys
 import threading
@@ -15,13 +16,14 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, overload
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
 from .commit.base import Commit
 from .config import Config
 from .errors import EncodeError, ImproperlyConfigured, NotRegistered
 from .hook import Hook
 from .ids import derive, draw
+from .message import Message
 from .node import Call, Chain, Group, Node, freeze, root_of
 from .options import Given, checked, laid_on, map_calls, named
 from .perform import send, send_each
@@ -30,7 +32,9 @@ from .result import AsyncResult, GroupResult, result_from_tuple
 from .results.base import Results
 from .signature import Result, Signature, links_of, set_default_sender, signature
 from .start import Start
-from .task import Task, Tasks, task_of
+from .task import Task, task_of
+from .task_option_types import TaskOptionTypes
+from .tasks import Tasks
 from .transaction import OutboxRelay, Transactions
 from .wiring import canvas_start, open_client, open_relays, open_results, open_session_sender, send_stored
 
@@ -88,12 +92,12 @@ class App:
 
     @overload
     def task(
-        self, *, bind: Literal[True], name: str | None = None, **options: Any
+        self, *, bind: Literal[True], name: str | None = None, **options: Unpack[TaskOptionTypes]
     ) -> Callable[[Callable[Concatenate[Any, P], R]], Task[P, R]]: ...
 
     @overload
     def task(
-        self, *, bind: Literal[False] = False, name: str | None = None, **options: Any
+        self, *, bind: Literal[False] = False, name: str | None = None, **options: Unpack[TaskOptionTypes]
     ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
     def task(self, *run: Any, **options: Any) -> Any:
@@ -321,6 +325,14 @@ class App:
         own = task.options.queue if task is not None else None
         return str(own or self._route(name).get("queue") or self.conf.task_default_queue)
 
+    def is_early(self, message: Message) -> bool:
+        """Whether a message is acknowledged before it runs: at most once rather than at least once (decisions K9)."""
+        if message.headers.get("delivery") == "at_most_once":
+            return True
+        task = self.tasks.get(message.task)
+        late = None if task is None else task.options.acks_late
+        return not (self.conf.task_acks_late if late is None else late)
+
     def _route(self, name: str) -> dict[str, Any]:
         routes = self.conf.task_routes or {}
         for pattern, route in routes.items():
@@ -378,10 +390,18 @@ class App:
     def result_from_tuple(self, data: Any) -> Result:
         return result_from_tuple(data, app=self)
 
-    def revoke(self, ids: Sequence[str]) -> None:
-        """See to it that these tasks do not start; of those that run already nothing changes."""
+    def revoke(
+        self, ids: str | Sequence[str], terminate: bool = False, signal: str | int = "SIGTERM"
+    ) -> None:
+        """See to it that these tasks do not start, also if they are sent only later; it is remembered for 30 days.
+
+        What waits is REVOKED at once. Those that run already go on, but with `terminate`: then the process that runs them gets
+        `signal`, and they are REVOKED, too.
+        """
+        wanted = [ids] if isinstance(ids, str) else list(ids)
+        signum = signum_of(signal) if terminate else None
         with self._lock:
-            self._open_client().revoke(ids)
+            self._open_client().revoke(wanted, signum)
 
     def signature(
         self, task: Any, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -478,6 +498,17 @@ def _imported(name: str) -> ModuleType:
         raise ImproperlyConfigured(
             f"module {name} cannot be imported{place}: {type(error).__name__}: {error}"
         ) from error
+
+
+def signum_of(signal: str | int) -> int:
+    """The number of a signal, by its name (SIGTERM, TERM) or number. Raises ImproperlyConfigured."""
+    try:
+        if isinstance(signal, int):
+            return int(signals.Signals(signal))
+        name = signal.upper()
+        return int(signals.Signals[name if name.startswith("SIG") else f"SIG{name}"])
+    except (KeyError, ValueError):
+        raise ImproperlyConfigured(f"there is no signal {signal!r}; write SIGTERM or SIGKILL") from None
 
 
 def _origin() -> str:

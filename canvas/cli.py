@@ -140,6 +140,14 @@ def without_password(url: str | None) -> str:
 )
 @click.option("-P", "--pool", default=None, help="processes (alias prefork) or solo.")
 @click.option("-n", "--hostname", default="celery@%h", help="Node name; %h is the host.", show_default=True)
+@click.option(
+    "--grace",
+    type=click.FloatRange(0),
+    help="Seconds that tasks may run on after SIGTERM; then they are handed back.  [default: 600]",
+)
+@click.option(
+    "--web", metavar="HOST:PORT", help="Serve /healthz and /readyz there; without a host on 127.0.0.1."
+)
 @loglevel_option("INFO")
 @click.pass_obj
 def worker(
@@ -149,13 +157,17 @@ def worker(
     concurrency: int | None,
     pool: str | None,
     hostname: str,
+    grace: float | None,
+    web: str | None,
     loglevel: str,
 ) -> None:
-    """Run tasks. SIGTERM: finish what runs, then exit; a second one: at once, unfinished work is handed back."""
+    """Run tasks. SIGTERM: what runs may end within the grace, the rest is handed back; a second one: the grace is over."""
+    from .probe_server import ProbeServer, address_of
     from .wiring import broker_url, store_url
     from .worker.listener import Listeners, LogListener
-    from .worker.systemd import SystemdListener
-    from .worker.wiring import WorkerOptions, concurrency_of, open_worker, queues_of
+    from .worker.systemd import STOPPING_SECONDS, SystemdListener
+    from .worker.vitals import WorkerVitals
+    from .worker.wiring import WorkerOptions, concurrency_of, grace_of, open_worker, queues_of
 
     app = options.load_app()
     set_up_logging(loglevel)
@@ -165,9 +177,13 @@ def worker(
         concurrency=concurrency,
         pool=pool,
         name=hostname,
+        grace=grace,
     )
-    systemd = SystemdListener()
-    listener = Listeners([LogListener(), systemd])
+    systemd = SystemdListener(drain_seconds=grace_of(app, chosen) + STOPPING_SECONDS)
+    vitals = WorkerVitals(runs_tasks_in_loop=(pool or app.conf.worker_pool) == "solo")
+    listener = Listeners([LogListener(), systemd, vitals])
+    pages = {"/healthz": vitals.healthz, "/readyz": vitals.readyz}
+    probes = ProbeServer(*address_of(web), pages) if web else None
     running = patiently(lambda: open_worker(app, options.app or "", chosen, listener), Unavailable)
 
     def stop(*_: object) -> None:
@@ -188,7 +204,11 @@ def worker(
             "tasks": ", ".join(sorted(app.tasks)) or "none",
         }
         click.echo(banner(f"backbeat worker {chosen.hostname}", lines))
+        if probes is not None:
+            click.echo(f"  probes  http://{probes.shown}/healthz")
     running.run()
+    if probes is not None:
+        probes.close()
 
 
 @click.command()

@@ -127,6 +127,7 @@ DEFAULTS: dict[str, Any] = {
     "worker_disable_prefetch": False,
     "worker_disable_rate_limits": False,
     "worker_enable_remote_control": True,
+    "worker_grace_seconds": 600.0,
     "worker_hijack_root_logger": False,
     "worker_lost_wait": 10,
     "worker_max_memory_per_child": None,
@@ -147,7 +148,7 @@ OBEYED = frozenset(
     "cluster enable_utc imports include outbox_table outbox_url timezone "
     "result_backend result_backend_transport_options result_expires result_extended result_serializer task_acks_late "
     "task_default_queue task_ignore_result task_lease_seconds task_max_argument_bytes task_max_lost task_protocol task_routes task_serializer "
-    "task_soft_time_limit task_time_limit worker_concurrency worker_pool worker_pool_start_method".split()
+    "task_soft_time_limit task_time_limit worker_concurrency worker_grace_seconds worker_pool worker_pool_start_method".split()
 )
 """What this version does something with. To set another one to anything but its default gives a warning, as nothing comes of it."""
 
@@ -157,7 +158,6 @@ _ONLY: dict[str, Any] = {
     "canvas_wire": "auto",
     "result_extended": True,
     "result_serializer": "json",
-    "task_acks_late": True,
     "task_protocol": 2,
     "task_serializer": "json",
 }

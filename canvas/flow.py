@@ -16,6 +16,7 @@ effects; `perform` carries the effects out, all of them or none, together with t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -50,6 +51,8 @@ class _Scope:
     parent_id: str | None
     chains: Chains
     inline_limit: int = INLINE_LIMIT
+    generation: int = 0
+    """That of the message that ended: what follows a task that is run again is run again, too (decisions K6)."""
 
     def knowing(self, record: ChainRecord) -> _Scope:
         return replace(self, chains={**self.chains, record.chain_id: record})
@@ -74,7 +77,7 @@ def next_steps(message: Message, outcome: Outcome, chains: Chains) -> list[Effec
     """
     if isinstance(outcome, Retry):
         return [Publish(_again(message, outcome))]
-    scope = _Scope(message.root_id, message.id, chains)
+    scope = _Scope(message.root_id, message.id, chains, generation=message.generation)
     effects = list(_advance(message.id, outcome, message.then, scope))
     match outcome:
         case Success():
@@ -147,6 +150,7 @@ def _again(message: Message, retry: Retry) -> Message:
         eta_us=retry.eta_us,
         args=message.args if retry.args is None else retry.args,
         kwargs=message.kwargs if retry.kwargs is None else retry.kwargs,
+        **({} if retry.changes is None else json.loads(retry.changes)),
     )
 
 
@@ -156,7 +160,14 @@ def _enter(node: Node, value: Json | None, then: Continuation | None, scope: _Sc
         case Call():
             args = node.args if value is None or node.immutable else prepend(value, node.args)
             yield Publish(
-                message_of(node, args=args, then=then, root_id=scope.root_id, parent_id=scope.parent_id)
+                message_of(
+                    node,
+                    args=args,
+                    then=then,
+                    root_id=scope.root_id,
+                    parent_id=scope.parent_id,
+                    generation=scope.generation,
+                )
             )
         case Chain() if then is None and _fits_inline(node, scope.inline_limit):
             yield from _enter(node.steps[0], value, Inline(node.steps[1:]), scope)

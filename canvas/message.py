@@ -49,11 +49,21 @@ class Message:
     ignore_result: bool = False
     time_limit: float | None = None
     soft_time_limit: float | None = None
+    max_retries: int | None = None
     shadow: str | None = None
     reply_to: str = ""
     origin: str = ""
     headers: Mapping[str, Any] = field(default_factory=dict)
     errback: Mapping[str, Any] | None = None
+    guards: str | None = None
+    """It is a copy of a message of this queue that was acknowledged before it ran, see `guard_of`."""
+
+
+def guard_of(message: Message, seconds: float) -> Message:
+    """A copy that comes to a backbeat worker after `seconds`, to end what was acknowledged early if its worker died (decisions K9)."""
+    return replace(
+        message, queue=CONTROL_QUEUE, guards=message.queue, eta_us=None, countdown=seconds, priority=None
+    )
 
 
 def message_of(
@@ -63,6 +73,7 @@ def message_of(
     then: Continuation | None,
     root_id: str,
     parent_id: str | None,
+    generation: int = 0,
 ) -> Message:
     """The message of a frozen call, with `args` in place of its own."""
     options = call.options
@@ -80,6 +91,7 @@ def message_of(
         link=call.link,
         link_error=call.link_error,
         attempt=options.get("retries") or 0,
+        generation=generation,
         group_id=member.join_id if member else options.get("group_id"),
         group_index=member.index if member else options.get("group_index"),
         eta_us=us_of_iso(options.get("eta")),
@@ -91,6 +103,7 @@ def message_of(
         ignore_result=bool(options.get("ignore_result", False)),
         time_limit=options.get("time_limit"),
         soft_time_limit=options.get("soft_time_limit"),
+        max_retries=options.get("max_retries"),
         shadow=options.get("shadow"),
         reply_to=options.get("reply_to") or "",
         origin=options.get("origin") or "",
@@ -101,13 +114,13 @@ def message_of(
 
 def checked(message: Message) -> Message:
     """`message`, if its fields are of the types that they say. For what comes from outside. Raises ValueError."""
-    for name in ("id", "task", "root_id", "parent_id", "group_id", "queue"):
+    for name in ("id", "task", "root_id", "parent_id", "group_id", "queue", "guards"):
         _require(name, getattr(message, name), _is_key)
     for name in ("shadow", "reply_to", "origin"):
         _require(name, getattr(message, name), lambda value: isinstance(value, str))
     for name in ("countdown", "expires_after", "time_limit", "soft_time_limit"):
         _require(name, getattr(message, name), _is_seconds)
-    for name in ("attempt", "generation", "group_index", "priority"):
+    for name in ("attempt", "generation", "group_index", "priority", "max_retries"):
         _require(name, getattr(message, name), _is_index)
     for name in ("headers", "errback"):
         _require(name, getattr(message, name), lambda value: isinstance(value, Mapping))

@@ -67,10 +67,11 @@ class Success:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """It raised, or cannot run any more."""
+    """It raised, or cannot run any more. `expected`: by an exception of which the task said so (`throws`)."""
 
     error: Error
     traceback: str = ""
+    expected: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,13 +95,18 @@ class Ignored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """It shall run again, at `eta_us` (absolute), with `args` and `kwargs` if these are not None."""
+    """It shall run again, at `eta_us` (absolute), with `args` and `kwargs` if these are not None.
+
+    `changes` is a JSON map of other fields of Message that the next attempt has otherwise. The outcome of a later attempt than the
+    first names all that any attempt before it changed: whoever has a copy of an older one makes the same next message of it.
+    """
 
     eta_us: int
     error: Error | None = None
     traceback: str = ""
     args: Json | None = None
     kwargs: Json | None = None
+    changes: Json | None = None
 
 
 Ending = Success | Failure | Revoked | Rejected | Ignored

@@ -33,7 +33,7 @@ from .errors import DecodeError
 from .json_text import NULL, Json
 from .message import DEFAULT_QUEUE, Message, check_calls
 from .node import Call, Chain, Group, Node, freeze, node_from_data, root_of
-from .outcome import Failure, Outcome, Retry, Revoked, Success, celery_error, is_refusal, lost
+from .outcome import Failure, Outcome, Rejected, Retry, Revoked, Success, celery_error, is_refusal, lost
 from .results.base import Results
 
 logger = logging.getLogger(__name__)
@@ -55,10 +55,11 @@ _CARRIERS = frozenset({flow.JOIN_TASK, flow.NEXT_TASK, flow.FAILED_TASK})
 
 @dataclass(frozen=True, slots=True)
 class Execute:
-    """Route: a function must run; bring its outcome to `finished`."""
+    """Route: a function must run; bring its outcome to `ended`. With `early`, its acknowledgement must be brought before it starts."""
 
     taken: Taken
     message: Message
+    early: bool = False
 
 
 Route = Execute | Transition
@@ -74,11 +75,13 @@ class Performer:
         *,
         now_us: Callable[[], int],
         queue_of: Callable[[str], str] = lambda _task: DEFAULT_QUEUE,
+        is_early: Callable[[Message], bool] = lambda _message: False,
     ) -> None:
         self._commit = commit
         self._results = results
         self._now_us = now_us
         self._queue_of = queue_of
+        self._is_early = is_early
         self._chains: OrderedDict[str, ChainRecord] = OrderedDict()
         self._left: list[Taken] = []
 
@@ -88,6 +91,10 @@ class Performer:
         if message is None:
             return self._undecodable(taken)
         match taken.verdict:
+            case Settled() if message.guards is not None:
+                return Transition(
+                    delivery=taken.delivery
+                )  # what followed was sent when the outcome was stored
             case Settled(standing):
                 return self._stands(taken, message, standing)
             case Stale():
@@ -98,8 +105,12 @@ class Performer:
                 return self._start(taken, message)  # what it starts is judged itself
             case WasRevoked():
                 return self.finished(taken, message, Revoked(reason="revoked"))
-            case Poison(lost):
-                text = f"{lost} workers were lost while they ran this task"
+            case Poison(lost, early):
+                text = (
+                    "the worker was lost while it ran this task, which was acknowledged before it ran"
+                    if early
+                    else f"{lost} workers were lost while they ran this task"
+                )
                 failure = Failure(error=celery_error("WorkerLostError", text, message.id))
                 return replace(self.finished(taken, message, failure), dead=_dead_letter(taken, text))
             case Run():
@@ -123,6 +134,9 @@ class Performer:
         """The transition of a message that a pool took; one that it could not run is kept as a dead letter, too."""
         if isinstance(outcome, Failure) and is_refusal(outcome):
             return self.dead(taken, message, outcome)
+        if isinstance(outcome, Rejected):
+            text = f"the task rejected its message: {outcome.reason}"
+            return replace(self.finished(taken, message, outcome), dead=_dead_letter(taken, text))
         if isinstance(outcome, Success) and len(outcome.value) > VALUE_LIMIT:
             text = f"the result has {len(outcome.value):,} bytes, more than {VALUE_LIMIT:,}: return a reference to the data"
             outcome = lost("EncodeError", text, message.id)
@@ -162,7 +176,7 @@ class Performer:
         if message.expires_us is not None and message.expires_us <= self._now_us():
             return self.finished(taken, message, Revoked(reason="expired"))
         if message.task not in BUILT_IN:
-            return Execute(taken, message)
+            return Execute(taken, message, self._is_early(message))
         try:
             return self._serve(taken, message)
         except (
@@ -353,9 +367,9 @@ def _children(message: Message, effects: Sequence[Effect]) -> tuple[str, ...]:
 
 
 def _dead_letter(taken: Taken, reason: str) -> DeadLetter:
-    return DeadLetter(
-        reason, taken.delivery.raw, taken.task_id or (taken.message.id if taken.message else None)
-    )
+    id_ = taken.task_id or (taken.message.id if taken.message else None)
+    queue = (taken.message and taken.message.guards) or taken.delivery.queue
+    return DeadLetter(reason, taken.delivery.raw, id_, queue)
 
 
 def _with_headers(node: Node, message: Message) -> Node:

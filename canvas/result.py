@@ -26,7 +26,9 @@ class Reader(Protocol):
     @property
     def results(self) -> Results: ...
 
-    def revoke(self, ids: Sequence[str]) -> None: ...
+    def revoke(
+        self, ids: str | Sequence[str], terminate: bool = False, signal: str | int = "SIGTERM"
+    ) -> None: ...
 
 
 class AsyncResult(Generic[R_co]):
@@ -166,9 +168,9 @@ class AsyncResult(Generic[R_co]):
 
     # --- acting --------------------------------------------------------------------------------------------------------------
 
-    def revoke(self) -> None:
-        """See to it that it does not start; one that runs already goes on."""
-        self._app.revoke([self.id])
+    def revoke(self, terminate: bool = False, signal: str | int = "SIGTERM", **_: Any) -> None:
+        """See to it that it does not start; one that runs already goes on, but with `terminate` (see App.revoke)."""
+        self._app.revoke([self.id], terminate, signal)
 
     def forget(self) -> None:
         """Delete its result."""
@@ -254,9 +256,9 @@ class GroupResult:
 
     join = get
 
-    def revoke(self) -> None:
-        """See to it that no member starts that has not."""
-        self._app.revoke(list(self.value_ids()))
+    def revoke(self, terminate: bool = False, signal: str | int = "SIGTERM", **_: Any) -> None:
+        """See to it that no member starts that has not; with `terminate` those that run are ended (see App.revoke)."""
+        self._app.revoke(list(self.value_ids()), terminate, signal)
 
     def forget(self) -> None:
         self._app.results.forget(list(self.value_ids()))

@@ -62,8 +62,12 @@ def to_wire(message: Message) -> Wire:
     }
     if message.generation:
         headers["backbeat_generation"] = message.generation
+    if message.max_retries is not None:
+        headers["backbeat_max_retries"] = message.max_retries
     if message.errback is not None:
         headers["backbeat_errback"] = dict(message.errback)
+    if message.guards is not None:
+        headers["backbeat_guards"] = message.guards
     properties = {
         "correlation_id": message.id,
         "reply_to": message.reply_to,
@@ -199,11 +203,13 @@ def _decode(wire: Wire, headers: Mapping[str, Any], id_: str, queue: str) -> Mes
         ignore_result=bool(headers.get("ignore_result")),
         time_limit=hard,
         soft_time_limit=soft,
+        max_retries=headers.get("backbeat_max_retries"),
         shadow=headers.get("shadow"),
         reply_to=wire.properties.get("reply_to") or "",
         origin=str(headers.get("origin") or ""),
         headers={name: value for name, value in headers.items() if name not in _OWN_HEADERS},
         errback=headers.get("backbeat_errback"),
+        guards=headers.get("backbeat_guards"),
     )
     return checked(message)
 
@@ -230,7 +236,9 @@ _OWN_HEADERS = frozenset(
         "stamped_headers",
         "stamps",
         "backbeat_generation",
+        "backbeat_max_retries",
         "backbeat_errback",
+        "backbeat_guards",
     ]
 )
 

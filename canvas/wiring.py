@@ -18,7 +18,7 @@ from typing import Any
 
 from . import flow
 from .brokers.base import Broker
-from .commit.base import Carrier, Commit, Limits, Role
+from .commit.base import Commit, DeadLetterCommit, Limits, Role, Store
 from .config import Config
 from .effect import Effect, OpenChain, OpenJoin
 from .errors import ImproperlyConfigured
@@ -115,7 +115,7 @@ def open_commit(
     from .commit.split import SplitCommit
 
     own = _open_store(store, worker=worker, limits=limits, role=Role.STORE, prefix=_result_prefix(conf))
-    return SplitCommit(_open_broker(conf, broker, worker, queues, limits, prefetch), own)
+    return SplitCommit(_open_broker(conf, broker, worker, queues, limits, prefetch), own, limits)
 
 
 def open_client(conf: Config) -> Commit:
@@ -123,6 +123,17 @@ def open_client(conf: Config) -> Commit:
     from .incarnation import incarnation
 
     return open_commit(conf, worker=incarnation("client"))
+
+
+def open_dead_letters(conf: Config) -> DeadLetterCommit:
+    """Where dead letters are kept, and may be sent again. Raises ImproperlyConfigured where there is no store."""
+    commit = open_client(conf)
+    if not isinstance(commit, DeadLetterCommit):
+        commit.close()
+        raise ImproperlyConfigured(
+            "without a result backend dead letters are only logged. Write App(backend='redis://...') or postgresql://."
+        )
+    return commit
 
 
 def open_broker(conf: Config) -> Broker:
@@ -286,7 +297,7 @@ def _open_store(
     role: Role = Role.WHOLE,
     prefix: str = "",
     result_db: int | None = None,
-) -> Carrier:
+) -> Store:
     match kind_of(url):
         case Kind.MEMORY:
             from .commit.memory import MemoryCommit

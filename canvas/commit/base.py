@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..continuation import ChainRecord, JoinRecord
 from ..delivery import Delivery
@@ -44,6 +44,10 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+
+
+REVOKED_KEEP_US = 30 * 86_400 * 1_000_000
+"""How long a revoked id is remembered; a message that waits for longer than that may start."""
 
 
 class Role(Enum):
@@ -103,9 +107,10 @@ class WasRevoked:
 
 @dataclass(frozen=True, slots=True)
 class Poison:
-    """Verdict: it took too many workers with it."""
+    """Verdict: it took too many workers with it; with `early` one is too many, as it was acknowledged before it ran."""
 
     lost: int
+    early: bool = False
 
 
 Verdict = Run | Settled | Later | Stale | WasRevoked | Poison
@@ -146,6 +151,16 @@ class DeadLetter:
     reason: str
     raw: str
     task_id: str | None = None
+    queue: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptLetter:
+    """A dead letter as a store keeps it: `key` names it there, `at_us` is when it died."""
+
+    key: str
+    at_us: int
+    letter: DeadLetter
 
 
 def part_without_join(join_id: str, id_: str, part: str) -> DeadLetter:
@@ -161,6 +176,11 @@ class Transition:
 
     With `message` and `outcome`: the outcome is stored first, by compare-and-set. With `closes`: the join is closed first, and if
     it is closed already nothing is applied but the acknowledgement. With neither: the effects are applied.
+
+    With `early`: this message, whose claim is stored, shall be acknowledged before it runs (decisions K9). Nobody gets it any more to
+    run it; it is kept where backbeat's workers alone find it, so that one of them can end it if the claim dies.
+
+    With `digs_up`: that dead letter is deleted first, and if it is gone already nothing else is applied.
     """
 
     message: Message | None = None
@@ -170,6 +190,8 @@ class Transition:
     delivery: Delivery | None = None
     closes: str | None = None
     dead: DeadLetter | None = None
+    early: Message | None = None
+    digs_up: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,8 +269,15 @@ class Commit(Protocol):
         """
         ...
 
-    def revoke(self, ids: Sequence[str]) -> None:
-        """Remember that these ids (tasks or roots) must not start."""
+    def revoke(self, ids: Sequence[str], signum: int | None = None) -> None:
+        """Remember that these ids (tasks or roots) must not start; what nobody runs is REVOKED at once, and timers of it are due now.
+
+        With `signum`: what runs shall be ended by this signal (see `terminations`).
+        """
+        ...
+
+    def terminations(self, ids: Collection[str]) -> Mapping[str, int]:
+        """Those of these running tasks that shall be ended, with the signal for it."""
         ...
 
     def announce(self, name: str, value: str, seconds: float) -> str:
@@ -260,8 +289,33 @@ class Commit(Protocol):
         ...
 
 
-class Carrier(Commit, Protocol):
-    """A Commit that can carry messages for others (Role.BROKER)."""
+class DeadLetters(Protocol):
+    """What no worker could run, and what tasks refused or died of, kept whole until somebody decides about it. Raises Unavailable."""
+
+    def dead_letters(self, limit: int, before: str = "") -> Sequence[KeptLetter]:
+        """The newest of them; with `before` those that are older than the one of this key."""
+        ...
+
+    def dead_letter(self, key: str) -> KeptLetter | None:
+        """The one of this key."""
+        ...
+
+    def drop_dead(self, keys: Sequence[str]) -> int:
+        """Delete them; how many there were."""
+        ...
+
+
+@runtime_checkable
+class DeadLetterCommit(Commit, DeadLetters, Protocol):
+    """A Commit over a store, which keeps dead letters."""
+
+
+class Store(DeadLetterCommit, Protocol):
+    """One of our own stores, in any role."""
+
+    def seconds_to_timer(self) -> float | None:
+        """How long until the first message that waits for its time is due, 0 or less if it is; None if none waits."""
+        ...
 
     def put(self, items: Sequence[Rendered]) -> Collection[str]:
         """Send rendered messages in few steps; the ids of those that were refused. When it returns the others are durable.

@@ -12,7 +12,7 @@ from ..effect import Publish
 from ..errors import EncodeError
 from ..message import Message
 from ..template import Rendered, Sendable
-from .base import Carrier, Run, Taken, Transition
+from .base import Run, Store, Taken, Transition
 
 logger = logging.getLogger(__name__)
 
@@ -23,14 +23,15 @@ SWEEP_SECONDS = 1.0
 class StoreBroker:
     """A Broker over a Commit that was opened with Role.BROKER."""
 
-    def __init__(self, carrier: Carrier, *, sweep_seconds: float = SWEEP_SECONDS) -> None:
+    def __init__(self, carrier: Store, *, sweep_seconds: float = SWEEP_SECONDS) -> None:
         self._carrier = carrier
         self._sweep_seconds = sweep_seconds
         self._next_sweep = 0.0
 
     def publish(self, messages: Sequence[Message]) -> Sequence[Message]:
-        confirmed = set(self.post(messages).confirmed)
-        return [message for message in messages if message.id in confirmed]
+        """As Broker says, and at once: what is published one by one has waited for its time where the canvas is kept."""
+        refused = self._send(messages, not_before_us=0)
+        return [message for message in messages if message.id not in refused]
 
     def post(self, items: Sequence[Sendable], *, once: bool = False) -> Posted:  # noqa: ARG002 - what is refused here is not written
         rendered = [item for item in items if isinstance(item, Rendered)]
@@ -38,15 +39,17 @@ class StoreBroker:
         refused |= self._send([item for item in items if isinstance(item, Message)])
         return Posted([item.id for item in items if item.id not in refused], refused)
 
-    def _send(self, messages: Sequence[Message]) -> set[str]:
+    def _send(self, messages: Sequence[Message], not_before_us: int | None = None) -> set[str]:
         """All in one step, or, where that is refused, one by one; the ids of those that are refused."""
         if not messages:
             return set()
         try:
-            self._carrier.exchange([Transition(effects=tuple(Publish(message) for message in messages))])
+            self._carrier.exchange(
+                [Transition(effects=tuple(Publish(message, not_before_us) for message in messages))]
+            )
         except EncodeError as error:
             if len(messages) > 1:
-                return {id_ for message in messages for id_ in self._send([message])}
+                return {id_ for message in messages for id_ in self._send([message], not_before_us)}
             id_ = messages[0].id
             logger.error("message %s is refused: %s", id_, error, extra={"action": "refused", "id": id_})  # noqa: TRY400 - it says all
             return {id_}

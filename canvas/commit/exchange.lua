@@ -44,6 +44,17 @@ local function drop_holdings()
   sliced('ZREM', UNACKED_INDEX, tags_done)
   sliced('ZREM', LEASES, tags_done)
   sliced('HDEL', HELD, tags_done)
+  sliced('HDEL', EARLY, tags_done)
+end
+
+-- From kombu's hash to ours, see put_back.
+local function hold_early(tag)
+  local list = tag:match('^[^#]*#%d+#(.*)$')
+  local value = list and redis.call('HGET', UNACKED, tag)
+  if not value then return end
+  redis.call('HSET', EARLY, tag, value:sub(2, #value - #unacked_tail(list)))
+  redis.call('HDEL', UNACKED, tag)
+  redis.call('ZREM', UNACKED_INDEX, tag)
 end
 
 -- Outcomes --------------------------------------------------------------------------------------------------------------------
@@ -64,43 +75,38 @@ local function settle(t)
   end
   if order > 0 then return {'', run.attempt, run.generation} end
   run.generation, run.attempt, run.outcome = t.generation, t.attempt, t.outcome
-  run.worker, run.lease_us = '', 0
+  run.worker, run.lease_us, run.early = '', 0, false
   run.has_ended = not t.again
   change_run(run)
   if t.document then push2(documents, t.id, t.document) end
   return nil
 end
 
+-- The message is acknowledged before it runs; the death of its claim will end it.
+local function begin_early(message, tag)
+  local run = claimed_by(message.id, argument.holder)
+  if not run or compare(run, message.generation, message.attempt) ~= 0 then return end
+  run.early = true
+  change_run(run)
+  if tag then hold_early(tag) end
+end
+
 local function settle_unstarted(id, outcome, document)
   local run = run_of(id)
   if run.outcome then return end
   run.generation, run.attempt, run.outcome = 0, 0, outcome
-  run.worker, run.lease_us, run.lost = '', 0, 0
+  run.worker, run.lease_us, run.lost, run.early = '', 0, 0, false
   run.has_ended = true
   change_run(run)
   push2(documents, id, document)
 end
 
--- The last thing that a script does, as it may leave the database; only the script does, not its caller.
-local function write_documents()
-  if #documents > 0 and argument.result_db >= 0 then redis.call('SELECT', argument.result_db) end
-  for i = 1, #documents, 2 do
-    local key = prefix .. 'celery-task-meta-' .. documents[i]
-    if argument.keep_seconds > 0 then
-      redis.call('SETEX', key, argument.keep_seconds, documents[i + 1])
-    else
-      redis.call('SET', key, documents[i + 1])
-    end
-    redis.call('PUBLISH', key, documents[i + 1])
-  end
-end
-
 -- Effects ---------------------------------------------------------------------------------------------------------------------
 
-local function publish(queue, step, text, due)
+local function publish(queue, step, text, due, id)
   local list = list_of(is_store and OUTBOX or queue, step)
   if due > now then
-    add_timer(list, text, due)
+    add_timer(list, text, due, id)
   elseif is_store then
     outbox[#outbox + 1] = {hold(list, text, false, argument.outbox_lease_us), text}
   else
@@ -157,7 +163,7 @@ end
 local function add_part(id, index, text, dead)
   local join = join_of(id)
   if not join.exists and not join.closed then
-    redis.call('LPUSH', own .. 'dead', dead)
+    bury(dead)
     return
   end
   if join.closed then return end
@@ -183,13 +189,20 @@ local function dispatch_complete_joins()
   for _, id in ipairs(touched_order) do
     local join = join_of(id)
     if not join.closed and join.size and redis.call('HLEN', join.parts) >= join.size then
-      publish(argument.join_queue, 1, redis.call('HGET', join.key, 'message'), 0)
+      publish(argument.control_queue, 1, redis.call('HGET', join.key, 'message'), 0)
     end
   end
 end
 
+-- True if the effects of a transition that digs up a dead letter are to be applied: if it was there.
+local function dig_up(key)
+  if not key then return true end
+  redis.call('HDEL', DEAD_TEXTS, key)
+  return redis.call('ZREM', DEAD, key) == 1
+end
+
 local apply_effect = {
-  publish = function(e) publish(e[2], e[3], e[4], e[5]) end,
+  publish = function(e) publish(e[2], e[3], e[4], e[5], e[6]) end,
   settle = function(e) settle_unstarted(e[2], e[3], e[4]) end,
   open_chain = function(e) redis.call('SETNX', own .. 'chain:' .. e[2], e[3]) end,
   close_chain = function(e) expire(own .. 'chain:' .. e[2]) end,
@@ -201,11 +214,13 @@ local apply_effect = {
 local function apply(t)
   local standing = t.outcome and settle(t)
   if standing then return standing end
-  if not t.closes or close_join(t.closes) then
+  if dig_up(t.digs_up) and (not t.closes or close_join(t.closes)) then
     for _, effect in ipairs(t.effects) do apply_effect[effect[1]](effect) end
   end
-  if t.dead then redis.call('LPUSH', own .. 'dead', t.dead) end
-  if t.tag then tags_done[#tags_done + 1] = t.tag end
+  if t.dead then bury(t.dead) end
+  if t.early then
+    begin_early(t.early, t.tag)
+  elseif t.tag then tags_done[#tags_done + 1] = t.tag end
   return nil
 end
 
@@ -229,20 +244,20 @@ local function judge(message)
   if same and run.worker ~= '' and run.lease_us > now then return {'later', run.lease_us} end
   -- a claim that died counts; a retry or a later generation starts counting anew
   local lost = same and run.lost + (run.worker ~= '' and 1 or 0) or 0
-  if lost >= argument.max_lost then
+  if lost >= argument.max_lost or (same and run.early and lost > 0) then
     run.lost = lost
     change_run(run)
-    return {'poison', lost}
+    return {'poison', lost, run.early and 1 or 0}
   end
   run.generation, run.attempt, run.outcome, run.has_ended = message.generation, message.attempt, nil, false
-  run.worker, run.lease_us, run.lost = argument.holder, now + argument.lease_us, lost
+  run.worker, run.lease_us, run.lost, run.early = argument.holder, now + argument.lease_us, lost, false
   change_run(run)
   return {'run'}
 end
 
 local function ids_of(items)
   local ids = {}
-  for _, item in ipairs(items) do ids[#ids + 1] = item.id end
+  for _, item in ipairs(items) do ids[#ids + 1] = item.id or (item.early and item.early.id) end
   return ids
 end
 
@@ -307,5 +322,5 @@ drop_holdings()
 write_holdings()
 write_runs()
 save_serial()
-write_documents()
+write_documents(documents)
 return {now, standing, claimed, taken, outbox}

@@ -79,15 +79,49 @@ local function sweep()
   for i = #overdue, 1, -1 do put_back(overdue[i]) end
   -- a holder's score is its longest lease: whatever it held has come back
   if #overdue < SLICE then redis.call('ZREMRANGEBYSCORE', HOLDERS, '-inf', now) end
-  redis.call('ZREMRANGEBYSCORE', REVOKED, '-inf', now - argument.revoked_keep_us)
+  local old = redis.call('ZRANGEBYSCORE', REVOKED, '-inf', now - argument.revoked_keep_us, 'LIMIT', 0, SLICE)
+  sliced('ZREM', REVOKED, old)
+  sliced('HDEL', SIGNUMS, old)
   return {#overdue == SLICE and 1 or 0, interrupted_joins()}
 end
 
-local function revoke()
-  for _, id in ipairs(argument.ids) do redis.call('ZADD', REVOKED, now, id) end
+-- REVOKED at once for what nobody runs, as run.py decides; its message, when it comes, finds that it ended so.
+local function end_unclaimed(id)
+  local run = run_of(id)
+  if not run.outcome then
+    if run.worker ~= '' and run.lease_us > now then return false end
+  elseif argument.retry_mark and run.outcome:find(argument.retry_mark, 1, true) then
+    run.attempt = run.attempt + 1
+  else
+    return false
+  end
+  run.outcome, run.worker, run.lease_us, run.early, run.has_ended = argument.outcome, '', 0, false, true
+  change_run(run)
+  return true
 end
 
-local verbs = {renew = renew, release = release, sweep = sweep, revoke = revoke}
+local function revoke()
+  local ended = {}
+  read_runs(argument.ids)
+  for i, id in ipairs(argument.ids) do
+    redis.call('ZADD', REVOKED, now, id)
+    if argument.signum > 0 then redis.call('HSET', SIGNUMS, id, argument.signum) else redis.call('HDEL', SIGNUMS, id) end
+    if end_unclaimed(id) then
+      ended[#ended + 1] = id
+      ended[#ended + 1] = argument.documents[i]
+    end
+    local timer = redis.call('HGET', TIMER_OF, id)
+    if timer then
+      redis.call('ZADD', TIMERS, 'XX', now, timer)
+      redis.call('SET', TIMERS_HEAD, now)
+    end
+  end
+  write_runs()
+  write_documents(ended) -- last, see there
+end
+
+local verbs = {renew = renew, release = release, sweep = sweep}
+if argument.verb == 'revoke' then return revoke() end
 local answer = verbs[argument.verb]()
 write_runs()
 return answer

@@ -6,13 +6,11 @@ the codec. A `MemoryStore` is shared by all who open it; `MemoryCommit` is one w
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import select
 import threading
 import time
-from collections import defaultdict, deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..clock import Clock, SystemClock
@@ -30,9 +28,11 @@ from . import records
 from .base import (
     DEFAULT_LIMITS,
     OUTBOX,
+    REVOKED_KEEP_US,
     DeadLetter,
     Exchange,
     JoinState,
+    KeptLetter,
     Limits,
     Loaded,
     Role,
@@ -42,7 +42,8 @@ from .base import (
     decoded,
     part_without_join,
 )
-from .run import RunRecord, judge, settle
+from .mailbox import Mailbox
+from .run import RunRecord, begin_early, judge, revoke, settle
 
 LOOK_SECONDS = 0.01
 """How often a waiter looks at timers, which nobody announces."""
@@ -62,26 +63,17 @@ class _Join:
 
 
 @dataclass(slots=True)
-class _Held:
-    queue: str
-    text: str
-    lease_us: int
-
-
-@dataclass(slots=True)
 class _State:
     """All that a store holds."""
 
-    queues: dict[str, deque[str]] = field(default_factory=lambda: defaultdict(deque))
-    timers: list[tuple[int, int, str, str]] = field(default_factory=list)
-    held: dict[str, _Held] = field(default_factory=dict)
+    mail: Mailbox = field(default_factory=Mailbox)
     runs: dict[str, RunRecord] = field(default_factory=dict)
     documents: dict[str, str] = field(default_factory=dict)
     chains: dict[str, str] = field(default_factory=dict)
     joins: dict[str, _Join] = field(default_factory=dict)
-    revoked: set[str] = field(default_factory=set)
+    revoked: dict[str, tuple[int | None, int]] = field(default_factory=dict)
     announced: dict[str, tuple[str, int]] = field(default_factory=dict)
-    dead: list[DeadLetter] = field(default_factory=list)
+    dead: dict[str, KeptLetter] = field(default_factory=dict)
 
 
 class MemoryStore:
@@ -127,7 +119,7 @@ class MemoryCommit:
     def put(self, items: Sequence[Rendered]) -> Collection[str]:
         with self._store.changed:
             for item in items:
-                self._store.state.queues[item.queue].append(item.envelope())
+                self._store.state.mail.put(item.queue, item.envelope())
             self._store.changed.notify_all()
         return ()
 
@@ -148,8 +140,7 @@ class MemoryCommit:
         with self._store.changed:
             state, until = self._store.state, self._now() + self._limits.lease_us
             for taken in held:
-                if taken.delivery.tag in state.held:
-                    state.held[taken.delivery.tag].lease_us = until
+                state.mail.renew(taken.delivery.tag, until)
                 run = state.runs.get(taken.message.id) if taken.message else None
                 if taken.message and run and run.worker == self._worker and run.outcome is None:
                     state.runs[taken.message.id] = replace(run, lease_us=until)
@@ -158,9 +149,7 @@ class MemoryCommit:
         with self._store.changed:
             state = self._store.state
             for taken in held:
-                kept = state.held.pop(taken.delivery.tag, None)
-                if kept is not None:
-                    state.queues[kept.queue].appendleft(kept.text)
+                state.mail.put_back(taken.delivery.tag)
                 run = state.runs.get(taken.message.id) if taken.message else None
                 if taken.message and run and run.worker == self._worker and run.outcome is None:
                     state.runs[taken.message.id] = replace(run, worker="", lease_us=0, lost=run.lost + lost)
@@ -169,10 +158,9 @@ class MemoryCommit:
     def sweep(self) -> list[JoinRecord]:
         with self._store.changed:
             state, now = self._store.state, self._now()
-            for tag, kept in list(state.held.items()):
-                if kept.lease_us <= now:
-                    del state.held[tag]
-                    state.queues[kept.queue].appendleft(kept.text)
+            state.mail.put_back_overdue(now)
+            for id_ in [id_ for id_, (_, at_us) in state.revoked.items() if at_us <= now - REVOKED_KEEP_US]:
+                del state.revoked[id_]
             self._store.changed.notify_all()
             return [
                 records.join_from_text(join.record)
@@ -193,9 +181,45 @@ class MemoryCommit:
                 with self._store.changed:
                     self._store.changed.wait(min(left, LOOK_SECONDS))
 
-    def revoke(self, ids: Sequence[str]) -> None:
+    def revoke(self, ids: Sequence[str], signum: int | None = None) -> None:
         with self._store.changed:
-            self._store.state.revoked.update(ids)
+            state, now = self._store.state, self._now()
+            for id_ in ids:
+                state.revoked[id_] = (signum, now)
+                record = revoke(state.runs.get(id_), now)
+                if record is not None and record.outcome is not None:
+                    state.runs[id_] = record
+                    state.documents[id_] = to_text(document_of(id_, record.outcome, now_us=now))
+            state.mail.hasten(ids, now)
+            self._store.changed.notify_all()
+
+    def terminations(self, ids: Collection[str]) -> Mapping[str, int]:
+        with self._store.changed:
+            revoked = self._store.state.revoked
+            signums = {id_: revoked[id_][0] for id_ in ids if id_ in revoked}
+            return {id_: signum for id_, signum in signums.items() if signum is not None}
+
+    def seconds_to_timer(self) -> float | None:
+        with self._store.changed:
+            due_us = self._store.state.mail.next_us()
+            return None if due_us is None else (due_us - self._now()) / 1_000_000
+
+    def dead_letters(self, limit: int, before: str = "") -> Sequence[KeptLetter]:
+        with self._store.changed:
+            kept = [
+                letter
+                for key, letter in self._store.state.dead.items()
+                if not before or int(key) < int(before)
+            ]
+            return kept[::-1][:limit]
+
+    def dead_letter(self, key: str) -> KeptLetter | None:
+        with self._store.changed:
+            return self._store.state.dead.get(key)
+
+    def drop_dead(self, keys: Sequence[str]) -> int:
+        with self._store.changed:
+            return sum(self._store.state.dead.pop(key, None) is not None for key in keys)
 
     def announce(self, name: str, value: str, seconds: float) -> str:
         with self._store.changed:
@@ -210,9 +234,7 @@ class MemoryCommit:
 
     def _anything(self) -> bool:
         with self._store.changed:
-            state = self._store.state
-            due = bool(state.timers) and state.timers[0][0] <= self._now()
-            return due or any(state.queues[queue] for queue in self._queues)
+            return self._store.state.mail.has_any(self._queues, self._now())
 
     # --- inside the lock -----------------------------------------------------------------------------------------------------
 
@@ -226,14 +248,22 @@ class MemoryCommit:
         standing = self._settle(transition)
         if standing is not None:
             return standing
-        if self._closes(transition):
+        if self._digs_up(transition) and self._closes(transition):
             for effect, text in zip(effects, texts, strict=True):
                 self._effect(effect, text)
         if transition.dead is not None:
-            self._store.state.dead.append(transition.dead)
-        if transition.delivery is not None:
-            self._store.state.held.pop(transition.delivery.tag, None)
+            self._bury(transition.dead)
+        if transition.early is not None:
+            self._begin_early(transition.early)
+        elif transition.delivery is not None:
+            self._store.state.mail.ack(transition.delivery.tag)
         return None
+
+    def _begin_early(self, message: Message) -> None:
+        """It stays held, where only workers of ours find it."""
+        record = begin_early(self._store.state.runs.get(message.id), message, self._worker)
+        if record is not None:
+            self._store.state.runs[message.id] = record
 
     def _settle(self, transition: Transition) -> Standing | None:
         message, outcome = transition.message, transition.outcome
@@ -254,6 +284,9 @@ class MemoryCommit:
                 )
                 state.documents[message.id] = to_text(document)
         return standing
+
+    def _digs_up(self, transition: Transition) -> bool:
+        return transition.digs_up is None or self._store.state.dead.pop(transition.digs_up, None) is not None
 
     def _closes(self, transition: Transition) -> bool:
         if transition.closes is None:
@@ -290,21 +323,26 @@ class MemoryCommit:
             case AddPart(join_id, index, id_):
                 join = state.joins.get(join_id)
                 if join is None:
-                    state.dead.append(part_without_join(join_id, id_, text))
+                    self._bury(part_without_join(join_id, id_, text))
                 elif not join.closed:
                     join.parts.setdefault(index, text)
                     self._dispatch_if_complete(join_id)
 
     def _publish(self, message: Message, text: str, not_before_us: int | None) -> None:
-        state = self._store.state
+        mail = self._store.state.mail
         queue = OUTBOX if self._role is Role.STORE else message.queue
         due = not_before_us if not_before_us is not None else message.eta_us
         if due is not None and due > self._now():
-            heapq.heappush(state.timers, (due, next(self._store.serial), queue, text))
+            mail.put_timer(queue, text, message.id, due)
         elif self._role is Role.STORE:
-            self._outbox.append(self._hold(queue, text, self._now() + self._limits.outbox_lease_us))
+            until = self._now() + self._limits.outbox_lease_us
+            self._outbox.append(mail.hold(queue, text, self._worker, until))
         else:
-            state.queues[queue].append(text)
+            mail.put(queue, text)
+
+    def _bury(self, dead: DeadLetter) -> None:
+        key = str(next(self._store.serial))
+        self._store.state.dead[key] = KeptLetter(key, self._now(), dead)
 
     def _settle_unstarted(self, id_: str, outcome: Failure, name: str) -> None:
         state = self._store.state
@@ -319,22 +357,10 @@ class MemoryCommit:
             self._publish(message, pack(to_wire(message), message.queue), None)
 
     def _take(self, limit: int) -> list[Taken]:
-        state, now = self._store.state, self._now()
-        while state.timers and state.timers[0][0] <= now:
-            _, _, queue, text = heapq.heappop(state.timers)
-            state.queues[queue].append(text)
+        now = self._now()
         until = now + self._limits.lease_us
-        taken: list[Taken] = []
-        for queue in self._queues:
-            while state.queues[queue] and len(taken) < limit:
-                delivery = self._hold(queue, state.queues[queue].popleft(), until)
-                taken.append(self._judged(decoded(delivery)))
-        return taken
-
-    def _hold(self, queue: str, text: str, until_us: int) -> Delivery:
-        tag = f"{self._worker}:{next(self._store.serial)}"
-        self._store.state.held[tag] = _Held(queue, text, until_us)
-        return Delivery(tag, queue, None, text)
+        deliveries = self._store.state.mail.take(self._queues, limit, self._worker, now, until)
+        return [self._judged(decoded(delivery)) for delivery in deliveries]
 
     def _judged(self, taken: Taken) -> Taken:
         """The message with its verdict, its claim stored; without claims it may always run."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter
@@ -29,23 +29,25 @@ from . import records
 from .base import (
     DEFAULT_LIMITS,
     OUTBOX,
+    REVOKED_KEEP_US,
     Exchange,
     JoinState,
+    KeptLetter,
     Limits,
     Loaded,
     Role,
     Taken,
     Transition,
 )
-from .redis_batch import STEPS, RedisBatch, claim_row, exchange_of, is_unread, step_of
+from .redis_batch import STEPS, RedisBatch, claim_row, exchange_of, is_unread, letter_of, revocation, step_of
 
 logger = logging.getLogger(__name__)
 
 GATHER_SLICE = 5_000
 """Parts that are read in one command: the server serves nobody else meanwhile (decisions K19)."""
-REVOKED_KEEP_SECONDS = 30 * 86_400
-"""How long a revoked id is remembered; a message that waits for longer than that may start."""
 SEPARATOR = "\x06\x16"
+REVOKED_AT_ONCE = 1_000
+"""Ids that are revoked in one script."""
 
 
 _template = attrgetter("template")
@@ -98,8 +100,7 @@ class RedisCommit:
             "role": self._role.value,
             "max_lost": self._limits.max_lost,
             "outbox_lease_us": self._limits.outbox_lease_us,
-            "join_queue": CONTROL_QUEUE,
-            "result_db": -1 if self._result_db is None else self._result_db,
+            "result_db": self._result_db_number,
             **self._common(),
         }
         # no queue comes first for ever: one that is always full would starve the others
@@ -151,8 +152,7 @@ class RedisCommit:
         gone = [holder.decode() for holder in holders if is_gone(holder.decode())]
         more = True
         while more:
-            revoked_keep_us = REVOKED_KEEP_SECONDS * 1_000_000
-            more, found = self._do("sweep", gone=gone, revoked_keep_us=revoked_keep_us)
+            more, found = self._do("sweep", gone=gone, revoked_keep_us=REVOKED_KEEP_US)
         return [records.join_from_text(text) for text in found]
 
     def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
@@ -163,9 +163,57 @@ class RedisCommit:
             self._watch = Watch(self._client, lists, self._key("timers"), self._key("timers-head"))
         self._watch.wait(timeout, wakers, self._now_us)
 
-    def revoke(self, ids: Sequence[str]) -> None:
-        if ids:
-            self._do("revoke", ids=list(ids))
+    def revoke(self, ids: Sequence[str], signum: int | None = None) -> None:
+        if self._ahead_us is None:
+            self._open()
+        for first in range(0, len(ids), REVOKED_AT_ONCE):
+            some = ids[first : first + REVOKED_AT_ONCE]
+            self._do(
+                "revoke",
+                signum=signum or 0,
+                result_db=self._result_db_number,
+                **revocation(some, self._now_us()),
+            )
+
+    def terminations(self, ids: Collection[str]) -> Mapping[str, int]:
+        if not ids:
+            return {}
+        wanted = sorted(ids)
+        with unavailable():
+            signums: Any = self._client.hmget(self._key("signums"), wanted)
+        return {id_: int(signum) for id_, signum in zip(wanted, signums, strict=True) if signum is not None}
+
+    def seconds_to_timer(self) -> float | None:
+        if self._ahead_us is None:
+            self._open()
+        with unavailable():
+            first: Any = self._client.zrange(self._key("timers"), 0, 0, withscores=True)
+        return (int(first[0][1]) - self._now_us()) / 1_000_000 if first else None
+
+    def dead_letters(self, limit: int, before: str = "") -> Sequence[KeptLetter]:
+        with unavailable():
+            start: Any = self._client.zrevrank(self._key("dead"), before) if before else -1
+            if start is None:
+                return []
+            rows: Any = self._client.zrevrange(self._key("dead"), start + 1, start + limit, withscores=True)
+            return self._kept_letters([key.decode() for key, _ in rows])
+
+    def dead_letter(self, key: str) -> KeptLetter | None:
+        with unavailable():
+            return next(iter(self._kept_letters([key])), None)
+
+    def drop_dead(self, keys: Sequence[str]) -> int:
+        if not keys:
+            return 0
+        with unavailable():
+            pipeline = self._client.pipeline()
+            pipeline.zrem(self._key("dead"), *keys)
+            pipeline.hdel(self._key("dead-texts"), *keys)
+            return int(pipeline.execute()[0])
+
+    def _kept_letters(self, keys: Sequence[str]) -> list[KeptLetter]:
+        texts: Any = self._client.hmget(self._key("dead-texts"), list(keys)) if keys else []
+        return [letter_of(key, text) for key, text in zip(keys, texts, strict=True) if text is not None]
 
     def announce(self, name: str, value: str, seconds: float) -> str:
         key, milliseconds = self._key("announced:" + name), max(1, round(seconds * 1000))
@@ -186,6 +234,10 @@ class RedisCommit:
             self._client.close()
 
     # --- keys ----------------------------------------------------------------------------------------------------------------
+
+    @property
+    def _result_db_number(self) -> int:
+        return -1 if self._result_db is None else self._result_db
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}backbeat:{name}"
@@ -217,6 +269,7 @@ class RedisCommit:
     def _common(self) -> dict[str, Any]:
         return {
             "prefix": self._prefix,
+            "control_queue": CONTROL_QUEUE,
             "holder": self._holder,
             "lease_us": self._limits.lease_us,
             "keep_seconds": math.ceil(self._limits.keep_seconds),

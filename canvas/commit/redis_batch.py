@@ -16,7 +16,7 @@ from ..delivery import Delivery
 from ..effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Publish, SealJoin, Settle
 from ..flow import join_message
 from ..message import Message, sent_at
-from ..outcome import Outcome, outcome_from_data, outcome_to_data
+from ..outcome import Outcome, Revoked, outcome_from_data, outcome_to_data
 from ..outcome import Retry as RetryOutcome
 from ..results.document import document_of, to_text
 from ..wire import pack, to_wire
@@ -25,6 +25,7 @@ from .base import (
     OUTBOX,
     DeadLetter,
     Exchange,
+    KeptLetter,
     Later,
     Poison,
     Run,
@@ -42,6 +43,8 @@ from .base import (
 Row = dict[str, Any]
 STEPS = (0, 3, 6, 9)
 """kombu's priorities: each has a list of its own, the lowest is taken first."""
+RETRY_MARK = '{"kind": "retry"'
+"""How the text of an outcome begins that is no ending."""
 UNREAD = "the message cannot be judged by the store"
 
 
@@ -66,8 +69,12 @@ class RedisBatch:
             }
             if not message.ignore_result:
                 row["document"] = self._document(transition, message, outcome)
+        if transition.early is not None:
+            row["early"] = claim_row(transition.early)
         if transition.closes is not None:
             row["closes"] = transition.closes
+        if transition.digs_up is not None:
+            row["digs_up"] = transition.digs_up
         if transition.dead is not None:
             row["dead"] = self._dead(transition.dead)
         if transition.delivery is not None and transition.delivery.tag:
@@ -87,9 +94,8 @@ class RedisBatch:
         )
 
     def _dead(self, dead: DeadLetter) -> str:
-        return json.dumps(
-            {"at_us": self.now_us, "task_id": dead.task_id, "reason": dead.reason, "message": dead.raw}
-        )
+        known = {"task_id": dead.task_id, "reason": dead.reason, "message": dead.raw, "queue": dead.queue}
+        return json.dumps({"at_us": self.now_us, **known})
 
     def _effect(self, effect: Effect) -> list[Any]:
         match effect:
@@ -117,7 +123,7 @@ class RedisBatch:
         message = sent_at(message, self.now_us)
         due = not_before_us if not_before_us is not None else message.eta_us
         text = pack(to_wire(message), message.queue)
-        return ["publish", message.queue, step_of(message.priority), text, due or 0]
+        return ["publish", message.queue, step_of(message.priority), text, due or 0, message.id]
 
 
 def step_of(priority: int | None) -> int:
@@ -128,6 +134,25 @@ def step_of(priority: int | None) -> int:
 def outcome_text(outcome: Outcome) -> str:
     """An outcome as it is stored. Always the same text for the same outcome, as the script compares texts."""
     return json.dumps(outcome_to_data(outcome))
+
+
+def revocation(ids: Sequence[str], now_us: int) -> Row:
+    """What the script needs to know to revoke these tasks: their outcome, and the document of each."""
+    outcome = Revoked()
+    documents = [to_text(document_of(id_, outcome, now_us=now_us)) for id_ in ids]
+    return {
+        "ids": list(ids),
+        "outcome": outcome_text(outcome),
+        "documents": documents,
+        "retry_mark": RETRY_MARK,
+    }
+
+
+def letter_of(key: str, text: bytes) -> KeptLetter:
+    """A dead letter as it is stored."""
+    row = json.loads(text)
+    letter = DeadLetter(row["reason"], row["message"], row.get("task_id"), row.get("queue") or "")
+    return KeptLetter(key, row.get("at_us") or 0, letter)
 
 
 def claim_row(message: Message) -> Row:
@@ -177,8 +202,8 @@ def verdict_of(row: Sequence[Any]) -> Verdict:
             return Stale()
         case [b"revoked"]:
             return WasRevoked()
-        case [b"poison", lost]:
-            return Poison(lost)
+        case [b"poison", lost, early]:
+            return Poison(lost, early=bool(early))
     raise AssertionError(f"exchange.lua gave a verdict that is not known: {row!r}")
 
 

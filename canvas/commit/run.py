@@ -3,7 +3,7 @@
                  claim                  outcome (compare-and-set)
     nothing  ------------> claimed  -----------------------------> ended(attempt)
                              ^   \\                                    |  Retry: a message of the next attempt
-          lease is dead: lost+1 |  \\-- max_lost: Poison         v
+          lease is dead: lost+1 |  \\-- max_lost, or early: Poison  v
                              \\--+                                  claimed(attempt + 1) ...
 
 The identity of a run is (generation, attempt) under its id (decisions K6). The Redis script `exchange.lua` takes the same decisions;
@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..message import Message
-from ..outcome import Outcome
+from ..outcome import Outcome, Retry, Revoked
 from .base import Later, Limits, Poison, Settled, Stale, Standing, Verdict, WasRevoked
 from .base import Run as RunIt
 
@@ -30,6 +30,8 @@ class RunRecord:
     worker: str = ""
     lease_us: int = 0
     lost: int = 0
+    early: bool = False
+    """It was acknowledged before it ran (decisions K9): the death of its claim ends it."""
 
     @property
     def key(self) -> tuple[int, int]:
@@ -55,8 +57,8 @@ def judge(
         return Later(record.lease_us), None
     # a claim that died counts; a retry or a later generation starts counting anew
     lost = (record.lost + (1 if record.worker else 0)) if same else 0
-    if lost >= limits.max_lost:
-        return Poison(lost), replace(record, lost=lost)
+    if lost >= limits.max_lost or (same and record.early and lost):
+        return Poison(lost, early=record.early), replace(record, lost=lost)
     claim = RunRecord(
         generation=message.generation,
         attempt=message.attempt,
@@ -65,6 +67,30 @@ def judge(
         lost=lost,
     )
     return RunIt(), claim
+
+
+def begin_early(record: RunRecord | None, message: Message, worker: str) -> RunRecord | None:
+    """The record to store when `worker` acknowledges `message` before it runs; None if the claim is not its own any more."""
+    if record is None or record.outcome is not None or record.worker != worker:
+        return None
+    return replace(record, early=True) if record.key == (message.generation, message.attempt) else None
+
+
+def revoke(record: RunRecord | None, now_us: int) -> RunRecord | None:
+    """The record to store when its id is revoked: REVOKED at once for what nobody runs (decisions K20); None if that is not so.
+
+    Its message, when it comes to a worker, finds that it ended so, and what depends on it is settled then.
+    """
+    if record is None:
+        return RunRecord(outcome=Revoked())
+    match record.outcome:
+        case None if not record.worker or record.lease_us <= now_us:
+            return RunRecord(
+                generation=record.generation, attempt=record.attempt, outcome=Revoked(), lost=record.lost
+            )
+        case Retry():
+            return RunRecord(generation=record.generation, attempt=record.attempt + 1, outcome=Revoked())
+    return None
 
 
 def settle(

@@ -9,35 +9,58 @@ again; both carry ids that are known, so nothing runs that has run (decisions K1
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+import math
+import time
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from ..brokers.base import Broker
 from ..continuation import JoinRecord
 from ..delivery import Delivery
+from ..effect import Publish
 from ..errors import Unavailable
-from .base import Commit, Exchange, Loaded, Run, Taken, Transition, decoded
+from ..message import guard_of
+from .base import (
+    DEFAULT_LIMITS,
+    Exchange,
+    KeptLetter,
+    Limits,
+    Loaded,
+    Run,
+    Store,
+    Taken,
+    Transition,
+    decoded,
+)
 
 logger = logging.getLogger(__name__)
 
 RELAY_LIMIT = 500
+LOOK_SECONDS = 0.1
+"""How often the store is asked for the next timer; another process may have put an earlier one there."""
+LONGEST_WAIT_SECONDS = 0.2
+"""How late a timer may be that somebody else has put into the store meanwhile: the broker, which is waited for, knows nothing of it."""
+SOONEST_SECONDS = 0.02
+"""A timer that is due and cannot be sent yet (another relay holds it) is looked at again after so long."""
 
 
 class SplitCommit:
     """A Commit over a Broker and a store that was opened with Role.STORE."""
 
-    def __init__(self, broker: Broker, store: Commit) -> None:
+    def __init__(self, broker: Broker, store: Store, limits: Limits = DEFAULT_LIMITS) -> None:
         self._broker = broker
         self._store = store
+        self._limits = limits
         self._unclaimed: list[Taken] = []
+        self._look_at = self._timer_at = 0.0
 
     def exchange(
         self, transitions: Sequence[Transition], *, take: int = 0, claim: Sequence[Taken] = ()
     ) -> Exchange:
         stored = Exchange([])
         if transitions:
-            stored = self._store.exchange([_without_delivery(transition) for transition in transitions])
+            stored = self._store.exchange([self._to_store(transition) for transition in transitions])
             pairs = zip(transitions, stored.standing, strict=True)
             done = [t.delivery for t, standing in pairs if standing is None and t.delivery is not None]
             try:
@@ -52,6 +75,8 @@ class SplitCommit:
                 logger.warning(
                     "%s; what was to be sent waits in the outbox", error, extra={"action": "unavailable"}
                 )
+        if take:
+            self._send_due()
         if take > len(self._unclaimed):
             self._unclaimed += [
                 decoded(delivery) for delivery in self._broker.take(take - len(self._unclaimed))
@@ -89,10 +114,26 @@ class SplitCommit:
             raise
 
     def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
-        self._broker.wait(timeout, wakers)
+        self._send_due()
+        until_timer = self._timer_at - time.monotonic()
+        if until_timer > 0:
+            self._broker.wait(min(timeout, until_timer, LONGEST_WAIT_SECONDS), wakers)
+        self._send_due()
 
-    def revoke(self, ids: Sequence[str]) -> None:
-        self._store.revoke(ids)
+    def revoke(self, ids: Sequence[str], signum: int | None = None) -> None:
+        self._store.revoke(ids, signum)
+
+    def terminations(self, ids: Collection[str]) -> Mapping[str, int]:
+        return self._store.terminations(ids)
+
+    def dead_letters(self, limit: int, before: str = "") -> Sequence[KeptLetter]:
+        return self._store.dead_letters(limit, before)
+
+    def dead_letter(self, key: str) -> KeptLetter | None:
+        return self._store.dead_letter(key)
+
+    def drop_dead(self, keys: Sequence[str]) -> int:
+        return self._store.drop_dead(keys)
 
     def announce(self, name: str, value: str, seconds: float) -> str:
         return self._broker.announce(name, value, seconds)
@@ -100,6 +141,26 @@ class SplitCommit:
     def close(self) -> None:
         self._broker.close()
         self._store.close()
+
+    def _send_due(self) -> None:
+        """Timers wait in the store, and whoever is awake when one is due sends it (decisions K16)."""
+        now = time.monotonic()
+        if now < min(self._timer_at, self._look_at):
+            return
+        seconds = self._store.seconds_to_timer()
+        self._look_at = now + LOOK_SECONDS
+        self._timer_at = math.inf if seconds is None else now + max(seconds, SOONEST_SECONDS)
+        if seconds is not None and seconds <= 0:
+            self.send_stored()
+
+    def _to_store(self, transition: Transition) -> Transition:
+        """What the store gets of a transition: all but the delivery, which is the broker's. A message that is acknowledged early leaves
+        the broker for good, so a copy of it waits in the store for the case that its claim dies.
+        """
+        if transition.early is None:
+            return replace(transition, delivery=None)
+        guard = Publish(guard_of(transition.early, self._limits.lease_seconds))
+        return replace(transition, delivery=None, effects=(*transition.effects, guard))
 
     def _send(self, outbox: Sequence[Delivery]) -> None:
         """Send outbox rows, and delete those that the broker has confirmed; the others are tried again by the next sweep."""
@@ -112,10 +173,6 @@ class SplitCommit:
         }
         sent = [item.delivery for item in taken if item.message is not None and item.message.id in confirmed]
         self._store.exchange([Transition(delivery=delivery) for delivery in sent])
-
-
-def _without_delivery(transition: Transition) -> Transition:
-    return replace(transition, delivery=None)
 
 
 def _claims(held: Sequence[Taken]) -> list[Taken]:

@@ -7,8 +7,9 @@ so what a killed worker held is there again after the lease, or at once when the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, delete, func, select, update
@@ -31,17 +32,17 @@ from ..sql.tables import (
     message_table,
     part_table,
     result_table,
-    revoked_table,
     run_table,
 )
 from ..sql.wake import Waker, open_waker
 from ..template import Rendered, Sendable
-from . import records
+from . import records, sql_dead, sql_revoked
 from .base import (
     DEFAULT_LIMITS,
     OUTBOX,
     Exchange,
     JoinState,
+    KeptLetter,
     Limits,
     Loaded,
     Role,
@@ -55,6 +56,8 @@ from .sql_batch import SqlBatch, insert_missing
 T = TypeVar("T")
 TRIES = 8
 """How often a transaction that lost against another one is tried."""
+REVOKED_AT_ONCE = 500
+"""Ids that are revoked in one transaction."""
 FROZEN_MS = 1000
 """After it PostgreSQL ends an announcement whose process is frozen: shorter than any lease that matters."""
 
@@ -135,6 +138,7 @@ class SqlCommit:
             claimed = (run_table.c.worker == self._worker) & run_table.c.outcome.is_(None)
             unclaimed = update(run_table).where(run_table.c.task_id.in_(ids), claimed)
             connection.execute(unclaimed.values(worker="", lease_us=0, lost=run_table.c.lost + int(lost)))
+            wake_takers(connection)
 
         self._transact(work)
 
@@ -145,12 +149,8 @@ class SqlCommit:
         if self._waker is None:
             self._waker = open_waker(self._engine, "bb_message")
         with reading(self._engine) as connection:
-            query = select(func.min(message_table.c.visible_us)).where(
-                message_table.c.queue.in_(self._queues)
-            )
-            next_us = connection.execute(query).scalar()
-            if next_us is not None:
-                timeout = min(timeout, (next_us - now_us(connection)) / 1_000_000)
+            seconds = self._seconds_to_message(connection)
+            timeout = timeout if seconds is None else min(timeout, seconds)
         if timeout > 0:
             try:
                 self._waker.wait(timeout, wakers)
@@ -158,13 +158,36 @@ class SqlCommit:
                 self.close()  # the next wait listens anew
                 raise
 
-    def revoke(self, ids: Sequence[str]) -> None:
-        def work(connection: Connection) -> None:
-            rows = [{"id": id_, "at_us": now_us(connection)} for id_ in ids]
-            if rows:
-                connection.execute(insert_missing(connection, revoked_table), rows)
+    def revoke(self, ids: Sequence[str], signum: int | None = None) -> None:
+        def work(connection: Connection, some: Sequence[str]) -> None:
+            batch = SqlBatch(connection, self._worker, self._limits, now_us(connection), self._role)
+            batch.revoke(some)  # first, as it locks
+            sql_revoked.remember(connection, some, signum, batch.now_us)
+            sql_revoked.hasten(connection, some, batch.now_us)
+            notify(connection, batch, hastened=True)
 
-        self._transact(work)
+        for first in range(0, len(ids), REVOKED_AT_ONCE):
+            some = ids[first : first + REVOKED_AT_ONCE]
+            self._transact(partial(work, some=some))
+
+    def terminations(self, ids: Collection[str]) -> Mapping[str, int]:
+        with reading(self._engine) as connection:
+            return sql_revoked.terminations(connection, ids)
+
+    def seconds_to_timer(self) -> float | None:
+        with reading(self._engine) as connection:
+            return self._seconds_to_message(connection)
+
+    def dead_letters(self, limit: int, before: str = "") -> Sequence[KeptLetter]:
+        with reading(self._engine) as connection:
+            return sql_dead.newest(connection, limit, before)
+
+    def dead_letter(self, key: str) -> KeptLetter | None:
+        with reading(self._engine) as connection:
+            return sql_dead.find(connection, key)
+
+    def drop_dead(self, keys: Sequence[str]) -> int:
+        return self._transact(lambda connection: sql_dead.drop(connection, keys))
 
     def announce(self, name: str, value: str, seconds: float) -> str:
         def work(connection: Connection) -> str:
@@ -198,6 +221,12 @@ class SqlCommit:
             )
             return connection.execute(query.limit(1)).first() is not None
 
+    def _seconds_to_message(self, connection: Connection) -> float | None:
+        """How long until there is one to take, as far as is known now."""
+        query = select(func.min(message_table.c.visible_us)).where(message_table.c.queue.in_(self._queues))
+        next_us: int | None = connection.execute(query).scalar()
+        return None if next_us is None else (next_us - now_us(connection)) / 1_000_000
+
     def _take(self, batch: SqlBatch, limit: int) -> list[Taken]:
         connection = batch.connection
         visible = (message_table.c.queue.in_(self._queues)) & (message_table.c.visible_us <= batch.now_us)
@@ -222,7 +251,7 @@ class SqlCommit:
         if not messages or self._role is Role.BROKER or taken[0].delivery.queue == OUTBOX:
             return list(taken)
         runs = batch.lock_runs([message.id for message in messages])
-        revoked = _revoked(batch.connection, messages)
+        refused = sql_revoked.revoked_of(batch.connection, messages)
         claimed = []
         for item in taken:
             message = item.message
@@ -235,7 +264,7 @@ class SqlCommit:
                 worker=self._worker,
                 now_us=batch.now_us,
                 limits=self._limits,
-                revoked=message.id in revoked or message.root_id in revoked,
+                revoked=message.id in refused or message.root_id in refused,
             )
             if record is not None:
                 batch.put_run(message.id, record)
@@ -265,7 +294,7 @@ def put_messages(connection: Connection, items: Sequence[Sendable]) -> None:
             batch.publish(item)
         else:
             row = {"queue": item.queue, "visible_us": batch.now_us, "holder": "", "body": item.envelope()}
-            batch.messages.append(row)
+            batch.messages.append({**row, "task_id": item.id})
     batch.write_messages()
     notify(connection, batch)
 
@@ -281,13 +310,19 @@ def put_effects(connection: Connection, effects: Sequence[Effect], limits: Limit
     notify(connection, batch)
 
 
-def notify(connection: Connection, batch: SqlBatch) -> None:
+def notify(connection: Connection, batch: SqlBatch, *, hastened: bool = False) -> None:
     """Wake those who wait, where the database can (PostgreSQL); elsewhere they look (see wake.py)."""
     if connection.dialect.name == "postgresql":
-        if batch.messages:
-            connection.execute(select(func.pg_notify("bb_message", "")))
+        if batch.messages or hastened:
+            wake_takers(connection)
         for id_ in batch.documented:
             connection.execute(select(func.pg_notify("bb_result", id_)))
+
+
+def wake_takers(connection: Connection) -> None:
+    """There may be something to take once this transaction is committed."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_notify("bb_message", "")))
 
 
 def _load(connection: Connection, chains: Collection[str], joins: Collection[str]) -> Loaded:
@@ -321,6 +356,7 @@ def _sweep(connection: Connection) -> list[JoinRecord]:
         )
         claimed = (run_table.c.worker == gone) & run_table.c.outcome.is_(None)
         connection.execute(update(run_table).where(claimed).values(lease_us=0))
+    sql_revoked.forget_old(connection, now)
     for table in (run_table, result_table, chain_table, join_table):
         connection.execute(delete(table).where(table.c.expires_us <= now))
     overdue = join_table.c.size.is_(None) & (join_table.c.deadline_us <= now) & join_table.c.closed.is_(False)
@@ -328,12 +364,6 @@ def _sweep(connection: Connection) -> list[JoinRecord]:
         records.join_from_text(row.record)
         for row in connection.execute(select(join_table.c.record).where(overdue))
     ]
-
-
-def _revoked(connection: Connection, messages: Sequence[Message]) -> set[str]:
-    ids = {message.id for message in messages} | {message.root_id for message in messages}
-    query = select(revoked_table.c.id).where(revoked_table.c.id.in_(sorted(ids)))
-    return {row.id for row in connection.execute(query)}
 
 
 def _held_keys(held: Sequence[Taken]) -> tuple[list[int], list[str]]:

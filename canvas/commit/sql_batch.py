@@ -24,7 +24,6 @@ from ..outcome import Retry as RetryOutcome
 from ..results.document import document_of, to_text
 from ..sql.tables import (
     chain_table,
-    dead_table,
     join_table,
     message_table,
     part_table,
@@ -33,8 +32,9 @@ from ..sql.tables import (
 )
 from ..wire import pack, to_wire
 from . import records
-from .base import OUTBOX, DeadLetter, Limits, Role, Standing, Transition, part_without_join
-from .run import RunRecord, settle
+from .base import OUTBOX, Limits, Role, Standing, Transition, part_without_join
+from .run import RunRecord, begin_early, revoke, settle
+from .sql_dead import bury, drop
 
 Row = dict[str, Any]
 
@@ -89,7 +89,15 @@ class SqlBatch:
         wanted = sorted(set(ids))
         if wanted:
             rows = [
-                {"task_id": id_, "generation": 0, "attempt": 0, "worker": "", "lease_us": 0, "lost": 0}
+                {
+                    "task_id": id_,
+                    "generation": 0,
+                    "attempt": 0,
+                    "worker": "",
+                    "lease_us": 0,
+                    "lost": 0,
+                    "early": False,
+                }
                 for id_ in wanted
             ]
             self.connection.execute(insert_missing(self.connection, run_table), rows)
@@ -102,6 +110,16 @@ class SqlBatch:
             for row in self.connection.execute(query):
                 self._runs[row.task_id] = _run_of(row)
         return {id_: self._runs[id_] for id_ in wanted}
+
+    def revoke(self, ids: Collection[str]) -> None:
+        """Store REVOKED at once for those of these ids that nobody runs."""
+        for id_, record in self.lock_runs(ids).items():
+            changed = revoke(record, self.now_us)
+            if changed is not None and changed.outcome is not None:
+                self.put_run(id_, changed)
+                self._documents[id_] = to_text(document_of(id_, changed.outcome, now_us=self.now_us))
+        self.write_runs()
+        self._write_documents()
 
     def put_run(self, id_: str, record: RunRecord) -> None:
         """Remember a changed run; `write_runs` writes it."""
@@ -125,6 +143,7 @@ class SqlBatch:
                     "worker": record.worker,
                     "lease_us": record.lease_us,
                     "lost": record.lost,
+                    "early": record.early,
                     "expires_us": self.keep_until_us if ended else None,
                 }
             )
@@ -137,20 +156,24 @@ class SqlBatch:
         standing = self._settle(transition)
         if standing is not None:
             return standing
-        if self._closes(transition):
+        if self._digs_up(transition) and self._closes(transition):
             for effect in transition.effects:
                 self._effect(effect)
         if transition.dead is not None:
-            self._keep_dead(transition.dead)
-        if transition.delivery is not None and transition.delivery.tag:
+            bury(self.connection, transition.dead, self.now_us)
+        if transition.early is not None:
+            self._begin_early(transition.early)
+        elif transition.delivery is not None and transition.delivery.tag:
             seq, holder = transition.delivery.tag.split("@", 1)
             where = (message_table.c.seq == int(seq)) & (message_table.c.holder == holder)
             self.connection.execute(delete(message_table).where(where))
         return None
 
-    def _keep_dead(self, dead: DeadLetter) -> None:
-        row = {"at_us": self.now_us, "task_id": dead.task_id, "reason": dead.reason, "message": dead.raw}
-        self.connection.execute(dead_table.insert(), row)
+    def _begin_early(self, message: Message) -> None:
+        """Its row stays held: only workers of ours read the table."""
+        record = begin_early(self._runs.get(message.id), message, self.worker)
+        if record is not None:
+            self.put_run(message.id, record)
 
     def _settle(self, transition: Transition) -> Standing | None:
         message, outcome = transition.message, transition.outcome
@@ -170,6 +193,10 @@ class SqlBatch:
                 )
                 self._documents[message.id] = to_text(document)
         return standing
+
+    def _digs_up(self, transition: Transition) -> bool:
+        key = transition.digs_up
+        return key is None or drop(self.connection, [key]) > 0
 
     def _closes(self, transition: Transition) -> bool:
         id_ = transition.closes
@@ -204,7 +231,7 @@ class SqlBatch:
                 join = self._joins.get(join_id)
                 text = records.part_to_text(id_, outcome)
                 if join is None:
-                    self._keep_dead(part_without_join(join_id, id_, text))
+                    bury(self.connection, part_without_join(join_id, id_, text), self.now_us)
                 elif not join.closed:
                     self._parts.setdefault((join_id, index), text)
                     self._touched.add(join_id)
@@ -219,6 +246,7 @@ class SqlBatch:
             "visible_us": visible,
             "holder": "",
             "body": pack(to_wire(message), message.queue),
+            "task_id": message.id,
         }
         if self.role is Role.STORE:
             row["queue"] = OUTBOX
@@ -324,6 +352,7 @@ def _effects(transitions: Sequence[Transition]) -> list[Effect]:
 
 def _run_ids(transitions: Sequence[Transition]) -> set[str]:
     own = {t.message.id for t in transitions if t.message is not None and t.outcome is not None}
+    own |= {t.early.id for t in transitions if t.early is not None}
     return own | {effect.id for effect in _effects(transitions) if isinstance(effect, Settle)}
 
 
@@ -340,6 +369,7 @@ def _run_of(row: Any) -> RunRecord:
         worker=row.worker,
         lease_us=row.lease_us,
         lost=row.lost,
+        early=row.early,
     )
 
 

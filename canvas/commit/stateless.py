@@ -6,7 +6,7 @@ Messages whose time has not come are held here, unacknowledged, as Celery does. 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ..brokers.base import Broker
 from ..clock import Clock, SystemClock
@@ -63,7 +63,10 @@ class StatelessCommit:
             timeout = max(0.0, min(timeout, (min(due) - self._clock.now_us()) / 1_000_000))
         self._broker.wait(timeout, wakers)
 
-    def revoke(self, ids: Sequence[str]) -> None:
+    def terminations(self, ids: Collection[str]) -> Mapping[str, int]:  # noqa: ARG002 - nobody could ask for one
+        return {}
+
+    def revoke(self, ids: Sequence[str], signum: int | None = None) -> None:  # noqa: ARG002 - nobody remembers
         raise ImproperlyConfigured(
             f"{len(ids)} task(s) cannot be revoked: there is no result backend that would remember it. "
             "Write App(backend='redis://...') or postgresql://."

@@ -10,9 +10,11 @@ local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local prefix = argument.prefix
 local own = prefix .. 'backbeat:'
 local UNACKED, UNACKED_INDEX = prefix .. 'unacked', prefix .. 'unacked_index'
-local LEASES, HELD, HOLDERS = own .. 'leases', own .. 'held', own .. 'holders'
+local LEASES, HELD, EARLY, HOLDERS = own .. 'leases', own .. 'held', own .. 'early', own .. 'holders'
 local TIMERS, TIMER_TEXTS, TIMERS_HEAD = own .. 'timers', own .. 'timer-texts', own .. 'timers-head'
-local UNSEALED, REVOKED, SERIAL = own .. 'unsealed', own .. 'revoked', own .. 'serial'
+local TIMER_OF = own .. 'timer-of'
+local DEAD, DEAD_TEXTS = own .. 'dead', own .. 'dead-texts'
+local UNSEALED, REVOKED, SIGNUMS, SERIAL = own .. 'unsealed', own .. 'revoked', own .. 'signums', own .. 'serial'
 local OUTBOX, OUTBOX_LIST = 'backbeat.outbox', own .. 'outbox'
 local SEPARATOR = '\6\22'
 local STEPS = {'', SEPARATOR .. '3', SEPARATOR .. '6', SEPARATOR .. '9'}
@@ -65,14 +67,29 @@ local function is_list(key)
   return known_lists[key]
 end
 
--- A timer is a member of a sorted set by its due time, `serial#list`, and its text in a hash: two like messages are two timers.
-local function add_timer(list, text, due)
-  local member = next_serial() .. '#' .. list
+-- A dead letter is a member of a sorted set by its time, and its text in a hash.
+local function bury(text)
+  local key = next_serial()
+  redis.call('ZADD', DEAD, now, key)
+  redis.call('HSET', DEAD_TEXTS, key, text)
+end
+
+-- A timer is a member of a sorted set by its due time, and its text in a hash: two like messages are two timers. The member is
+-- `serial#length of the id#id list`; TIMER_OF knows the last one of each id.
+local function add_timer(list, text, due, id)
+  local member = next_serial() .. '#' .. #id .. '#' .. id .. list
   local head = redis.call('ZRANGE', TIMERS, 0, 0, 'WITHSCORES')
   redis.call('ZADD', TIMERS, due, member)
   redis.call('HSET', TIMER_TEXTS, member, text)
+  redis.call('HSET', TIMER_OF, id, member)
   -- idle workers watch this key rather than the set, which changes with every timer
   if not head[1] or due < tonumber(head[2]) then redis.call('SET', TIMERS_HEAD, due) end
+end
+
+local function id_and_list_of(member)
+  local length, rest = member:match('^%d+#(%d+)#(.*)$')
+  if not length then return nil, member:match('^%d+#(.*)$') end -- of a version that kept no ids
+  return rest:sub(1, length), rest:sub(length + 1)
 end
 
 local function send_due_timers()
@@ -80,12 +97,13 @@ local function send_due_timers()
   if #members == 0 then return end
   local texts = redis.call('HMGET', TIMER_TEXTS, unpack(members))
   for i, member in ipairs(members) do
-    local list = member:match('^%d+#(.*)$')
+    local id, list = id_and_list_of(member)
     if texts[i] and is_list(list) then
       redis.call('LPUSH', list, texts[i])
     elseif texts[i] then
-      redis.call('LPUSH', own .. 'dead', cjson.encode({reason = 'key ' .. list .. ' is not a list', message = texts[i]}))
+      bury(cjson.encode({reason = 'key ' .. list .. ' is not a list', message = texts[i], task_id = id}))
     end
+    if id and redis.call('HGET', TIMER_OF, id) == member then redis.call('HDEL', TIMER_OF, id) end
   end
   redis.call('ZREM', TIMERS, unpack(members))
   redis.call('HDEL', TIMER_TEXTS, unpack(members))
@@ -93,7 +111,8 @@ end
 
 -- A holding is named `holder#serial#list`. kombu's `unacked` keeps the message as kombu does, so that a Celery worker can give it back
 -- if no backbeat is left; our own index of leases says when our sweeper does (decisions K14). What kombu could not read, and the
--- outbox, which it must not touch, is kept in a hash of ours.
+-- outbox, which it must not touch, is kept in a hash of ours. So is what was acknowledged before it ran (decisions K9): no Celery worker
+-- must get it again, so it comes back by the queue that backbeat's workers alone serve.
 local function unacked_tail(list)
   return ',"",' .. cjson.encode(queue_of(list)) .. ']'
 end
@@ -102,8 +121,12 @@ local function put_back(tag)
   local list = tag:match('^[^#]*#%d+#(.*)$')
   if not list or redis.call('ZREM', LEASES, tag) == 0 then return nil end
   local text = redis.call('HGET', HELD, tag)
+  local early = not text and redis.call('HGET', EARLY, tag)
   if text then
     redis.call('HDEL', HELD, tag)
+  elseif early then
+    text, list = early, list_of(argument.control_queue, 1)
+    redis.call('HDEL', EARLY, tag)
   else
     local value = redis.call('HGET', UNACKED, tag)
     if not value then return nil end
@@ -117,24 +140,25 @@ end
 
 -- Runs: what is known about one task id (run.py) ------------------------------------------------------------------------------
 --
--- One text, as reading and writing many is one call then: `generation attempt lease_us lost worker`, a line end, the outcome.
+-- One text, as reading and writing many is one call then: `generation attempt lease_us lost worker`, a line end, the outcome; an `e`
+-- behind `lost` if it was acknowledged early.
 
 local runs, changed_runs = {}, {}
 
 local function run_from_text(key, text)
-  local run = {key = key, generation = 0, attempt = 0, lease_us = 0, lost = 0, worker = '', outcome = nil}
+  local run = {key = key, generation = 0, attempt = 0, lease_us = 0, lost = 0, early = false, worker = '', outcome = nil}
   if not text then return run end
-  local generation, attempt, lease_us, lost, worker, outcome =
-    text:match('^(%-?%d+) (%-?%d+) (%d+) (%d+) ([^\n]*)\n(.*)$')
+  local generation, attempt, lease_us, lost, early, worker, outcome =
+    text:match('^(%-?%d+) (%-?%d+) (%d+) (%d+)(e?) ([^\n]*)\n(.*)$')
   run.generation, run.attempt = tonumber(generation), tonumber(attempt)
-  run.lease_us, run.lost, run.worker = tonumber(lease_us), tonumber(lost), worker
+  run.lease_us, run.lost, run.early, run.worker = tonumber(lease_us), tonumber(lost), early == 'e', worker
   if outcome ~= '' then run.outcome = outcome end
   return run
 end
 
 local function text_of_run(run)
-  local numbers = string.format('%.0f %.0f %.0f %.0f ', run.generation, run.attempt, run.lease_us, run.lost)
-  return numbers .. run.worker .. '\n' .. (run.outcome or '')
+  local numbers = string.format('%.0f %.0f %.0f %.0f', run.generation, run.attempt, run.lease_us, run.lost)
+  return numbers .. (run.early and 'e ' or ' ') .. run.worker .. '\n' .. (run.outcome or '')
 end
 
 -- Read the runs of many ids in few calls; `run_of` would read them one by one.
@@ -180,4 +204,18 @@ end
 local function claimed_by(id, worker)
   local run = run_of(id)
   return run.worker == worker and not run.outcome and run
+end
+
+-- The last thing that a script does, as it may leave the database; only the script does, not its caller.
+local function write_documents(documents)
+  if #documents > 0 and argument.result_db >= 0 then redis.call('SELECT', argument.result_db) end
+  for i = 1, #documents, 2 do
+    local key = prefix .. 'celery-task-meta-' .. documents[i]
+    if argument.keep_seconds > 0 then
+      redis.call('SETEX', key, argument.keep_seconds, documents[i + 1])
+    else
+      redis.call('SET', key, documents[i + 1])
+    end
+    redis.call('PUBLISH', key, documents[i + 1])
+  end
 end

@@ -5,6 +5,7 @@ A pool knows messages and outcomes only. Claims, effects and acknowledgements ar
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -71,7 +72,7 @@ class Pool(Protocol):
         """What ended since the last call. Never waits. Also replaces processes that died."""
         ...
 
-    def kill(self, key: str) -> None:
+    def kill(self, key: str, signum: int = signal.SIGKILL) -> None:
         """End the process that runs this job; it is reported as Lost, unless it ends just now. Only where `keeps_limits`."""
         ...
 

@@ -26,7 +26,7 @@ from ..errors import MessageError, SoftTimeLimitExceeded
 from ..execute import Requeued, execute
 from ..failure import error_of, traceback_of
 from ..outcome import Failure
-from ..task import Tasks
+from ..tasks import Tasks
 from ..wire import from_wire, unpack
 from .base import Ended, Job, Requeue
 from .pipe import OUR_SIGNALS, pack, pack_report, read_frame

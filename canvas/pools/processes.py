@@ -116,7 +116,7 @@ class ProcessPool:
 
     # --- beyond the contract -------------------------------------------------------------------------------------------------
 
-    def kill(self, key: str) -> None:
+    def kill(self, key: str, signum: int = signal.SIGKILL) -> None:  # noqa: ARG002 - WIP
         """Kill the child that runs this job. It is reported as Lost, unless it has just ended; nothing happens if it is not running."""
         line = self._busy.get(key)
         if line is not None:

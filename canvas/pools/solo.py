@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Sequence
 
@@ -42,7 +43,7 @@ class SoloPool:
     def wakers(self) -> Sequence[int]:
         return () if self._stopped else (self._wake.fileno(),)
 
-    def kill(self, key: str) -> None:
+    def kill(self, key: str, signum: int = signal.SIGKILL) -> None:
         """Nothing: what was submitted has ended by the time that anyone can ask."""
 
     def stop(self, grace_seconds: float) -> list[Report]:  # noqa: ARG002 - nothing runs that could be waited for

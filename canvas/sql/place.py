@@ -24,9 +24,10 @@ from .tables import create_tables, message_table, metadata
 logger = logging.getLogger(__name__)
 
 _Schema = tuple[Any, ...]
-_LITE_TABLES = text("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN :names").bindparams(
-    bindparam("names", expanding=True)
-)
+_LITE_COLUMNS = text(
+    "SELECT count(*) FROM sqlite_master AS t, pragma_table_info(t.name) WHERE t.type = 'table' AND t.name IN :names"
+).bindparams(bindparam("names", list(metadata.tables), expanding=True))
+_COLUMNS = sum(len(table.columns) for table in metadata.tables.values())
 _PG_SCHEMA = text(f"SELECT current_database(), to_regclass('{message_table.name}')::oid::bigint")
 _PG_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 _PG_SEES = text(
@@ -63,10 +64,10 @@ class Place:
         if not files.get("main") or not _same_file(files["main"], str(self._engine.url.database)):
             return False
         # on the user's connection: it may have the file's one write lock, and here tables come and go with a transaction
-        if connection.execute(_LITE_TABLES, {"names": list(metadata.tables)}).scalar_one() < len(
-            metadata.tables
-        ):
+        if connection.execute(_LITE_COLUMNS).scalar_one() < _COLUMNS:
             metadata.create_all(connection)
+            # tables of an earlier version are completed by whoever opens the file as a broker
+            return bool(connection.execute(_LITE_COLUMNS).scalar_one() >= _COLUMNS)
         return True
 
     def _is_proven(

@@ -18,10 +18,12 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
     inspect,
     select,
 )
-from sqlalchemy.exc import IntegrityError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.schema import CreateColumn
 
 TRIES = 5
 
@@ -37,7 +39,9 @@ message_table = Table(
     Column("visible_us", BigInteger, nullable=False),
     Column("holder", Text, nullable=False, default=""),
     Column("body", Text, nullable=False),
+    Column("task_id", _Id),
     Index("bb_message_queue", "queue", "visible_us"),
+    Index("bb_message_task", "task_id"),
 )
 run_table = Table(
     "bb_run",
@@ -49,6 +53,7 @@ run_table = Table(
     Column("worker", Text, nullable=False, default=""),
     Column("lease_us", BigInteger, nullable=False, default=0),
     Column("lost", Integer, nullable=False, default=0),
+    Column("early", Boolean, nullable=False, default=False, server_default=false()),
     Column("expires_us", BigInteger),
     Index("bb_run_expires", "expires_us"),
 )
@@ -89,6 +94,8 @@ revoked_table = Table(
     metadata,
     Column("id", _Id, primary_key=True),
     Column("at_us", BigInteger, nullable=False),
+    Column("signum", Integer),
+    Index("bb_revoked_at", "at_us"),
 )
 dead_table = Table(
     "bb_dead",
@@ -98,21 +105,40 @@ dead_table = Table(
     Column("task_id", _Id),
     Column("reason", Text, nullable=False),
     Column("message", Text, nullable=False),
+    Column("queue", _Id, nullable=False, default="", server_default=""),
 )
 
 
 def create_tables(engine: Engine) -> None:
-    """Make what is missing. Of two programs that do so at once one meets a table that is there, and looks again."""
+    """Make what is missing, also columns that an earlier version did not know.
+
+    Of two programs that do so at once one meets a table that is there, and looks again.
+    """
     for _ in range(TRIES - 1):
         try:
-            metadata.create_all(engine)
-        except (
-            IntegrityError,
-            ProgrammingError,
-        ):  # PostgreSQL: the name is taken by somebody who has not committed yet
+            _complete(engine)
+        except DBAPIError as error:
+            # PostgreSQL: the name is taken by somebody who has not committed yet; any database: another one was first
+            if not isinstance(error, IntegrityError | ProgrammingError | OperationalError):
+                raise
             continue
         return
+    _complete(engine)
+
+
+def _complete(engine: Engine) -> None:
     metadata.create_all(engine)
+    found = inspect(engine)
+    for table in metadata.sorted_tables:
+        known = {column["name"] for column in found.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in known:
+                with engine.begin() as connection:
+                    definition = CreateColumn(column).compile(dialect=engine.dialect)
+                    connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
+        if known != {column.name for column in table.columns}:
+            for index in table.indexes:
+                index.create(engine, checkfirst=True)
 
 
 announced_table = Table(

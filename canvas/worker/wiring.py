@@ -30,6 +30,7 @@ class WorkerOptions:
     concurrency: int | None = None
     pool: str | None = None
     name: str = "celery@%h"
+    grace: float | None = None
 
     @property
     def hostname(self) -> str:
@@ -54,6 +55,11 @@ def concurrency_of(app: App, options: WorkerOptions) -> int:
     return int(options.concurrency or app.conf.worker_concurrency or os.cpu_count() or 1)
 
 
+def grace_of(app: App, options: WorkerOptions) -> float:
+    """How many seconds what runs may go on after the worker was told to stop."""
+    return float(app.conf.worker_grace_seconds if options.grace is None else options.grace)
+
+
 def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener) -> Worker:
     """A worker for `app`, which its children import as `spec` ("module:attribute").
 
@@ -68,7 +74,9 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
         prefetch=concurrency * int(app.conf.worker_prefetch_multiplier),
     )
     results = None if store_url(app.conf) is None else open_results(app.conf)
-    performer = Performer(commit, results, now_us=SystemClock().now_us, queue_of=app.queue_of)
+    performer = Performer(
+        commit, results, now_us=SystemClock().now_us, queue_of=app.queue_of, is_early=app.is_early
+    )
     runner = RunnerSpec(
         "backbeat.canvas.pools.child:make_runner",
         (spec, options.hostname, broker_url(app.conf), app.conf.result_backend),
@@ -81,9 +89,10 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
     )
     if not pool.keeps_limits:
         _refuse_limits(app, options.pool or app.conf.worker_pool)
+    grace = grace_of(app, options)
     relays = app.open_relays()
     beside = OutboxThread(relays) if relays else None
-    return Worker(commit, performer, pool, listener, limits_of(app.conf), beside)
+    return Worker(commit, performer, pool, listener, limits_of(app.conf), grace_seconds=grace, beside=beside)
 
 
 def _refuse_limits(app: App, pool: str) -> None:

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from backbeat.canvas.commit.base import (
@@ -25,8 +26,10 @@ from backbeat.canvas.commit.base import (
 from backbeat.canvas.continuation import ChainRecord, Inline, Step
 from backbeat.canvas.effect import CloseChain, OpenChain, Publish, SealJoin, Settle
 from backbeat.canvas.json_text import Json
+from backbeat.canvas.message import DEFAULT_QUEUE
 from backbeat.canvas.node import Call
 from backbeat.canvas.outcome import Retry, Revoked, State
+from backbeat.canvas.perform import Performer
 
 from support.commit_world import DYING, LIVING, CommitWorld, broken, ok, part
 from support.kinds import KINDS, SPLIT, open_backend
@@ -164,6 +167,86 @@ def test_an_older_attempt_is_superseded_by_a_later_one(world):
     assert ended == Standing(ok(1), 1)
     assert copy_again.verdict == Settled(Standing(ok(1), 1))
     assert world.document(message.id).value == "1"
+
+
+def two_attempts_later(world, commit, *, eta_us):
+    """A task whose attempts 0 and 1 ended in a retry; returns its first message, and the performer that brought them."""
+    performer = Performer(commit, None, now_us=world.now_us)
+    follower = Call(task="t", id=f"follower-{world.mark}", options={"queue": DEFAULT_QUEUE})
+    first = world.message("m", link=(follower,))
+    world.send(first)
+    for retry in (
+        Retry(eta_us=0, args=Json("[1]")),
+        Retry(eta_us=eta_us, args=Json("[1]"), kwargs=Json("{}")),
+    ):
+        (item,) = world.take(commit)
+        assert item.verdict == Run()
+        performer.commit([performer.finished(item, item.message, retry)])
+    return first, performer
+
+
+def redelivered(world, commit, performer, message):
+    """Another copy of `message` is delivered and dealt with; returns its verdict and its transition."""
+    (copy,) = taken_by(world, commit, message)
+    transition = performer.route(copy)
+    performer.commit([transition])
+    return copy.verdict, transition
+
+
+def test_k6_attempt_0_redelivered_while_attempt_2_waits(world):
+    commit = world.open()
+    due = world.now_us() + 200_000
+    first, performer = two_attempts_later(world, commit, eta_us=due)
+
+    verdict, transition = redelivered(world, commit, performer, first)
+    state = world.document(first.id).state
+    world.pass_time(0.2)
+    (item,) = world.take(commit)
+
+    assert verdict == Settled(Standing(Retry(eta_us=due, args=Json("[1]"), kwargs=Json("{}")), 1))
+    (again,) = transition.effects
+    assert (again.message.attempt, again.message.eta_us, again.message.args) == (2, due, "[1]")
+    assert state is State.RETRY
+    assert world.now_us() >= due
+    assert (item.message.attempt, item.message.args, item.verdict) == (2, "[1]", Run())
+
+
+def test_k6_attempt_0_redelivered_while_attempt_2_runs(world):
+    commit = world.open()
+    first, performer = two_attempts_later(world, commit, eta_us=0)
+    (running,) = world.take(commit)
+
+    verdict, transition = redelivered(world, commit, performer, first)
+    (under_way,) = commit.exchange([Transition(message=first, outcome=ok(0))]).standing
+    nothing_came = world.none(commit)
+    performer.commit([performer.finished(running, running.message, ok(2))])
+
+    assert (running.message.attempt, running.verdict) == (2, Run())
+    assert verdict == Stale()
+    assert transition == Transition(delivery=transition.delivery)
+    assert under_way == Standing(None, 2)
+    assert nothing_came
+    assert world.document(first.id).value == "2"
+
+
+def test_k6_attempt_0_redelivered_when_attempt_2_has_ended(world):
+    commit = world.open()
+    first, performer = two_attempts_later(world, commit, eta_us=0)
+    (running,) = world.take(commit)
+    performer.commit([performer.finished(running, running.message, ok(2))])
+    (follower,) = world.take(commit)
+    commit.exchange([Transition(message=follower.message, outcome=ok(3), delivery=follower.delivery)])
+
+    verdict, transition = redelivered(world, commit, performer, first)
+    (follower_again,) = world.take(commit)
+    commit.exchange([Transition(delivery=follower_again.delivery)])
+
+    assert verdict == Settled(Standing(ok(2), 2))
+    assert (transition.outcome, transition.message.attempt) == (ok(2), 2)
+    assert follower_again.message.id == follower.message.id
+    assert follower_again.verdict == Settled(Standing(ok(3), 0))
+    assert world.none(commit)
+    assert world.document(first.id).value == "2"
 
 
 def test_a_later_generation_runs_again_what_has_ended(world):
@@ -376,7 +459,193 @@ def test_what_was_revoked_does_not_start(world):
 
     verdicts = {item.message.id: item.verdict for item in world.take(commit, 3)}
 
-    assert verdicts == {by_id.id: WasRevoked(), by_root.id: WasRevoked(), other.id: Run()}
+    ended = Settled(Standing(Revoked(), 0))
+    assert verdicts == {by_id.id: ended, by_root.id: WasRevoked(), other.id: Run()}
+
+
+def test_k20_what_nobody_runs_is_revoked_at_once(world):
+    commit, message = world.open(), world.message()
+    world.send(message)
+    commit.revoke([message.id, f"never-sent-{world.mark}"])
+
+    assert world.document(message.id).state is State.REVOKED
+    assert world.document(f"never-sent-{world.mark}").state is State.REVOKED
+
+
+def test_k20_what_a_worker_runs_ends_by_that_worker(world):
+    commit, message = world.open(), world.message()
+    (item,) = taken_by(world, commit, message)
+    commit.revoke([message.id])
+
+    assert world.document(message.id).state is State.STARTED
+    done = Transition(message=message, outcome=ok(1), delivery=item.delivery)
+    assert commit.exchange([done]).standing == [None]
+    assert world.document(message.id).state is State.SUCCESS
+
+
+def test_k20_a_task_that_waits_for_its_next_attempt_is_revoked_at_once(world):
+    commit, message = world.open(), world.message()
+    (item,) = taken_by(world, commit, message)
+    again = replace(message, attempt=1, eta_us=world.now_us() + 3_600_000_000)
+    retry = Retry(eta_us=again.eta_us)
+    commit.exchange(
+        [Transition(message=message, outcome=retry, effects=(Publish(again),), delivery=item.delivery)]
+    )
+    commit.revoke([message.id])
+
+    assert world.document(message.id).state is State.REVOKED
+    (early,) = world.take(commit)
+    assert early.verdict == Settled(Standing(Revoked(), 1))
+
+
+def test_k20_a_timer_of_a_revoked_task_comes_at_once_so_that_what_depends_on_it_is_settled(world):
+    commit = world.open()
+    message = world.message(eta_us=world.now_us() + 3_600_000_000)
+    world.send(message, world.message(eta_us=world.now_us() + 3_600_000_000))
+    assert world.none(commit)
+    commit.revoke([message.id])
+
+    (item,) = world.take(commit)
+    assert item.message.id == message.id
+    assert item.verdict == Settled(Standing(Revoked(), 0))
+    assert world.none(commit)
+
+
+def test_k20_what_runs_can_be_ended_by_a_signal(world):
+    commit = world.open()
+    one, other = world.message(), world.message()
+    world.open().revoke([one.id], signum=15)
+    world.open().revoke([other.id])
+
+    assert commit.terminations([one.id, other.id, "unknown"]) == {one.id: 15}
+    assert commit.terminations([]) == {}
+
+
+def test_k20_a_dead_claim_of_a_revoked_task_is_not_taken_over(world):
+    message, dying = world.message(), world.open(limits=DYING)
+    taken_by(world, dying, message)
+    dying.close()
+    world.pass_lease()
+    commit = world.open()
+    commit.revoke([message.id])
+
+    (item,) = world.take(commit)
+    assert item.verdict == Settled(Standing(Revoked(), 0))
+
+
+# --- early acknowledgement -------------------------------------------------------------------------------------------------------
+
+
+def begun_early(world, commit, message):
+    (item,) = taken_by(world, commit, message)
+    assert item.verdict == Run()
+    assert commit.exchange([Transition(early=message, delivery=item.delivery)]).standing == [None]
+    return item
+
+
+def next_ended(world, commit):
+    """The next message that is no guard of a claim which still lives, or of an attempt that has ended."""
+    while True:
+        (item,) = world.take(commit)
+        match item.verdict:
+            case Later(until_us):
+                again = Publish(item.message, until_us)
+                commit.exchange([Transition(effects=(again,), delivery=item.delivery)])
+            case Stale() | Settled() if item.message.guards:
+                commit.exchange([Transition(delivery=item.delivery)])
+            case _:
+                return item
+
+
+def test_k9_what_was_acknowledged_early_ends_when_its_claim_dies_and_never_runs_again(world):
+    message = world.message()
+    dying = world.open(limits=DYING)
+    begun_early(world, dying, message)
+    dying.close()
+    world.pass_lease()
+
+    item = next_ended(world, world.open())
+    assert item.message.id == message.id
+    assert item.verdict == Poison(1, early=True)
+
+
+def test_k9_what_was_acknowledged_early_ends_as_everything_does(world):
+    commit, message = world.open(), world.message()
+    item = begun_early(world, commit, message)
+    done = Transition(message=message, outcome=ok(1), delivery=item.delivery)
+
+    assert commit.exchange([done]).standing == [None]
+    assert world.document(message.id).state is State.SUCCESS
+    assert world.none(commit)
+
+
+def test_k9_a_lost_process_ends_what_was_acknowledged_early(world):
+    commit, message = world.open(limits=DYING), world.message()
+    item = begun_early(world, commit, message)
+    commit.release([item], lost=True)
+    commit.close()
+    world.pass_lease()
+
+    assert next_ended(world, world.open()).verdict == Poison(1, early=True)
+
+
+def test_k9_a_later_attempt_is_early_only_if_it_says_so(world):
+    commit, message = world.open(limits=DYING), world.message()
+    item = begun_early(world, commit, message)
+    again = replace(message, attempt=1)
+    commit.exchange(
+        [
+            Transition(
+                message=message,
+                outcome=Retry(eta_us=0),
+                effects=(Publish(again),),
+                delivery=item.delivery,
+            )
+        ]
+    )
+    assert next_ended(world, commit).verdict == Run()
+    commit.close()
+    world.pass_lease()
+
+    assert next_ended(world, world.open()).verdict == Run()
+
+
+# --- dead letters ----------------------------------------------------------------------------------------------------------------
+
+
+def test_k8_dead_letters_are_listed_newest_first_shown_and_dropped(world):
+    commit = world.open()
+    for number in range(5):
+        letter = DeadLetter(f"reason {number}", f'{{"n": {number}}}', f"id{number}", "celery")
+        commit.exchange([Transition(dead=letter)])
+
+    first, all_of_them = commit.dead_letters(2), commit.dead_letters(9)
+    assert [kept.letter.reason for kept in first] == ["reason 4", "reason 3"]
+    older = commit.dead_letters(2, before=first[-1].key)
+    assert [kept.letter.reason for kept in older] == ["reason 2", "reason 1"]
+    assert commit.dead_letter(first[0].key) == first[0]
+    assert first[0].letter == DeadLetter("reason 4", '{"n": 4}', "id4", "celery")
+    assert abs(first[0].at_us - world.now_us()) < 60_000_000
+    assert commit.drop_dead([kept.key for kept in first]) == 2
+    assert commit.drop_dead([first[0].key, "unknown"]) == 0
+    assert commit.dead_letters(9) == all_of_them[2:]
+    assert commit.dead_letter(first[0].key) is None
+
+
+def test_k6_a_dead_letter_is_requeued_once_with_the_next_generation(world):
+    commit, message = world.open(), world.message()
+    dead = DeadLetter("it died", "raw", message.id)
+    commit.exchange([Transition(message=message, outcome=broken(), dead=dead)])
+    (kept,) = commit.dead_letters(9)
+    again = replace(message, generation=1)
+    requeue = Transition(effects=(Publish(again),), digs_up=kept.key)
+    commit.exchange([requeue])
+    commit.exchange([requeue])
+
+    (item,) = world.take(commit)
+    assert (item.message.generation, item.verdict) == (1, Run())
+    assert world.none(commit)
+    assert commit.dead_letters(9) == []
 
 
 def test_revoking_what_has_ended_changes_nothing(world):
@@ -772,9 +1041,9 @@ def dead_letters(world):
     store = getattr(world.backend, "_store", world.backend)
     match world.kind.rsplit("-", 1)[-1]:
         case "memory":
-            return [(dead.reason, dead.task_id) for dead in store.store.state.dead]
+            return [(kept.letter.reason, kept.letter.task_id) for kept in store.store.state.dead.values()]
         case "redis":
-            rows = [json.loads(text) for text in store._client.lrange(f"{store._prefix}backbeat:dead", 0, -1)]
+            rows = [json.loads(text) for text in store._client.hvals(f"{store._prefix}backbeat:dead-texts")]
             return [(row["reason"], row["task_id"]) for row in rows]
     from backbeat.canvas.sql.tables import dead_table
     from sqlalchemy import select

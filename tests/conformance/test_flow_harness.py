@@ -54,7 +54,7 @@ def settle_one(backend, rng: random.Random, faults: Faults) -> int:
         while True:
             world.run()
             documents = {document.id: document for document in backend.results().get(ids)}
-            if not sent and not any(document.ready for document in documents.values()):
+            if not sent and not any(each.ready for each in documents.values() if each.id not in revoked):
                 return world.executions  # the sender died before anything was written: there is no canvas
             expectation = Expectation(documents, revoked)
             expectation.check(node)

@@ -121,6 +121,14 @@ def test_in_a_file_the_tables_come_with_the_transaction_and_go_with_it(tmp_path,
     assert set(metadata.tables) <= set(inspect(theirs).get_table_names())
 
 
+def test_a_file_whose_tables_are_of_an_earlier_version_is_left_to_its_worker(tmp_path, connect, place_at):
+    url = f"sqlite:///{tmp_path}/one.db"
+    theirs = connect(url)
+    theirs.execute(text("CREATE TABLE bb_message (seq INTEGER PRIMARY KEY, body TEXT)"))
+
+    assert not place_at(url).holds(theirs)
+
+
 def test_mariadb_shows_a_lock_to_its_own_sessions_only(mariadb_url, connect):
     """The proof alone: MariaDB as a broker is another matter."""
     ours, theirs = connect(mariadb_url), connect(mariadb_url)

@@ -1,4 +1,7 @@
-"""Transactional send: at each of 200 points of a transaction that sends, its process is killed; the tasks exist if and only if it committed."""
+"""Transactional send: at 200 points of a transaction that sends its process is killed; the tasks exist if and only if it committed.
+
+BACKBEAT_KILL_POINTS=500 takes so many in each setting.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ from pathlib import Path
 
 import pytest
 from backbeat.canvas.commit.base import OUTBOX as OUTBOX_QUEUE
-from backbeat.canvas.sql.outbox import outbox_table
 from backbeat.canvas.sql.tables import message_table
 from sqlalchemy import create_engine, inspect, select, text, update
 
@@ -20,9 +22,9 @@ from support.drain import drain
 from support.servers import own_database
 from support.stacks import _own_redis_database
 
-PLACES = {"one sqlite": 100, "sqlite is the backend": 130, "postgres, and redis": 200}
-"""With the number of points; where the database is our own, less happens after the commit."""
-OUTBOX = outbox_table("bb_outbox")
+PLACES = {"one sqlite": 50, "sqlite is the backend": 50, "postgres, and redis": 100}
+"""With the number of points."""
+MORE = int(os.environ.get("BACKBEAT_KILL_POINTS", "0"))
 
 
 @pytest.fixture(params=PLACES)
@@ -42,7 +44,7 @@ def places(request, tmp_path):
 
 @pytest.fixture
 def points(request):
-    return PLACES[request.node.callspec.params["places"]]
+    return MORE or PLACES[request.node.callspec.params["places"]]
 
 
 @pytest.fixture
@@ -98,7 +100,7 @@ def test_tasks_exist_if_and_only_if_their_transaction_committed_wherever_it_is_k
         sums = {app.AsyncResult(f"chord-{n}").get(timeout=1) - 2 * n for n in committed}
     assert set(ends.values()) == {-9}
     assert len(ends) == points
-    assert 5 < len(committed) < points - 5, "killed on both sides of the commit"
+    assert 3 < len(committed) < points - 3, "killed on both sides of the commit"
     assert states == {n: {"SUCCESS"} if n in committed else {"PENDING"} for n in range(points)}
     assert sums == {2}
     assert set(ran.values()) == {1}, "a second copy has the same id and does not run"

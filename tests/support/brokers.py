@@ -66,7 +66,7 @@ class BrokerKind:
         """Put `text`, which is no envelope, where messages lie."""
         match self.kind:
             case "memory":
-                self.backend.store.state.queues[queue].append(text)
+                self.backend.store.state.mail.put(queue, text)
             case "redis":
                 self.backend._client.lpush(f"{self.prefix}{queue}", text)
             case "rabbitmq":

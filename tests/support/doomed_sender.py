@@ -2,7 +2,7 @@
 
 A point is a line of backbeat.canvas that is about to run between the begin of the transaction and the end of all that its commit causes,
 or a moment just before or after SQLAlchemy hands a statement or a commit to the driver. One child counts them; then there is a child for
-each of so many of them: every moment of the second kind, the last ones, and of the others as many as are wanted, spread evenly.
+each of so many of them: those around a commit, the last ones, and of both kinds as many as are wanted, spread evenly.
 Child number n writes row n into the table `mine`, and sends the task `call-n` and the chord `chord-n`.
 """
 
@@ -76,14 +76,14 @@ def end_of(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def counting(reach: Callable[[int, bool], None], work: Callable[[], None]) -> None:
-    """Call `reach` with the number of each point that `work` comes to, and whether it is the driver's."""
+def counting(reach: Callable[[int, str], None], work: Callable[[], None]) -> None:
+    """Call `reach` with the number of each point that `work` comes to, and where it is: "do_commit" or so at the driver's, else "line"."""
     numbers = itertools.count()
 
     def on_line(frame: FrameType, event: str, _: Any) -> Any:
         is_driver = frame.f_code.co_filename == DRIVER
         if event == "line" or (event == "return" and is_driver):
-            reach(next(numbers), is_driver)
+            reach(next(numbers), frame.f_code.co_name if is_driver else "line")
         return on_line
 
     def on_call(frame: FrameType, event: str, _: Any) -> Any:
@@ -110,11 +110,11 @@ def main() -> None:
     living: list[tuple[int, int, int]] = []
     for number, point in enumerate(chosen(count_points(ours, database), points)):
 
-        def reach(at: int, _: bool, point: int = point) -> None:
+        def reach(at: int, _: str, point: int = point) -> None:
             if at == point:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        def die(number: int = number, reach: Callable[[int, bool], None] = reach) -> None:
+        def die(number: int = number, reach: Callable[[int, str], None] = reach) -> None:
             counting(reach, lambda: send_in_transaction(ours, database, number))
 
         living.append((number, point, forked(die)))
@@ -130,32 +130,40 @@ def bury(living: list[tuple[int, int, int]]) -> None:
     living.clear()
 
 
-def count_points(app: App, database: str) -> list[bool]:
-    """All points; True for those of the driver."""
+def count_points(app: App, database: str) -> list[str]:
+    """All points, each by where it is."""
     reader, writer = os.pipe()
 
     def count() -> None:
-        reached: list[bool] = []
-        counting(
-            lambda _, is_driver: reached.append(is_driver), lambda: send_in_transaction(app, database, -3)
-        )
-        with os.fdopen(writer, "wb") as out:
-            out.write(bytes(reached))
+        reached: list[str] = []
+        counting(lambda _, where: reached.append(where), lambda: send_in_transaction(app, database, -3))
+        with os.fdopen(writer, "w") as out:
+            out.write("\n".join(reached))
 
-    assert end_of(forked(count)) == 0
+    pid = forked(count)
     os.close(writer)
-    with os.fdopen(reader, "rb") as counted:
-        return [bool(each) for each in counted.read()]
+    with os.fdopen(reader) as counted:
+        found = counted.read().splitlines()
+    assert end_of(pid) == 0
+    return found
 
 
-def chosen(points: list[bool], wanted: int) -> list[int]:
+def chosen(points: list[str], wanted: int) -> list[int]:
     """Numbers of points, in order."""
-    last = set(range(len(points) - LAST, len(points)))
-    always = last | {number for number, is_driver in enumerate(points) if is_driver}
-    others = [number for number in range(len(points)) if number not in always]
-    left = wanted - len(always)
-    assert 0 < left <= len(others)
-    return sorted(always | {others[n * len(others) // left] for n in range(left)})
+    always = {number for number, where in enumerate(points) if where == "do_commit"}
+    always |= set(range(len(points) - LAST, len(points)))
+    left = [number for number in range(len(points)) if number not in always]
+    driver = [number for number in left if points[number] != "line"]
+    ours = [number for number in left if points[number] == "line"]
+    picked = always | spread(driver, (wanted - len(always)) // 2)
+    return sorted(picked | spread(ours, wanted - len(picked)))
+
+
+def spread(numbers: list[int], wanted: int) -> set[int]:
+    """So many of them, evenly, or all if there are fewer."""
+    if len(numbers) <= wanted:
+        return set(numbers)
+    return {numbers[number * len(numbers) // wanted] for number in range(wanted)}
 
 
 if __name__ == "__main__":

@@ -57,8 +57,7 @@ class Fleet:
         self.performer(commit).settle_interrupted(commit.sweep())
 
     def _queues(self) -> list[str]:
-        waiting = {queue for _, _, queue, _ in self.store.state.timers}
-        return sorted({*self.store.state.queues, *waiting, "celery", "backbeat"})
+        return sorted({*self.store.state.mail.queues(), "celery", "backbeat"})
 
     def _work(self, performer: Performer, commit: MemoryCommit, taken: Taken) -> None:
         route = performer.route(taken)
@@ -70,5 +69,5 @@ class Fleet:
             except Requeued:
                 commit.release([taken])
                 return
-            route = performer.finished(taken, route.message, outcome)
+            route = performer.ended(taken, route.message, outcome)
         performer.commit([route])

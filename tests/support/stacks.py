@@ -63,7 +63,10 @@ class Stack:
         """task_id and reason of each dead letter, oldest first."""
         if self.backend.startswith("redis"):
             with _redis(self.backend) as client:
-                return [json.loads(each) for each in reversed(client.lrange("backbeat:dead", 0, -1))]
+                keys = client.zrange("backbeat:dead", 0, -1)
+                return (
+                    [json.loads(each) for each in client.hmget("backbeat:dead-texts", keys)] if keys else []
+                )
         with self._sql(self.backend) as connection:
             rows = connection.execute(text("SELECT task_id, reason, message FROM bb_dead ORDER BY seq"))
             return [dict(row) for row in rows.mappings()]

@@ -289,19 +289,24 @@ def put(fleet, queue, *, id="t1", task="one", args=(), kwargs=None, body=None, p
             "properties": {"body_encoding": "base64", "delivery_info": {}, **(properties or {})},
         }
     )
-    fleet.store.state.queues[queue].append(text)
+    fleet.store.state.mail.put(queue, text)
+
+
+def the_dead_letter(fleet):
+    (kept,) = fleet.store.state.dead.values()
+    return kept.letter
 
 
 @pytest.mark.parametrize("text", ["[]", "null", "{", '{"headers": {"task": "one"}, "properties": {}}'])
 def test_what_has_no_id_is_a_dead_letter(fleet, text):
-    fleet.store.state.queues["celery"].append(text)
+    fleet.store.state.mail.put("celery", text)
 
     assert fleet.drain() == 1
 
-    (dead,) = fleet.store.state.dead
+    dead = the_dead_letter(fleet)
     assert (dead.raw, dead.task_id) == (text, None)
     assert dead.reason
-    assert not fleet.store.state.held
+    assert not fleet.store.state.mail.held
 
 
 @pytest.mark.parametrize(
@@ -312,11 +317,11 @@ def test_what_has_an_id_is_a_dead_letter_and_its_handle_is_settled(fleet, wrong)
 
     fleet.drain()
 
-    (dead,) = fleet.store.state.dead
+    dead = the_dead_letter(fleet)
     assert dead.task_id == "t1"
     with pytest.raises(Reject, match="the message was refused"):
         result(fleet, "t1").get(timeout=0)
-    assert not fleet.store.state.held
+    assert not fleet.store.state.mail.held
     assert not fleet.executed
 
 
@@ -361,7 +366,7 @@ def test_our_own_tasks_called_with_nonsense_fail_and_are_kept(fleet, task, args)
     with pytest.raises(Reject, match="arguments that it cannot have"):
         result(fleet, "t1").get(timeout=0)
     assert len(fleet.store.state.dead) == 1
-    assert not fleet.store.state.held
+    assert not fleet.store.state.mail.held
 
 
 @pytest.mark.parametrize("position", ["step:gone:1", "member:gone:1"])
@@ -403,7 +408,8 @@ def open_chord(fleet):
 
 def their_message(fleet):
     """What the Celery worker took, as it sees it."""
-    (text,) = fleet.store.state.queues.pop("theirs")
+    (taken,) = fleet.open("theirs", "theirs").exchange([], take=9).taken
+    text = taken.delivery.raw
     envelope = json.loads(text)
     return envelope["headers"], json.loads(base64.b64decode(envelope["body"]))[2]
 

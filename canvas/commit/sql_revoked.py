@@ -1,0 +1,44 @@
+"""Revoked ids in a SQL database: the table bb_revoked. Everything happens in the caller's transaction (decisions K20)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from sqlalchemy import Connection, delete, select, update
+
+from ..message import Message
+from ..sql.tables import message_table, revoked_table
+from .base import REVOKED_KEEP_US
+
+
+def revoked_of(connection: Connection, messages: Sequence[Message]) -> set[str]:
+    """Those ids and root ids of `messages` that were revoked."""
+    ids = {message.id for message in messages} | {message.root_id for message in messages}
+    query = select(revoked_table.c.id).where(revoked_table.c.id.in_(sorted(ids)))
+    return {row.id for row in connection.execute(query)}
+
+
+def remember(connection: Connection, ids: Sequence[str], signum: int | None, now_us: int) -> None:
+    """Revoke them from now on; who is revoked again is remembered for longer."""
+    connection.execute(delete(revoked_table).where(revoked_table.c.id.in_(ids)))
+    rows = [{"id": id_, "at_us": now_us, "signum": signum} for id_ in sorted(set(ids))]
+    connection.execute(revoked_table.insert(), rows)
+
+
+def hasten(connection: Connection, ids: Collection[str], now_us: int) -> None:
+    """Timers of these tasks are due now, so that a worker settles what depends on them."""
+    waiting = message_table.c.task_id.in_(sorted(set(ids))) & (message_table.c.holder == "")
+    due = update(message_table).where(waiting, message_table.c.visible_us > now_us)
+    connection.execute(due.values(visible_us=now_us))
+
+
+def terminations(connection: Connection, ids: Collection[str]) -> Mapping[str, int]:
+    """Those of these ids that shall be ended by a signal."""
+    query = select(revoked_table.c.id, revoked_table.c.signum)
+    wanted = revoked_table.c.id.in_(sorted(ids)) & revoked_table.c.signum.is_not(None)
+    return {row.id: row.signum for row in connection.execute(query.where(wanted))}
+
+
+def forget_old(connection: Connection, now_us: int) -> None:
+    """What was revoked too long ago to be remembered."""
+    connection.execute(delete(revoked_table).where(revoked_table.c.at_us <= now_us - REVOKED_KEEP_US))
