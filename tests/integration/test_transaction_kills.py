@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from backbeat.canvas.commit.base import OUTBOX as OUTBOX_QUEUE
+from backbeat.canvas.sql.outbox import outbox_table
 from backbeat.canvas.sql.tables import message_table
 from sqlalchemy import create_engine, inspect, select, text, update
 
@@ -22,6 +23,7 @@ from support.drain import drain
 from support.servers import own_database
 from support.stacks import _own_redis_database
 
+OUTBOX = outbox_table("bb_outbox")
 PLACES = {"one sqlite": 50, "sqlite is the backend": 50, "postgres, and redis": 100}
 """With the number of points."""
 MORE = int(os.environ.get("BACKBEAT_KILL_POINTS", "0"))
