@@ -57,6 +57,8 @@ DEFAULTS: dict[str, Any] = {
     "event_serializer": "json",
     "imports": (),
     "include": (),
+    "outbox_table": "bb_outbox",
+    "outbox_url": None,
     "redis_backend_use_ssl": None,
     "redis_max_connections": None,
     "redis_retry_on_timeout": False,
@@ -156,6 +158,8 @@ OBEYED = frozenset(
     enable_utc
     imports
     include
+    outbox_table
+    outbox_url
     result_backend
     result_backend_transport_options
     result_compression

@@ -317,11 +317,24 @@ class Performer:
         return dict(_with_below(wanted, self._chains))
 
 
-def send(commit: Commit, effects: Sequence[Effect]) -> None:
+def send_each(commit: Commit, starts: Sequence[Sequence[Effect]]) -> None:
+    """As `send`, for canvases that whoever calls brings again until all are sent, so none of them is ever left half sent."""
+    small = [effects for effects in starts if len(effects) <= SLICE]
+    if small:
+        commit.exchange([Transition(effects=tuple(effects)) for effects in small])
+    for effects in starts:
+        if len(effects) > SLICE:
+            send(commit, effects, lease_seconds=None)
+
+
+def send(
+    commit: Commit, effects: Sequence[Effect], *, lease_seconds: float | None = SENDER_LEASE_SECONDS
+) -> None:
     """Bring the effects of `flow.start`. Raises Unavailable.
 
     Up to SLICE effects are one commit: all or nothing. More go in slices, into joins that are sealed after the last slice, so that
-    a sender that dies in between leaves joins that workers settle as SendInterrupted (decisions K4).
+    a sender that dies in between leaves joins that workers settle as SendInterrupted (decisions K4), `lease_seconds` after its last
+    slice; None where somebody will bring all of them again.
     """
     if len(effects) <= SLICE:
         commit.exchange([Transition(effects=tuple(effects))])
@@ -333,7 +346,7 @@ def send(commit: Commit, effects: Sequence[Effect]) -> None:
         slice_: list[Effect] = list(opened.values())
         for effect in part:
             if isinstance(effect, OpenJoin):
-                effect = replace(effect, size=None, lease_seconds=SENDER_LEASE_SECONDS)  # noqa: PLW2901 - the same, unsealed
+                effect = replace(effect, size=None, lease_seconds=lease_seconds)  # noqa: PLW2901 - the same, unsealed
                 opened[effect.record.join_id] = effect
             slice_.append(effect)
         commit.exchange([Transition(effects=tuple(slice_))])
