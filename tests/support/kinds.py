@@ -9,8 +9,8 @@ from backbeat.canvas.sql.engine import open_engine
 from support.backends import MemoryBackend, RedisBackend, SqlBackend
 from support.split_backend import SplitBackend, amqp_broker, memory_broker
 
-STORES = ["memory", "sqlite", "postgres", "redis"]
-SPLIT = ["split-memory", "split-rabbitmq-redis", "split-rabbitmq-postgres"]
+STORES = ["memory", "sqlite", "postgres", "mariadb", "redis"]
+SPLIT = ["split-memory", "split-rabbitmq-redis", "split-rabbitmq-postgres", "split-rabbitmq-mariadb"]
 KINDS = STORES + SPLIT
 
 
@@ -19,10 +19,8 @@ def open_backend(kind: str, request: Any) -> Any:
     match kind:
         case "memory":
             return MemoryBackend()
-        case "sqlite":
-            return SqlBackend(open_engine(request.getfixturevalue("sqlite_url")))
-        case "postgres":
-            return SqlBackend(open_engine(request.getfixturevalue("postgres_url")))
+        case "sqlite" | "postgres" | "mariadb":
+            return SqlBackend(open_engine(request.getfixturevalue(f"{kind}_url")))
         case "redis":
             return RedisBackend(*request.getfixturevalue("redis_prefixed"))
         case "split-memory":
