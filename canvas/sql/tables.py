@@ -167,6 +167,9 @@ announced_table = Table(
     Column("until_us", BigInteger, nullable=False),
 )
 
+for _table in metadata.tables.values():
+    _table.dialect_options["mysql"]["engine"] = "InnoDB"
+
 
 def announced_value(connection: Connection, name: str) -> str | None:
     """What was last announced under `name` in the tables that this connection sees; None where there are none."""

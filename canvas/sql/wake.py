@@ -152,7 +152,9 @@ class LookingWaker:
             with unavailable():
                 self._opened = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
                 self._opened.detach()  # as above
-            self._finish = weakref.finalize(self, self._opened.close)
+            # not SQLAlchemy's, which would first ask a server that may be gone
+            driver: Any = self._opened.connection.dbapi_connection
+            self._finish = weakref.finalize(self, driver.close)
         return self._opened
 
     def close(self) -> None:

@@ -26,12 +26,12 @@ FENCE = Fence("me", 1)
 ENTRY = Entry(name="tick", when=Interval(every=timedelta(seconds=1)), what={"task": "app.tick", "args": [1]})
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
 def url(request, tmp_path):
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'one.db'}"
     else:
-        with own_database("postgres") as found:
+        with own_database(request.param) as found:
             yield found
 
 

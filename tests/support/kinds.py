@@ -10,8 +10,10 @@ from support.backends import MemoryBackend, RedisBackend, SqlBackend
 from support.split_backend import SplitBackend, amqp_broker, memory_broker
 
 STORES = ["memory", "sqlite", "postgres", "mariadb", "redis"]
-SPLIT = ["split-memory", "split-rabbitmq-redis", "split-rabbitmq-postgres", "split-rabbitmq-mariadb"]
+SPLIT = ["split-memory", "split-rabbitmq-redis", "split-rabbitmq-postgres"]
 KINDS = STORES + SPLIT
+OUTBOXES = [*SPLIT, "split-rabbitmq-mariadb"]
+"""The pairs for what only a split commit does."""
 
 
 def open_backend(kind: str, request: Any) -> Any:
