@@ -77,6 +77,12 @@ class SqlCommit:
         self._queues = [OUTBOX] if role is Role.STORE else list(queues)
         self._role = role
         self._limits = limits
+        ready = message_table.c.queue.in_(self._queues) & (
+            message_table.c.visible_us <= dialect_of(engine).clock()
+        )
+        self._any = (
+            select(message_table.c.seq).where(ready).limit(1)
+        )  # once, as idle workers ask it all the time
         self._waker: Waker | None = None
         with unavailable():
             create_tables(engine)
@@ -215,9 +221,7 @@ class SqlCommit:
             return self._sees_any(connection)
 
     def _sees_any(self, connection: Connection) -> bool:
-        now = dialect_of(connection).clock()
-        ready = message_table.c.queue.in_(self._queues) & (message_table.c.visible_us <= now)
-        return connection.execute(select(message_table.c.seq).where(ready).limit(1)).first() is not None
+        return connection.execute(self._any).first() is not None
 
     def _seconds_to_message(self, connection: Connection) -> float | None:
         """How long until there is one to take, as far as is known now."""

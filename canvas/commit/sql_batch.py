@@ -150,7 +150,7 @@ class SqlBatch:
                     "expires_us": self.keep_until_us if ended else None,
                 }
             )
-        self.connection.execute(dialect_of(self.connection).overwrite(run_table), rows)
+        _overwrite(self.connection, run_table, rows)
         self._changed = {}
 
     # --- deciding ------------------------------------------------------------------------------------------------------------
@@ -337,7 +337,7 @@ class SqlBatch:
                 {"task_id": id_, "document": text, "expires_us": self.keep_until_us}
                 for id_, text in sorted(self._documents.items())
             ]
-            self.connection.execute(dialect_of(self.connection).overwrite(result_table), rows)
+            _overwrite(self.connection, result_table, rows)
 
 
 def _effects(transitions: Sequence[Transition]) -> list[Effect]:
@@ -370,3 +370,8 @@ def _run_of(row: Any) -> RunRecord:
 def insert_missing(connection: Connection, table: Table) -> Executable:
     """An INSERT that passes over rows that are there."""
     return dialect_of(connection).insert_missing(table)
+
+
+def _overwrite(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Put rows that have the same columns into those that are there, or beside them."""
+    connection.execute(dialect_of(connection).overwrite(table, rows[0].keys()), rows)

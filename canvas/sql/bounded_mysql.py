@@ -19,14 +19,15 @@ from sqlalchemy.engine import URL
 
 from ..errors import ImproperlyConfigured
 
+CONNECT_SECONDS = 4
 LOCK_SECONDS = 3
 """How long a statement waits for a lock. Transactions that lose are tried 8 times (commit/sql.py): about as long as a server may be silent."""
 FROZEN_SECONDS = 5
 """After it MariaDB ends a session that idles inside a transaction: half of a lease."""
 STATEMENT_BYTES = 1_000_000
 """Rows that are inserted together make statements of this size at most."""
-_OLDEST = {"MariaDB": (10, 6), "MySQL": (8, 0, 1)}
-"""They have SKIP LOCKED."""
+_OLDEST = {"MariaDB": (10, 6), "MySQL": (8, 0, 17)}
+"""They have SKIP LOCKED, and the collation of types.py."""
 _REFUSED = {
     ER.NET_PACKET_TOO_LARGE,
     ER.TOO_BIG_ROWSIZE,
@@ -74,7 +75,7 @@ def open_mysql(url: URL, answer_seconds: float) -> Engine:
         raise ImproperlyConfigured(f"{url.render_as_string()} names no database. Write mysql://user@host/db.")
     options = {
         "charset": "utf8mb4",
-        "connect_timeout": 4,
+        "connect_timeout": CONNECT_SECONDS,
         "read_timeout": answer_seconds,
         "write_timeout": answer_seconds,
         # an UPDATE counts the rows that it found: by default those that became different
@@ -114,5 +115,5 @@ def refuse_old(product: str, version: tuple[int, ...]) -> None:
     if version < oldest:
         found, needed = (".".join(map(str, each)) for each in (version, oldest))
         raise ImproperlyConfigured(
-            f"{product} {found} cannot carry messages: it has no SKIP LOCKED. Use {product} {needed} or later."
+            f"{product} {found} is too old to carry messages. Use {product} {needed} or later."
         )

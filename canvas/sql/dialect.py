@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sqlalchemy import (
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Row,
     Table,
     Update,
+    bindparam,
     func,
     literal,
     literal_column,
@@ -38,11 +40,8 @@ FROZEN_MS = 1000
 class Dialect(Protocol):
     """One kind of database. It keeps nothing."""
 
-    notifies: bool
-    """Whether it tells who waits that something came; else they look (see wake.py)."""
-
     def clock(self) -> ColumnElement[int]:
-        """The database's time in microseconds, in a form that an index can be searched by."""
+        """The database's time in microseconds whenever a statement runs, in a form that an index can be searched by."""
         ...
 
     def now_us(self, connection: Connection) -> int:
@@ -53,8 +52,8 @@ class Dialect(Protocol):
         """An INSERT that passes over rows whose primary key is there, and hides no other error."""
         ...
 
-    def overwrite(self, table: Table) -> Executable:
-        """An INSERT that puts all other columns into the row whose primary key is there."""
+    def overwrite(self, table: Table, names: Iterable[str]) -> Executable:
+        """An INSERT of these columns that puts them into the row whose primary key is there."""
         ...
 
     def hold(self, connection: Connection, ready: ReadyMessages, hold: Values) -> Sequence[Row[Any]]:
@@ -94,11 +93,13 @@ def heads(connection: Connection, queues: Sequence[str]) -> dict[str, int]:
     return {row.queue: row.us for row in connection.execute(union_all(*firsts)) if row.us is not None}
 
 
+@dataclass(frozen=True, slots=True)
 class ReadyMessages:
     """The first `limit` messages of some queues whose time has come: those that came first."""
 
-    def __init__(self, queues: Sequence[str], now_us: int, limit: int) -> None:
-        self.queues, self.now_us, self.limit = queues, now_us, limit
+    queues: Sequence[str]
+    now_us: int
+    limit: int
 
     def of(self, queues: Sequence[str], limit: int, *columns: ColumnElement[Any]) -> Any:
         """A query for these columns of as many as are free, which locks them."""
@@ -121,10 +122,10 @@ class _Returning:
         statement: Executable = self.insert(table).on_conflict_do_nothing()
         return statement
 
-    def overwrite(self, table: Table) -> Executable:
+    def overwrite(self, table: Table, names: Iterable[str]) -> Executable:
         insert = self.insert(table)
         keys = [column.name for column in table.primary_key]
-        values = {name: insert.excluded[name] for name in _others(table)}
+        values = {name: insert.excluded[name] for name in _others(table, names)}
         statement: Executable = insert.on_conflict_do_update(index_elements=keys, set_=values)
         return statement
 
@@ -144,7 +145,6 @@ class _Returning:
 
 
 class _Postgresql(_Returning):
-    notifies = True
     insert = staticmethod(postgresql.insert)
 
     def clock(self) -> ColumnElement[int]:
@@ -164,15 +164,14 @@ class _Postgresql(_Returning):
 
 
 class _Sqlite(_Returning):
-    notifies = False
     insert = staticmethod(sqlite.insert)
 
     def clock(self) -> ColumnElement[int]:
         """It has the machine's."""
-        return literal(time.time_ns() // 1000, BigInteger)
+        return bindparam(None, callable_=_machine_us, type_=BigInteger)
 
     def now_us(self, connection: Connection) -> int:  # noqa: ARG002 - it need not be asked
-        return time.time_ns() // 1000
+        return _machine_us()
 
     def notify(self, connection: Connection, channel: str, payloads: Iterable[str]) -> None:
         pass
@@ -180,8 +179,6 @@ class _Sqlite(_Returning):
 
 class _Mysql:
     """MySQL and MariaDB. What only one of them has is not used."""
-
-    notifies = False
 
     def clock(self) -> ColumnElement[int]:
         # the difference of two times without a zone: no zone of the session enters
@@ -197,9 +194,9 @@ class _Mysql:
         first, *_ = table.primary_key
         return mysql.insert(table).on_duplicate_key_update({first.name: first})
 
-    def overwrite(self, table: Table) -> Executable:
+    def overwrite(self, table: Table, names: Iterable[str]) -> Executable:
         insert = mysql.insert(table)
-        return insert.on_duplicate_key_update({name: insert.inserted[name] for name in _others(table)})
+        return insert.on_duplicate_key_update({name: insert.inserted[name] for name in _others(table, names)})
 
     def hold(self, connection: Connection, ready: ReadyMessages, hold: Values) -> Sequence[Row[Any]]:
         """Queue by queue, the one with the oldest message first: a query over several would have to sort, and InnoDB locks all rows
@@ -241,12 +238,16 @@ class _Mysql:
         pass  # each session has its limit: bounded_mysql.py
 
 
+def _machine_us() -> int:
+    return time.time_ns() // 1000
+
+
 def _ask_clock(dialect: Dialect, connection: Connection) -> int:
     return int(connection.execute(select(dialect.clock())).scalar_one())
 
 
-def _others(table: Table) -> list[str]:
-    return [column.name for column in table.c if not column.primary_key]
+def _others(table: Table, names: Iterable[str]) -> list[str]:
+    return [name for name in names if not table.c[name].primary_key]
 
 
 _DIALECTS: dict[str, Dialect] = {

@@ -809,7 +809,7 @@ def test_a_part_for_a_join_that_never_was_hurts_nobody(world):
     assert [item.message.id for item in world.take(commit)] == [message.id]
 
 
-RACES = {"mariadb": 300}
+RACES = {"mariadb": 200}
 """As many as tell: without the lock of the join's row most of them fail there."""
 
 

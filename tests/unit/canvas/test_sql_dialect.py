@@ -9,6 +9,7 @@ from backbeat.canvas.sql.dialect import ReadyMessages, dialect_of
 from backbeat.canvas.sql.engine import is_passing, open_engine, sql_url, unavailable
 from backbeat.canvas.sql.tables import chain_table, join_table, message_table, metadata, part_table, run_table
 from backbeat.canvas.wiring import Kind, kind_of
+from pymysql.cursors import RE_INSERT_VALUES
 from pymysql.err import DataError as DriverDataError
 from pymysql.err import OperationalError as DriverError
 from sqlalchemy import create_engine
@@ -75,9 +76,11 @@ def test_servers_that_can_skip_locked_rows_are_taken(product, version):
     refuse_old(product, version)
 
 
-@pytest.mark.parametrize(("product", "version"), [("MariaDB", (10, 5, 9)), ("MySQL", (5, 7, 44))])
+@pytest.mark.parametrize(
+    ("product", "version"), [("MariaDB", (10, 5, 9)), ("MySQL", (5, 7, 44)), ("MySQL", (8, 0, 16))]
+)
 def test_older_servers_are_refused_with_what_is_needed(product, version):
-    with pytest.raises(ImproperlyConfigured, match="SKIP LOCKED"):
+    with pytest.raises(ImproperlyConfigured, match=r"is too old to carry messages\. Use"):
         refuse_old(product, version)
 
 
@@ -126,12 +129,21 @@ def test_what_is_there_is_passed_over_and_no_other_error_is_hidden(dialect):
 
 
 @both
-def test_what_is_there_is_overwritten_but_for_its_key(dialect):
-    statement = str(ours().overwrite(run_table).compile(dialect=dialect))
+def test_what_is_there_is_overwritten_in_these_columns_and_no_others(dialect):
+    statement = str(ours().overwrite(run_table, ["task_id", "outcome", "lost"]).compile(dialect=dialect))
 
     _, _, written = statement.partition("ON DUPLICATE KEY UPDATE")
-    for column in run_table.c:
-        assert (f" {column.name} = " in written) is not column.primary_key
+    assert [each.split(" = ")[0].strip() for each in written.split(",")] == ["outcome", "lost"]
+
+
+@both
+@pytest.mark.parametrize("table", [run_table, part_table])
+def test_rows_that_are_written_together_are_sent_together(dialect, table):
+    """The driver sends those of an INSERT as one statement if it can read it."""
+    names = table.c.keys()
+
+    for statement in (ours().insert_missing(table), ours().overwrite(table, names)):
+        assert RE_INSERT_VALUES.match(str(statement.compile(dialect=dialect)))
 
 
 @both
