@@ -7,7 +7,8 @@ from .app import App, Celery
 from .compose import chain, chord, group
 from .result import AsyncResult, GroupResult, result_from_tuple
 from .signature import Signature, signature, subtask
-from .task import Task, shared_task
+from .task import Task
+from .tasks import shared_task
 
 __all__ = [
     "App",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
+import json
+import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,11 +13,13 @@ from .clock import SystemClock
 from .codec import dumps
 from .failure import error_of, exception_of, traceback_of
 from .json_text import Json
-from .message import Message, iso_of_us, us_of
+from .limit import NO_LIMIT, SoftLimit, TimeLimits
+from .message import Message, iso_of_us, us_of, us_of_iso
 from .outcome import Error, Failure, Ignored, Outcome, Rejected, Success, celery_error
 from .outcome import Retry as RetryOutcome
 from .request import Request, request_of, running
-from .task import Task, Tasks
+from .task import Task
+from .tasks import Tasks
 
 _system_now_us = SystemClock().now_us
 
@@ -25,12 +28,27 @@ class Requeued(Exception):
     """The task asks for its message to be delivered again; not an ending."""
 
 
+def time_limits_of(message: Message, tasks: Tasks, default: TimeLimits) -> TimeLimits:
+    """The limits of a run: the message's, else its task's, else the worker's."""
+    task = tasks.get(message.task)
+    own = TimeLimits() if task is None else TimeLimits(task.options.time_limit, task.options.soft_time_limit)
+    return TimeLimits(message.time_limit, message.soft_time_limit).otherwise(own).otherwise(default)
+
+
 def execute(
-    message: Message, tasks: Tasks, hostname: str, *, now_us: Callable[[], int] = _system_now_us
+    message: Message,
+    tasks: Tasks,
+    hostname: str,
+    *,
+    now_us: Callable[[], int] = _system_now_us,
+    draw: Callable[[], float] = random.random,
+    limit: SoftLimit = NO_LIMIT,
+    limits: TimeLimits | None = None,
 ) -> Outcome:
     """Run `message` and return its outcome. Raises Requeued and KeyboardInterrupt.
 
-    `now_us` tells the time from which the countdown of a retry counts.
+    `now_us` tells the time from which the countdown of a retry counts; `draw` chooses its delay where there is jitter (0 to 1).
+    `limit` keeps the soft one of `limits`, which are the message's own unless given.
     """
     task = tasks.get(message.task)
     if task is None:
@@ -42,45 +60,108 @@ def execute(
         request = request_of(message, hostname)
     except errors.DecodeError as error:
         return Failure(error=celery_error("Reject", f"the arguments cannot be decoded: {error}", message.id))
+    if limits is not None:
+        request.timelimit = (limits.hard, limits.soft)
     with running(request):
-        try:
-            return Success(value=dumps(_call(task, message, request)), children=tuple(request.children))
-        except errors.Retry as retry:
-            return _retry(message, retry, now_us())
-        except errors.Ignore:
-            return Ignored()
-        except errors.Reject as reject:
-            if reject.requeue:
-                raise Requeued from reject
-            return Rejected(reason=str(reject.reason or ""))
-        except KeyboardInterrupt:
-            raise
-        except BaseException as exc:  # noqa: BLE001 - whatever a task raises is its outcome, sys.exit() included
-            return Failure(error=error_of(exc, message.id), traceback=traceback_of(exc))
+        ended = _run(task, message, request, draw, limit)
+    return _retry(message, ended, now_us()) if isinstance(ended, errors.Retry) else ended
 
 
-def _call(task: Task[Any, Any], message: Message, request: Request) -> Any:
+def _run(
+    task: Task[Any, Any], message: Message, request: Request, draw: Callable[[], float], limit: SoftLimit
+) -> Outcome | errors.Retry:
+    """Call the function; Retry where it, or its task's options, ask for another run."""
+    try:
+        value = _call(task, message, request, limit)
+    except errors.Retry as retry:
+        return retry
+    except errors.Ignore:
+        return Ignored()
+    except errors.Reject as reject:
+        if reject.requeue:
+            raise Requeued from reject
+        return Rejected(reason=str(reject.reason or ""))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as exc:  # noqa: BLE001 - whatever a task raises is its outcome, sys.exit() included
+        if request.retry_asked is not None:
+            return _because(request.retry_asked, exc)
+        asked = task.retry_after(exc, request, draw())
+        return _failure(task, message, exc) if asked is None else asked
+    if request.retry_asked is not None:
+        return request.retry_asked
+    try:
+        return Success(value=dumps(value), children=tuple(request.children))
+    except Exception as exc:  # noqa: BLE001 - not the function's own: autoretry_for is not asked, as another run would not help
+        return _failure(task, message, exc)
+
+
+def _because(retry: errors.Retry, exc: BaseException) -> errors.Retry:
+    """A retry that was asked for before the run broke: without a reason of its own that is why."""
+    if retry.exc is None:
+        retry.exc = exc
+    return retry
+
+
+def _failure(task: Task[Any, Any], message: Message, exc: BaseException) -> Failure:
+    expected = isinstance(exc, task.retrying.expected)
+    return Failure(error=error_of(exc, message.id), traceback=traceback_of(exc), expected=expected)
+
+
+def _call(task: Task[Any, Any], message: Message, request: Request, limit: SoftLimit) -> Any:
     args = request.args
     # an immutable error callback gets nothing but its own arguments: the failed id is not in front of them
     if message.errback is not None and args[:1] == [message.errback.get("id")] and _wants_exception(task):
         args = _errback_args(message.errback, args[1:])
-    result = task.run_bound(*args, **request.kwargs)
+    _, seconds = request.timelimit
+    with limit.over(seconds):
+        result = task.run_bound(*args, **request.kwargs)
     # a coroutine function runs to its end here; the asyncio pool runs many side by side
-    return asyncio.run(result) if inspect.iscoroutine(result) else result
+    return limit.run(result, seconds) if inspect.iscoroutine(result) else result
 
 
 def _retry(message: Message, retry: errors.Retry, now_us: int) -> Outcome:
-    exc, fields = retry.exc, retry.fields
+    # without a reason of its own: what was being handled
+    reason = retry.__context__ if retry.exc is None else retry.exc
     try:
+        args, kwargs = _arguments(message, retry)
         return RetryOutcome(
             eta_us=_eta_us(retry, now_us),
-            error=None if exc is None else error_of(exc, message.id),
-            traceback="" if exc is None else traceback_of(exc),
-            args=None if fields.get("args") is None else dumps(list(fields["args"])),
-            kwargs=None if fields.get("kwargs") is None else dumps(dict(fields["kwargs"])),
+            error=None if reason is None else error_of(reason, message.id),
+            traceback="" if reason is None else traceback_of(reason),
+            args=args,
+            kwargs=kwargs,
+            changes=_changes(message, retry.fields.get("options") or {}, now_us),
         )
     except Exception as wrong:  # noqa: BLE001 - a retry that cannot be is a failure of the task
         return Failure(error=error_of(wrong, message.id), traceback=traceback_of(wrong))
+
+
+def _arguments(message: Message, retry: errors.Retry) -> tuple[Json | None, Json | None]:
+    """Those of the next attempt; None if they are those that every attempt had so far, which only the first one can tell."""
+    args, kwargs = retry.fields.get("args"), retry.fields.get("kwargs")
+    same = (None, None) if message.attempt == 0 else (message.args, message.kwargs)
+    return (
+        same[0] if args is None else dumps(list(args)),
+        same[1] if kwargs is None else dumps(dict(kwargs)),
+    )
+
+
+def _changes(message: Message, options: Mapping[str, Any], now_us: int) -> Json | None:
+    """What `options` change in the next attempt's message; in that of a later attempt than the first all that can be changed."""
+    fields: dict[str, Any] = {}
+    if message.attempt > 0:
+        fields = {name: getattr(message, name) for name in _CAN_CHANGE}
+    fields |= {name: options[name] for name in _CAN_CHANGE if name in options}
+    if "headers" in options:
+        fields["headers"] = {**message.headers, **options["headers"]}
+    if (expires := options.get("expires")) is not None:
+        relative = isinstance(expires, int | float)
+        fields["expires_us"] = now_us + round(expires * 1_000_000) if relative else us_of_iso(expires)
+    return Json(json.dumps(fields)) if fields else None
+
+
+_CAN_CHANGE = ("queue", "priority", "expires_us", "headers", "time_limit", "soft_time_limit", "shadow")
 
 
 def _eta_us(retry: errors.Retry, now_us: int) -> int:

@@ -16,6 +16,7 @@ effects; `perform` carries the effects out, all of them or none, together with t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -50,6 +51,8 @@ class _Scope:
     parent_id: str | None
     chains: Chains
     inline_limit: int = INLINE_LIMIT
+    generation: int = 0
+    """That of the message that ended: what follows a task that is run again is run again, too (decisions K6)."""
 
     def knowing(self, record: ChainRecord) -> _Scope:
         return replace(self, chains={**self.chains, record.chain_id: record})
@@ -74,7 +77,7 @@ def next_steps(message: Message, outcome: Outcome, chains: Chains) -> list[Effec
     """
     if isinstance(outcome, Retry):
         return [Publish(_again(message, outcome))]
-    scope = _Scope(message.root_id, message.id, chains)
+    scope = _Scope(message.root_id, message.id, chains, generation=message.generation)
     effects = list(_advance(message.id, outcome, message.then, scope))
     match outcome:
         case Success():
@@ -106,6 +109,16 @@ def interrupted(record: JoinRecord, chains: Chains) -> list[Effect]:
         record.join_id,
     )
     return list(_fail_join(record, reason, _Scope(record.root_id, record.parent_id, chains)))
+
+
+def not_started(node: Node, root_id: str, cause: Failure) -> list[Effect]:
+    """What follows when the frozen canvas `node` will never start: all of it is settled, and who waits for errors is told once."""
+    effects: list[Effect] = list(_settle(node, cause))
+    scope = _Scope(root_id, None, {})
+    told = node.steps[1] if isinstance(node, Chain) and isinstance(node.steps[0], Group) else node
+    for call in first_calls(told):
+        effects += _call_errbacks(call.link_error, call.id, call.task, cause, scope)
+    return effects
 
 
 def join_message(join_id: str) -> Message:
@@ -147,6 +160,7 @@ def _again(message: Message, retry: Retry) -> Message:
         eta_us=retry.eta_us,
         args=message.args if retry.args is None else retry.args,
         kwargs=message.kwargs if retry.kwargs is None else retry.kwargs,
+        **({} if retry.changes is None else json.loads(retry.changes)),
     )
 
 
@@ -156,7 +170,14 @@ def _enter(node: Node, value: Json | None, then: Continuation | None, scope: _Sc
         case Call():
             args = node.args if value is None or node.immutable else prepend(value, node.args)
             yield Publish(
-                message_of(node, args=args, then=then, root_id=scope.root_id, parent_id=scope.parent_id)
+                message_of(
+                    node,
+                    args=args,
+                    then=then,
+                    root_id=scope.root_id,
+                    parent_id=scope.parent_id,
+                    generation=scope.generation,
+                )
             )
         case Chain() if then is None and _fits_inline(node, scope.inline_limit):
             yield from _enter(node.steps[0], value, Inline(node.steps[1:]), scope)

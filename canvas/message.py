@@ -49,6 +49,7 @@ class Message:
     ignore_result: bool = False
     time_limit: float | None = None
     soft_time_limit: float | None = None
+    max_retries: int | None = None
     shadow: str | None = None
     reply_to: str = ""
     origin: str = ""
@@ -72,6 +73,7 @@ def message_of(
     then: Continuation | None,
     root_id: str,
     parent_id: str | None,
+    generation: int = 0,
 ) -> Message:
     """The message of a frozen call, with `args` in place of its own."""
     options = call.options
@@ -89,6 +91,7 @@ def message_of(
         link=call.link,
         link_error=call.link_error,
         attempt=options.get("retries") or 0,
+        generation=generation,
         group_id=member.join_id if member else options.get("group_id"),
         group_index=member.index if member else options.get("group_index"),
         eta_us=us_of_iso(options.get("eta")),
@@ -100,6 +103,7 @@ def message_of(
         ignore_result=bool(options.get("ignore_result", False)),
         time_limit=options.get("time_limit"),
         soft_time_limit=options.get("soft_time_limit"),
+        max_retries=options.get("max_retries"),
         shadow=options.get("shadow"),
         reply_to=options.get("reply_to") or "",
         origin=options.get("origin") or "",
@@ -116,7 +120,7 @@ def checked(message: Message) -> Message:
         _require(name, getattr(message, name), lambda value: isinstance(value, str))
     for name in ("countdown", "expires_after", "time_limit", "soft_time_limit"):
         _require(name, getattr(message, name), _is_seconds)
-    for name in ("attempt", "generation", "group_index", "priority"):
+    for name in ("attempt", "generation", "group_index", "priority", "max_retries"):
         _require(name, getattr(message, name), _is_index)
     for name in ("headers", "errback"):
         _require(name, getattr(message, name), lambda value: isinstance(value, Mapping))

@@ -19,6 +19,7 @@ from .errors import EncodeError, ImproperlyConfigured
 from .json_text import EMPTY_LIST, Json
 from .message import LONGEST_SECONDS, us_of_iso
 from .node import Call, Chain, Group, Node
+from .retrying import is_count
 
 LONGEST_NAME = 255
 KNOWN = frozenset(
@@ -68,6 +69,10 @@ def checked(options: Mapping[str, Any]) -> dict[str, Any]:
     if "priority" in out and not _is_byte(out["priority"]):
         raise ImproperlyConfigured(
             f"priority must be a whole number from 0 to 255, found {out['priority']!r}"
+        )
+    if "max_retries" in out and not is_count(out["max_retries"]):
+        raise ImproperlyConfigured(
+            f"max_retries must be a whole number from 0 on, found {out['max_retries']!r:.100}"
         )
     _choose_queue(out)
     return out
@@ -158,9 +163,17 @@ def _on_first(node: Node, given: Given) -> Node:
             kwargs = dumps({**loads(node.kwargs), **given.kwargs}) if given.kwargs else node.kwargs
             return replace(node, args=_in_front(given.args, node.args), kwargs=kwargs, options=options)
         case Chain():
+            if isinstance(node.steps[0], Group):
+                given = _without_polling(given)
             return replace(node, steps=(_on_first(node.steps[0], given), *node.steps[1:]))
         case Group():
             return replace(node, members=tuple(_on_first(member, given) for member in node.members))
+
+
+def _without_polling(given: Given) -> Given:
+    """Of a chord `interval` and `max_retries` say how Celery polls for its members (canvas.md H10); nothing is polled for here."""
+    kept = {name: value for name, value in given.options.items() if name not in ("interval", "max_retries")}
+    return replace(given, options=kept)
 
 
 def _in_front(values: Sequence[Any], args: Json) -> Json:
@@ -212,6 +225,20 @@ def map_calls(node: Node, change: Callable[[Call], Call]) -> Node:
             return replace(node, steps=tuple(map_calls(step, change) for step in node.steps))
         case Group():
             return replace(node, members=tuple(map_calls(member, change) for member in node.members))
+
+
+def replying(node: Node, queue: Callable[[], str]) -> Node:
+    """The canvas with the queue that its results go to on each call whose result is wanted, callbacks too; asked for only if it is."""
+
+    def change(call: Call) -> Call:
+        options = dict(call.options)
+        if not options.get("ignore_result") and not options.get("reply_to"):
+            options["reply_to"] = queue()
+        links = tuple(replying(link, queue) for link in call.link)
+        errbacks = tuple(replying(errback, queue) for errback in call.link_error)
+        return replace(call, options=options, link=links, link_error=errbacks)
+
+    return map_calls(node, change)
 
 
 def named(node: Node, id_: str | None) -> Node:

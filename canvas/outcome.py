@@ -21,6 +21,8 @@ from .json_text import EMPTY_LIST, Json, json_list, json_string
 class State(StrEnum):
     """Celery's state names."""
 
+    UNKNOWN = "UNKNOWN"
+    """The store has no trace of it: it was never sent, or its record is gone. Handles say so, documents never do."""
     PENDING = "PENDING"
     """Not known, or not started yet."""
     RECEIVED = "RECEIVED"
@@ -67,10 +69,11 @@ class Success:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """It raised, or cannot run any more."""
+    """It raised, or cannot run any more. `expected`: by an exception of which the task said so (`throws`)."""
 
     error: Error
     traceback: str = ""
+    expected: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,13 +97,18 @@ class Ignored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """It shall run again, at `eta_us` (absolute), with `args` and `kwargs` if these are not None."""
+    """It shall run again, at `eta_us` (absolute), with `args` and `kwargs` if these are not None.
+
+    `changes` is a JSON map of other fields of Message that the next attempt has otherwise. The outcome of a later attempt than the
+    first names all that any attempt before it changed: whoever has a copy of an older one makes the same next message of it.
+    """
 
     eta_us: int
     error: Error | None = None
     traceback: str = ""
     args: Json | None = None
     kwargs: Json | None = None
+    changes: Json | None = None
 
 
 Ending = Success | Failure | Revoked | Rejected | Ignored

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .codec import loads
+from .errors import Retry
 from .message import Message, iso_of_us
 
 
@@ -38,6 +39,10 @@ class Request:
     called_directly: bool = True
     is_eager: bool = False
     children: list[str] = field(default_factory=list)
+    max_retries: int | None = None
+    """How often it may be retried, where the caller or `self.retry` said so; None: as its task says."""
+    retry_asked: Retry | None = None
+    """What `self.retry(throw=False)` returned."""
 
 
 _current: ContextVar[Request | None] = ContextVar("backbeat_request", default=None)
@@ -91,4 +96,5 @@ def request_of(message: Message, hostname: str) -> Request:
         correlation_id=message.id,
         ignore_result=message.ignore_result,
         called_directly=False,
+        max_retries=message.max_retries,
     )

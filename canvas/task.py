@@ -5,22 +5,21 @@ from __future__ import annotations
 import difflib
 import inspect
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast, overload
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, cast
 
 from . import errors
-from .options import checked
 from .request import Request, current_request
 from .result import AsyncResult
+from .retry_call import RetryCall, retry_call
+from .retrying import DELAY_SECONDS, LONGEST_BACKOFF_SECONDS, MAX_RETRIES, Exceptions, Retrying, retrying_of
 from .signature import Sender, Signature, default_sender
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-MAX_RETRIES = 3
-RETRY_SECONDS = 180.0
 SENT_OPTIONS = frozenset(
     {
         "queue",
@@ -36,7 +35,7 @@ SENT_OPTIONS = frozenset(
 """Options of a task that each of its messages carries, unless the caller says otherwise."""
 
 
-ALWAYS = {"acks_late": True, "track_started": True, "reject_on_worker_lost": True}
+ALWAYS = {"track_started": True, "reject_on_worker_lost": True}
 """Options of Celery's that have one value here; giving that value is no error."""
 
 
@@ -51,10 +50,18 @@ class TaskOptions:
     expires: float | None = None
     serializer: str | None = None
     ignore_result: bool | None = None
+    acks_late: bool | None = None
     time_limit: float | None = None
     soft_time_limit: float | None = None
     max_retries: int | None = MAX_RETRIES
-    default_retry_delay: float = RETRY_SECONDS
+    default_retry_delay: float | timedelta = DELAY_SECONDS
+    autoretry_for: Exceptions = ()
+    dont_autoretry_for: Exceptions = ()
+    throws: Exceptions = ()
+    retry_backoff: bool | float | timedelta = False
+    retry_backoff_max: float | timedelta = LONGEST_BACKOFF_SECONDS
+    retry_jitter: bool = True
+    retry_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     def sent(self) -> dict[str, Any]:
         """Those that go with each message."""
@@ -64,6 +71,9 @@ class TaskOptions:
 
 class Task(Generic[P, R]):
     """One task. Made by `@app.task` and `@shared_task`."""
+
+    MaxRetriesExceededError: ClassVar[type[Exception]] = errors.MaxRetriesExceededError
+    """For `except self.MaxRetriesExceededError`, as Celery projects write it."""
 
     def __init__(
         self, run: Callable[P, R], *, name: str, options: TaskOptions, app: Sender | None = None
@@ -77,6 +87,7 @@ class Task(Generic[P, R]):
         self.__module__ = getattr(run, "__module__", __name__)
         self.__doc__ = run.__doc__
         self.__wrapped__ = run
+        self.retrying, self._retry_kwargs = _retry_options(name, options)
 
     @property
     def app(self) -> Any:
@@ -156,77 +167,114 @@ class Task(Generic[P, R]):
 
     # --- retrying ------------------------------------------------------------------------------------------------------------
 
+    @property
+    def default_retry_delay(self) -> float:
+        """Seconds that a retry waits if nothing else is said."""
+        return self.retrying.delay_seconds
+
     def retry(
         self,
         args: Iterable[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
-        exc: BaseException | None = None,
+        exc: BaseException | type[BaseException] | None = None,
         throw: bool = True,
         eta: datetime | None = None,
-        countdown: float | None = None,
+        countdown: float | timedelta | None = None,
         max_retries: int | None = None,
+        **options: Any,
     ) -> errors.Retry:
         """Run this task again, after `countdown` seconds or at `eta`; by default after `default_retry_delay`.
 
-        Raises Retry, which the worker understands; once `max_retries` runs have been repeats, `exc` or MaxRetriesExceededError.
+        It keeps its id, its place in a canvas, its links and its options, but for `args`, `kwargs` and `options` (queue, priority,
+        expires, headers, time limits, shadow). Raises Retry, which the worker understands; with `throw=False` it is returned, and the
+        task is run again when this run ends, unless it ends by Ignore or Reject.
+
+        Once `max_retries` runs have been repeats it raises `exc`, or MaxRetriesExceededError. Outside of a worker it raises `exc`, or
+        the exception that is being handled.
         """
-        wanted = checked({"eta": eta, "countdown": countdown})
+        given = {
+            "args": args,
+            "kwargs": kwargs,
+            "eta": eta,
+            "countdown": countdown,
+            "max_retries": max_retries,
+        }
+        asked = retry_call({**given, **options})
+        reason = _exception(exc)
         request = self.request
-        if request.called_directly:
-            raise (
-                exc
-                or sys.exception()
-                or errors.ImproperlyConfigured(
-                    f"{self.name} was called directly, so there is nobody to run it again"
-                )
-            )
-        limit = self.options.max_retries if max_retries is None else max_retries
+        if request.called_directly or request.task not in (None, self.name):
+            handled = sys.exception() if reason is None else reason
+            raise self._nobody_to_retry() if handled is None else handled
+        if asked.max_retries is not None:
+            request.max_retries = asked.max_retries  # autoretry_for shall not go on beyond it
+        limit = self._limit(request, asked)
         if limit is not None and request.retries >= limit:
-            if exc is not None:
-                raise exc
-            raise errors.MaxRetriesExceededError(
-                f"{self.name}[{request.id}] was tried {request.retries + 1} times"
-            )
-        when = eta if eta is not None else wanted.get("countdown", self.options.default_retry_delay)
-        retry = errors.Retry(exc=exc, when=when, args=args, kwargs=kwargs)
+            raise self._exhausted(request, limit) if reason is None else reason
+        retry = self._asking(asked, reason, self.retrying.delay_seconds if asked.when is None else asked.when)
         if throw:
-            raise retry from exc
+            raise retry from reason
+        request.retry_asked = retry
         return retry
+
+    def retry_after(self, exc: BaseException, request: Request, draw: float) -> errors.Retry | None:
+        """The retry that `autoretry_for` asks for after `exc` ended the run of `request`; None if it does not, or not any more.
+
+        `draw`, from 0 to 1, chooses the delay where there is jitter.
+        """
+        if not self.retrying.wants(exc):
+            return None
+        limit = self._limit(request, self._retry_kwargs)
+        if limit is not None and request.retries >= limit:
+            return None
+        when: datetime | float | None = self.retrying.backoff(request.retries, draw)
+        if when is None:
+            when = self._retry_kwargs.when
+        return self._asking(self._retry_kwargs, exc, self.retrying.delay_seconds if when is None else when)
+
+    def _limit(self, request: Request, asked: RetryCall) -> int | None:
+        """How many retries there may be: as this run said, or its caller, or `retry_kwargs`, or the task. None: any number."""
+        found = (request.max_retries, asked.max_retries, self.retrying.max_retries)
+        return next((limit for limit in found if limit is not None), None)
+
+    @staticmethod
+    def _asking(asked: RetryCall, exc: BaseException | None, when: datetime | float) -> errors.Retry:
+        return errors.Retry(exc=exc, when=when, args=asked.args, kwargs=asked.kwargs, options=asked.options)
+
+    def _exhausted(self, request: Request, limit: int) -> Exception:
+        tries = f"{request.retries + 1} time{'s' if request.retries else ''}"
+        return errors.MaxRetriesExceededError(
+            f"{self.name}[{request.id}] was tried {tries} and cannot be retried again: max_retries is {limit}"
+        )
+
+    def _nobody_to_retry(self) -> Exception:
+        return errors.ImproperlyConfigured(
+            f"{self.name} was called directly, so there is nobody to run it again"
+        )
 
     def __repr__(self) -> str:
         return f"<@task: {self.name}>"
 
 
-class Tasks(MutableMapping[str, Task[Any, Any]]):
-    """Tasks by name: an app's own, and those that are shared by all apps."""
-
-    def __init__(self) -> None:
-        self._own: dict[str, Task[Any, Any]] = {}
-
-    def __getitem__(self, name: str) -> Task[Any, Any]:
-        return self._own[name] if name in self._own else _shared[name]
-
-    def __setitem__(self, name: str, task: Task[Any, Any]) -> None:
-        self._own[name] = task
-
-    def __delitem__(self, name: str) -> None:
-        del self._own[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter({**_shared, **self._own})
-
-    def __len__(self) -> int:
-        return len({**_shared, **self._own})
+def _exception(exc: Any) -> BaseException | None:
+    """The exception that `retry(exc=...)` names, which may be a class, as in `raise`."""
+    made = exc() if isinstance(exc, type) and issubclass(exc, BaseException) else exc
+    if made is not None and not isinstance(made, BaseException):
+        raise TypeError(f"exc must be an exception, found {exc!r:.100}; write retry(exc=error)")
+    return made
 
 
-_shared: dict[str, Task[Any, Any]] = {}
-"""Tasks of libraries, which do not know the app that will run them."""
-
-
-def share(task: Task[P, R]) -> Task[P, R]:
-    """Offer a task to all apps."""
-    _shared[task.name] = task
-    return task
+def _retry_options(name: str, options: TaskOptions) -> tuple[Retrying, RetryCall]:
+    """The retry policy of a task, checked. Raises ImproperlyConfigured."""
+    where = f"task {name}: "
+    try:
+        retrying = retrying_of({option: getattr(options, option) for option in TaskOptions.__slots__})
+        where += "retry_kwargs: "
+        asked = retry_call(options.retry_kwargs)
+    except (TypeError, errors.BackbeatError) as error:
+        raise errors.ImproperlyConfigured(f"{where}{error}") from None
+    if isinstance(asked.when, float) and asked.when < 0:
+        raise errors.ImproperlyConfigured(f"{where}countdown must not be negative, found {asked.when}")
+    return retrying, asked
 
 
 def task_name(run: Callable[..., Any], main: str = "") -> str:
@@ -251,32 +299,3 @@ def task_of(
             known = ", ".join(("name", *TaskOptions.__slots__))
             raise TypeError(f"task {name}: there is no option {option!r}{hint or '.'} Options are: {known}.")
     return Task(run, name=name, options=TaskOptions(**given), app=app)
-
-
-@overload
-def shared_task(run: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
-
-
-@overload
-def shared_task(run: Callable[P, R], /) -> Task[P, R]: ...
-
-
-@overload
-def shared_task(
-    *, bind: Literal[True], name: str | None = None, **options: Any
-) -> Callable[[Callable[Concatenate[Any, P], R]], Task[P, R]]: ...
-
-
-@overload
-def shared_task(
-    *, bind: Literal[False] = False, name: str | None = None, **options: Any
-) -> Callable[[Callable[P, R]], Task[P, R]]: ...
-
-
-def shared_task(*run: Any, **options: Any) -> Any:
-    """A task that belongs to whatever app there will be; for libraries and for Django apps."""
-
-    def define(run: Callable[..., Any]) -> Task[Any, Any]:
-        return share(task_of(run, options, None))
-
-    return define(*run) if run else define

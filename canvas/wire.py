@@ -62,6 +62,8 @@ def to_wire(message: Message) -> Wire:
     }
     if message.generation:
         headers["backbeat_generation"] = message.generation
+    if message.max_retries is not None:
+        headers["backbeat_max_retries"] = message.max_retries
     if message.errback is not None:
         headers["backbeat_errback"] = dict(message.errback)
     if message.guards is not None:
@@ -201,6 +203,7 @@ def _decode(wire: Wire, headers: Mapping[str, Any], id_: str, queue: str) -> Mes
         ignore_result=bool(headers.get("ignore_result")),
         time_limit=hard,
         soft_time_limit=soft,
+        max_retries=headers.get("backbeat_max_retries"),
         shadow=headers.get("shadow"),
         reply_to=wire.properties.get("reply_to") or "",
         origin=str(headers.get("origin") or ""),
@@ -233,6 +236,7 @@ _OWN_HEADERS = frozenset(
         "stamped_headers",
         "stamps",
         "backbeat_generation",
+        "backbeat_max_retries",
         "backbeat_errback",
         "backbeat_guards",
     ]

@@ -18,6 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ..continuation import ChainRecord, JoinRecord
 from ..delivery import Delivery
+from ..effect import Effect
 from ..errors import Unavailable
 from ..flow import chain_needed
 from ..incarnation import is_gone
@@ -291,6 +292,17 @@ def put_messages(connection: Connection, items: Sequence[Sendable]) -> None:
             row = {"queue": item.queue, "visible_us": batch.now_us, "holder": "", "body": item.envelope()}
             batch.messages.append({**row, "task_id": item.id})
     batch.write_messages()
+    notify(connection, batch)
+
+
+def put_effects(connection: Connection, effects: Sequence[Effect], limits: Limits, role: Role) -> None:
+    """Bring the effects of `flow.start` in the caller's transaction: they stand when it commits.
+
+    With Role.STORE messages are in the outbox then, and nobody holds them.
+    """
+    limits = replace(limits, lease_seconds=0.0)
+    batch = SqlBatch(connection, worker="", limits=limits, now_us=now_us(connection), role=role)
+    batch.apply([Transition(effects=tuple(effects))])
     notify(connection, batch)
 
 

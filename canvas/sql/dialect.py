@@ -74,8 +74,14 @@ class Dialect(Protocol):
 
 
 def dialect_of(place: Connection | Engine) -> Dialect:
-    """The dialect of a connection or an engine."""
-    return _DIALECTS[place.dialect.name]
+    """The dialect of a connection or an engine; KeyError for a database that our tables cannot be in."""
+    return _DIALECTS[family_of(place)]
+
+
+def family_of(place: Connection | Engine) -> str:
+    """The kind of its database. A user's engine may have SQLAlchemy's second name for MySQL."""
+    name = place.dialect.name
+    return "mysql" if name == "mariadb" else name
 
 
 def heads(connection: Connection, queues: Sequence[str]) -> dict[str, int]:

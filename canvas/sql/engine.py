@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -182,5 +183,9 @@ def unreachable(cause: object) -> Unavailable:
 
 
 def now_us(connection: Connection) -> int:
-    """The database's clock. SQLite has the machine's."""
-    return dialect_of(connection).now_us(connection)
+    """The database's clock; this machine's for SQLite, and for a user's database of another kind."""
+    try:
+        dialect = dialect_of(connection)
+    except KeyError:
+        return time.time_ns() // 1000
+    return dialect.now_us(connection)

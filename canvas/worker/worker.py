@@ -5,86 +5,91 @@ for, in the same call; it waits only when neither gave anything. Whatever is tak
 other processes, so a long task keeps its lease and a dead worker's tasks run elsewhere. If store or broker cannot be reached, what ended
 is kept and brought again; nothing is acknowledged meanwhile.
 
-    stop()        take nothing more, let what runs end, commit it, return
-    stop() again  end the pool at once and hand back what was unfinished
+    stop()        take nothing more, let what runs end within the grace, commit it, return; what does not end is handed back
+    stop() again  the grace is over
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
+import math
 import os
 import select
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..commit.base import Commit, Limits, Run, Taken, Transition
 from ..errors import Unavailable
 from ..json_text import json_list, json_string
-from ..message import Message
-from ..outcome import Error, Failure, celery_error
-from ..perform import Execute, Performer
-from ..pools.base import Ended, Job, Lost, Pool, Report, Requeue
+from ..outcome import Error, Failure
+from ..perform import Execute, Performer, Route
+from ..pools.base import Ended, Lost, Pool, Report, Requeue
 from .listener import Listener
+from .running import HardLimit, RunningTasks, time_limit_of
 
 logger = logging.getLogger("backbeat.worker")
 
 LONGEST_WAIT_SECONDS = 1.0
 SWEEP_SECONDS = 2.0
+LOOK_SECONDS = 0.5
+"""How often the store is asked whether something that runs shall be ended."""
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 5.0
 """Pauses while store or broker cannot be reached."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Running:
-    taken: Taken
-    message: Message
-    since: float
-
-    @property
-    def deadline(self) -> float | None:
-        """When its hard time limit ends it."""
-        return None if self.message.time_limit is None else self.since + self.message.time_limit
-
-
 class Worker:
-    """Runs tasks until it is stopped."""
+    """Runs tasks until it is stopped. `beside` is entered for as long as it runs."""
 
     def __init__(
-        self, commit: Commit, performer: Performer, pool: Pool, listener: Listener, limits: Limits
+        self,
+        commit: Commit,
+        performer: Performer,
+        pool: Pool,
+        listener: Listener,
+        limits: Limits,
+        *,
+        grace_seconds: float = math.inf,
+        hard_limit: HardLimit = time_limit_of,
+        beside: contextlib.AbstractContextManager[object] | None = None,
     ) -> None:
         self._commit = commit
         self._performer = performer
         self._pool = pool
         self._listener = listener
         self._limits = limits
-        self._running: dict[str, _Running] = {}
-        self._overdue: set[str] = set()
+        self._beside = beside or contextlib.nullcontext()
+        self._grace_seconds = grace_seconds
+        self._running = RunningTasks(pool, hard_limit)
         self._pending: list[tuple[Transition, float | None]] = []
         self._reports: deque[Report] = deque()
         self._taken: deque[Taken] = deque()
-        self._keys = itertools.count()
         self._stops = 0
+        self._grace_until = math.inf
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
-        self._next_sweep = self._next_renew = 0.0
+        self._next_sweep = self._next_renew = self._next_look = 0.0
         self._pause = FIRST_RETRY_SECONDS
         self.progressed_at = time.monotonic()
 
     def stop(self) -> None:
         """Stop, orderly; called a second time: at once. Safe in a signal handler and from other threads."""
         self._stops += 1
+        self._grace_until = min(self._grace_until, time.monotonic() + self._grace_seconds)
         with contextlib.suppress(OSError):  # a full pipe means that the loop is awake anyhow
             os.write(self._wake, b"s")
 
     def run(self) -> None:
         """Work until `stop` was called and what ran has ended."""
+        with self._beside:
+            self._work()
+
+    def _work(self) -> None:
         self._listener.ready()
         try:
-            while self._stops == 0 or (self._stops == 1 and (self._running or self._pending)):
+            while self._stops == 0 or ((self._running or self._pending) and not self._is_over):
                 self._guarded_step()
             self._shut_down()
         finally:
@@ -101,9 +106,15 @@ class Worker:
         """How many tasks run now."""
         return len(self._running)
 
+    @property
+    def _is_over(self) -> bool:
+        """The grace for what runs has passed, or was skipped."""
+        return self._stops > 1 or time.monotonic() >= self._grace_until
+
     # --- a pass --------------------------------------------------------------------------------------------------------------
 
     def _guarded_step(self) -> None:
+        fault = ""
         try:
             moved = self._step()
             self._pause = FIRST_RETRY_SECONDS
@@ -112,6 +123,7 @@ class Worker:
                 self._wait()
                 self._drain_wake()
         except Unavailable as error:
+            fault = str(error)
             logger.warning(
                 "%s; trying again in %.1f s",
                 error,
@@ -121,7 +133,7 @@ class Worker:
             select.select([self._woken], [], [], self._pause)
             self._drain_wake()
             self._pause = min(self._pause * 2, LAST_RETRY_SECONDS)
-        self._listener.passed()
+        self._listener.passed(len(self._running), fault)
 
     def _step(self) -> bool:
         self._reports += self._pool.collect()
@@ -142,13 +154,10 @@ class Worker:
             report = self._reports[0]
             with self._surviving():
                 self._reported(report)
-            self._running.pop(report.key, None)
-            self._overdue.discard(report.key)
+            self._running.forget(report.key)
             self._reports.popleft()
         while self._taken and self._stops == 0 and self._pool.free:
-            with self._surviving():
-                self._route(self._taken[0])
-            self._taken.popleft()
+            self._start_some()
 
     @contextlib.contextmanager
     def _surviving(self) -> Iterator[None]:
@@ -159,6 +168,28 @@ class Worker:
             raise
         except Exception:
             logger.exception("a message cannot be dealt with", extra={"action": "step_failed"})
+
+    def _start_some(self) -> None:
+        """Route taken messages, and start as many as there is room for. Whatever Unavailable interrupts is still on the list."""
+        routed: list[Route] = []
+        starting: list[Execute] = []
+        count = 0
+        for item in self._taken:
+            if len(starting) == self._pool.free:
+                break
+            count += 1
+            with self._surviving():
+                route = self._performer.route(item)
+                (starting if isinstance(route, Execute) else routed).append(route)  # type: ignore[arg-type]  # each to its like
+        early = [Transition(early=e.message, delivery=e.taken.delivery) for e in starting if e.early]
+        if early:
+            self._performer.commit(early)
+        for _ in range(count):
+            self._taken.popleft()
+        self._pending += [(transition, None) for transition in routed if isinstance(transition, Transition)]
+        for execute in starting:
+            self._listener.started(execute.message)
+        self._running.start(starting, time.monotonic())
 
     def _wait(self) -> None:
         wakers = [self._woken, *self._pool.wakers()]
@@ -213,16 +244,6 @@ class Worker:
             else:
                 self._bring([(self._performer.finished(taken, message, failure), seconds)], 0)
 
-    def _route(self, item: Taken) -> None:
-        match self._performer.route(item):
-            case Execute(taken, message):
-                key = str(next(self._keys))
-                self._running[key] = _Running(taken, message, time.monotonic())
-                self._listener.started(message)
-                self._pool.submit([Job(key, taken.delivery.raw, taken.delivery.queue)])
-            case Transition() as transition:
-                self._pending.append((transition, None))
-
     def _reported(self, report: Report) -> None:
         running = self._running[report.key]
         match report:
@@ -230,45 +251,47 @@ class Worker:
                 transition = self._performer.ended(running.taken, running.message, outcome)
                 self._pending.append((transition, time.monotonic() - running.since))
             case Requeue():
-                self._commit.release([running.taken])
-            case Lost() if report.key in self._overdue:
-                text = f"the task ran longer than its time limit of {running.message.time_limit} s"
-                failure = Failure(error=celery_error("TimeLimitExceeded", text, running.message.id))
-                transition = self._performer.finished(running.taken, running.message, failure)
+                self._commit.release([running.taken], lost=running.early)
+            case Lost() if running.fate is not None:
+                transition = self._performer.finished(running.taken, running.message, running.fate)
                 self._pending.append((transition, time.monotonic() - running.since))
             case Lost(reason=reason):
                 self._commit.release([running.taken], lost=True)
                 self._listener.lost(running.taken, reason)
 
     def _longest_wait(self) -> float:
-        deadlines = [running.deadline for running in self._running.values() if running.deadline is not None]
-        return max(0.0, min([LONGEST_WAIT_SECONDS, *(deadline - time.monotonic() for deadline in deadlines)]))
+        deadline = self._running.next_deadline()
+        until = min(self._grace_until, math.inf if deadline is None else deadline)
+        return max(0.0, min(LONGEST_WAIT_SECONDS, until - time.monotonic()))
 
     def _housekeep(self) -> None:
         now = time.monotonic()
-        for key, running in self._running.items():
-            if running.deadline is not None and now >= running.deadline and key not in self._overdue:
-                self._overdue.add(key)
-                self._pool.kill(key)
+        self._running.kill_overdue(now)
+        if self._running and now >= self._next_look:
+            self._next_look = now + LOOK_SECONDS
+            self._running.terminate(self._commit.terminations(self._running.ids))
         if now >= self._next_renew:
             if self._running or self._taken:
-                self._commit.renew([*(running.taken for running in self._running.values()), *self._taken])
+                self._commit.renew([*(running.taken for running in self._running), *self._taken])
             self._next_renew = now + self._limits.lease_seconds / 3
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_SECONDS
             self._performer.settle_interrupted(self._commit.sweep())
 
     def _shut_down(self) -> None:
-        """What ended is committed; what did not is handed back, uncounted."""
+        """What ended is committed; what did not is handed back, uncounted; but what was acknowledged early must not run again."""
         self._reports.extend(report for report in self._pool.stop(0) if isinstance(report, Ended))
         try:
             self._work_off()
-            unfinished = [*(running.taken for running in self._running.values()), *self._taken]
+            unfinished = [*(running.taken for running in self._running if not running.early), *self._taken]
+            killed = [running.taken for running in self._running if running.early]
             while self._pending:
                 bringing, self._pending = self._pending, []
                 self._bring(bringing, 0)
             if unfinished:
                 self._commit.release(unfinished)
+            if killed:
+                self._commit.release(killed, lost=True)
         except Unavailable as error:
             logger.warning(
                 "%s; what was held comes back after its lease", error, extra={"action": "unavailable"}

@@ -26,8 +26,10 @@ from backbeat.canvas.commit.base import (
 from backbeat.canvas.continuation import ChainRecord, Inline, Step
 from backbeat.canvas.effect import CloseChain, OpenChain, Publish, SealJoin, Settle
 from backbeat.canvas.json_text import Json
+from backbeat.canvas.message import DEFAULT_QUEUE
 from backbeat.canvas.node import Call
 from backbeat.canvas.outcome import Retry, Revoked, State
+from backbeat.canvas.perform import Performer
 
 from support.commit_world import DYING, LIVING, CommitWorld, broken, ok, part
 from support.kinds import KINDS, OUTBOXES, open_backend
@@ -165,6 +167,86 @@ def test_an_older_attempt_is_superseded_by_a_later_one(world):
     assert ended == Standing(ok(1), 1)
     assert copy_again.verdict == Settled(Standing(ok(1), 1))
     assert world.document(message.id).value == "1"
+
+
+def two_attempts_later(world, commit, *, eta_us):
+    """A task whose attempts 0 and 1 ended in a retry; returns its first message, and the performer that brought them."""
+    performer = Performer(commit, None, now_us=world.now_us)
+    follower = Call(task="t", id=f"follower-{world.mark}", options={"queue": DEFAULT_QUEUE})
+    first = world.message("m", link=(follower,))
+    world.send(first)
+    for retry in (
+        Retry(eta_us=0, args=Json("[1]")),
+        Retry(eta_us=eta_us, args=Json("[1]"), kwargs=Json("{}")),
+    ):
+        (item,) = world.take(commit)
+        assert item.verdict == Run()
+        performer.commit([performer.finished(item, item.message, retry)])
+    return first, performer
+
+
+def redelivered(world, commit, performer, message):
+    """Another copy of `message` is delivered and dealt with; returns its verdict and its transition."""
+    (copy,) = taken_by(world, commit, message)
+    transition = performer.route(copy)
+    performer.commit([transition])
+    return copy.verdict, transition
+
+
+def test_k6_attempt_0_redelivered_while_attempt_2_waits(world):
+    commit = world.open()
+    due = world.now_us() + 200_000
+    first, performer = two_attempts_later(world, commit, eta_us=due)
+
+    verdict, transition = redelivered(world, commit, performer, first)
+    state = world.document(first.id).state
+    world.pass_time(0.2)
+    (item,) = world.take(commit)
+
+    assert verdict == Settled(Standing(Retry(eta_us=due, args=Json("[1]"), kwargs=Json("{}")), 1))
+    (again,) = transition.effects
+    assert (again.message.attempt, again.message.eta_us, again.message.args) == (2, due, "[1]")
+    assert state is State.RETRY
+    assert world.now_us() >= due
+    assert (item.message.attempt, item.message.args, item.verdict) == (2, "[1]", Run())
+
+
+def test_k6_attempt_0_redelivered_while_attempt_2_runs(world):
+    commit = world.open()
+    first, performer = two_attempts_later(world, commit, eta_us=0)
+    (running,) = world.take(commit)
+
+    verdict, transition = redelivered(world, commit, performer, first)
+    (under_way,) = commit.exchange([Transition(message=first, outcome=ok(0))]).standing
+    nothing_came = world.none(commit)
+    performer.commit([performer.finished(running, running.message, ok(2))])
+
+    assert (running.message.attempt, running.verdict) == (2, Run())
+    assert verdict == Stale()
+    assert transition == Transition(delivery=transition.delivery)
+    assert under_way == Standing(None, 2)
+    assert nothing_came
+    assert world.document(first.id).value == "2"
+
+
+def test_k6_attempt_0_redelivered_when_attempt_2_has_ended(world):
+    commit = world.open()
+    first, performer = two_attempts_later(world, commit, eta_us=0)
+    (running,) = world.take(commit)
+    performer.commit([performer.finished(running, running.message, ok(2))])
+    (follower,) = world.take(commit)
+    commit.exchange([Transition(message=follower.message, outcome=ok(3), delivery=follower.delivery)])
+
+    verdict, transition = redelivered(world, commit, performer, first)
+    (follower_again,) = world.take(commit)
+    commit.exchange([Transition(delivery=follower_again.delivery)])
+
+    assert verdict == Settled(Standing(ok(2), 2))
+    assert (transition.outcome, transition.message.attempt) == (ok(2), 2)
+    assert follower_again.message.id == follower.message.id
+    assert follower_again.verdict == Settled(Standing(ok(3), 0))
+    assert world.none(commit)
+    assert world.document(first.id).value == "2"
 
 
 def test_a_later_generation_runs_again_what_has_ended(world):

@@ -16,7 +16,7 @@ NAME = "support.acceptance_tasks"
 PATIENCE_SECONDS = 120.0
 """How long a task waits for its gate; nothing of a test that failed goes on for ever."""
 
-app = App("acceptance")
+app = App("acceptance", task_lease_seconds=float(os.environ.get("BACKBEAT_TEST_LEASE", "10")))
 
 
 def write_line(path: str, **fields: Any) -> None:
@@ -108,6 +108,21 @@ def wait_at_gate(self: Any, log: str, gate: str) -> str:
     wait_for_gate(gate)
     write_line(log, event="ended", id=self.request.id)
     return "done"
+
+
+@app.task(bind=True, acks_late=False)
+def wait_early(self: Any, log: str, gate: str) -> str:
+    """As `wait_at_gate`, acknowledged before it runs."""
+    write_line(log, event="started", id=self.request.id)
+    wait_for_gate(gate)
+    return "done"
+
+
+@app.task(bind=True)
+def note_time(self: Any, log: str) -> float:
+    """Write down when it ran."""
+    write_line(log, event="ran", id=self.request.id)
+    return time.time()
 
 
 @app.task(bind=True)

@@ -682,6 +682,84 @@ def test_a_retry_keeps_its_place_in_a_chain_its_links_and_its_chord(proj):
     assert handle.get(timeout=0) == [[["done"], "done"]]
 
 
+def test_a_canvas_around_a_task_that_is_retried_by_itself_sees_one_outcome(proj):
+    tries = []
+
+    @proj.app.task(name="auto", autoretry_for=(KeyError,), retry_backoff=True, retry_jitter=False)
+    def auto(x, succeed_at):
+        tries.append(x)
+        if tries.count(x) <= succeed_at:
+            raise KeyError(x)
+        return x
+
+    handle = chord(
+        [auto.s(1, 2) | proj.note.s(), auto.s(2, 1), auto.s(3, 0)],
+        proj.note.s().on_error(proj.note.s("failed")),
+    ).apply_async(link=proj.note.s("linked"))
+    proj.drain()
+    assert (tries.count(1), tries.count(2), tries.count(3)) == (1, 1, 1)
+    assert [member.state for member in handle.parent] == ["PENDING", "RETRY", "SUCCESS"]
+    proj.pass_time(1)
+    proj.pass_time(1)
+    assert (tries.count(1), handle.ready()) == (2, False)
+    proj.pass_time(1)
+
+    assert handle.get(timeout=0) == [[[1], 2, 3]]
+    assert (tries.count(1), tries.count(2), tries.count(3)) == (3, 2, 1)
+    assert [args for args, _ in proj.noted] == [(1,), ([[1], 2, 3],), ([[[1], 2, 3]], "linked")]
+
+
+def test_when_retries_are_exhausted_the_canvas_fails_once_with_the_original_exception(proj):
+    @proj.app.task(name="auto", autoretry_for=(KeyError,), retry_kwargs={"max_retries": 5, "countdown": 2})
+    def auto():
+        proj.noted.append("tried")
+        raise KeyError("lost")
+
+    handle = chord([auto.s(), proj.add.s(1)], proj.note.s().on_error(proj.note.si("errback"))).apply_async()
+    proj.drain()
+    for _ in range(5):
+        assert not handle.ready()
+        proj.pass_time(2)
+
+    assert proj.noted == ["tried"] * 6 + [(("errback",), {})]
+    with pytest.raises(ChordError, match="raised KeyError") as caught:
+        handle.get(timeout=0)
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_the_caller_says_how_often_it_may_be_retried(proj):
+    handle = proj.flaky.apply_async(max_retries=1)
+    other = proj.flaky.s().set(max_retries=0).apply_async()
+    for _ in range(3):
+        proj.pass_time(10)
+
+    assert proj.noted == [0, 0, 1]
+    assert (handle.retries, other.retries, handle.state, other.state) == (1, 0, "FAILURE", "FAILURE")
+
+
+def test_h10_max_retries_of_a_chord_is_that_of_celerys_polling(proj):
+    handle = chord([proj.flaky.si(succeed_at=2)], proj.note.s()).apply_async(max_retries=0, interval=1)
+    for _ in range(3):
+        proj.pass_time(10)
+
+    assert handle.get(timeout=0) == [["done"]]
+
+
+def test_a_retry_may_go_to_another_queue(proj):
+    @proj.app.task(name="moving", bind=True)
+    def moving(self):
+        if self.request.retries == 0:
+            self.retry(countdown=0, queue="slow", headers={"own": "x"})
+        return [self.request.delivery_info["routing_key"], self.request.headers["own"]]
+
+    handle = moving.delay()
+    proj.drain("celery")
+    assert handle.state == "RETRY"
+    proj.drain("slow")
+
+    assert handle.get(timeout=0) == ["slow", "x"]
+
+
 def test_a_retry_may_bring_other_arguments(proj):
     @proj.app.task(name="growing", bind=True)
     def growing(self, x):

@@ -72,9 +72,7 @@ def test_old_upper_case_names_are_told_their_new_one(old, new):
     assert new in DEFAULTS
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("task_serializer", "pickle"), ("task_acks_late", False), ("task_protocol", 1)]
-)
+@pytest.mark.parametrize(("name", "value"), [("task_serializer", "pickle"), ("task_protocol", 1)])
 def test_values_that_this_version_does_not_know_are_refused(name, value):
     with pytest.raises(ImproperlyConfigured, match="not supported"):
         Config({name: value})

@@ -30,6 +30,16 @@ def test_none_is_as_if_it_were_not_given():
     assert checked({"countdown": None, "queue": None, "expires": None, "priority": 0}) == {"priority": 0}
 
 
+@pytest.mark.parametrize("value", [-1, 1.5, "3", True])
+def test_what_is_no_number_of_retries_is_refused(value):
+    with pytest.raises(ImproperlyConfigured, match="max_retries must be a whole number from 0 on"):
+        checked({"max_retries": value})
+
+
+def test_a_number_of_retries_may_be_none_at_all():
+    assert checked({"max_retries": 0}) == {"max_retries": 0}
+
+
 @pytest.mark.parametrize("name", ["countdown", "expires"])
 @pytest.mark.parametrize(
     ("value", "seconds"), [(3, 3.0), (0, 0.0), (-1, -1.0), (0.5, 0.5), (timedelta(minutes=2), 120.0)]

@@ -42,7 +42,9 @@ TABLE = [
     (Revoked(reason="expired"), State.REVOKED, True, ("celery.exceptions", "TaskRevokedError")),
     (Rejected(reason="no"), State.REJECTED, True, ("celery.exceptions", "Reject")),
     (Ignored(), State.IGNORED, True, ("celery.exceptions", "Ignore")),
+    (Failure(error=DEEP, expected=True), State.FAILURE, True, ("builtins", "ValueError")),
     (Retry(eta_us=5, error=DEEP, traceback="tb", args="[1]", kwargs="{}"), State.RETRY, False, None),
+    (Retry(eta_us=5, changes='{"queue": "slow"}'), State.RETRY, False, None),
     (Retry(eta_us=5), State.RETRY, False, None),
 ]
 
@@ -59,6 +61,14 @@ def test_the_table(outcome, state, ready, cause):
 @pytest.mark.parametrize("outcome", [row[0] for row in TABLE])
 def test_outcomes_survive_as_data(outcome):
     assert outcome_from_data(json.loads(json.dumps(outcome_to_data(outcome)))) == outcome
+
+
+def test_outcomes_that_were_stored_before_a_field_came_are_read():
+    new = {"expected", "changes"}
+    for outcome in (row[0] for row in TABLE):
+        old = {name: value for name, value in outcome_to_data(outcome).items() if name not in new}
+
+        assert state_of(outcome_from_data(old)) is state_of(outcome)
 
 
 def test_errors_survive_as_data():

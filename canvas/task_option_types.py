@@ -1,0 +1,32 @@
+"""TaskOptionTypes: what `@app.task(...)` and `@shared_task(...)` take, for type checkers. What each means is said at TaskOptions in task.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal, TypedDict
+
+
+class TaskOptionTypes(TypedDict, total=False):
+    """The options besides `bind` and `name`; None is as if it were not given, but for `max_retries`, where it means without end."""
+
+    queue: str | None
+    routing_key: str | None
+    priority: int | None
+    expires: float | timedelta | datetime | str | None
+    serializer: str | None
+    ignore_result: bool | None
+    time_limit: float | None
+    soft_time_limit: float | None
+    max_retries: int | None
+    default_retry_delay: float | timedelta
+    autoretry_for: Sequence[type[Exception]]
+    dont_autoretry_for: Sequence[type[Exception]]
+    throws: Sequence[type[Exception]]
+    retry_backoff: bool | float | timedelta
+    retry_backoff_max: float | timedelta
+    retry_jitter: bool
+    retry_kwargs: Mapping[str, Any]
+    acks_late: bool
+    track_started: Literal[True]
+    reject_on_worker_lost: Literal[True]

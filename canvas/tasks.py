@@ -1,0 +1,73 @@
+"""Tasks: tasks by name, an app's own and those that libraries share with every app by `@shared_task`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterator, MutableMapping
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, overload
+
+from .task import Task, task_of
+from .task_option_types import TaskOptionTypes
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Tasks(MutableMapping[str, Task[Any, Any]]):
+    """Tasks by name: an app's own, and those that are shared by all apps."""
+
+    def __init__(self) -> None:
+        self._own: dict[str, Task[Any, Any]] = {}
+
+    def __getitem__(self, name: str) -> Task[Any, Any]:
+        return self._own[name] if name in self._own else _shared[name]
+
+    def __setitem__(self, name: str, task: Task[Any, Any]) -> None:
+        self._own[name] = task
+
+    def __delitem__(self, name: str) -> None:
+        del self._own[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**_shared, **self._own})
+
+    def __len__(self) -> int:
+        return len({**_shared, **self._own})
+
+
+_shared: dict[str, Task[Any, Any]] = {}
+"""Tasks of libraries, which do not know the app that will run them."""
+
+
+def share(task: Task[P, R]) -> Task[P, R]:
+    """Offer a task to all apps."""
+    _shared[task.name] = task
+    return task
+
+
+@overload
+def shared_task(run: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+
+
+@overload
+def shared_task(run: Callable[P, R], /) -> Task[P, R]: ...
+
+
+@overload
+def shared_task(
+    *, bind: Literal[True], name: str | None = None, **options: Unpack[TaskOptionTypes]
+) -> Callable[[Callable[Concatenate[Any, P], R]], Task[P, R]]: ...
+
+
+@overload
+def shared_task(
+    *, bind: Literal[False] = False, name: str | None = None, **options: Unpack[TaskOptionTypes]
+) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+
+
+def shared_task(*run: Any, **options: Any) -> Any:
+    """A task that belongs to whatever app there will be; for libraries and for Django apps."""
+
+    def define(run: Callable[..., Any]) -> Task[Any, Any]:
+        return share(task_of(run, options, None))
+
+    return define(*run) if run else define

@@ -1,0 +1,100 @@
+"""Running: the tasks that a worker's pool runs now: what holds them, when their time is over, and what those end with that are killed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..commit.base import Taken
+from ..message import Message
+from ..outcome import Failure, Revoked, celery_error
+from ..perform import Execute
+from ..pools.base import Job, Pool
+
+HardLimit = Callable[[Message], float | None]
+"""Tells after how many seconds the run of a message is ended; None and 0: never."""
+
+
+def time_limit_of(message: Message) -> float | None:
+    """The hard limit that the message itself asks for."""
+    return message.time_limit
+
+
+@dataclass(slots=True)
+class Running:
+    """One task that runs, since `since` (monotonic seconds)."""
+
+    taken: Taken
+    message: Message
+    since: float
+    limit: float | None
+    """Its hard time limit, in seconds."""
+    early: bool
+    """It was acknowledged before it ran: it cannot be handed back."""
+    fate: Failure | Revoked | None = None
+    """What it ends with if its process dies, as that was killed for it."""
+
+    @property
+    def deadline(self) -> float | None:
+        """When its hard time limit ends it."""
+        return self.since + self.limit if self.limit else None
+
+
+class RunningTasks:
+    """What runs in `pool`, by the key under which the pool knows it. Used by the worker's thread."""
+
+    def __init__(self, pool: Pool, hard_limit: HardLimit) -> None:
+        self._pool = pool
+        self._hard_limit = hard_limit
+        self._running: dict[str, Running] = {}
+        self._keys = itertools.count()
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def __iter__(self) -> Iterator[Running]:
+        return iter(self._running.values())
+
+    def __getitem__(self, key: str) -> Running:
+        return self._running[key]
+
+    def forget(self, key: str) -> None:
+        """Its report is dealt with."""
+        self._running.pop(key, None)
+
+    def start(self, executes: Sequence[Execute], now: float) -> None:
+        """Give them to the pool; there must be room for them."""
+        jobs = []
+        for execute in executes:
+            key, delivery = str(next(self._keys)), execute.taken.delivery
+            limit = self._hard_limit(execute.message)
+            self._running[key] = Running(execute.taken, execute.message, now, limit, execute.early)
+            jobs.append(Job(key, delivery.raw, delivery.queue))
+        if jobs:
+            self._pool.submit(jobs)
+
+    @property
+    def ids(self) -> Collection[str]:
+        """Their task ids."""
+        return {running.message.id for running in self}
+
+    def next_deadline(self) -> float | None:
+        """When the first of them must be killed."""
+        return min((r.deadline for r in self if r.deadline is not None and r.fate is None), default=None)
+
+    def kill_overdue(self, now: float) -> None:
+        """Kill what has reached its hard time limit."""
+        for key, running in self._running.items():
+            if running.fate is None and running.deadline is not None and now >= running.deadline:
+                text = f"the task ran longer than its time limit of {running.limit} s"
+                running.fate = Failure(error=celery_error("TimeLimitExceeded", text, running.message.id))
+                self._pool.kill(key)
+
+    def terminate(self, signums: Mapping[str, int]) -> None:
+        """End these tasks, by id, each with its signal."""
+        for key, running in self._running.items():
+            signum = signums.get(running.message.id)
+            if signum is not None and running.fate is None:
+                running.fate = Revoked(reason="terminated")
+                self._pool.kill(key, signum)
