@@ -267,7 +267,7 @@ def test_acknowledging_what_is_no_longer_held_does_nothing(broker_kind, queue):
 
 
 @every
-def test_some_are_acknowledged_out_of_order(broker_kind, queue):
+def test_k15_some_are_acknowledged_out_of_order(broker_kind, queue):
     first = broker_kind.open(queue)
     first.publish(messages(queue, 20))
     deliveries = take_all(first, 20)
