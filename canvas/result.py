@@ -78,7 +78,11 @@ class AsyncResult(Generic[R_co]):
     def result(self) -> Any:
         """The value, or the exception that it ended with, or None while it is not ready."""
         document = self._document()
-        return loads(document.value) if document.error is None else exception_of(document.error)
+        return (
+            loads(document.value)
+            if document.error is None
+            else exception_of(document.error, document.traceback)
+        )
 
     info = result
 
@@ -153,7 +157,11 @@ class AsyncResult(Generic[R_co]):
             return None
         if document.state not in PROPAGATE_STATES:
             return loads(document.value)
-        exc = exception_of(document.error) if document.error else TaskRevokedError(str(document.state))
+        exc = (
+            exception_of(document.error, document.traceback)
+            if document.error
+            else TaskRevokedError(str(document.state))
+        )
         if propagate:
             raise exc
         return exc
