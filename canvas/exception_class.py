@@ -53,8 +53,9 @@ def bare(cls: type[Exception], args: Sequence[Any]) -> Exception:
     while not _is_builtin(base):
         base = base.__base__  # the one whose memory layout it has, which not the first of several needs to be
     exc: Any = base.__new__(cls, *args)
+    first: Any = next(filter(_is_builtin, cls.__mro__))
     with suppress(TypeError):  # args were changed later
-        base.__init__(exc, *args)
+        first.__init__(exc, *args)
     slot: Any = BaseException.__dict__["args"]
     slot.__set__(exc, tuple(args))
     return cast("Exception", exc)
@@ -84,7 +85,7 @@ def attributes_of(exc: BaseException) -> Iterator[tuple[str, Any]]:
 
 def set_attributes(exc: BaseException, attributes: Mapping[str, Any]) -> None:
     """The inverse. Not by setattr, which a class may forbid or use for something else."""
-    slots = {name: slot for _, name, slot in _slots(type(exc))}
+    slots = {name: slot for _, name, slot in reversed(list(_slots(type(exc))))}
     own = dict_of(exc)
     for name, value in attributes.items():
         if not _is_attribute(name):
@@ -92,9 +93,8 @@ def set_attributes(exc: BaseException, attributes: Mapping[str, Any]) -> None:
         if name not in slots:
             own[name] = value
             continue
-        with suppress(
-            TypeError, ValueError
-        ):  # not what C keeps there: the record is of another version of the class
+        # it may be what C cannot keep there: the record is of another version of the class
+        with suppress(TypeError, ValueError, AttributeError):
             slots[name].__set__(exc, value)
 
 
@@ -115,8 +115,9 @@ def _is_attribute(name: object) -> bool:
 
 
 def _is_worth_it(exc: BaseException, name: str, value: object) -> bool:
-    """False for what C takes from the arguments, and for the object that an AttributeError is about, which is the user's data."""
-    return value is not None and name != "obj" and not any(value is arg for arg in exc.args)
+    """False for what C takes from the arguments, for a group's members, and for what an AttributeError is about: it is the user's data."""
+    left_out = value is None or name in ("obj", "exceptions")
+    return not left_out and not any(value is arg for arg in exc.args)
 
 
 def _is_builtin(cls: type) -> bool:

@@ -115,7 +115,7 @@ _NOT_ATTRIBUTES = frozenset({"remote_traceback"})
 def _notes(exc: BaseException) -> Iterator[str]:
     """Its notes but for ours, which tells of another task."""
     left = CHARACTERS
-    notes = getattr(exc, "__notes__", None)
+    notes = dict_of(exc).get("__notes__")
     for note in notes if isinstance(notes, list) else []:
         if isinstance(note, str) and not note.startswith(REMOTE) and len(note) <= left:
             left -= len(note)

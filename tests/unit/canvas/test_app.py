@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from backbeat.canvas import AsyncResult, GroupResult, chain, chord, group, result_from_tuple, signature
@@ -179,6 +180,32 @@ def test_extension_types_pass_through(proj):
     now = datetime.now(UTC)
 
     assert proj.value(proj.note.s(now, b"\xff")) == [now, b"\xff"]
+
+
+def test_types_that_json_has_not_pass_through_chains_and_joins(proj):
+    value = (1, {2}, Path("/a"), frozenset({(3,)}))
+
+    assert proj.value(proj.note.s(value)) == [value]
+    assert proj.value(proj.note.s(value) | proj.note.s()) == [[value]]
+    assert proj.value(group(proj.note.s(value), proj.note.s(2)) | proj.note.s()) == [[[value], [2]]]
+
+
+def test_an_exception_comes_back_with_its_attributes_and_where_it_was_raised(proj):
+    class Declined(Exception):
+        def __init__(self, code):
+            super().__init__(f"declined: {code}")
+            self.code = code
+
+    proj.app.task(name="decline")(lambda code: (_ for _ in ()).throw(Declined(code)))
+    handle = proj.app.send_task("decline", [(5, 6)])
+    proj.drain()
+
+    found = handle.get(timeout=0, propagate=False)
+
+    assert (type(found).__name__, str(found), found.code) == ("Declined", "declined: (5, 6)", (5, 6))
+    assert found.remote_traceback == handle.traceback
+    assert handle.result.code == (5, 6)
+    assert "Declined: declined: (5, 6)" in found.__notes__[0]
 
 
 def test_a_coroutine_function_is_a_task_too(proj):
