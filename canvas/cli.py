@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 T = TypeVar("T")
+SECONDS = click.FloatRange(0, min_open=True)
 EXIT_FAILED, EXIT_USAGE, EXIT_UNAVAILABLE = 1, 2, 69
 LOG_FORMAT = "[%(asctime)s: %(levelname)s/%(processName)s] %(message)s"
 
@@ -138,7 +139,15 @@ def without_password(url: str | None) -> str:
 @click.option(
     "-c", "--concurrency", type=click.IntRange(1), help="Tasks side by side; default: one a processor."
 )
-@click.option("-P", "--pool", default=None, help="processes (alias prefork) or solo.")
+@click.option("-P", "--pool", default=None, help="processes (alias prefork), threads or solo.")
+@click.option(
+    "--time-limit", type=SECONDS, help="End a task after so many seconds, if it has no limit itself."
+)
+@click.option("--soft-time-limit", type=SECONDS, help="Raise SoftTimeLimitExceeded in it, likewise.")
+@click.option("--max-tasks-per-child", type=click.IntRange(1), help="Replace a process after so many tasks.")
+@click.option(
+    "--max-memory-per-child", type=click.IntRange(1), help="Replace a process that is larger, in KiB."
+)
 @click.option("-n", "--hostname", default="celery@%h", help="Node name; %h is the host.", show_default=True)
 @click.option(
     "--grace",
@@ -156,6 +165,10 @@ def worker(
     exclude_queues: str,
     concurrency: int | None,
     pool: str | None,
+    time_limit: float | None,
+    soft_time_limit: float | None,
+    max_tasks_per_child: int | None,
+    max_memory_per_child: int | None,
     hostname: str,
     grace: float | None,
     web: str | None,
@@ -171,6 +184,13 @@ def worker(
 
     app = options.load_app()
     set_up_logging(loglevel)
+    given = {
+        "task_time_limit": time_limit,
+        "task_soft_time_limit": soft_time_limit,
+        "worker_max_tasks_per_child": max_tasks_per_child,
+        "worker_max_memory_per_child": max_memory_per_child,
+    }
+    app.conf.update({name: value for name, value in given.items() if value is not None})
     chosen = WorkerOptions(
         queues=_names(queues),
         excluded=_names(exclude_queues),
@@ -198,7 +218,7 @@ def worker(
         lines = {
             "app": app.name,
             "broker": without_password(broker_url(app.conf)),
-            "results": without_password(store_url(app.conf)),
+            "results": without_password(store_url(app.conf) or app.conf.result_backend),
             "pool": f"{chosen.pool or app.conf.worker_pool}, {concurrency_of(app, chosen)} at a time",
             "queues": ", ".join(queues_of(app, chosen)),
             "tasks": ", ".join(sorted(app.tasks)) or "none",

@@ -22,6 +22,8 @@ from .mark import plain
 class State(StrEnum):
     """Celery's state names."""
 
+    UNKNOWN = "UNKNOWN"
+    """The store has no trace of it: it was never sent, or its record is gone. Handles say so, documents never do."""
     PENDING = "PENDING"
     """Not known, or not started yet."""
     RECEIVED = "RECEIVED"

@@ -97,7 +97,7 @@ class RedisCommit:
             return Exchange([])
         if self._ahead_us is None:
             self._open()
-        batch = RedisBatch(name_of(self._worker), self._now_us())
+        batch = RedisBatch(name_of(self._worker), self._now_us(), self._role, self._limits)
         argument = {
             "transitions": [batch.transition(transition) for transition in transitions],
             "claim": [claim_row(item.message) for item in claim if item.message is not None],
@@ -112,7 +112,7 @@ class RedisCommit:
         # no queue comes first for ever: one that is always full would starve the others
         self._queues = [*self._queues[1:], *self._queues[:1]]
         asked_us = _monotonic_us()
-        reply = script("store.lua", "envelope.lua", "exchange.lua")(self._client, argument)
+        reply = script("store.lua", "envelope.lua", "exchange.lua")(self._client, argument, *batch.blobs)
         self._heard(reply[0], asked_us)
         return self._with_unread_claimed(exchange_of(reply, len(transitions), claim))
 
@@ -285,6 +285,7 @@ class RedisCommit:
             "holder": self._holder,
             "lease_us": self._limits.lease_us,
             "keep_seconds": math.ceil(self._limits.keep_seconds),
+            "known_seconds": math.ceil(self._limits.known_seconds),
         }
 
     def _do(self, verb: str, **fields: Any) -> Any:

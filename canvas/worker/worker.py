@@ -28,7 +28,7 @@ from ..outcome import Error, Failure
 from ..perform import Execute, Performer, Route
 from ..pools.base import Ended, Lost, Pool, Report, Requeue
 from .listener import Listener
-from .running import RunningTasks
+from .running import HardLimit, RunningTasks, time_limit_of
 
 logger = logging.getLogger("backbeat.worker")
 
@@ -41,7 +41,7 @@ FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 5.0
 
 
 class Worker:
-    """Runs tasks until it is stopped."""
+    """Runs tasks until it is stopped. `beside` is entered for as long as it runs."""
 
     def __init__(
         self,
@@ -52,14 +52,17 @@ class Worker:
         limits: Limits,
         *,
         grace_seconds: float = math.inf,
+        hard_limit: HardLimit = time_limit_of,
+        beside: contextlib.AbstractContextManager[object] | None = None,
     ) -> None:
         self._commit = commit
         self._performer = performer
         self._pool = pool
         self._listener = listener
         self._limits = limits
+        self._beside = beside or contextlib.nullcontext()
         self._grace_seconds = grace_seconds
-        self._running = RunningTasks(pool)
+        self._running = RunningTasks(pool, hard_limit)
         self._pending: list[tuple[Transition, float | None]] = []
         self._reports: deque[Report] = deque()
         self._taken: deque[Taken] = deque()
@@ -80,6 +83,10 @@ class Worker:
 
     def run(self) -> None:
         """Work until `stop` was called and what ran has ended."""
+        with self._beside:
+            self._work()
+
+    def _work(self) -> None:
         self._listener.ready()
         try:
             while self._stops == 0 or ((self._running or self._pending) and not self._is_over):
