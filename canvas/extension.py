@@ -186,13 +186,11 @@ def _dataclass(cls: object, fields: dict[str, Any]) -> Any:
     if not isinstance(cls, type) or not dataclasses.is_dataclass(cls):
         return fields
     known = {field.name: field for field in dataclasses.fields(cls)}
-    if not fields.keys() <= known.keys():
-        return fields
     try:
         made: Any = cls(**{name: value for name, value in fields.items() if known[name].init})
         for name, value in fields.items():
             object.__setattr__(made, name, value)  # as it was, whatever __post_init__ makes of it
-    except Exception:  # noqa: BLE001 - a __post_init__ of the user's own may refuse it
+    except Exception:  # noqa: BLE001 - a field is gone, or a __post_init__ refuses it
         return fields
     return made
 

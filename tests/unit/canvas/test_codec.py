@@ -198,7 +198,9 @@ leaves = (
     | st.floats(allow_nan=False)
     | st.text(max_size=8)
     | st.binary(max_size=8)
-    | st.datetimes(timezones=st.just(dt.UTC) | st.none())
+    | st.datetimes(timezones=st.just(dt.UTC) | st.none()).map(
+        lambda moment: moment.replace(fold=0)
+    )  # ISO has none
     | st.dates()
     | st.timedeltas()
     | st.decimals(allow_nan=False)
