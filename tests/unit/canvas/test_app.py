@@ -208,6 +208,30 @@ def test_an_exception_comes_back_with_its_attributes_and_where_it_was_raised(pro
     assert "Declined: declined: (5, 6)" in found.__notes__[0]
 
 
+@pytest.mark.parametrize(("extra", "known"), [("", True), ("x" * 20_000, False)], ids=["small", "large"])
+def test_an_error_callback_gets_the_exception_with_its_attributes_if_they_fit_into_a_message(
+    proj, extra, known
+):
+    told = []
+
+    @proj.app.task(name="decline")
+    def decline():
+        exc = LookupError("declined")
+        exc.code, exc.extra = (5, 6), extra
+        raise exc
+
+    @proj.app.task(name="told")
+    def tell(request, exc, traceback):
+        told.append((request.id, exc))
+
+    handle = decline.apply_async(link_error=tell.s())
+    proj.drain()
+
+    ((failed_id, found),) = told
+    assert (failed_id, type(found), str(found)) == (handle.id, LookupError, "declined")
+    assert getattr(found, "code", None) == ((5, 6) if known else None)
+
+
 def test_a_coroutine_function_is_a_task_too(proj):
     @proj.app.task(name="coro")
     async def coro(x):

@@ -20,7 +20,7 @@ from backbeat.canvas.codec import dumps, loads
 from backbeat.canvas.errors import DecodeError, EncodeError
 from backbeat.canvas.json_text import EMPTY_LIST, json_list, json_string, prepend
 from backbeat.canvas.mark import plain
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from kombu.utils import json as kombu_json
 
@@ -239,6 +239,7 @@ def typed(value):
     return type(value), value
 
 
+@settings(deadline=None)
 @given(value=values)
 def test_whatever_is_in_a_value_comes_back_as_it_was_and_celery_can_read_it(value):
     text = dumps(value)
@@ -442,6 +443,7 @@ junk = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(value=junk)
 def test_whatever_a_stranger_writes_is_a_value_or_a_decode_error(value):
     with_suppressed(loads, json.dumps(value))

@@ -24,7 +24,7 @@ from backbeat.canvas.failure import (
     traceback_of,
 )
 from backbeat.canvas.outcome import Error, error_from_data, error_to_data
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -422,6 +422,7 @@ plain_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     cls=st.sampled_from([Plain, Numbering, WantsMore, OwnNew, ValueError, KeyError, Nested.Inner]),
     args=st.lists(plain_values, max_size=3),
