@@ -168,6 +168,8 @@ def test_a_value_in_itself_is_refused():
         "nul",
         b"\xff",
         '{"__type__": "nonsense", "__value__": 1}',
+        '{"__type__": "os.system", "__value__": "true"}',
+        '{"__type__": ["os"], "__value__": 1}',
         '{"__type__": "datetime", "__value__": "tomorrow"}',
         '{"__type__": "uuid", "__value__": {}}',
         '{"__type__": "decimal", "__value__": "x"}',
