@@ -260,7 +260,7 @@ local function judge(message)
   run.generation, run.attempt, run.outcome, run.has_ended = message.generation, message.attempt, nil, false
   run.worker, run.lease_us, run.lost, run.early = argument.holder, now + argument.lease_us, lost, false
   change_run(run)
-  return {'run'}
+  return {'run', lost}
 end
 
 local function ids_of(items)
@@ -274,7 +274,7 @@ end
 local function taken_of(list, queue, text, wanted)
   local is_readable, envelope = pcall(cjson.decode, text)
   is_readable = is_readable and type(envelope) == 'table'
-  local taken = {hold(list, text, is_readable, argument.lease_us), queue, text, {'run'}}
+  local taken = {hold(list, text, is_readable, argument.lease_us), queue, text, {'run', 0}}
   if argument.role ~= 'broker' and queue ~= OUTBOX then
     local message = is_readable and message_of(envelope)
     if message then

@@ -32,7 +32,7 @@ from backbeat.canvas.outcome import Retry, Revoked, State
 from backbeat.canvas.perform import Performer
 
 from support.commit_world import DYING, LIVING, CommitWorld, broken, ok, part
-from support.kinds import KINDS, SPLIT, open_backend
+from support.kinds import KINDS, OUTBOXES, open_backend
 
 
 @pytest.fixture(params=KINDS)
@@ -891,10 +891,14 @@ def test_a_part_for_a_join_that_never_was_hurts_nobody(world):
     assert [item.message.id for item in world.take(commit)] == [message.id]
 
 
+RACES = {"mariadb": 200}
+"""As many as tell: without the lock of the join's row most of them fail there."""
+
+
 @pytest.mark.timeout(300)
 def test_the_last_two_parts_of_a_join_race_a_thousand_times(world):
     commit = world.open()
-    joins = [world.open_join(commit, 2, f"race{n}") for n in range(1_000)]
+    joins = [world.open_join(commit, 2, f"race{n}") for n in range(RACES.get(world.kind, 1_000))]
     barrier = threading.Barrier(2, timeout=60)
     errors = []
 
@@ -1079,7 +1083,7 @@ class Died(Exception):
     """The process dies here."""
 
 
-@pytest.fixture(params=SPLIT)
+@pytest.fixture(params=OUTBOXES)
 def split(request):
     opened = CommitWorld(open_backend(request.param, request), request.param)
     yield opened

@@ -31,6 +31,7 @@ SHARES = {
     "memory": 1.0,
     "sqlite": 0.06,
     "postgres": 0.05,
+    "mariadb": 0.008,
     "redis": 0.08,
     "split-memory": 0.4,
     "split-rabbitmq-redis": 0.016,

@@ -1,4 +1,4 @@
-"""The contract of canvas.results.base.Results, over memory, SQLite, PostgreSQL and Redis."""
+"""The contract of canvas.results.base.Results, over memory, SQLite, PostgreSQL, MariaDB and Redis."""
 
 from __future__ import annotations
 
