@@ -51,6 +51,8 @@ class _Scope:
     parent_id: str | None
     chains: Chains
     inline_limit: int = INLINE_LIMIT
+    generation: int = 0
+    """That of the message that ended: what follows a task that is run again is run again, too (decisions K6)."""
 
     def knowing(self, record: ChainRecord) -> _Scope:
         return replace(self, chains={**self.chains, record.chain_id: record})
@@ -75,7 +77,7 @@ def next_steps(message: Message, outcome: Outcome, chains: Chains) -> list[Effec
     """
     if isinstance(outcome, Retry):
         return [Publish(_again(message, outcome))]
-    scope = _Scope(message.root_id, message.id, chains)
+    scope = _Scope(message.root_id, message.id, chains, generation=message.generation)
     effects = list(_advance(message.id, outcome, message.then, scope))
     match outcome:
         case Success():
@@ -107,6 +109,16 @@ def interrupted(record: JoinRecord, chains: Chains) -> list[Effect]:
         record.join_id,
     )
     return list(_fail_join(record, reason, _Scope(record.root_id, record.parent_id, chains)))
+
+
+def not_started(node: Node, root_id: str, cause: Failure) -> list[Effect]:
+    """What follows when the frozen canvas `node` will never start: all of it is settled, and who waits for errors is told once."""
+    effects: list[Effect] = list(_settle(node, cause))
+    scope = _Scope(root_id, None, {})
+    told = node.steps[1] if isinstance(node, Chain) and isinstance(node.steps[0], Group) else node
+    for call in first_calls(told):
+        effects += _call_errbacks(call.link_error, call.id, call.task, cause, scope)
+    return effects
 
 
 def join_message(join_id: str) -> Message:
@@ -158,7 +170,14 @@ def _enter(node: Node, value: Json | None, then: Continuation | None, scope: _Sc
         case Call():
             args = node.args if value is None or node.immutable else prepend(value, node.args)
             yield Publish(
-                message_of(node, args=args, then=then, root_id=scope.root_id, parent_id=scope.parent_id)
+                message_of(
+                    node,
+                    args=args,
+                    then=then,
+                    root_id=scope.root_id,
+                    parent_id=scope.parent_id,
+                    generation=scope.generation,
+                )
             )
         case Chain() if then is None and _fits_inline(node, scope.inline_limit):
             yield from _enter(node.steps[0], value, Inline(node.steps[1:]), scope)
@@ -285,6 +304,9 @@ def _call_errbacks(
         "traceback": failure.traceback[-REPORT_LIMIT:],
         "root_id": scope.root_id,
     }
+    if error.attributes is not None:
+        whole = max(len(error.args), len(error.text), len(error.attributes)) <= REPORT_LIMIT
+        report |= {"exc_attributes": error.attributes} if whole else {}
     for index, errback in enumerate(errbacks):
         node = _named(errback, id_, f"errback:{index}")
         if isinstance(node, Call):

@@ -73,6 +73,7 @@ def message_of(
     then: Continuation | None,
     root_id: str,
     parent_id: str | None,
+    generation: int = 0,
 ) -> Message:
     """The message of a frozen call, with `args` in place of its own."""
     options = call.options
@@ -90,6 +91,7 @@ def message_of(
         link=call.link,
         link_error=call.link_error,
         attempt=options.get("retries") or 0,
+        generation=generation,
         group_id=member.join_id if member else options.get("group_id"),
         group_index=member.index if member else options.get("group_index"),
         eta_us=us_of_iso(options.get("eta")),

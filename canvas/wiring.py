@@ -1,29 +1,36 @@
 """Wiring: from URLs to implementations; the only place of canvas that chooses one. Imports are lazy: a program pays for what it uses.
 
-| broker                     | result backend        | Commit                                   |
-| -------------------------- | --------------------- | ---------------------------------------- |
-| memory, sqlite, postgresql | the same, or not given| one store                                |
-| redis                      | the same, or not given| one store, one script                    |
-| any                        | another store         | split                                    |
-| amqp, other kombu          | not given             | stateless: messages only (decisions K17) |
+| broker                            | result backend        | Commit                                   |
+| --------------------------------- | --------------------- | ---------------------------------------- |
+| memory, sqlite, postgresql, mysql | the same, or not given| one store                                |
+| redis                             | the same, or not given| one store, one script                    |
+| any                               | another store         | split                                    |
+| amqp, other kombu                 | not given             | stateless: messages only (decisions K17) |
+| amqp, redis, other kombu          | rpc                   | stateless, results come back as messages |
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from enum import Enum
 from functools import cache
 from typing import Any
 
 from . import flow
 from .brokers.base import Broker
-from .commit.base import Commit, Limits, Role, Store
+from .commit.base import Commit, DeadLetterCommit, Limits, Role, Store
 from .config import Config
 from .effect import Effect, OpenChain, OpenJoin
 from .errors import ImproperlyConfigured
+from .message import LONGEST_SECONDS
 from .node import Node
 from .results.base import Results
+from .results.compression import method_of
+from .start import Start
+from .transaction import OutboxRelay, TransactionSender
 
 
 class Kind(Enum):
@@ -36,7 +43,7 @@ class Kind(Enum):
 
 
 _SCHEMES = {"memory": Kind.MEMORY, "redis": Kind.REDIS, "rediss": Kind.REDIS}
-_SQL = ("sqlite", "postgresql", "postgres")
+_SQL = ("sqlite", "postgresql", "postgres", "mysql", "mariadb")
 _KOMBU = (
     "amqp",
     "amqps",
@@ -54,7 +61,7 @@ _KOMBU = (
 def kind_of(url: str) -> Kind:
     """What `url` leads to. Raises ImproperlyConfigured for a scheme that is not known."""
     scheme = url.split(":", 1)[0].lower()
-    plain = scheme.removeprefix("sqla+").removeprefix("db+").split("+", 1)[0]
+    plain = scheme.removeprefix("sqla+").removeprefix("sqlalchemy+").removeprefix("db+").split("+", 1)[0]
     if plain in _SQL:
         return Kind.SQL
     if scheme in _SCHEMES:
@@ -73,7 +80,7 @@ def broker_url(conf: Config) -> str:
     url = conf.broker_write_url or conf.broker_url
     if not url:
         raise ImproperlyConfigured(
-            "no broker is configured. Write App(broker='sqlite:///backbeat.db'), or redis://, amqp://, postgresql://; "
+            "no broker is configured. Write App(broker='sqlite:///backbeat.db'), or redis://, amqp://, postgresql://, mysql://; "
             "or set BACKBEAT_BROKER_URL."
         )
     return str(url)
@@ -84,14 +91,25 @@ def store_url(conf: Config) -> str | None:
     broker = broker_url(conf)
     backend = conf.result_backend
     if backend:
-        if backend.startswith("rpc"):
+        if uses_rpc(conf):
+            if kind_of(broker) in (Kind.MEMORY, Kind.SQL):
+                raise ImproperlyConfigured(
+                    "rpc:// sends results back through amqp:// or redis://; leave the backend out here: results are kept where "
+                    "messages are"
+                )
             return None
         if kind_of(backend) is Kind.KOMBU:
             raise ImproperlyConfigured(
-                f"{backend} cannot hold results; use redis://, postgresql:// or sqlite:///"
+                f"{backend} cannot hold results; use redis://, postgresql://, mysql:// or sqlite:///"
             )
         return str(backend)
     return None if kind_of(broker) is Kind.KOMBU else broker
+
+
+def uses_rpc(conf: Config) -> bool:
+    """True if results are sent back as messages."""
+    conf.read_environment()
+    return str(conf.result_backend or "").partition(":")[0] == "rpc"
 
 
 def open_commit(
@@ -100,12 +118,23 @@ def open_commit(
     """A worker's Commit. `prefetch`: how many messages of a queue a broker may send ahead; None leaves it to the broker's class."""
     broker, store = broker_url(conf), store_url(conf)
     limits = limits_of(conf)
+    if limits.compression and (store is None or kind_of(store) is not Kind.REDIS):
+        warnings.warn("result_compression is obeyed where results are in Redis", UserWarning, stacklevel=2)
     if store is None:
         from .commit.stateless import StatelessCommit
 
         # not `prefetch`: messages whose time has not come stay unacknowledged here, and would fill it (decisions K17)
-        return StatelessCommit(_open_broker(conf, broker, worker, queues, limits))
-    if _same(broker, store) and _broker_prefix(conf) == _result_prefix(conf):
+        carrier = _open_broker(conf, broker, worker, queues, limits)
+        if not uses_rpc(conf) or not queues:  # who only sends tasks has no results to send
+            return StatelessCommit(carrier)
+        from .results.replies import KombuReplies
+
+        replies = KombuReplies(broker, transport_options=conf.broker_transport_options)
+        tracks_started = bool(conf.task_track_started)
+        return StatelessCommit(
+            carrier, replies=replies, worker=worker, limits=limits, tracks_started=tracks_started
+        )
+    if _is_one_store(conf, store):
         prefix, result_db = _broker_prefix(conf), _result_db(broker, store)
         return _open_store(
             broker, worker=worker, queues=queues, limits=limits, prefix=prefix, result_db=result_db
@@ -123,6 +152,17 @@ def open_client(conf: Config) -> Commit:
     return open_commit(conf, worker=incarnation("client"))
 
 
+def open_dead_letters(conf: Config) -> DeadLetterCommit:
+    """Where dead letters are kept, and may be sent again. Raises ImproperlyConfigured where there is no store."""
+    commit = open_client(conf)
+    if not isinstance(commit, DeadLetterCommit):
+        commit.close()
+        raise ImproperlyConfigured(
+            "without a result backend dead letters are only logged. Write App(backend='redis://...') or postgresql://."
+        )
+    return commit
+
+
 def open_broker(conf: Config) -> Broker:
     """Only the broker, for who sends single messages and keeps no canvas (the beat)."""
     from .incarnation import incarnation
@@ -133,26 +173,77 @@ def open_broker(conf: Config) -> Broker:
 def open_results(conf: Config) -> Results:
     """Where results are read. Raises ImproperlyConfigured if there is no result backend."""
     url = store_url(conf)
+    if url is None and uses_rpc(conf):
+        from .results.rpc import RpcResults
+
+        options = conf.broker_transport_options
+        return RpcResults(broker_url(conf), transport_options=options, expires_seconds=expires_seconds(conf))
     if url is None:
         raise ImproperlyConfigured(
             "no result backend is configured. Write App(backend='redis://...') or postgresql://."
         )
+    broker, is_one = broker_url(conf), _is_one_store(conf, url)
+    is_whole = is_one and not conf.outbox_url  # else a task may wait where no store knows of it
     match kind_of(url):
         case Kind.MEMORY:
             from .commit.memory import MemoryResults
 
-            return MemoryResults(_memory_store(url))
+            return MemoryResults(_memory_store(url), is_whole=is_whole)
         case Kind.SQL:
             from .results.sql import SqlResults
 
-            return SqlResults(_engine(url))
+            return SqlResults(_engine(url), is_whole=is_whole)
         case _:
             from .redis_client import open_redis
             from .results.redis import RedisResults
 
-            broker = broker_url(conf)
-            runs = open_redis(broker) if _result_db(broker, url) is not None and _same(broker, url) else None
-            return RedisResults(url, prefix=_result_prefix(conf), runs=runs)
+            runs = open_redis(broker) if is_one and _result_db(broker, url) is not None else None
+            return RedisResults(url, prefix=_result_prefix(conf), runs=runs, is_whole=is_whole)
+
+
+def reply_queue(results: Results) -> str:
+    """The queue for the replies to what is sent from now on. `results` are those of an app that `uses_rpc`."""
+    from .results.rpc import RpcResults
+
+    assert isinstance(results, RpcResults)
+    return results.open()
+
+
+def open_session_sender(
+    conf: Config, set_going: Callable[[Sequence[Start]], None], send_stored: Callable[[], None]
+) -> TransactionSender:
+    """What sends in users' transactions; `set_going` sends canvases now, `send_stored` what lies in the store's own outbox."""
+    from .clock import SystemClock
+    from .commit.session import SessionSender
+    from .sql.place import Place
+
+    store = store_url(conf)
+    return SessionSender(
+        place=Place(_engine(store)) if store is not None and kind_of(store) is Kind.SQL else None,
+        role=Role.WHOLE if store is not None and _is_one_store(conf, store) else Role.STORE,
+        limits=limits_of(conf),
+        table=str(conf.outbox_table),
+        is_relayed=bool(conf.outbox_url),
+        set_going=set_going,
+        send_stored=send_stored,
+        now_us=SystemClock().now_us,
+    )
+
+
+def send_stored(commit: Commit) -> None:
+    """Send what lies in the outbox of a split commit's store."""
+    from .commit.split import SplitCommit
+
+    assert isinstance(commit, SplitCommit)
+    commit.send_stored()
+
+
+def open_relays(conf: Config, sender: TransactionSender) -> list[OutboxRelay]:
+    """A relay for each database that the setting `outbox_url` names. Raises ImproperlyConfigured."""
+    from .sql.outbox import open_outbox_engine
+
+    urls = [conf.outbox_url] if isinstance(conf.outbox_url, str) else list(conf.outbox_url or ())
+    return [sender.relay(open_outbox_engine(url)) for url in urls]
 
 
 def canvas_start(conf: Config, node: Node, root_id: str, parent_id: str | None) -> list[Effect]:
@@ -169,13 +260,33 @@ def canvas_start(conf: Config, node: Node, root_id: str, parent_id: str | None) 
 
 def limits_of(conf: Config) -> Limits:
     """The limits that the settings ask for."""
-    expires: Any = conf.result_expires
-    seconds = expires.total_seconds() if hasattr(expires, "total_seconds") else float(expires or 0)
     return Limits(
         lease_seconds=float(conf.task_lease_seconds),
         max_lost=int(conf.task_max_lost),
-        keep_seconds=seconds or 10 * 365 * 86_400.0,
+        keep_seconds=expires_seconds(conf),
+        extended=bool(conf.result_extended),
+        compression=method_of(conf.result_compression),
     )
+
+
+def expires_seconds(conf: Config) -> float:
+    """How long results are kept: seconds or a timedelta; None and 0 are for ever, as 0. Raises ImproperlyConfigured."""
+    value = conf.result_expires
+    seconds = value.total_seconds() if isinstance(value, timedelta) else 0 if value is None else value
+    if (
+        isinstance(seconds, bool)
+        or not isinstance(seconds, int | float)
+        or not 0 <= seconds <= LONGEST_SECONDS
+    ):
+        raise ImproperlyConfigured(
+            f"result_expires = {value!r} is not a number of seconds, a timedelta, or None for ever"
+        )
+    return float(seconds)
+
+
+def _is_one_store(conf: Config, store: str) -> bool:
+    """True if messages, canvas and results are in one store, so that each step is one transaction or script."""
+    return _same(broker_url(conf), store) and _broker_prefix(conf) == _result_prefix(conf)
 
 
 def _same(broker: str, store: str) -> bool:

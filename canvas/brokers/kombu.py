@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 CONNECT_SECONDS = 4.0
 HEARTBEAT_SECONDS = 60.0
 PREFETCH = 32
+CHECK_SECONDS = 10.0
+"""How long nothing may come before the broker is asked whether it still knows that somebody consumes."""
 LOOK_SECONDS = (0.002, 0.05)
 """Shortest and longest time between two looks, for transports that cannot be waited for."""
 
@@ -67,6 +69,7 @@ class KombuBroker:
         self._publishing: _Line | None = None
         self._consuming: _Line | None = None
         self._generation = 0
+        self._check_at = 0.0
         self._buffer: deque[Delivery] = deque()
         try:
             self._connection: Any = Connection(  # type: ignore[no-untyped-call]  # kombu has no types
@@ -192,9 +195,10 @@ class KombuBroker:
             except BaseException:
                 _close(line)
                 raise
-            self._consuming = line
+            self._consuming, self._check_at = line, time.monotonic() + CHECK_SECONDS
         self._consuming.pump()
         self._consuming.tick()
+        self._check_consuming(self._consuming)
         if self._publishing is not None:
             try:
                 self._publishing.pump()
@@ -202,6 +206,15 @@ class KombuBroker:
             except self._errors:
                 self._drop_publishing()
         return self._consuming
+
+    def _check_consuming(self, line: _Line) -> None:
+        """A broker that has forgotten its consumer says nothing; so it is asked when nothing has come for a while."""
+        now = time.monotonic()
+        if self._buffer:
+            self._check_at = now + CHECK_SECONDS
+        elif now >= self._check_at:
+            self._check_at = now + CHECK_SECONDS
+            line.check(self._queues)
 
     def _connect(self) -> _Line:
         """Over the first of the URL's servers (separated by `;`) that answers."""

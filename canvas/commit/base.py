@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..continuation import ChainRecord, JoinRecord
 from ..delivery import Delivery
@@ -20,6 +20,9 @@ from ..message import Message
 from ..outcome import Outcome
 from ..template import Rendered
 from ..wire import Wire, from_wire, unpack
+
+KNOWN_SECONDS = 3_600.0
+"""The shortest time for which what has ended is known, however short results are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +34,16 @@ class Limits:
     max_lost: int = 3
     """How many workers or processes a task may take with it before it ends as WorkerLostError (decisions K8)."""
     keep_seconds: float = 86_400.0
-    """How long results, ended runs and closed joins are kept (`result_expires`)."""
+    """How long results are kept (`result_expires`); 0 is for ever."""
+    extended: bool = True
+    """Whether results hold the task's name, arguments, worker, retries and queue (`result_extended`)."""
+    compression: str | None = None
+    """How results are compressed, where the store can hold bytes (`result_compression`)."""
+
+    @property
+    def known_seconds(self) -> float:
+        """How long ended runs and closed joins are kept, so that a message that comes twice is known."""
+        return max(self.keep_seconds, KNOWN_SECONDS) if self.keep_seconds else 0.0
 
     @property
     def lease_us(self) -> int:
@@ -78,7 +90,9 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Verdict: the claim is stored, run it."""
+    """Verdict: the claim is stored, run it. `lost` workers or processes were lost while they ran it before."""
+
+    lost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +319,7 @@ class DeadLetters(Protocol):
         ...
 
 
+@runtime_checkable
 class DeadLetterCommit(Commit, DeadLetters, Protocol):
     """A Commit over a store, which keeps dead letters."""
 

@@ -34,6 +34,11 @@ class RunRecord:
     """It was acknowledged before it ran (decisions K9): the death of its claim ends it."""
 
     @property
+    def is_open(self) -> bool:
+        """True while it waits, runs, or will run again."""
+        return self.outcome is None or isinstance(self.outcome, Retry)
+
+    @property
     def key(self) -> tuple[int, int]:
         return self.generation, self.attempt
 
@@ -66,7 +71,7 @@ def judge(
         lease_us=now_us + limits.lease_us,
         lost=lost,
     )
-    return RunIt(), claim
+    return RunIt(lost), claim
 
 
 def begin_early(record: RunRecord | None, message: Message, worker: str) -> RunRecord | None:

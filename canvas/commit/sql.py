@@ -1,4 +1,4 @@
-"""SqlCommit: broker, results and canvas in one SQL database (SQLite, PostgreSQL): every exchange is one transaction.
+"""SqlCommit: broker, results and canvas in one SQL database (SQLite, PostgreSQL, MariaDB, MySQL): every exchange is one transaction.
 
 A message is deleted when it is acknowledged; until then whoever holds it has moved its `visible_us` one lease ahead (see tables.py),
 so what a killed worker held is there again after the lease, or at once when the worker's process is known to be gone.
@@ -12,16 +12,18 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, delete, func, select, update
+from sqlalchemy import Connection, Engine, delete, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ..continuation import ChainRecord, JoinRecord
 from ..delivery import Delivery
+from ..effect import Effect
 from ..errors import Unavailable
 from ..flow import chain_needed
 from ..incarnation import is_gone
 from ..message import Message
+from ..sql.dialect import ReadyMessages, dialect_of, heads
 from ..sql.engine import is_passing, now_us, reading, unavailable
 from ..sql.tables import (
     announced_table,
@@ -57,8 +59,6 @@ TRIES = 8
 """How often a transaction that lost against another one is tried."""
 REVOKED_AT_ONCE = 500
 """Ids that are revoked in one transaction."""
-FROZEN_MS = 1000
-"""After it PostgreSQL ends an announcement whose process is frozen: shorter than any lease that matters."""
 
 
 class SqlCommit:
@@ -78,6 +78,12 @@ class SqlCommit:
         self._queues = [OUTBOX] if role is Role.STORE else list(queues)
         self._role = role
         self._limits = limits
+        ready = message_table.c.queue.in_(self._queues) & (
+            message_table.c.visible_us <= dialect_of(engine).clock()
+        )
+        self._any = (
+            select(message_table.c.seq).where(ready).limit(1)
+        )  # once, as idle workers ask it all the time
         self._waker: Waker | None = None
         with unavailable():
             create_tables(engine)
@@ -152,7 +158,7 @@ class SqlCommit:
             timeout = timeout if seconds is None else min(timeout, seconds)
         if timeout > 0:
             try:
-                self._waker.wait(timeout, wakers)
+                self._waker.wait(timeout, wakers, self._sees_any)
             except Unavailable:
                 self.close()  # the next wait listens anew
                 raise
@@ -190,9 +196,7 @@ class SqlCommit:
 
     def announce(self, name: str, value: str, seconds: float) -> str:
         def work(connection: Connection) -> str:
-            if connection.dialect.name == "postgresql":
-                # who is frozen here holds the row that the next one needs; SET LOCAL is right behind a pooler, too
-                connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {FROZEN_MS}")
+            dialect_of(connection).end_if_frozen(connection)  # it holds the row that the next one needs
             now, table = now_us(connection), announced_table
             until = now + round(seconds * 1_000_000)
             connection.execute(delete(table).where(table.c.name == name, table.c.until_us <= now))
@@ -215,33 +219,26 @@ class SqlCommit:
     def _anything_visible(self) -> bool:
         """A look without a write transaction, so that idle workers do not stand in each other's way."""
         with reading(self._engine) as connection:
-            query = select(message_table.c.seq).where(
-                message_table.c.queue.in_(self._queues), message_table.c.visible_us <= now_us(connection)
-            )
-            return connection.execute(query.limit(1)).first() is not None
+            return self._sees_any(connection)
+
+    def _sees_any(self, connection: Connection) -> bool:
+        return connection.execute(self._any).first() is not None
 
     def _seconds_to_message(self, connection: Connection) -> float | None:
         """How long until there is one to take, as far as is known now."""
-        query = select(func.min(message_table.c.visible_us)).where(message_table.c.queue.in_(self._queues))
-        next_us: int | None = connection.execute(query).scalar()
-        return None if next_us is None else (next_us - now_us(connection)) / 1_000_000
+        firsts = heads(connection, self._queues)
+        return (min(firsts.values()) - now_us(connection)) / 1_000_000 if firsts else None
 
     def _take(self, batch: SqlBatch, limit: int) -> list[Taken]:
         connection = batch.connection
-        visible = (message_table.c.queue.in_(self._queues)) & (message_table.c.visible_us <= batch.now_us)
-        free = (
-            select(message_table.c.seq)
-            .where(visible)
-            .order_by(message_table.c.visible_us, message_table.c.seq)
+        ready = ReadyMessages(self._queues, batch.now_us, limit)
+        until_us = batch.now_us + self._limits.lease_us
+        rows = dialect_of(connection).hold(
+            connection, ready, {"visible_us": until_us, "holder": self._worker}
         )
-        free = free.limit(limit).with_for_update(skip_locked=True)
-        hold = update(message_table).where(message_table.c.seq.in_(free.scalar_subquery()))
-        hold = hold.values(visible_us=batch.now_us + self._limits.lease_us, holder=self._worker)
-        rows = connection.execute(
-            hold.returning(message_table.c.seq, message_table.c.queue, message_table.c.body)
-        ).all()
         deliveries = [
-            Delivery(f"{row.seq}@{self._worker}", row.queue, None, row.body) for row in sorted(rows)
+            Delivery(f"{row.seq}@{self._worker}", row.queue, None, row.body)
+            for row in sorted(rows, key=lambda row: row.seq)
         ]
         return self._claim(batch, [decoded(delivery) for delivery in deliveries])
 
@@ -298,19 +295,27 @@ def put_messages(connection: Connection, items: Sequence[Sendable]) -> None:
     notify(connection, batch)
 
 
+def put_effects(connection: Connection, effects: Sequence[Effect], limits: Limits, role: Role) -> None:
+    """Bring the effects of `flow.start` in the caller's transaction: they stand when it commits.
+
+    With Role.STORE messages are in the outbox then, and nobody holds them.
+    """
+    limits = replace(limits, lease_seconds=0.0)
+    batch = SqlBatch(connection, worker="", limits=limits, now_us=now_us(connection), role=role)
+    batch.apply([Transition(effects=tuple(effects))])
+    notify(connection, batch)
+
+
 def notify(connection: Connection, batch: SqlBatch, *, hastened: bool = False) -> None:
-    """Wake those who wait, where the database can (PostgreSQL); elsewhere they look (see wake.py)."""
-    if connection.dialect.name == "postgresql":
-        if batch.messages or hastened:
-            wake_takers(connection)
-        for id_ in batch.documented:
-            connection.execute(select(func.pg_notify("bb_result", id_)))
+    """Wake those who wait, where the database can; elsewhere they look (see wake.py)."""
+    if batch.messages or hastened:
+        wake_takers(connection)
+    dialect_of(connection).notify(connection, "bb_result", batch.documented)
 
 
 def wake_takers(connection: Connection) -> None:
     """There may be something to take once this transaction is committed."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_notify("bb_message", "")))
+    dialect_of(connection).notify(connection, "bb_message", [""])
 
 
 def _load(connection: Connection, chains: Collection[str], joins: Collection[str]) -> Loaded:

@@ -11,8 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Executable, Table, delete, func, select, update
 
 from ..delivery import Delivery
 from ..effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Publish, SealJoin, Settle
@@ -22,6 +21,7 @@ from ..message import Message, sent_at
 from ..outcome import Failure, outcome_from_data, outcome_to_data
 from ..outcome import Retry as RetryOutcome
 from ..results.document import document_of, to_text
+from ..sql.dialect import dialect_of
 from ..sql.tables import (
     chain_table,
     join_table,
@@ -34,9 +34,12 @@ from ..wire import pack, to_wire
 from . import records
 from .base import OUTBOX, Limits, Role, Standing, Transition, part_without_join
 from .run import RunRecord, begin_early, revoke, settle
+from .sent import STEP_SECONDS, WAITING_SECONDS, Sent, sent_by
 from .sql_dead import bury, drop
 
 Row = dict[str, Any]
+BY_KEY = "FORCE INDEX (PRIMARY)"
+"""For MySQL: a search that goes another way locks rows that are not wanted, out of their order."""
 
 
 @dataclass(slots=True)
@@ -62,6 +65,7 @@ class SqlBatch:
     _joins: dict[str, _Join] = field(default_factory=dict)
     _parts: dict[tuple[str, int], str] = field(default_factory=dict)
     _touched: set[str] = field(default_factory=set)
+    _known: dict[str, int] = field(default_factory=dict)
 
     @property
     def documented(self) -> Collection[str]:
@@ -69,8 +73,12 @@ class SqlBatch:
         return self._documents.keys()
 
     @property
-    def keep_until_us(self) -> int:
-        return self.now_us + round(self.limits.keep_seconds * 1_000_000)
+    def known_until_us(self) -> int | None:
+        return self._after(self.limits.known_seconds)
+
+    def _after(self, seconds: float) -> int | None:
+        """When what is kept for so many seconds from now on is deleted; None for never."""
+        return self.now_us + round(seconds * 1_000_000) if seconds else None
 
     def apply(self, transitions: Sequence[Transition]) -> list[Standing | None]:
         """Decide all transitions, in order, and write what they change."""
@@ -79,6 +87,7 @@ class SqlBatch:
         self._lock_joins(_join_ids(transitions))
         standing = [self._apply(transition) for transition in transitions]
         self._write_parts()
+        self._write_known()
         self.write_runs()
         self._write_documents()
         self.write_messages()
@@ -88,24 +97,14 @@ class SqlBatch:
         """The runs of `ids`, locked; rows that do not exist are made, so that two workers cannot both make them."""
         wanted = sorted(set(ids))
         if wanted:
-            rows = [
-                {
-                    "task_id": id_,
-                    "generation": 0,
-                    "attempt": 0,
-                    "worker": "",
-                    "lease_us": 0,
-                    "lost": 0,
-                    "early": False,
-                }
-                for id_ in wanted
-            ]
+            rows = [_empty_run(id_) for id_ in wanted]
             self.connection.execute(insert_missing(self.connection, run_table), rows)
             query = (
                 select(run_table)
                 .where(run_table.c.task_id.in_(wanted))
                 .order_by(run_table.c.task_id)
                 .with_for_update()
+                .with_hint(run_table, BY_KEY, "mysql")
             )
             for row in self.connection.execute(query):
                 self._runs[row.task_id] = _run_of(row)
@@ -129,12 +128,12 @@ class SqlBatch:
         """Write the runs that changed."""
         if not self._changed:
             return
-        rows = []
-        for id_, record in self._changed.items():
+        rows: list[Row] = []
+        for id_, record in sorted(self._changed.items()):
             ended = record.outcome is not None and not isinstance(record.outcome, RetryOutcome)
             rows.append(
                 {
-                    "b_task_id": id_,
+                    "task_id": id_,
                     "generation": record.generation,
                     "attempt": record.attempt,
                     "outcome": None
@@ -144,10 +143,10 @@ class SqlBatch:
                     "lease_us": record.lease_us,
                     "lost": record.lost,
                     "early": record.early,
-                    "expires_us": self.keep_until_us if ended else None,
+                    "expires_us": self.known_until_us if ended else None,
                 }
             )
-        self.connection.execute(_UPDATE_RUN, rows)
+        _overwrite(self.connection, run_table, rows)
         self._changed = {}
 
     # --- deciding ------------------------------------------------------------------------------------------------------------
@@ -159,6 +158,7 @@ class SqlBatch:
         if self._digs_up(transition) and self._closes(transition):
             for effect in transition.effects:
                 self._effect(effect)
+            self._know(sent_by(transition.effects))
         if transition.dead is not None:
             bury(self.connection, transition.dead, self.now_us)
         if transition.early is not None:
@@ -190,6 +190,7 @@ class SqlBatch:
                     message=message,
                     children=transition.children,
                     worker=name_of(self.worker),
+                    extended=self.limits.extended,
                 )
                 self._documents[message.id] = to_text(document)
         return standing
@@ -207,7 +208,7 @@ class SqlBatch:
             return False
         join.closed = True
         closing = update(join_table).where(join_table.c.join_id == id_)
-        self.connection.execute(closing.values(closed=True, expires_us=self.keep_until_us))
+        self.connection.execute(closing.values(closed=True, expires_us=self.known_until_us))
         self.connection.execute(delete(part_table).where(part_table.c.join_id == id_))
         return True
 
@@ -221,7 +222,7 @@ class SqlBatch:
                 pass  # written before joins are locked
             case CloseChain(chain_id):
                 closing = update(chain_table).where(chain_table.c.chain_id == chain_id)
-                self.connection.execute(closing.values(expires_us=self.keep_until_us))
+                self.connection.execute(closing.values(expires_us=self.known_until_us))
             case SealJoin(join_id, size):
                 self._joins[join_id].size = size
                 sealing = update(join_table).where(join_table.c.join_id == join_id)
@@ -235,6 +236,25 @@ class SqlBatch:
                 elif not join.closed:
                     self._parts.setdefault((join_id, index), text)
                     self._touched.add(join_id)
+
+    def _know(self, sent: Sent) -> None:
+        """Messages can be found by their ids while they are in this database; what leaves it, and what is to follow, gets a run."""
+        if self.role is Role.BROKER:
+            return
+        keep = self.limits.keep_seconds
+        self._known |= dict.fromkeys(sent.steps, self.now_us + round(max(keep, STEP_SECONDS) * 1_000_000))
+        if self.role is Role.STORE:
+            for message in sent.messages:
+                due = max(self.now_us, sent_at(message, self.now_us).eta_us or 0)
+                self._known.setdefault(message.id, due + round(max(keep, WAITING_SECONDS) * 1_000_000))
+
+    def _write_known(self) -> None:
+        if self._known:
+            rows = [
+                {**_empty_run(id_), "expires_us": expires_us}
+                for id_, expires_us in sorted(self._known.items())
+            ]
+            self.connection.execute(insert_missing(self.connection, run_table), rows)
 
     def publish(self, message: Message, not_before_us: int | None = None) -> None:
         """Send a message when the batch is written."""
@@ -258,7 +278,9 @@ class SqlBatch:
     def _settle_unstarted(self, id_: str, outcome: Failure, name: str) -> None:
         if self._runs[id_].outcome is None:
             self.put_run(id_, RunRecord(outcome=outcome))
-            self._documents[id_] = to_text(document_of(id_, outcome, now_us=self.now_us, name=name))
+            extended = self.limits.extended
+            document = document_of(id_, outcome, now_us=self.now_us, name=name, extended=extended)
+            self._documents[id_] = to_text(document)
 
     # --- joins ---------------------------------------------------------------------------------------------------------------
 
@@ -293,6 +315,7 @@ class SqlBatch:
                 query.where(join_table.c.join_id.in_(sorted(ids)))
                 .order_by(join_table.c.join_id)
                 .with_for_update()
+                .with_hint(join_table, BY_KEY, "mysql")
             )
             self._joins = {row.join_id: _Join(row.size, row.closed) for row in self.connection.execute(query)}
 
@@ -321,29 +344,20 @@ class SqlBatch:
         if self.role is not Role.STORE:
             self.connection.execute(message_table.insert(), self.messages)
             return
-        inserted = self.connection.execute(
-            message_table.insert().returning(
-                message_table.c.seq, message_table.c.holder, message_table.c.body
-            ),
-            self.messages,
-        )
-        held = sorted(row for row in inserted if row.holder)
-        self.outbox = [Delivery(f"{row.seq}@{row.holder}", OUTBOX, None, row.body) for row in held]
+        held = dialect_of(self.connection).add_held(self.connection, self.messages)
+        self.outbox = [
+            Delivery(f"{row.seq}@{row.holder}", OUTBOX, None, row.body)
+            for row in sorted(held, key=lambda row: row.seq)
+        ]
 
     def _write_documents(self) -> None:
         if self._documents:
+            expires_us = self._after(self.limits.keep_seconds)
             rows = [
-                {"task_id": id_, "document": text, "expires_us": self.keep_until_us}
+                {"task_id": id_, "document": text, "expires_us": expires_us}
                 for id_, text in sorted(self._documents.items())
             ]
-            self.connection.execute(_upsert_document(self.connection), rows)
-
-
-_UPDATE_RUN = (
-    update(run_table)
-    .where(run_table.c.task_id == bindparam("b_task_id"))
-    .values({column.name: bindparam(column.name) for column in run_table.c if column.name != "task_id"})
-)
+            _overwrite(self.connection, result_table, rows)
 
 
 def _effects(transitions: Sequence[Transition]) -> list[Effect]:
@@ -361,6 +375,11 @@ def _join_ids(transitions: Sequence[Transition]) -> set[str]:
     return closed | {e.join_id for e in _effects(transitions) if isinstance(e, AddPart | SealJoin)}
 
 
+def _empty_run(id_: str) -> Row:
+    blank = {"generation": 0, "attempt": 0, "worker": "", "lease_us": 0, "lost": 0, "early": False}
+    return {"task_id": id_, **blank}
+
+
 def _run_of(row: Any) -> RunRecord:
     return RunRecord(
         generation=row.generation,
@@ -373,14 +392,11 @@ def _run_of(row: Any) -> RunRecord:
     )
 
 
-def insert_missing(connection: Connection, table: Table) -> Any:
-    """INSERT ... ON CONFLICT DO NOTHING for the database at hand."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table).on_conflict_do_nothing()
+def insert_missing(connection: Connection, table: Table) -> Executable:
+    """An INSERT that passes over rows that are there."""
+    return dialect_of(connection).insert_missing(table)
 
 
-def _upsert_document(connection: Connection) -> Any:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    insert = dialect.insert(result_table)
-    values = {"document": insert.excluded.document, "expires_us": insert.excluded.expires_us}
-    return insert.on_conflict_do_update(index_elements=["task_id"], set_=values)
+def _overwrite(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Put rows that have the same columns into those that are there, or beside them."""
+    connection.execute(dialect_of(connection).overwrite(table, rows[0].keys()), rows)

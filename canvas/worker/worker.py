@@ -29,7 +29,7 @@ from ..outcome import Error, Failure
 from ..perform import Execute, Performer, Route
 from ..pools.base import Ended, Lost, Pool, Report, Requeue
 from .listener import Listener
-from .running import RunningTasks
+from .running import HardLimit, RunningTasks, time_limit_of
 
 logger = logging.getLogger("backbeat.worker")
 
@@ -42,7 +42,7 @@ FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 5.0
 
 
 class Worker:
-    """Runs tasks until it is stopped."""
+    """Runs tasks until it is stopped. `beside` is entered for as long as it runs."""
 
     def __init__(
         self,
@@ -53,14 +53,17 @@ class Worker:
         limits: Limits,
         *,
         grace_seconds: float = math.inf,
+        hard_limit: HardLimit = time_limit_of,
+        beside: contextlib.AbstractContextManager[object] | None = None,
     ) -> None:
         self._commit = commit
         self._performer = performer
         self._pool = pool
         self._listener = listener
         self._limits = limits
+        self._beside = beside or contextlib.nullcontext()
         self._grace_seconds = grace_seconds
-        self._running = RunningTasks(pool)
+        self._running = RunningTasks(pool, hard_limit)
         self._pending: list[tuple[Transition, float | None]] = []
         self._reports: deque[Report] = deque()
         self._taken: deque[Taken] = deque()
@@ -81,6 +84,10 @@ class Worker:
 
     def run(self) -> None:
         """Work until `stop` was called and what ran has ended."""
+        with self._beside:
+            self._work()
+
+    def _work(self) -> None:
         self._listener.ready()
         try:
             while self._stops == 0 or ((self._running or self._pending) and not self._is_over):
@@ -108,6 +115,7 @@ class Worker:
     # --- a pass --------------------------------------------------------------------------------------------------------------
 
     def _guarded_step(self) -> None:
+        fault = ""
         try:
             moved = self._step()
             self._pause = FIRST_RETRY_SECONDS
@@ -116,6 +124,7 @@ class Worker:
                 self._wait()
                 self._drain_wake()
         except Unavailable as error:
+            fault = str(error)
             logger.warning(
                 "%s; trying again in %.1f s",
                 error,
@@ -125,7 +134,7 @@ class Worker:
             select.select([self._woken], [], [], self._pause)
             self._drain_wake()
             self._pause = min(self._pause * 2, LAST_RETRY_SECONDS)
-        self._listener.passed()
+        self._listener.passed(len(self._running), fault)
 
     def _step(self) -> bool:
         self._reports += self._pool.collect()

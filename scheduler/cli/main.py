@@ -22,6 +22,7 @@ COMMANDS = {
     "beat": "backbeat.scheduler.cli.beat:beat",
     "call": "backbeat.canvas.cli:call",
     "check": "backbeat.scheduler.cli.check:check",
+    "dead": "backbeat.canvas.cli_dead:dead",
     "db": "backbeat.scheduler.cli.db:db",
     "dev": "backbeat.scheduler.cli.dev:dev",
     "doctor": "backbeat.scheduler.cli.doctor:doctor",

@@ -16,7 +16,7 @@ NAME = "support.acceptance_tasks"
 PATIENCE_SECONDS = 120.0
 """How long a task waits for its gate; nothing of a test that failed goes on for ever."""
 
-app = App("acceptance")
+app = App("acceptance", task_lease_seconds=float(os.environ.get("BACKBEAT_TEST_LEASE", "10")))
 
 
 def write_line(path: str, **fields: Any) -> None:
@@ -110,6 +110,21 @@ def wait_at_gate(self: Any, log: str, gate: str) -> str:
     return "done"
 
 
+@app.task(bind=True, acks_late=False)
+def wait_early(self: Any, log: str, gate: str) -> str:
+    """As `wait_at_gate`, acknowledged before it runs."""
+    write_line(log, event="started", id=self.request.id)
+    wait_for_gate(gate)
+    return "done"
+
+
+@app.task(bind=True)
+def note_time(self: Any, log: str) -> float:
+    """Write down when it ran."""
+    write_line(log, event="ran", id=self.request.id)
+    return time.time()
+
+
 @app.task(bind=True)
 def die_once(self: Any, log: str) -> str:
     """The process that runs it first dies; the second one succeeds."""
@@ -125,3 +140,12 @@ def die_always(self: Any, log: str) -> None:
     """Every process that runs it dies."""
     write_line(log, id=self.request.id)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task(bind=True)
+def succeed_second(self: Any, log: str) -> int:
+    """Asks to be tried again once; returns the attempt that succeeded."""
+    write_line(log, event="attempt", id=self.request.id, retries=self.request.retries)
+    if self.request.retries == 0:
+        raise self.retry(countdown=0.05)
+    return int(self.request.retries)

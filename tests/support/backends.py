@@ -48,8 +48,8 @@ class MemoryBackend:
     ) -> Commit:
         return MemoryCommit(self.store, worker=worker, queues=queues, limits=limits, role=role)
 
-    def results(self) -> Results:
-        return MemoryResults(self.store)
+    def results(self, *, is_whole: bool = True) -> Results:
+        return MemoryResults(self.store, is_whole=is_whole)
 
     def now_us(self) -> int:
         return self.clock.now_us()
@@ -65,7 +65,7 @@ class MemoryBackend:
 
 
 class SqlBackend:
-    """A database of its own: a SQLite file, or a new database on the PostgreSQL server."""
+    """A database of its own: a SQLite file, or a new database on the PostgreSQL or the MariaDB server."""
 
     patience_seconds = 20.0
 
@@ -83,8 +83,8 @@ class SqlBackend:
     ) -> Commit:
         return SqlCommit(self._engine, worker=worker, queues=queues, limits=limits, role=role)
 
-    def results(self) -> Results:
-        return SqlResults(self._engine)
+    def results(self, *, is_whole: bool = True) -> Results:
+        return SqlResults(self._engine, is_whole=is_whole)
 
     def now_us(self) -> int:
         return time.time_ns() // 1000
@@ -123,8 +123,8 @@ class RedisBackend:
         known = {"limits": limits, "role": role, "prefix": self._prefix}
         return RedisCommit(self._client, worker=worker, queues=queues, **known)
 
-    def results(self) -> Results:
-        return RedisResults(self._client, prefix=self._prefix)
+    def results(self, *, is_whole: bool = True) -> Results:
+        return RedisResults(self._client, prefix=self._prefix, is_whole=is_whole)
 
     def now_us(self) -> int:
         return time.time_ns() // 1000

@@ -69,5 +69,5 @@ class Fleet:
             except Requeued:
                 commit.release([taken])
                 return
-            route = performer.finished(taken, route.message, outcome)
+            route = performer.ended(taken, route.message, outcome)
         performer.commit([route])

@@ -42,7 +42,8 @@ class Program:
         self.arguments = arguments
         self._mark = secrets.token_hex(16)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("BACKBEAT_")}
-        marked = {"PYTHONPATH": str(TESTS), "PYTHONUNBUFFERED": "1", _MARK: self._mark}
+        path = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
+        marked = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", _MARK: self._mark}
         self.started_at = time.monotonic()
         self._process = subprocess.Popen(
             [*launcher, *CLI, *arguments],

@@ -1,0 +1,77 @@
+"""Dead letters: what no worker could run, what tasks refused, and what took too many workers with it; to be read, run again or dropped.
+
+A letter holds its message whole. To run it again is one commit: the letter goes, and the message comes, in the next generation, so that
+the outcome that it had stands no longer in the way (decisions K6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from .commit.base import DeadLetterCommit, DeadLetters, KeptLetter, Transition
+from .effect import Publish
+from .errors import MessageError
+from .message import Message
+from .wire import from_wire, unpack
+
+PAGE = 200
+"""Letters that are read at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A dead letter, read: its message, or None and `fault` where it is none."""
+
+    kept: KeptLetter
+    message: Message | None
+    fault: str = ""
+
+    @property
+    def queue(self) -> str:
+        """Where it came from; empty if that is not known."""
+        return self.kept.letter.queue or (self.message.queue if self.message else "")
+
+
+def read(kept: KeptLetter) -> Reading:
+    """What the letter holds."""
+    try:
+        wire = unpack(kept.letter.raw)
+        queue = wire.properties.get("delivery_info", {}).get("routing_key")
+        message = from_wire(wire, kept.letter.queue or str(queue or ""))
+    except (MessageError, AttributeError) as error:
+        return Reading(kept, None, str(error))
+    return Reading(kept, replace(message, queue=message.guards or message.queue, guards=None))
+
+
+def all_letters(letters: DeadLetters) -> Iterator[KeptLetter]:
+    """All of them, the newest first."""
+    before = ""
+    while page := letters.dead_letters(PAGE, before):
+        yield from page
+        before = page[-1].key
+
+
+def requeue(commit: DeadLetterCommit, reading: Reading) -> bool:
+    """Send the message of a letter again, as if it were new: without delay or expiry, its attempts counted anew.
+
+    False if the letter is gone, so that somebody else has decided about it. Raises MessageError for a letter without a message.
+    """
+    if reading.message is None:
+        raise MessageError(f"dead letter {reading.kept.key} holds no task message: {reading.fault}")
+    again = replace(
+        reading.message,
+        generation=reading.message.generation + 1,
+        attempt=0,
+        eta_us=None,
+        expires_us=None,
+    )
+    if commit.dead_letter(reading.kept.key) is None:
+        return False
+    commit.exchange([Transition(effects=(Publish(again),), digs_up=reading.kept.key)])
+    return True
+
+
+def drop(letters: DeadLetters, keys: Sequence[str]) -> int:
+    """Delete letters; how many there were."""
+    return sum(letters.drop_dead(keys[first : first + PAGE]) for first in range(0, len(keys), PAGE))
