@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from backbeat.canvas import app as app_module
 from backbeat.canvas import killpoint, perform
 from backbeat.scheduler.cli import main as command_line
 
@@ -21,6 +24,7 @@ def client(arguments: list[str]) -> None:
     killpoint.arm()
     app.conf.broker_url, app.conf.result_backend = broker, backend
     if scenario.sliced:
-        perform.SLICE, perform.SENDER_LEASE_SECONDS = 2, LEASE_SECONDS
+        perform.SLICE = 2
+        app_module.send = partial(perform.send, lease_seconds=LEASE_SECONDS)
     scenario.canvas().apply_async(task_id=id_)
     app.close()
