@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 
 from backbeat.canvas import app as app_module
@@ -9,11 +10,12 @@ from backbeat.canvas import killpoint, perform
 from backbeat.scheduler.cli import main as command_line
 
 from .kill_scenarios import SCENARIOS
-from .kill_tasks import LEASE_SECONDS, app
+from .kill_tasks import LEASE_SECONDS, WORKER, app
 
 
 def worker(arguments: list[str]) -> None:
     """`backbeat ARGUMENTS`."""
+    os.environ[WORKER] = str(os.getpid())
     command_line(arguments)
 
 
