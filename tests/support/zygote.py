@@ -54,10 +54,8 @@ class Fork:
         return text.rpartition(")")[2].split()[0] == "T"
 
     def send(self, number: int) -> None:
-        """A signal; none if it has ended."""
-        self._zygote.listen(0)
-        if self.code is None:
-            os.kill(self.pid, number)
+        """A signal; none if it has ended. The zygote sends it, which alone knows whose number this is now."""
+        self._zygote.order({"pid": self.pid, "signal": int(number)})
 
     def wait(self, seconds: float) -> int:
         """Wait for its end; its code."""
@@ -92,13 +90,17 @@ class Zygote:
         self._count += 1
         output = self._directory / f"{self._count}.out"
         order = {"function": function, "arguments": arguments, "environ": environ, "output": str(output)}
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(order).encode() + b"\n")
-        self._process.stdin.flush()
         self._born = None
+        self.order(order)
         while self._born is None:
             self.listen(30, output)
         return self._born
+
+    def order(self, order: dict[str, Any]) -> None:
+        """Have something done."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        self._process.stdin.flush()
 
     def listen(self, seconds: float, output: Path = Path(os.devnull)) -> None:
         """Hear what has begun and what has ended; waits until there is something, at most so long."""
@@ -142,11 +144,12 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(waker)
     rest = b""
+    living: set[int] = set()
     while True:
         ready = select.select([0, wake], [], [])[0]
         if wake in ready:
             os.read(wake, 4096)
-            _bury()
+            _bury(living)
         if 0 in ready:
             data = os.read(0, 65536)
             if not data:
@@ -154,14 +157,18 @@ def main() -> None:
                 os.killpg(0, signal.SIGKILL)
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
-                _bear(json.loads(line))
+                order = json.loads(line)
+                if "signal" not in order:
+                    living.add(_bear(order))
+                elif order["pid"] in living:  # dead or not, it is not buried
+                    os.kill(order["pid"], order["signal"])
 
 
-def _bear(order: dict[str, Any]) -> None:
+def _bear(order: dict[str, Any]) -> int:
     pid = os.fork()
     if pid:
         _say(pid, None)
-        return
+        return pid
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     output = os.open(order["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -185,7 +192,7 @@ def _bear(order: dict[str, Any]) -> None:
         os._exit(code)
 
 
-def _bury() -> None:
+def _bury(living: set[int]) -> None:
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -193,6 +200,7 @@ def _bury() -> None:
             return
         if not pid:
             return
+        living.discard(pid)
         _say(pid, os.waitstatus_to_exitcode(status))
 
 
