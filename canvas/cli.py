@@ -175,6 +175,7 @@ def worker(
     loglevel: str,
 ) -> None:
     """Run tasks. SIGTERM: what runs may end within the grace, the rest is handed back; a second one: the grace is over."""
+    from . import killpoint
     from .probe_server import ProbeServer, address_of
     from .wiring import broker_url, store_url
     from .worker.listener import Listeners, LogListener
@@ -191,6 +192,7 @@ def worker(
         "worker_max_memory_per_child": max_memory_per_child,
     }
     app.conf.update({name: value for name, value in given.items() if value is not None})
+    killpoint.arm()
     chosen = WorkerOptions(
         queues=_names(queues),
         excluded=_names(exclude_queues),

@@ -31,6 +31,7 @@ from .continuation import ChainRecord, Continuation, JoinRecord, position_of
 from .effect import Effect, OpenJoin, Publish, SealJoin, Settle
 from .errors import DecodeError
 from .json_text import NULL, Json
+from .killpoint import reach
 from .message import DEFAULT_QUEUE, Message, check_calls
 from .node import Call, Chain, Group, Node, freeze, node_from_data, root_of
 from .outcome import (
@@ -173,6 +174,7 @@ class Performer:
         pairs = zip(transitions, exchange.standing, strict=True)
         again = [self._instead(t, standing) for t, standing in pairs if standing is not None]
         while again:
+            reach("perform.beaten")
             exchange = self._commit.exchange(again)
             pairs = zip(again, exchange.standing, strict=True)
             again = [self._instead(t, standing) for t, standing in pairs if standing is not None]
@@ -188,7 +190,9 @@ class Performer:
                 extra={"action": "send_interrupted"},
             )
             effects = flow.interrupted(record, self._chains_for(record.then))
+            reach("perform.interrupting")
             self._commit.exchange([Transition(effects=self._routed(effects), closes=record.join_id)])
+            reach("perform.interrupted")
 
     # --- verdicts ------------------------------------------------------------------------------------------------------------
 
@@ -356,8 +360,10 @@ def send(
     a sender that dies in between leaves joins that workers settle as SendInterrupted (decisions K4), `lease_seconds` after its last
     slice; None where somebody will bring all of them again.
     """
+    reach("send.begun")
     if len(effects) <= SLICE:
         commit.exchange([Transition(effects=tuple(effects))])
+        reach("send.sent")
         return
     unsealed = {e.record.join_id: e for e in effects if isinstance(e, OpenJoin)}
     opened: dict[str, Effect] = {}
@@ -370,8 +376,10 @@ def send(
                 opened[effect.record.join_id] = effect
             slice_.append(effect)
         commit.exchange([Transition(effects=tuple(slice_))])
+        reach("send.sliced")
     seals = [SealJoin(id_, e.size) for id_, e in unsealed.items() if e.size is not None]
     commit.exchange([Transition(effects=tuple(seals))])
+    reach("send.sealed")
 
 
 def _never_started(message: Message, outcome: _Ended) -> list[Effect]:

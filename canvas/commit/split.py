@@ -20,6 +20,7 @@ from ..continuation import JoinRecord
 from ..delivery import Delivery
 from ..effect import Publish
 from ..errors import Unavailable
+from ..killpoint import reach
 from ..message import guard_of
 from .base import (
     DEFAULT_LIMITS,
@@ -61,12 +62,14 @@ class SplitCommit:
         stored = Exchange([])
         if transitions:
             stored = self._store.exchange([self._to_store(transition) for transition in transitions])
+            reach("split.stored")
             pairs = zip(transitions, stored.standing, strict=True)
             done = [t.delivery for t, standing in pairs if standing is None and t.delivery is not None]
             try:
                 self._send(stored.outbox)
                 if done:
                     self._broker.ack(done)
+                    reach("split.acked")
             except Unavailable as error:
                 if not done:
                     raise  # a client is told
@@ -81,6 +84,8 @@ class SplitCommit:
             self._unclaimed += [
                 decoded(delivery) for delivery in self._broker.take(take - len(self._unclaimed))
             ]
+        if self._unclaimed:
+            reach("split.delivered")
         mine = self._unclaimed  # kept until they are claimed: the broker would not give them again
         claimed = self._store.exchange([], claim=[*mine, *claim]).claimed if mine or claim else []
         self._unclaimed = []
@@ -95,6 +100,7 @@ class SplitCommit:
 
     def release(self, held: Sequence[Taken], *, lost: bool = False) -> None:
         self._store.release(_claims(held), lost=lost)
+        reach("split.released")
         self._broker.release([taken.delivery for taken in held])
 
     def sweep(self) -> list[JoinRecord]:
@@ -106,6 +112,8 @@ class SplitCommit:
     def send_stored(self) -> None:
         """Send what lies in the outbox and is due. Raises Unavailable; then it lies there still, for anyone to send."""
         rows = [taken.delivery for taken in self._store.exchange([], take=RELAY_LIMIT).taken]
+        if rows:
+            reach("split.relaying")
         try:
             self._send(rows)
         except Unavailable:
@@ -171,8 +179,10 @@ class SplitCommit:
             message.id
             for message in self._broker.publish([t.message for t in taken if t.message is not None])
         }
+        reach("split.sent")
         sent = [item.delivery for item in taken if item.message is not None and item.message.id in confirmed]
         self._store.exchange([Transition(delivery=delivery) for delivery in sent])
+        reach("split.deleted")
 
 
 def _claims(held: Sequence[Taken]) -> list[Taken]:

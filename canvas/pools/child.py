@@ -21,6 +21,7 @@ from ..app import find_app
 from ..errors import MessageError
 from ..execute import Requeued, execute, time_limits_of
 from ..failure import error_of, traceback_of
+from ..killpoint import arm, reach
 from ..limit import SoftLimit, TimeLimits
 from ..message import Message
 from ..outcome import Failure, celery_error
@@ -81,7 +82,10 @@ def run_job(
         limits = time_limits_of(message, tasks, default)
         if missing := limit.kept.missing(limits):
             return Ended(job.key, _refusal(message, missing))
-        return Ended(job.key, execute(message, tasks, hostname, limit=limit, limits=limits))
+        reach("child.starting")
+        outcome = execute(message, tasks, hostname, limit=limit, limits=limits)
+        reach("child.ran")
+        return Ended(job.key, outcome)
     except Requeued:
         return Requeue(job.key)
     except Exception as exc:  # noqa: BLE001 - whatever it is, the job ends with it and the child goes on
@@ -114,6 +118,7 @@ def main(fd: int) -> None:
 def live(pipe: socket.socket, spec: ChildSpec, make: Callable[[], Runner]) -> None:
     """Make the runner, say so, and serve until the pipe ends. A runner that cannot be made is said too, and ends the process."""
     keep_signals()
+    arm()
     signals = TaskSignals(pipe) if spec.slots == 1 else None
     release_forks()
     try:
@@ -158,6 +163,7 @@ def _serve(pipe: socket.socket, runner: Runner, post: Post, signals: TaskSignals
             assert isinstance(order, Job)
             if not post.report(signals.expose(partial(runner, order, limit))):
                 return
+            reach("child.told")
 
 
 def _next_orders(pipe: socket.socket) -> list[Job | str] | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..commit.base import Taken
+from ..killpoint import reach
 from ..message import Message
 from ..outcome import Failure, Revoked, celery_error
 from ..perform import Execute
@@ -72,7 +73,9 @@ class RunningTasks:
             self._running[key] = Running(execute.taken, execute.message, now, limit, execute.early)
             jobs.append(Job(key, delivery.raw, delivery.queue, alone=execute.suspect))
         if jobs:
+            reach("worker.submitting")
             self._pool.submit(jobs)
+            reach("worker.submitted")
 
     @property
     def ids(self) -> Collection[str]:

@@ -24,6 +24,7 @@ from dataclasses import replace
 from ..commit.base import Commit, Limits, Run, Taken, Transition
 from ..errors import Unavailable
 from ..json_text import json_list, json_string
+from ..killpoint import reach
 from ..outcome import Error, Failure
 from ..perform import Execute, Performer, Route
 from ..pools.base import Ended, Lost, Pool, Report, Requeue
@@ -145,6 +146,8 @@ class Worker:
             return False
         taken = self._bring(bringing, room)
         self._taken += taken
+        if taken:
+            reach("worker.taken")
         self._work_off()
         return bool(taken) or bool(bringing)
 
@@ -154,6 +157,7 @@ class Worker:
             report = self._reports[0]
             with self._surviving():
                 self._reported(report)
+                reach("worker.reported")
             self._running.forget(report.key)
             self._reports.popleft()
         while self._taken and self._stops == 0 and self._pool.free:
@@ -183,7 +187,9 @@ class Worker:
                 (starting if isinstance(route, Execute) else routed).append(route)  # type: ignore[arg-type]  # each to its like
         early = [Transition(early=e.message, delivery=e.taken.delivery) for e in starting if e.early]
         if early:
+            reach("worker.acking_early")
             self._performer.commit(early)
+            reach("worker.acked_early")
         for _ in range(count):
             self._taken.popleft()
         self._pending += [(transition, None) for transition in routed if isinstance(transition, Transition)]
@@ -207,8 +213,12 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - what one task made must not end the worker and all that it runs
             self._bring_one_by_one(bringing, error)
             return []
+        if bringing:
+            reach("worker.committed")
         for transition, seconds in bringing:
             self._listener.applied(transition, seconds)
+        if bringing:
+            reach("worker.told")
         return taken
 
     def _bring_one_by_one(self, bringing: list[tuple[Transition, float | None]], error: Exception) -> None:
@@ -251,13 +261,18 @@ class Worker:
                 transition = self._performer.ended(running.taken, running.message, outcome)
                 self._pending.append((transition, time.monotonic() - running.since))
             case Requeue():
-                self._commit.release([running.taken], lost=running.early)
+                self._release([running.taken], lost=running.early)
             case Lost() if running.fate is not None:
                 transition = self._performer.finished(running.taken, running.message, running.fate)
                 self._pending.append((transition, time.monotonic() - running.since))
             case Lost(reason=reason):
-                self._commit.release([running.taken], lost=True)
+                self._release([running.taken], lost=True)
                 self._listener.lost(running.taken, reason)
+
+    def _release(self, held: Sequence[Taken], *, lost: bool = False) -> None:
+        reach("worker.releasing")
+        self._commit.release(held, lost=lost)
+        reach("worker.released")
 
     def _longest_wait(self) -> float:
         deadline = self._running.next_deadline()
@@ -281,6 +296,7 @@ class Worker:
     def _shut_down(self) -> None:
         """What ended is committed; what did not is handed back, uncounted; but what was acknowledged early must not run again."""
         self._reports.extend(report for report in self._pool.stop(0) if isinstance(report, Ended))
+        reach("worker.stopping")
         try:
             self._work_off()
             unfinished = [*(running.taken for running in self._running if not running.early), *self._taken]
@@ -289,9 +305,9 @@ class Worker:
                 bringing, self._pending = self._pending, []
                 self._bring(bringing, 0)
             if unfinished:
-                self._commit.release(unfinished)
+                self._release(unfinished)
             if killed:
-                self._commit.release(killed, lost=True)
+                self._release(killed, lost=True)
         except Unavailable as error:
             logger.warning(
                 "%s; what was held comes back after its lease", error, extra={"action": "unavailable"}

@@ -1,0 +1,26 @@
+"""What a zygote forks for the kill-point harness: a worker, as the command line starts it, and a client, which can be killed as well."""
+
+from __future__ import annotations
+
+from backbeat.canvas import killpoint, perform
+from backbeat.scheduler.cli import main as command_line
+
+from .kill_scenarios import SCENARIOS
+from .kill_tasks import LEASE_SECONDS, app
+
+
+def worker(arguments: list[str]) -> None:
+    """`backbeat ARGUMENTS`."""
+    command_line(arguments)
+
+
+def client(arguments: list[str]) -> None:
+    """Send the canvas of a scenario under an id. Clients never arm their points by themselves: this one is a test's."""
+    broker, backend, name, id_ = arguments
+    scenario = SCENARIOS[name]
+    killpoint.arm()
+    app.conf.broker_url, app.conf.result_backend = broker, backend
+    if scenario.sliced:
+        perform.SLICE, perform.SENDER_LEASE_SECONDS = 2, LEASE_SECONDS
+    scenario.canvas().apply_async(task_id=id_)
+    app.close()

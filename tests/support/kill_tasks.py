@@ -1,0 +1,93 @@
+"""The app of the kill-point harness. Each run of a task is a line in the log into which the points are written, in the order of things."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from backbeat.canvas import App
+from backbeat.canvas.errors import Reject
+
+NAME = "support.kill_tasks"
+LOG = "KILL_LOG"
+"""The environment variable with the path of the log."""
+LEASE_SECONDS = 1.0
+HELD_SECONDS = 30.0
+"""How long a task stays that waits to be ended from outside."""
+
+app = App("kill", set_as_current=False)
+app.conf.task_lease_seconds = LEASE_SECONDS
+
+
+def write(text: str) -> None:
+    """Append one line, whole, whoever else writes."""
+    descriptor = os.open(os.environ[LOG], os.O_WRONLY | os.O_APPEND)
+    try:
+        os.write(descriptor, f"{os.getpid()} {text}\n".encode())
+    finally:
+        os.close(descriptor)
+
+
+def begin(task: Any) -> bool:
+    """Write down that this run begins; True if it is the first one of its id."""
+    key = f" run {task.request.id} "
+    is_first = key not in Path(os.environ[LOG]).read_text()
+    write(f"run {task.request.id} {task.request.retries}")
+    return is_first
+
+
+@app.task(bind=True)
+def step(self: Any, x: int) -> int:
+    begin(self)
+    return x + 1
+
+
+@app.task(bind=True, acks_late=False)
+def early_step(self: Any, x: int) -> int:
+    begin(self)
+    return x + 1
+
+
+@app.task(bind=True)
+def total(self: Any, values: list[int]) -> int:
+    begin(self)
+    return sum(values)
+
+
+@app.task(bind=True)
+def third_time(self: Any, x: int) -> int:
+    """Succeeds at its third attempt."""
+    begin(self)
+    if self.request.retries < 2:
+        raise self.retry(countdown=0.05, max_retries=5)
+    return x + 1
+
+
+@app.task(bind=True)
+def asks_again(self: Any, x: int) -> int:
+    """Wants its message to be delivered once more."""
+    if begin(self):
+        raise Reject("once more", requeue=True)
+    return x + 1
+
+
+@app.task(bind=True)
+def held(self: Any, x: int) -> int:
+    """Its first run goes on until its process is ended."""
+    deadline, waiting = time.monotonic() + HELD_SECONDS, threading.Event()
+    if begin(self):
+        while time.monotonic() < deadline:
+            waiting.wait(0.1)
+    return x + 1
+
+
+@app.task(bind=True)
+def frozen(self: Any, x: int) -> int:
+    """Its first run is stopped in the middle; each run has another value."""
+    if begin(self):
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return os.getpid() + x
