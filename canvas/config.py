@@ -74,6 +74,8 @@ DEFAULTS: dict[str, Any] = {
     "result_extended": True,
     "result_failure_expires": None,
     "result_serializer": "json",
+    "security_accept_unsigned": False,
+    "security_keys": None,
     "task_acks_late": True,
     "task_acks_on_failure_or_timeout": True,
     "task_allow_error_cb_on_chord_header": False,
@@ -144,7 +146,7 @@ DEFAULTS: dict[str, Any] = {
 OBEYED = frozenset(
     "accept_content beat_cron_starting_deadline beat_schedule beat_sentry_monitors broker_transport_options broker_url broker_write_url canvas_mode canvas_wire "
     "cluster enable_utc imports include timezone "
-    "result_backend result_backend_transport_options result_expires result_extended result_serializer task_acks_late "
+    "result_backend result_backend_transport_options result_expires result_extended result_serializer security_accept_unsigned security_keys task_acks_late "
     "task_default_queue task_ignore_result task_lease_seconds task_max_argument_bytes task_max_lost task_protocol task_routes task_serializer "
     "task_soft_time_limit task_time_limit worker_concurrency worker_grace_seconds worker_pool worker_pool_start_method".split()
 )
@@ -217,11 +219,16 @@ class Config(MutableMapping[str, Any]):
         return name in self._values
 
     def read_environment(self, environ: Mapping[str, str] = os.environ) -> None:
-        """Take broker and result backend from the environment where nothing was given: BACKBEAT_..., then Celery's names."""
+        """Take broker and result backend from the environment where nothing was given: BACKBEAT_..., then Celery's names.
+
+        The path of the file of keys comes from BACKBEAT_SECURITY_KEYS.
+        """
         for name in ("broker_url", "result_backend"):
             for variable in (f"BACKBEAT_{name.upper()}", f"CELERY_{name.upper()}"):
                 if environ.get(variable) and not self.is_set(name):
                     self[name] = environ[variable]
+        if environ.get("BACKBEAT_SECURITY_KEYS") and not self.is_set("security_keys"):
+            self["security_keys"] = environ["BACKBEAT_SECURITY_KEYS"]
 
 
 def _check_value(name: str, value: Any) -> None:

@@ -84,6 +84,8 @@ class Performer:
         self._is_early = is_early
         self._chains: OrderedDict[str, ChainRecord] = OrderedDict()
         self._left: list[Taken] = []
+        self.forgeries = 0
+        """How many messages were refused because of their signature, or for want of one."""
 
     def route(self, taken: Taken) -> Route:
         """What to do with a taken message."""
@@ -207,12 +209,14 @@ class Performer:
         )
 
     def _undecodable(self, taken: Taken) -> Transition:
+        if taken.forged:
+            self.forgeries += 1
         logger.error(
             "refused %s from queue %s: %s",
             "a message" if taken.task_id is None else f"message {taken.task_id}",
             taken.delivery.queue,
             taken.reason,
-            extra={"action": "message_refused", "id": taken.task_id},
+            extra={"action": "message_forged" if taken.forged else "message_refused", "id": taken.task_id},
         )
         dead = _dead_letter(taken, taken.reason)
         if taken.task_id is None:

@@ -23,6 +23,8 @@ from .json_text import Json
 from .message import CONTROL_QUEUE, Message, check_calls, checked, iso_of_us, us_of_iso
 from .node import Call, Node, node_from_data, node_to_data
 
+SIGNATURE = "backbeat_signature"
+"""The header that holds a message's signature (see signing.py)."""
 MAX_BYTES = 16 * 1024 * 1024
 """Largest body that is decoded (decisions K19)."""
 
@@ -239,6 +241,7 @@ _OWN_HEADERS = frozenset(
         "backbeat_max_retries",
         "backbeat_errback",
         "backbeat_guards",
+        SIGNATURE,
     ]
 )
 

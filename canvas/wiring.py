@@ -24,6 +24,7 @@ from .effect import Effect, OpenChain, OpenJoin
 from .errors import ImproperlyConfigured
 from .node import Node
 from .results.base import Results
+from .signing import NO_KEYS, Keyring
 
 
 class Kind(Enum):
@@ -99,21 +100,30 @@ def open_commit(
 ) -> Commit:
     """A worker's Commit. `prefetch`: how many messages of a queue a broker may send ahead; None leaves it to the broker's class."""
     broker, store = broker_url(conf), store_url(conf)
-    limits = limits_of(conf)
+    limits, keyring = limits_of(conf), keyring_of(conf)
     if store is None:
         from .commit.stateless import StatelessCommit
 
         # not `prefetch`: messages whose time has not come stay unacknowledged here, and would fill it (decisions K17)
-        return StatelessCommit(_open_broker(conf, broker, worker, queues, limits))
+        return StatelessCommit(_open_broker(conf, broker, worker, queues, limits), keyring=keyring)
     if _same(broker, store) and _broker_prefix(conf) == _result_prefix(conf):
         prefix, result_db = _broker_prefix(conf), _result_db(broker, store)
         return _open_store(
-            broker, worker=worker, queues=queues, limits=limits, prefix=prefix, result_db=result_db
+            broker,
+            worker=worker,
+            queues=queues,
+            limits=limits,
+            prefix=prefix,
+            result_db=result_db,
+            keyring=keyring,
         )
     from .commit.split import SplitCommit
 
-    own = _open_store(store, worker=worker, limits=limits, role=Role.STORE, prefix=_result_prefix(conf))
-    return SplitCommit(_open_broker(conf, broker, worker, queues, limits, prefetch), own, limits)
+    own = _open_store(
+        store, worker=worker, limits=limits, role=Role.STORE, prefix=_result_prefix(conf), keyring=keyring
+    )
+    carrier = _open_broker(conf, broker, worker, queues, limits, prefetch)
+    return SplitCommit(carrier, own, limits, keyring=keyring)
 
 
 def open_client(conf: Config) -> Commit:
@@ -178,6 +188,19 @@ def canvas_start(conf: Config, node: Node, root_id: str, parent_id: str | None) 
     return effects
 
 
+def keyring_of(conf: Config) -> Keyring:
+    """The keys that messages are signed with. Raises ImproperlyConfigured for a file or a map that cannot be keys."""
+    conf.read_environment()
+    setting = conf.security_keys
+    if setting is None:
+        return NO_KEYS
+    from .key_file import read_keys
+    from .signing import keys_of
+
+    known = read_keys(setting) if isinstance(setting, str | os.PathLike) else setting
+    return Keyring(keys_of(known), accept_unsigned=bool(conf.security_accept_unsigned))
+
+
 def limits_of(conf: Config) -> Limits:
     """The limits that the settings ask for."""
     expires: Any = conf.result_expires
@@ -222,11 +245,19 @@ def _open_broker(
 
         ahead = PREFETCH if prefetch is None else prefetch
         options = conf.broker_transport_options or None
-        return KombuBroker(url, queues=queues, prefetch=ahead, transport_options=options)
+        return KombuBroker(
+            url, queues=queues, prefetch=ahead, transport_options=options, keyring=keyring_of(conf)
+        )
     from .commit.broker import StoreBroker
 
     own = _open_store(
-        url, worker=worker, queues=queues, limits=limits, role=Role.BROKER, prefix=_broker_prefix(conf)
+        url,
+        worker=worker,
+        queues=queues,
+        limits=limits,
+        role=Role.BROKER,
+        prefix=_broker_prefix(conf),
+        keyring=keyring_of(conf),
     )
     return StoreBroker(own)
 
@@ -253,16 +284,21 @@ def _open_store(
     role: Role = Role.WHOLE,
     prefix: str = "",
     result_db: int | None = None,
+    keyring: Keyring = NO_KEYS,
 ) -> Store:
     match kind_of(url):
         case Kind.MEMORY:
             from .commit.memory import MemoryCommit
 
-            return MemoryCommit(_memory_store(url), worker=worker, queues=queues, limits=limits, role=role)
+            return MemoryCommit(
+                _memory_store(url), worker=worker, queues=queues, limits=limits, role=role, keyring=keyring
+            )
         case Kind.SQL:
             from .commit.sql import SqlCommit
 
-            return SqlCommit(_engine(url), worker=worker, queues=queues, limits=limits, role=role)
+            return SqlCommit(
+                _engine(url), worker=worker, queues=queues, limits=limits, role=role, keyring=keyring
+            )
         case Kind.REDIS:
             from .commit.redis import RedisCommit
 
@@ -274,6 +310,7 @@ def _open_store(
                 role=role,
                 prefix=prefix,
                 result_db=result_db,
+                keyring=keyring,
             )
         case Kind.KOMBU:
             raise ImproperlyConfigured(f"{url} only carries messages and cannot hold results")

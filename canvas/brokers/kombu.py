@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from amqp.exceptions import ChannelError  # type: ignore[import-untyped]  # py-amqp has no types
@@ -24,6 +25,7 @@ from kombu.connection import Connection
 from ..delivery import Delivery
 from ..errors import ImproperlyConfigured, Unavailable
 from ..message import Message
+from ..signing import NO_KEYS, Keyring
 from ..template import Sendable
 from ..wire import pack
 from .amqp import AmqpLine
@@ -60,6 +62,7 @@ class KombuBroker:
         create_queues: bool = True,
         transport_options: Mapping[str, Any] | None = None,
         open_line: Callable[..., _Line] | None = None,
+        keyring: Keyring = NO_KEYS,
     ) -> None:
         self._queues = list(queues)
         self._prefetch = prefetch
@@ -76,7 +79,7 @@ class KombuBroker:
                 transport_options=dict(transport_options or {}),
             )
             is_amqp = self._connection.transport.driver_name == "py-amqp"
-            self._open = open_line or (AmqpLine if is_amqp else VirtualLine)
+            self._open = open_line or partial(AmqpLine if is_amqp else VirtualLine, keyring=keyring)
         except (KeyError, ImportError, ValueError) as error:
             raise ImproperlyConfigured(f"the broker URL is not one that kombu knows: {error}") from error
 

@@ -14,6 +14,7 @@ from ..continuation import JoinRecord
 from ..effect import AddPart, CloseChain, OpenChain, OpenJoin, Publish, SealJoin, Settle
 from ..errors import ImproperlyConfigured, Unavailable
 from ..message import Message, sent_at
+from ..signing import NO_KEYS, Keyring
 from .base import Exchange, Loaded, Taken, Transition, decoded
 
 logger = logging.getLogger(__name__)
@@ -25,8 +26,9 @@ FARTHEST_SECONDS = 900
 class StatelessCommit:
     """A Commit over a Broker alone."""
 
-    def __init__(self, broker: Broker, clock: Clock | None = None) -> None:
+    def __init__(self, broker: Broker, clock: Clock | None = None, *, keyring: Keyring = NO_KEYS) -> None:
         self._broker = broker
+        self._keyring = keyring
         self._clock = clock or SystemClock()
         self._early: list[Taken] = []
 
@@ -83,7 +85,8 @@ class StatelessCommit:
         taken = [item for item in self._early if not _is_early(item, now)][:limit]
         for item in taken:
             self._early.remove(item)
-        for item in map(decoded, self._broker.take(limit - len(taken))):
+        for delivery in self._broker.take(limit - len(taken)):
+            item = decoded(delivery, self._keyring)
             (self._early if _is_early(item, now) else taken).append(item)
         return taken
 
