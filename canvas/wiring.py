@@ -77,7 +77,7 @@ def broker_url(conf: Config) -> str:
             "no broker is configured. Write App(broker='sqlite:///backbeat.db'), or redis://, amqp://, postgresql://; "
             "or set BACKBEAT_BROKER_URL."
         )
-    return str(url)
+    return _secured(str(url), conf.broker_use_ssl)
 
 
 def store_url(conf: Config) -> str | None:
@@ -91,8 +91,18 @@ def store_url(conf: Config) -> str | None:
             raise ImproperlyConfigured(
                 f"{backend} cannot hold results; use redis://, postgresql:// or sqlite:///"
             )
-        return str(backend)
+        return _secured(str(backend), conf.redis_backend_use_ssl)
     return None if kind_of(broker) is Kind.KOMBU else broker
+
+
+def _secured(url: str, setting: object) -> str:
+    """A Redis URL that says itself what the setting says of TLS."""
+    if not setting or kind_of(url) is not Kind.REDIS:
+        return url
+    from .tls import with_query, with_tls
+
+    plain, tls = with_tls(url, setting)
+    return plain if tls is None else with_query(plain, tls.query())
 
 
 def open_commit(
@@ -246,7 +256,12 @@ def _open_broker(
         ahead = PREFETCH if prefetch is None else prefetch
         options = conf.broker_transport_options or None
         return KombuBroker(
-            url, queues=queues, prefetch=ahead, transport_options=options, keyring=keyring_of(conf)
+            url,
+            queues=queues,
+            prefetch=ahead,
+            transport_options=options,
+            keyring=keyring_of(conf),
+            use_ssl=conf.broker_use_ssl,
         )
     from .commit.broker import StoreBroker
 

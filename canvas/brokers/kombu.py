@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from amqp.exceptions import ChannelError  # type: ignore[import-untyped]  # py-amqp has no types
 from kombu.connection import Connection
@@ -27,6 +28,7 @@ from ..errors import ImproperlyConfigured, Unavailable
 from ..message import Message
 from ..signing import NO_KEYS, Keyring
 from ..template import Sendable
+from ..tls import Tls, certificate_fault, warn_unless_verified, with_tls
 from ..wire import pack
 from .amqp import AmqpLine
 from .announcement import announce
@@ -63,6 +65,7 @@ class KombuBroker:
         transport_options: Mapping[str, Any] | None = None,
         open_line: Callable[..., _Line] | None = None,
         keyring: Keyring = NO_KEYS,
+        use_ssl: object = None,
     ) -> None:
         self._queues = list(queues)
         self._prefetch = prefetch
@@ -70,18 +73,25 @@ class KombuBroker:
         self._publishing: _Line | None = None
         self._consuming: _Line | None = None
         self._generation = 0
+        self._tls: Tls | None = None
         self._buffer: deque[Delivery] = deque()
+        if "amqp" in url.split(":", 1)[0]:
+            url, self._tls = with_tls(url, use_ssl)
+            use_ssl = self._tls is not None
         try:
             self._connection: Any = Connection(  # type: ignore[no-untyped-call]  # kombu has no types
                 url,
                 connect_timeout=connect_seconds,
                 heartbeat=heartbeat_seconds,
                 transport_options=dict(transport_options or {}),
+                ssl=use_ssl or False,
             )
             is_amqp = self._connection.transport.driver_name == "py-amqp"
             self._open = open_line or partial(AmqpLine if is_amqp else VirtualLine, keyring=keyring)
         except (KeyError, ImportError, ValueError) as error:
             raise ImproperlyConfigured(f"the broker URL is not one that kombu knows: {error}") from error
+        warn_unless_verified(self._tls, self._name)
+        self._hosts = {urlsplit(each).hostname for each in url.split(";")}
 
     def publish(self, messages: Sequence[Message]) -> Sequence[Message]:
         if not messages:
@@ -210,10 +220,18 @@ class KombuBroker:
         """Over the first of the URL's servers (separated by `;`) that answers."""
         for _ in self._connection.alt[1:]:
             try:
-                return self._open(self._connection, create_queues=self._create_queues)
+                return self._line()
             except self._errors as error:
                 logger.warning("%s: %s; trying the next", self._name, error, extra={"action": "failover"})
                 self._connection.maybe_switch_next()
+        return self._line()
+
+    def _line(self) -> _Line:
+        if self._tls is not None:
+            host = self._connection.hostname or ""
+            # kombu replaces localhost by its address, which no certificate names
+            is_local = host == "127.0.0.1" and host not in self._hosts
+            self._connection.ssl = self._tls.amqp("localhost" if is_local else host)
         return self._open(self._connection, create_queues=self._create_queues)
 
     def _drop_publishing(self) -> None:
@@ -251,7 +269,7 @@ class KombuBroker:
             if isinstance(error, AttributeError) and all(line.alive for line in lines):
                 raise
             drop()
-            reason = str(error) or type(error).__name__
+            reason = certificate_fault(error) or str(error) or type(error).__name__
             raise Unavailable(f"the broker {self._name} cannot be reached: {reason}") from error
 
     # --- deliveries ----------------------------------------------------------------------------------------------------------

@@ -25,6 +25,8 @@ from ..errors import EncodeError, ImproperlyConfigured, Unavailable
 BUSY_SECONDS = 15
 ANSWER_SECONDS = 30.0
 """A server that has not answered a statement by then is taken for lost."""
+_UNVERIFIED = frozenset(["allow", "prefer", "require", "verify-ca"])
+"""What may be asked for with `sslmode` and lets another server in (verify-ca: any that the same authority knows); verify-full does not."""
 _DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
 
@@ -56,6 +58,8 @@ def open_engine(url: str) -> Engine:
     try:
         from .bounded_postgresql import bound_answers
 
+        warn_unless_verified(parsed)
+
         engine = create_engine(
             parsed, pool_pre_ping=True, pool_size=5, max_overflow=20, connect_args={"connect_timeout": 4}
         )
@@ -65,6 +69,22 @@ def open_engine(url: str) -> Engine:
         ) from error
     bound_answers(engine, ANSWER_SECONDS)
     return engine
+
+
+def warn_unless_verified(url: URL) -> None:
+    """One warning where a URL asks for an encrypted connection and not for proof of who is at its other end."""
+    query = url.query
+    if url.get_backend_name() == "postgresql":
+        is_verified = query.get("sslmode") not in _UNVERIFIED
+    else:
+        is_verified = not any(name.startswith("ssl") for name in query) or (
+            bool({"ssl_ca", "ssl_capath"} & query.keys())
+            and str(query.get("ssl_check_hostname", "true")).lower() not in ("false", "0")
+        )
+    if not is_verified:
+        from ..tls import warn_unverified
+
+        warn_unverified(f"the database {url.host}")
 
 
 def _open_sqlite(url: URL) -> Engine:
