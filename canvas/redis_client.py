@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from .errors import EncodeError, ImproperlyConfigured, Unavailable
 from .tls import certificate_fault, warn_unless_verified, with_query, with_tls
+from .url_text import error_text, without_password
 
 try:
     import redis
@@ -52,9 +53,9 @@ def open_redis(url: str) -> Redis:
 
     Raises ImproperlyConfigured, without the password, for what is not such a URL.
     """
-    plain, tls = with_tls(url, None)
-    warn_unless_verified(tls, without_password(url))
     try:
+        plain, tls = with_tls(url, None)
+        warn_unless_verified(tls, without_password(url))
         client = Redis.from_url(
             redis_url(plain if tls is None else with_query(plain, tls.query())),
             socket_connect_timeout=CONNECT_SECONDS,
@@ -67,7 +68,9 @@ def open_redis(url: str) -> Redis:
         # made and thrown away: an option that nobody knows shows here and not at the first command
         client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
     except (ValueError, TypeError) as error:
-        raise ImproperlyConfigured(f"{without_password(url)} is not a Redis URL: {error}") from error
+        raise ImproperlyConfigured(
+            f"{without_password(url)} is not a Redis URL: {error_text(error, url)}"
+        ) from None
     return client
 
 
@@ -97,13 +100,6 @@ def place_of(url: str) -> tuple[str, int]:
     kwargs = open_redis(url).connection_pool.connection_kwargs
     server = kwargs.get("path") or f"{kwargs.get('host', 'localhost')}:{kwargs.get('port', 6379)}"
     return str(server), int(kwargs.get("db") or 0)
-
-
-def without_password(url: str) -> str:
-    """The URL for messages and logs."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{'***@' if '@' in parts.netloc else ''}{host}{parts.path}"
 
 
 @contextmanager

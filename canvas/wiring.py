@@ -25,6 +25,7 @@ from .errors import ImproperlyConfigured
 from .node import Node
 from .results.base import Results
 from .signing import NO_KEYS, Keyring
+from .url_text import without_password
 
 
 class Kind(Enum):
@@ -89,7 +90,7 @@ def store_url(conf: Config) -> str | None:
             return None
         if kind_of(backend) is Kind.KOMBU:
             raise ImproperlyConfigured(
-                f"{backend} cannot hold results; use redis://, postgresql:// or sqlite:///"
+                f"{without_password(backend)} cannot hold results; use redis://, postgresql:// or sqlite:///"
             )
         return _secured(str(backend), conf.redis_backend_use_ssl)
     return None if kind_of(broker) is Kind.KOMBU else broker
@@ -328,7 +329,9 @@ def _open_store(
                 keyring=keyring,
             )
         case Kind.KOMBU:
-            raise ImproperlyConfigured(f"{url} only carries messages and cannot hold results")
+            raise ImproperlyConfigured(
+                f"{without_password(url)} only carries messages and cannot hold results"
+            )
 
 
 @cache

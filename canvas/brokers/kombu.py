@@ -29,6 +29,7 @@ from ..message import Message
 from ..signing import NO_KEYS, Keyring
 from ..template import Sendable
 from ..tls import Tls, certificate_fault, warn_unless_verified, with_tls
+from ..url_text import error_text, without_password
 from ..wire import pack
 from .amqp import AmqpLine
 from .announcement import announce
@@ -73,12 +74,13 @@ class KombuBroker:
         self._publishing: _Line | None = None
         self._consuming: _Line | None = None
         self._generation = 0
+        self._shown = without_password(url)
         self._tls: Tls | None = None
         self._buffer: deque[Delivery] = deque()
-        if "amqp" in url.split(":", 1)[0]:
-            url, self._tls = with_tls(url, use_ssl)
-            use_ssl = self._tls is not None
         try:
+            if "amqp" in url.split(":", 1)[0]:
+                url, self._tls = with_tls(url, use_ssl)
+                use_ssl = self._tls is not None
             self._connection: Any = Connection(  # type: ignore[no-untyped-call]  # kombu has no types
                 url,
                 connect_timeout=connect_seconds,
@@ -89,8 +91,10 @@ class KombuBroker:
             is_amqp = self._connection.transport.driver_name == "py-amqp"
             self._open = open_line or partial(AmqpLine if is_amqp else VirtualLine, keyring=keyring)
         except (KeyError, ImportError, ValueError) as error:
-            raise ImproperlyConfigured(f"the broker URL is not one that kombu knows: {error}") from error
-        warn_unless_verified(self._tls, self._name)
+            raise ImproperlyConfigured(
+                f"the broker URL is not one that kombu knows: {error_text(error, url)}"
+            ) from None
+        warn_unless_verified(self._tls, self._shown)
         self._hosts = {urlsplit(each).hostname for each in url.split(";")}
 
     def publish(self, messages: Sequence[Message]) -> Sequence[Message]:
@@ -105,7 +109,9 @@ class KombuBroker:
             if not items:
                 line.tick()
                 if line.blocked:
-                    raise Unavailable(f"the broker {self._name} takes nothing: it is short of memory or disk")
+                    raise Unavailable(
+                        f"the broker {self._shown} takes nothing: it is short of memory or disk"
+                    )
                 return Posted(())
             try:
                 posted = line.post(items)
@@ -222,7 +228,7 @@ class KombuBroker:
             try:
                 return self._line()
             except self._errors as error:
-                logger.warning("%s: %s; trying the next", self._name, error, extra={"action": "failover"})
+                logger.warning("%s: %s; trying the next", self._shown, error, extra={"action": "failover"})
                 self._connection.maybe_switch_next()
         return self._line()
 
@@ -253,10 +259,6 @@ class KombuBroker:
         )
         return errors
 
-    @property
-    def _name(self) -> str:
-        return str(self._connection.as_uri())
-
     @contextmanager
     def _seam(self, drop: Callable[[], None]) -> Iterator[None]:
         """Errors of kombu and its drivers end here; the connection that they struck is dropped."""
@@ -270,7 +272,7 @@ class KombuBroker:
                 raise
             drop()
             reason = certificate_fault(error) or str(error) or type(error).__name__
-            raise Unavailable(f"the broker {self._name} cannot be reached: {reason}") from error
+            raise Unavailable(f"the broker {self._shown} cannot be reached: {reason}") from error
 
     # --- deliveries ----------------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ..errors import EncodeError, ImproperlyConfigured, Unavailable
+from ..url_text import error_text, without_password
 
 BUSY_SECONDS = 15
 ANSWER_SECONDS = 30.0
@@ -39,10 +40,10 @@ def sql_url(url: str) -> URL | None:
         return None
     try:
         parsed = make_url(plain)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise ImproperlyConfigured(
-            f"{url!r} is not a database URL: {error}. Write sqlite:///file or postgresql://host/db."
-        ) from error
+            f"{without_password(url)} is not a database URL: {error_text(error, url)}. Write sqlite:///file or postgresql://host/db."
+        ) from None
     return parsed if "+" in scheme else parsed.set(drivername=_DRIVERS[base])
 
 
@@ -51,7 +52,7 @@ def open_engine(url: str) -> Engine:
     parsed = sql_url(url)
     if parsed is None:
         raise ImproperlyConfigured(
-            f"{url!r} is not a SQL database. Write sqlite:///file or postgresql://user@host/db."
+            f"{without_password(url)} is not a SQL database. Write sqlite:///file or postgresql://user@host/db."
         )
     if parsed.get_backend_name() == "sqlite":
         return _open_sqlite(parsed)

@@ -121,5 +121,9 @@ def test_a_connection_that_is_not_verified_is_told_once(caplog):
                 warn_unless_verified(make_url(url))
 
     places = [record.args[0] for record in caplog.records]
-    assert places == ["rediss://***@h:1", "the database pg", "the database my"]
+    assert places == [
+        "rediss://u:**@h:1?ssl_cert_reqs=none&password=**",
+        "the database pg",
+        "the database my",
+    ]
     assert {record.action for record in caplog.records} == {"tls_unverified"}
