@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import beat, chord, cron, edits, idle, tables
+from . import beat, chord, cron, delivery, edits, idle, tables
 from .pairs import ROOT, Outcome
 
 RESULTS = ROOT / "var" / "bench" / "results.json"
@@ -21,6 +21,7 @@ ALL = {
     "p6": idle.p6,
     "p7": beat.p7,
     "p21": cron.p21,
+    "delivery": delivery.delivery,
     "edits": edits.edits,
 }
 

@@ -24,7 +24,7 @@ from .hook import Hook
 from .ids import derive, draw
 from .message import Message
 from .node import Call, Chain, Group, Node, freeze, root_of
-from .options import Given, checked, laid_on, map_calls, named
+from .options import Given, checked, laid_on, map_calls, named, replying
 from .perform import send
 from .request import running_request
 from .result import AsyncResult, GroupResult, result_from_tuple
@@ -33,7 +33,7 @@ from .signature import Result, Signature, links_of, set_default_sender, signatur
 from .task import Task, task_of
 from .task_option_types import TaskOptionTypes
 from .tasks import Tasks
-from .wiring import canvas_start, open_client, open_results
+from .wiring import canvas_start, open_client, open_results, reply_queue, uses_rpc
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -183,6 +183,8 @@ class App:
     ) -> Result:
         """Send a canvas; returns the handle of its value. When it returns, the broker has it."""
         frozen = self.prepare(signature, args, kwargs, options)
+        if uses_rpc(self.conf):
+            frozen = replying(frozen, lambda: reply_queue(self.results))
         request = running_request()
         root, parent = (request.root_id, request.id) if request is not None else (None, None)
         effects = canvas_start(self.conf, frozen, root or root_of(frozen), parent)
@@ -286,7 +288,7 @@ class App:
         match node:
             case Call():
                 ignored = bool(node.options.get("ignore_result"))
-                return AsyncResult(node.id, app=self, parent=parent, ignored=ignored)
+                return AsyncResult(node.id, app=self, parent=parent, ignored=ignored, sent=True)
             case Group():
                 return GroupResult(
                     node.id, [self._handle(member) for member in node.members], app=self, parent=parent

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 T = TypeVar("T")
+SECONDS = click.FloatRange(0, min_open=True)
 EXIT_FAILED, EXIT_USAGE, EXIT_UNAVAILABLE = 1, 2, 69
 LOG_FORMAT = "[%(asctime)s: %(levelname)s/%(processName)s] %(message)s"
 
@@ -129,12 +130,23 @@ def patiently(open_it: Callable[[], T], *absent: type[Exception]) -> T:
 @click.option(
     "-c", "--concurrency", type=click.IntRange(1), help="Tasks side by side; default: one a processor."
 )
-@click.option("-P", "--pool", default=None, help="processes (alias prefork) or solo.")
+@click.option("-P", "--pool", default=None, help="processes (alias prefork), threads or solo.")
+@click.option(
+    "--time-limit", type=SECONDS, help="End a task after so many seconds, if it has no limit itself."
+)
+@click.option("--soft-time-limit", type=SECONDS, help="Raise SoftTimeLimitExceeded in it, likewise.")
+@click.option("--max-tasks-per-child", type=click.IntRange(1), help="Replace a process after so many tasks.")
+@click.option(
+    "--max-memory-per-child", type=click.IntRange(1), help="Replace a process that is larger, in KiB."
+)
 @click.option("-n", "--hostname", default="celery@%h", help="Node name; %h is the host.", show_default=True)
 @click.option(
     "--grace",
     type=click.FloatRange(0),
     help="Seconds that tasks may run on after SIGTERM; then they are handed back.  [default: 600]",
+)
+@click.option(
+    "--web", metavar="HOST:PORT", help="Serve /healthz and /readyz there; without a host on 127.0.0.1."
 )
 @loglevel_option("INFO")
 @click.pass_obj
@@ -144,18 +156,32 @@ def worker(
     exclude_queues: str,
     concurrency: int | None,
     pool: str | None,
+    time_limit: float | None,
+    soft_time_limit: float | None,
+    max_tasks_per_child: int | None,
+    max_memory_per_child: int | None,
     hostname: str,
     grace: float | None,
+    web: str | None,
     loglevel: str,
 ) -> None:
     """Run tasks. SIGTERM: what runs may end within the grace, the rest is handed back; a second one: the grace is over."""
+    from .probe_server import ProbeServer, address_of
     from .wiring import broker_url, store_url
     from .worker.listener import Listeners, LogListener
     from .worker.systemd import STOPPING_SECONDS, SystemdListener
+    from .worker.vitals import WorkerVitals
     from .worker.wiring import WorkerOptions, concurrency_of, grace_of, open_worker, queues_of
 
     app = options.load_app()
     set_up_logging(loglevel)
+    given = {
+        "task_time_limit": time_limit,
+        "task_soft_time_limit": soft_time_limit,
+        "worker_max_tasks_per_child": max_tasks_per_child,
+        "worker_max_memory_per_child": max_memory_per_child,
+    }
+    app.conf.update({name: value for name, value in given.items() if value is not None})
     chosen = WorkerOptions(
         queues=_names(queues),
         excluded=_names(exclude_queues),
@@ -165,7 +191,10 @@ def worker(
         grace=grace,
     )
     systemd = SystemdListener(drain_seconds=grace_of(app, chosen) + STOPPING_SECONDS)
-    listener = Listeners([LogListener(), systemd])
+    vitals = WorkerVitals(runs_tasks_in_loop=(pool or app.conf.worker_pool) == "solo")
+    listener = Listeners([LogListener(), systemd, vitals])
+    pages = {"/healthz": vitals.healthz, "/readyz": vitals.readyz}
+    probes = ProbeServer(*address_of(web), pages) if web else None
     running = patiently(lambda: open_worker(app, options.app or "", chosen, listener), Unavailable)
 
     def stop(*_: object) -> None:
@@ -180,13 +209,17 @@ def worker(
         lines = {
             "app": app.name,
             "broker": without_password(broker_url(app.conf)),
-            "results": without_password(store_url(app.conf)),
+            "results": without_password(store_url(app.conf) or app.conf.result_backend),
             "pool": f"{chosen.pool or app.conf.worker_pool}, {concurrency_of(app, chosen)} at a time",
             "queues": ", ".join(queues_of(app, chosen)),
             "tasks": ", ".join(sorted(app.tasks)) or "none",
         }
         click.echo(banner(f"backbeat worker {chosen.hostname}", lines))
+        if probes is not None:
+            click.echo(f"  probes  http://{probes.shown}/healthz")
     running.run()
+    if probes is not None:
+        probes.close()
 
 
 @click.command()

@@ -144,11 +144,50 @@ DEFAULTS: dict[str, Any] = {
 """Every name that is known, with its default."""
 
 OBEYED = frozenset(
-    "accept_content beat_cron_starting_deadline beat_schedule beat_sentry_monitors broker_transport_options broker_url broker_use_ssl broker_write_url canvas_mode canvas_wire "
-    "cluster enable_utc imports include redis_backend_use_ssl timezone "
-    "result_backend result_backend_transport_options result_expires result_extended result_serializer security_accept_unsigned security_keys task_acks_late "
-    "task_default_queue task_ignore_result task_lease_seconds task_max_argument_bytes task_max_lost task_protocol task_routes task_serializer "
-    "task_soft_time_limit task_time_limit worker_concurrency worker_grace_seconds worker_pool worker_pool_start_method".split()
+    """
+    accept_content
+    beat_cron_starting_deadline
+    beat_schedule
+    beat_sentry_monitors
+    broker_transport_options
+    broker_url
+    broker_use_ssl
+    broker_write_url
+    canvas_mode
+    canvas_wire
+    cluster
+    enable_utc
+    imports
+    include
+    redis_backend_use_ssl
+    result_backend
+    result_backend_transport_options
+    result_compression
+    result_expires
+    result_extended
+    result_serializer
+    security_accept_unsigned
+    security_keys
+    task_acks_late
+    task_default_queue
+    task_ignore_result
+    task_lease_seconds
+    task_max_argument_bytes
+    task_max_lost
+    task_protocol
+    task_routes
+    task_serializer
+    task_soft_time_limit
+    task_time_limit
+    task_track_started
+    timezone
+    worker_concurrency
+    worker_grace_seconds
+    worker_max_memory_per_child
+    worker_max_tasks_per_child
+    worker_pool
+    worker_pool_start_method
+    """.split()
 )
 """What this version does something with. To set another one to anything but its default gives a warning, as nothing comes of it."""
 
@@ -156,7 +195,6 @@ _ONLY: dict[str, Any] = {
     "accept_content": ["json"],
     "canvas_mode": "strict",
     "canvas_wire": "auto",
-    "result_extended": True,
     "result_serializer": "json",
     "task_protocol": 2,
     "task_serializer": "json",

@@ -50,6 +50,10 @@ class TimeoutError(TaskError):  # noqa: A001 - Celery's name
     """A result was not ready in the time given."""
 
 
+class UnknownResult(TaskError):
+    """There is nothing to wait for: the task was never sent, or its record is gone."""
+
+
 class NotRegistered(TaskError):
     """The worker has no task of this name."""
 

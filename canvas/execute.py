@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import json
 import random
@@ -14,6 +13,7 @@ from .clock import SystemClock
 from .codec import dumps
 from .failure import error_of, exception_of, traceback_of
 from .json_text import Json
+from .limit import NO_LIMIT, SoftLimit, TimeLimits
 from .message import Message, iso_of_us, us_of, us_of_iso
 from .outcome import Error, Failure, Ignored, Outcome, Rejected, Success, celery_error
 from .outcome import Retry as RetryOutcome
@@ -28,6 +28,13 @@ class Requeued(Exception):
     """The task asks for its message to be delivered again; not an ending."""
 
 
+def time_limits_of(message: Message, tasks: Tasks, default: TimeLimits) -> TimeLimits:
+    """The limits of a run: the message's, else its task's, else the worker's."""
+    task = tasks.get(message.task)
+    own = TimeLimits() if task is None else TimeLimits(task.options.time_limit, task.options.soft_time_limit)
+    return TimeLimits(message.time_limit, message.soft_time_limit).otherwise(own).otherwise(default)
+
+
 def execute(
     message: Message,
     tasks: Tasks,
@@ -35,10 +42,13 @@ def execute(
     *,
     now_us: Callable[[], int] = _system_now_us,
     draw: Callable[[], float] = random.random,
+    limit: SoftLimit = NO_LIMIT,
+    limits: TimeLimits | None = None,
 ) -> Outcome:
     """Run `message` and return its outcome. Raises Requeued and KeyboardInterrupt.
 
     `now_us` tells the time from which the countdown of a retry counts; `draw` chooses its delay where there is jitter (0 to 1).
+    `limit` keeps the soft one of `limits`, which are the message's own unless given.
     """
     task = tasks.get(message.task)
     if task is None:
@@ -50,17 +60,19 @@ def execute(
         request = request_of(message, hostname)
     except errors.DecodeError as error:
         return Failure(error=celery_error("Reject", f"the arguments cannot be decoded: {error}", message.id))
+    if limits is not None:
+        request.timelimit = (limits.hard, limits.soft)
     with running(request):
-        ended = _run(task, message, request, draw)
+        ended = _run(task, message, request, draw, limit)
     return _retry(message, ended, now_us()) if isinstance(ended, errors.Retry) else ended
 
 
 def _run(
-    task: Task[Any, Any], message: Message, request: Request, draw: Callable[[], float]
+    task: Task[Any, Any], message: Message, request: Request, draw: Callable[[], float], limit: SoftLimit
 ) -> Outcome | errors.Retry:
     """Call the function; Retry where it, or its task's options, ask for another run."""
     try:
-        value = _call(task, message, request)
+        value = _call(task, message, request, limit)
     except errors.Retry as retry:
         return retry
     except errors.Ignore:
@@ -96,14 +108,16 @@ def _failure(task: Task[Any, Any], message: Message, exc: BaseException) -> Fail
     return Failure(error=error_of(exc, message.id), traceback=traceback_of(exc), expected=expected)
 
 
-def _call(task: Task[Any, Any], message: Message, request: Request) -> Any:
+def _call(task: Task[Any, Any], message: Message, request: Request, limit: SoftLimit) -> Any:
     args = request.args
     # an immutable error callback gets nothing but its own arguments: the failed id is not in front of them
     if message.errback is not None and args[:1] == [message.errback.get("id")] and _wants_exception(task):
         args = _errback_args(message.errback, args[1:])
-    result = task.run_bound(*args, **request.kwargs)
+    _, seconds = request.timelimit
+    with limit.over(seconds):
+        result = task.run_bound(*args, **request.kwargs)
     # a coroutine function runs to its end here; the asyncio pool runs many side by side
-    return asyncio.run(result) if inspect.iscoroutine(result) else result
+    return limit.run(result, seconds) if inspect.iscoroutine(result) else result
 
 
 def _retry(message: Message, retry: errors.Retry, now_us: int) -> Outcome:

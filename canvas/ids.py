@@ -15,6 +15,11 @@ def draw() -> str:
     return str(uuid4())
 
 
+def is_firing(id_: str) -> bool:
+    """True for the id of a firing (decisions B1): a beat sends those straight to the broker, and no store need know of them yet."""
+    return len(id_) == 36 and id_[14] == "8"  # noqa: PLR2004 - the version's place in the text of a UUID
+
+
 def derive(base: str, path: str) -> str:
     """The id at `path` under `base`: a version-5 UUID (RFC 9562) of the two texts, 36 characters."""
     return str(uuid5(_NAMESPACE, f"{base}/{path}"))

@@ -20,6 +20,12 @@ def name_of(text: str) -> str:
     return text.split("|", 1)[0]
 
 
+def pid_of(text: str) -> int | None:
+    """The pid of an incarnation's process on its own host; None for any other text."""
+    holder = Holder.parse(text.partition("|")[2])
+    return None if holder is None else holder.pid
+
+
 def is_gone(text: str) -> bool:
     """True only if it is certain that the process is over; False where that cannot be known."""
     holder = Holder.parse(text.partition("|")[2])

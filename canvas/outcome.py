@@ -21,6 +21,8 @@ from .json_text import EMPTY_LIST, Json, json_list, json_string
 class State(StrEnum):
     """Celery's state names."""
 
+    UNKNOWN = "UNKNOWN"
+    """The store has no trace of it: it was never sent, or its record is gone. Handles say so, documents never do."""
     PENDING = "PENDING"
     """Not known, or not started yet."""
     RECEIVED = "RECEIVED"

@@ -138,7 +138,7 @@ def warn_if_evicting(client: Redis) -> None:
 
 
 class Script:
-    """A script that the server keeps; its parts are joined, as scripts cannot import. Takes one JSON argument."""
+    """A script that the server keeps; its parts are joined, as scripts cannot import. Takes one JSON argument, and bytes."""
 
     def __init__(self, parts: Sequence[str]) -> None:
         folder = resources.files(__package__).joinpath("commit")
@@ -146,7 +146,7 @@ class Script:
         self._text = text.encode()
         self._sha = hashlib.sha1(self._text).hexdigest()  # noqa: S324 - that is what Redis names scripts by
 
-    def __call__(self, client: Redis, argument: Mapping[str, Any]) -> Any:
+    def __call__(self, client: Redis, argument: Mapping[str, Any], *blobs: bytes) -> Any:
         """Run it. Raises Unavailable."""
         # surrogatepass: an id that somebody made of half a character must not stop the batch it is in
         text = json.dumps(argument, ensure_ascii=False, separators=(",", ":")).encode(
@@ -155,9 +155,9 @@ class Script:
         server: Any = client
         with unavailable():
             try:
-                return server.execute_command("EVALSHA", self._sha, 0, text)
+                return server.execute_command("EVALSHA", self._sha, 0, text, *blobs)
             except redis.exceptions.NoScriptError:
-                return server.execute_command("EVAL", self._text, 0, text)
+                return server.execute_command("EVAL", self._text, 0, text, *blobs)
 
 
 @cache

@@ -5,17 +5,20 @@ A handle knows an id and how to read results; it never asks the broker. Waiting 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from .codec import loads
-from .errors import TaskRevokedError, TimeoutError  # noqa: A004 - Celery's name
+from .errors import TaskRevokedError, TimeoutError, UnknownResult  # noqa: A004 - Celery's name
 from .failure import exception_of
 from .outcome import PROPAGATE_STATES, State
 from .request import running_request
-from .results.base import Results
+from .results.base import Results, Trace
 from .results.document import Document
+
+logger = logging.getLogger(__name__)
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -32,7 +35,7 @@ class Reader(Protocol):
 
 
 class AsyncResult(Generic[R_co]):
-    """The value, or the error, that task `id` will have."""
+    """The value, or the error, that task `id` will have. `sent`: whoever makes the handle knows that the task was sent."""
 
     def __init__(
         self,
@@ -40,9 +43,11 @@ class AsyncResult(Generic[R_co]):
         app: Any = None,
         parent: AsyncResult[Any] | GroupResult | None = None,
         ignored: bool = False,
+        sent: bool = False,
     ) -> None:
         self.id = id
         self.ignored = ignored
+        self._sent = sent
         self.parent = parent
         self._app: Reader = app
         self._known: Document | None = None
@@ -59,10 +64,15 @@ class AsyncResult(Generic[R_co]):
 
     @property
     def state(self) -> str:
-        """Celery's state name; PENDING also means that nothing is known of the id."""
-        return str(self._document().state)
+        """Celery's state name, or UNKNOWN: the store has no trace of the id, which was never sent, or whose record is gone."""
+        document = self._document()
+        return str(document.state if self._trace(document) is Trace.SENT else State.UNKNOWN)
 
     status = state
+
+    def exists(self) -> bool:
+        """False if the store has no trace of it: it was never sent, or its record is gone."""
+        return self._trace(self._document()) is Trace.SENT
 
     def ready(self) -> bool:
         """True if it has ended, in whatever way."""
@@ -76,7 +86,7 @@ class AsyncResult(Generic[R_co]):
 
     @property
     def result(self) -> Any:
-        """The value, or the exception that it ended with, or None while it is not ready."""
+        """The value, or the exception that it ended with or is retried for; `{pid, hostname}` while it runs; None before."""
         document = self._document()
         return loads(document.value) if document.error is None else exception_of(document.error)
 
@@ -89,7 +99,7 @@ class AsyncResult(Generic[R_co]):
     @property
     def children(self) -> list[AsyncResult[Any]]:
         """Handles of what this task sent, of its links and of the steps that followed it."""
-        return [AsyncResult(child, app=self._app) for child in self._document().children]
+        return [AsyncResult(child, app=self._app, sent=True) for child in self._document().children]
 
     @property
     def name(self) -> str | None:
@@ -130,7 +140,8 @@ class AsyncResult(Generic[R_co]):
         """Wait until it is ready, and return the value.
 
         Raises what the task raised, unless `propagate` is False (then the exception is returned); TaskRevokedError if it was
-        revoked or expired; TimeoutError after `timeout` seconds; RuntimeError inside a task, where waiting can block a fleet.
+        revoked or expired; UnknownResult at once if it is certain that nothing will come; TimeoutError after `timeout` seconds;
+        RuntimeError inside a task, where waiting can block a fleet.
         Returns None at once for what was sent with `ignore_result`, as nothing will ever be known of it.
         """
         forbid_in_task(disable_sync_subtasks)
@@ -138,6 +149,7 @@ class AsyncResult(Generic[R_co]):
             return cast("R_co", None)
         document = self._document()
         if not document.ready:
+            refuse_unknown([self.id], [self._trace(document)])
             if not self._app.results.wait([self.id], timeout):
                 raise TimeoutError(f"task {self.id} was not ready within {timeout} s")
             document = self._document()
@@ -157,6 +169,12 @@ class AsyncResult(Generic[R_co]):
         if propagate:
             raise exc
         return exc
+
+    def _trace(self, document: Document) -> Trace:
+        """Asks the store only where nothing is known, of a handle that was made from an id alone."""
+        if self._sent or self.ignored or document.state is not State.PENDING:
+            return Trace.SENT
+        return self._app.results.trace([self.id])[0]
 
     def _document(self) -> Document:
         if self._known is None:
@@ -231,6 +249,10 @@ class GroupResult:
         """True if any member has not ended."""
         return not self.ready()
 
+    def exists(self) -> bool:
+        """False if the store has no trace of one of the members, see `AsyncResult.exists`."""
+        return all(trace is Trace.SENT for trace in self._traces(list(self._doubtful())))
+
     def completed_count(self) -> int:
         """How many members succeeded."""
         return sum(document.state is State.SUCCESS for document in self._documents())
@@ -246,6 +268,8 @@ class GroupResult:
         """Wait for all members; returns their values in order. Raises as `AsyncResult.get`, for the first member that failed."""
         forbid_in_task(disable_sync_subtasks)
         deadline = None if timeout is None else time.monotonic() + timeout
+        doubtful = list(self._doubtful())
+        refuse_unknown(doubtful, self._traces(doubtful))
         if not self._app.results.wait(list(self._waited()), timeout):
             raise TimeoutError(f"group {self.id} was not ready within {timeout} s")
         values = []
@@ -273,11 +297,24 @@ class GroupResult:
             yield from result.value_ids()
 
     def _waited(self) -> Iterator[str]:
+        return (result.id for result in self._single() if not result.ignored)
+
+    def _doubtful(self) -> Iterator[str]:
+        """Ids of members whose handles were made from an id alone, and of which there is no document."""
+        made = [result for result in self._single() if not (result._sent or result.ignored)]
+        ids = [result.id for result in made]
+        documents = self._app.results.get(ids) if ids else []
+        return (document.id for document in documents if document.state is State.PENDING)
+
+    def _traces(self, ids: list[str]) -> list[Trace]:
+        return self._app.results.trace(ids) if ids else []
+
+    def _single(self) -> Iterator[AsyncResult[Any]]:
         for result in self.results:
             if isinstance(result, GroupResult):
-                yield from result._waited()
-            elif not result.ignored:
-                yield result.id
+                yield from result._single()
+            else:
+                yield result
 
     def _documents(self) -> list[Document]:
         ids = list(self.value_ids())
@@ -300,6 +337,22 @@ class GroupResult:
 
     def __repr__(self) -> str:
         return f"<GroupResult: {self.id} [{len(self.results)}]>"
+
+
+def refuse_unknown(ids: Sequence[str], traces: Sequence[Trace]) -> None:
+    """Raise UnknownResult if the result of one of `ids` can never come; say so in the log if that is only likely."""
+    for id_, trace in zip(ids, traces, strict=True):
+        if trace is Trace.NEVER:
+            raise UnknownResult(
+                f"nothing is known of task {id_}: it was never sent, or its result was ignored, forgotten or is older than "
+                "result_expires"
+            )
+        if trace is Trace.MISSING:
+            logger.warning(
+                "the result store has no trace of task %s; waiting, as the broker cannot be asked",
+                id_,
+                extra={"action": "no_trace", "id": id_},
+            )
 
 
 def forbid_in_task(disable_sync_subtasks: bool) -> None:

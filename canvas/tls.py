@@ -41,6 +41,16 @@ class Tls:
         """Whether a server with another's certificate is refused."""
         return self.cert_reqs != "none" and self.check_hostname
 
+    def words(self) -> dict[str, str]:
+        """What differs from the defaults, for the query of a URL."""
+        default = Tls()
+        pairs = {name: getattr(self, name) for name in _WORDS}
+        return {
+            f"ssl_{n}": str(v).lower() if n == "check_hostname" else v
+            for n, v in pairs.items()
+            if v != getattr(default, n)
+        }
+
     def query(self) -> dict[str, str]:
         """What redis-py wants to read in a URL."""
         if self.server_hostname is not None:
@@ -86,6 +96,15 @@ def with_tls(url: str, setting: object) -> tuple[str, Tls | None]:
     is_wanted = bool(setting) or urlsplit(url).scheme in _SECURE.values()
     tls = _tls_of({**_words("the setting", setting), **_words("the URL", said)}) if is_wanted else None
     return ";".join(reversed(plain)), tls
+
+
+def secured(url: str, setting: object) -> str:
+    """A URL that says itself what the setting says of TLS. Once done, to do it again changes nothing."""
+    plain, tls = with_tls(url, setting)
+    if tls is None:
+        return plain
+    first, mark, others = plain.partition(";")
+    return with_query(first, tls.words()) + mark + others
 
 
 def with_query(url: str, more: Mapping[str, str]) -> str:

@@ -6,12 +6,15 @@
 | redis                      | the same, or not given| one store, one script                    |
 | any                        | another store         | split                                    |
 | amqp, other kombu          | not given             | stateless: messages only (decisions K17) |
+| amqp, redis, other kombu   | rpc                   | stateless, results come back as messages |
 """
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
+from datetime import timedelta
 from enum import Enum
 from functools import cache
 from typing import Any
@@ -22,8 +25,10 @@ from .commit.base import Commit, DeadLetterCommit, Limits, Role, Store
 from .config import Config
 from .effect import Effect, OpenChain, OpenJoin
 from .errors import ImproperlyConfigured
+from .message import LONGEST_SECONDS
 from .node import Node
 from .results.base import Results
+from .results.compression import method_of
 from .signing import NO_KEYS, Keyring
 from .url_text import without_password
 
@@ -86,7 +91,12 @@ def store_url(conf: Config) -> str | None:
     broker = broker_url(conf)
     backend = conf.result_backend
     if backend:
-        if backend.startswith("rpc"):
+        if uses_rpc(conf):
+            if kind_of(broker) in (Kind.MEMORY, Kind.SQL):
+                raise ImproperlyConfigured(
+                    "rpc:// sends results back through amqp:// or redis://; leave the backend out here: results are kept where "
+                    "messages are"
+                )
             return None
         if kind_of(backend) is Kind.KOMBU:
             raise ImproperlyConfigured(
@@ -97,13 +107,18 @@ def store_url(conf: Config) -> str | None:
 
 
 def _secured(url: str, setting: object) -> str:
-    """A Redis URL that says itself what the setting says of TLS."""
-    if not setting or kind_of(url) is not Kind.REDIS:
+    """A URL that says itself what the setting says of TLS, for whoever opens it."""
+    if not setting or not url.startswith(("redis", "valkey", "amqp", "pyamqp")):
         return url
-    from .tls import with_query, with_tls
+    from .tls import secured
 
-    plain, tls = with_tls(url, setting)
-    return plain if tls is None else with_query(plain, tls.query())
+    return secured(url, setting)
+
+
+def uses_rpc(conf: Config) -> bool:
+    """True if results are sent back as messages."""
+    conf.read_environment()
+    return str(conf.result_backend or "").partition(":")[0] == "rpc"
 
 
 def open_commit(
@@ -112,12 +127,28 @@ def open_commit(
     """A worker's Commit. `prefetch`: how many messages of a queue a broker may send ahead; None leaves it to the broker's class."""
     broker, store = broker_url(conf), store_url(conf)
     limits, keyring = limits_of(conf), keyring_of(conf)
+    if limits.compression and (store is None or kind_of(store) is not Kind.REDIS):
+        warnings.warn("result_compression is obeyed where results are in Redis", UserWarning, stacklevel=2)
     if store is None:
         from .commit.stateless import StatelessCommit
 
         # not `prefetch`: messages whose time has not come stay unacknowledged here, and would fill it (decisions K17)
-        return StatelessCommit(_open_broker(conf, broker, worker, queues, limits), keyring=keyring)
-    if _same(broker, store) and _broker_prefix(conf) == _result_prefix(conf):
+        carrier = _open_broker(conf, broker, worker, queues, limits)
+        if not uses_rpc(conf) or not queues:  # who only sends tasks has no results to send
+            return StatelessCommit(carrier, keyring=keyring)
+        from .results.replies import KombuReplies
+
+        replies = KombuReplies(broker, transport_options=conf.broker_transport_options)
+        tracks_started = bool(conf.task_track_started)
+        return StatelessCommit(
+            carrier,
+            replies=replies,
+            worker=worker,
+            limits=limits,
+            tracks_started=tracks_started,
+            keyring=keyring,
+        )
+    if _is_one_store(conf, store):
         prefix, result_db = _broker_prefix(conf), _result_db(broker, store)
         return _open_store(
             broker,
@@ -165,26 +196,39 @@ def open_broker(conf: Config) -> Broker:
 def open_results(conf: Config) -> Results:
     """Where results are read. Raises ImproperlyConfigured if there is no result backend."""
     url = store_url(conf)
+    if url is None and uses_rpc(conf):
+        from .results.rpc import RpcResults
+
+        options = conf.broker_transport_options
+        return RpcResults(broker_url(conf), transport_options=options, expires_seconds=expires_seconds(conf))
     if url is None:
         raise ImproperlyConfigured(
             "no result backend is configured. Write App(backend='redis://...') or postgresql://."
         )
+    broker, is_whole = broker_url(conf), _is_one_store(conf, url)
     match kind_of(url):
         case Kind.MEMORY:
             from .commit.memory import MemoryResults
 
-            return MemoryResults(_memory_store(url))
+            return MemoryResults(_memory_store(url), is_whole=is_whole)
         case Kind.SQL:
             from .results.sql import SqlResults
 
-            return SqlResults(_engine(url))
+            return SqlResults(_engine(url), is_whole=is_whole)
         case _:
             from .redis_client import open_redis
             from .results.redis import RedisResults
 
-            broker = broker_url(conf)
-            runs = open_redis(broker) if _result_db(broker, url) is not None and _same(broker, url) else None
-            return RedisResults(url, prefix=_result_prefix(conf), runs=runs)
+            runs = open_redis(broker) if is_whole and _result_db(broker, url) is not None else None
+            return RedisResults(url, prefix=_result_prefix(conf), runs=runs, is_whole=is_whole)
+
+
+def reply_queue(results: Results) -> str:
+    """The queue for the replies to what is sent from now on. `results` are those of an app that `uses_rpc`."""
+    from .results.rpc import RpcResults
+
+    assert isinstance(results, RpcResults)
+    return results.open()
 
 
 def canvas_start(conf: Config, node: Node, root_id: str, parent_id: str | None) -> list[Effect]:
@@ -214,13 +258,33 @@ def keyring_of(conf: Config) -> Keyring:
 
 def limits_of(conf: Config) -> Limits:
     """The limits that the settings ask for."""
-    expires: Any = conf.result_expires
-    seconds = expires.total_seconds() if hasattr(expires, "total_seconds") else float(expires or 0)
     return Limits(
         lease_seconds=float(conf.task_lease_seconds),
         max_lost=int(conf.task_max_lost),
-        keep_seconds=seconds or 10 * 365 * 86_400.0,
+        keep_seconds=expires_seconds(conf),
+        extended=bool(conf.result_extended),
+        compression=method_of(conf.result_compression),
     )
+
+
+def expires_seconds(conf: Config) -> float:
+    """How long results are kept: seconds or a timedelta; None and 0 are for ever, as 0. Raises ImproperlyConfigured."""
+    value = conf.result_expires
+    seconds = value.total_seconds() if isinstance(value, timedelta) else 0 if value is None else value
+    if (
+        isinstance(seconds, bool)
+        or not isinstance(seconds, int | float)
+        or not 0 <= seconds <= LONGEST_SECONDS
+    ):
+        raise ImproperlyConfigured(
+            f"result_expires = {value!r} is not a number of seconds, a timedelta, or None for ever"
+        )
+    return float(seconds)
+
+
+def _is_one_store(conf: Config, store: str) -> bool:
+    """True if messages, canvas and results are in one store, so that each step is one transaction or script."""
+    return _same(broker_url(conf), store) and _broker_prefix(conf) == _result_prefix(conf)
 
 
 def _same(broker: str, store: str) -> bool:
@@ -262,7 +326,6 @@ def _open_broker(
             prefetch=ahead,
             transport_options=options,
             keyring=keyring_of(conf),
-            use_ssl=conf.broker_use_ssl,
         )
     from .commit.broker import StoreBroker
 

@@ -5,19 +5,17 @@ The command line makes it before the beat, as it is what the beat tells; `watch`
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
 
 from ..canvas.brokers.base import Broker
+from ..canvas.probe_server import Answer, ProbeServer, address_of, is_loopback
 from .auditor import Auditor
 from .broker_probe import BrokerProbe
-from .errors import ScheduleError
 from .fanout import Fanout
 from .health import Verdict, liveness, readiness
 from .installed import installed_version
-from .probe_server import Answer, ProbeServer
 from .status_page import StatusPage
 from .store.audit_reader import AuditReader
 from .store.store_reader import StoreReader, open_reading
@@ -43,10 +41,10 @@ class Observation:
         self._server: ProbeServer | None = None
 
     def serve(self, web: str, open_broker: Callable[[], Broker]) -> str:
-        """Serve probes and metrics at HOST:PORT; the address that is served. Raises ScheduleError where that cannot be."""
+        """Serve probes and metrics at HOST:PORT; the address that is served. Raises ImproperlyConfigured where that cannot be."""
         host, port = address_of(web)
         probe = BrokerProbe(open_broker)
-        if not _is_loopback(host):
+        if not is_loopback(host):
             log.warning(
                 "--web %s: everybody who reaches this address reads names of entries and figures; it changes nothing",
                 web,
@@ -59,8 +57,7 @@ class Observation:
             "/metrics": _metrics(self.vitals),
         }
         self._server = ProbeServer(host, port, pages)
-        served_host, served_port = self._server.address
-        return f"{f'[{served_host}]' if ':' in served_host else served_host}:{served_port}"
+        return self._server.shown
 
     def waiting(self, fault: str) -> None:
         """What the beat stands on is absent at its start, and is tried again: it is alive, and not ready."""
@@ -91,22 +88,6 @@ class Observation:
     def _store_reader(self) -> StoreReader | None:
         engine = open_reading(self._store_url)
         return None if engine is None else StoreReader(engine)
-
-
-def address_of(web: str) -> tuple[str, int]:
-    """HOST:PORT as a pair; `:8080` and `8080` are on loopback, IPv6 stands in brackets. Raises ScheduleError for anything else."""
-    host, _, port = web.rpartition(":")
-    host = host.strip("[]") or "127.0.0.1"
-    if not (port.isascii() and port.isdecimal() and int(port) < 65_536):  # noqa: PLR2004 - ports end there
-        raise ScheduleError(f'--web "{web}" is no address', help="127.0.0.1:8788, 0.0.0.0:8788 or [::1]:8788")
-    return host, int(port)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _verdict(verdict: Verdict) -> Answer:

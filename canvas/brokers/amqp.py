@@ -274,6 +274,17 @@ class AmqpLine:
         for queue in queues:
             self._channel.basic_consume(queue, callback=partial(self._receive, receive, queue))
 
+    def check(self, queues: Sequence[str]) -> None:
+        """Raise ConnectionResetError if the server does not know, or no longer knows, that somebody consumes from these queues."""
+        try:
+            with self._amqp.channel() as channel:
+                for queue in queues:
+                    found = channel.queue_declare(queue=queue, passive=True)
+                    if not found.consumer_count:
+                        raise ConnectionResetError(f"the server has no consumer of queue {queue}")
+        except ChannelError as error:
+            raise ConnectionResetError(f"a queue is gone: {error}") from error
+
     def _receive(self, receive: Receive, queue: str, message: Any) -> None:
         self._outstanding[message.delivery_tag] = None
         receive(queue, str(message.delivery_tag), message)

@@ -18,18 +18,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from amqp.exceptions import ChannelError  # type: ignore[import-untyped]  # py-amqp has no types
-from kombu.connection import Connection
 
 from ..delivery import Delivery
-from ..errors import ImproperlyConfigured, Unavailable
+from ..errors import Unavailable
+from ..kombu_connection import KombuConnection
 from ..message import Message
 from ..signing import NO_KEYS, Keyring
 from ..template import Sendable
-from ..tls import Tls, certificate_fault, warn_unless_verified, with_tls
-from ..url_text import error_text, without_password
+from ..tls import certificate_fault
 from ..wire import pack
 from .amqp import AmqpLine
 from .announcement import announce
@@ -42,6 +40,8 @@ logger = logging.getLogger(__name__)
 CONNECT_SECONDS = 4.0
 HEARTBEAT_SECONDS = 60.0
 PREFETCH = 32
+CHECK_SECONDS = 10.0
+"""How long nothing may come before the broker is asked whether it still knows that somebody consumes."""
 LOOK_SECONDS = (0.002, 0.05)
 """Shortest and longest time between two looks, for transports that cannot be waited for."""
 
@@ -66,7 +66,6 @@ class KombuBroker:
         transport_options: Mapping[str, Any] | None = None,
         open_line: Callable[..., _Line] | None = None,
         keyring: Keyring = NO_KEYS,
-        use_ssl: object = None,
     ) -> None:
         self._queues = list(queues)
         self._prefetch = prefetch
@@ -74,28 +73,14 @@ class KombuBroker:
         self._publishing: _Line | None = None
         self._consuming: _Line | None = None
         self._generation = 0
-        self._shown = without_password(url)
-        self._tls: Tls | None = None
+        self._check_at = 0.0
         self._buffer: deque[Delivery] = deque()
-        try:
-            if "amqp" in url.split(":", 1)[0]:
-                url, self._tls = with_tls(url, use_ssl)
-                use_ssl = self._tls is not None
-            self._connection: Any = Connection(  # type: ignore[no-untyped-call]  # kombu has no types
-                url,
-                connect_timeout=connect_seconds,
-                heartbeat=heartbeat_seconds,
-                transport_options=dict(transport_options or {}),
-                ssl=use_ssl or False,
-            )
-            is_amqp = self._connection.transport.driver_name == "py-amqp"
-            self._open = open_line or partial(AmqpLine if is_amqp else VirtualLine, keyring=keyring)
-        except (KeyError, ImportError, ValueError) as error:
-            raise ImproperlyConfigured(
-                f"the broker URL is not one that kombu knows: {error_text(error, url)}"
-            ) from None
-        warn_unless_verified(self._tls, self._shown)
-        self._hosts = {urlsplit(each).hostname for each in url.split(";")}
+        self._broker = KombuConnection(
+            url, transport_options, connect_timeout=connect_seconds, heartbeat=heartbeat_seconds
+        )
+        self._connection, self._shown = self._broker.kombu, self._broker.shown
+        is_amqp = self._connection.transport.driver_name == "py-amqp"
+        self._open = open_line or partial(AmqpLine if is_amqp else VirtualLine, keyring=keyring)
 
     def publish(self, messages: Sequence[Message]) -> Sequence[Message]:
         if not messages:
@@ -165,7 +150,7 @@ class KombuBroker:
 
     def announce(self, name: str, value: str, seconds: float) -> str:
         with self._seam(self._drop_publishing):
-            return announce(self._connection, name, value, seconds)
+            return announce(self._broker.secure(), name, value, seconds)
 
     def close(self) -> None:
         self._drop_publishing()
@@ -211,9 +196,10 @@ class KombuBroker:
             except BaseException:
                 _close(line)
                 raise
-            self._consuming = line
+            self._consuming, self._check_at = line, time.monotonic() + CHECK_SECONDS
         self._consuming.pump()
         self._consuming.tick()
+        self._check_consuming(self._consuming)
         if self._publishing is not None:
             try:
                 self._publishing.pump()
@@ -221,6 +207,15 @@ class KombuBroker:
             except self._errors:
                 self._drop_publishing()
         return self._consuming
+
+    def _check_consuming(self, line: _Line) -> None:
+        """A broker that has forgotten its consumer says nothing; so it is asked when nothing has come for a while."""
+        now = time.monotonic()
+        if self._buffer:
+            self._check_at = now + CHECK_SECONDS
+        elif now >= self._check_at:
+            self._check_at = now + CHECK_SECONDS
+            line.check(self._queues)
 
     def _connect(self) -> _Line:
         """Over the first of the URL's servers (separated by `;`) that answers."""
@@ -233,12 +228,7 @@ class KombuBroker:
         return self._line()
 
     def _line(self) -> _Line:
-        if self._tls is not None:
-            host = self._connection.hostname or ""
-            # kombu replaces localhost by its address, which no certificate names
-            is_local = host == "127.0.0.1" and host not in self._hosts
-            self._connection.ssl = self._tls.amqp("localhost" if is_local else host)
-        return self._open(self._connection, create_queues=self._create_queues)
+        return self._open(self._broker.secure(), create_queues=self._create_queues)
 
     def _drop_publishing(self) -> None:
         line, self._publishing = self._publishing, None

@@ -101,6 +101,9 @@ class VirtualLine:
             callback = partial(self._receive, receive, queue)
             self._channel.basic_consume(queue, False, callback, f"backbeat:{queue}")
 
+    def check(self, queues: Sequence[str]) -> None:
+        """These transports fetch for themselves; there is no consumer that somebody else could forget."""
+
     def _receive(self, receive: Receive, queue: str, message: Any) -> None:
         self._outstanding.add(str(message.delivery_tag))
         receive(queue, str(message.delivery_tag), message)

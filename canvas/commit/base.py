@@ -22,6 +22,9 @@ from ..signing import NO_KEYS, Keyring, permit
 from ..template import Rendered
 from ..wire import Wire, from_wire, unpack
 
+KNOWN_SECONDS = 3_600.0
+"""The shortest time for which what has ended is known, however short results are kept."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -32,7 +35,16 @@ class Limits:
     max_lost: int = 3
     """How many workers or processes a task may take with it before it ends as WorkerLostError (decisions K8)."""
     keep_seconds: float = 86_400.0
-    """How long results, ended runs and closed joins are kept (`result_expires`)."""
+    """How long results are kept (`result_expires`); 0 is for ever."""
+    extended: bool = True
+    """Whether results hold the task's name, arguments, worker, retries and queue (`result_extended`)."""
+    compression: str | None = None
+    """How results are compressed, where the store can hold bytes (`result_compression`)."""
+
+    @property
+    def known_seconds(self) -> float:
+        """How long ended runs and closed joins are kept, so that a message that comes twice is known."""
+        return max(self.keep_seconds, KNOWN_SECONDS) if self.keep_seconds else 0.0
 
     @property
     def lease_us(self) -> int:

@@ -114,6 +114,13 @@ local function publish(queue, step, text, due, id)
   end
 end
 
+-- An empty run says of an id that it was sent (sent.py); whatever is known of it already stays.
+local function know(sent)
+  for i = 1, #sent, 2 do
+    redis.call('SET', own .. 'run:' .. sent[i], EMPTY_RUN, 'NX', 'EX', sent[i + 1])
+  end
+end
+
 local joins = {}
 
 local function join_of(id)
@@ -216,6 +223,7 @@ local function apply(t)
   if standing then return standing end
   if dig_up(t.digs_up) and (not t.closes or close_join(t.closes)) then
     for _, effect in ipairs(t.effects) do apply_effect[effect[1]](effect) end
+    if t.sent then know(t.sent) end
   end
   if t.dead then bury(t.dead) end
   if t.early then

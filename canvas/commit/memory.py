@@ -20,8 +20,10 @@ from ..effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Publish, 
 from ..flow import chain_needed, join_message
 from ..incarnation import name_of
 from ..message import Message, sent_at
-from ..outcome import Failure, State
+from ..outcome import Failure
+from ..results.base import Trace, trace_of
 from ..results.document import Document, document_of, from_text, to_text
+from ..results.started import started
 from ..signing import NO_KEYS, Keyring
 from ..template import Rendered
 from . import records
@@ -44,6 +46,7 @@ from .base import (
 )
 from .mailbox import Mailbox
 from .run import RunRecord, begin_early, judge, revoke, settle
+from .sent import Sent, sent_by
 
 LOOK_SECONDS = 0.01
 """How often a waiter looks at timers, which nobody announces."""
@@ -253,6 +256,8 @@ class MemoryCommit:
         if self._digs_up(transition) and self._closes(transition):
             for effect, text in zip(effects, texts, strict=True):
                 self._effect(effect, text)
+            if self._role is not Role.BROKER:
+                self._know(sent_by(effects))
         if transition.dead is not None:
             self._bury(transition.dead)
         if transition.early is not None:
@@ -283,6 +288,7 @@ class MemoryCommit:
                     message=message,
                     children=transition.children,
                     worker=name_of(self._worker),
+                    extended=self._limits.extended,
                 )
                 state.documents[message.id] = to_text(document)
         return standing
@@ -298,6 +304,10 @@ class MemoryCommit:
             return False
         join.closed, join.parts = True, {}
         return True
+
+    def _know(self, sent: Sent) -> None:
+        for id_ in (*(message.id for message in sent.messages), *sent.steps):
+            self._store.state.runs.setdefault(id_, RunRecord())
 
     def _dated(self, effect: Effect) -> Effect:
         if isinstance(effect, Publish):
@@ -350,7 +360,9 @@ class MemoryCommit:
         state = self._store.state
         if id_ not in state.runs or state.runs[id_].outcome is None:
             state.runs[id_] = RunRecord(outcome=outcome)
-            state.documents[id_] = to_text(document_of(id_, outcome, now_us=self._now(), name=name))
+            extended = self._limits.extended
+            document = document_of(id_, outcome, now_us=self._now(), name=name, extended=extended)
+            state.documents[id_] = to_text(document)
 
     def _dispatch_if_complete(self, join_id: str) -> None:
         """Level-triggered: whoever brings a part to a complete join sends the join's message, again if need be."""
@@ -402,10 +414,11 @@ def _join_state(join: _Join) -> JoinState:
 
 
 class MemoryResults:
-    """Reads a MemoryStore; a Results."""
+    """Reads a MemoryStore; a Results. `is_whole`: the messages are in it, too."""
 
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: MemoryStore, *, is_whole: bool = True) -> None:
         self._store = store
+        self._is_whole = is_whole
 
     def get(self, ids: Sequence[str]) -> list[Document]:
         with self._store.changed:
@@ -416,6 +429,19 @@ class MemoryResults:
             return self._store.changed.wait_for(
                 lambda: all(self._document(id_).ready for id_ in ids), timeout
             )
+
+    def trace(self, ids: Sequence[str]) -> list[Trace]:
+        with self._store.changed:
+            state = self._store.state
+            return [
+                trace_of(
+                    id_,
+                    has_document=id_ in state.documents,
+                    is_open=None if (run := state.runs.get(id_)) is None else run.is_open,
+                    is_whole=self._is_whole,
+                )
+                for id_ in ids
+            ]
 
     def forget(self, ids: Sequence[str]) -> None:
         with self._store.changed:
@@ -430,4 +456,4 @@ class MemoryResults:
         if id_ in state.documents:
             return from_text(state.documents[id_])
         run = state.runs.get(id_)
-        return Document(id=id_, state=State.STARTED if run is not None and run.worker else State.PENDING)
+        return started(id_, run.worker) if run is not None and run.worker else Document(id=id_)

@@ -51,7 +51,13 @@ REVOKED_AT_ONCE = 1_000
 """Ids that are revoked in one script."""
 
 
+LONGEST_WAY_US = 50_000
+"""What took longer than that to be answered says nothing about the way."""
 _template = attrgetter("template")
+
+
+def _monotonic_us() -> int:
+    return time.monotonic_ns() // 1_000
 
 
 class RedisCommit:
@@ -94,7 +100,7 @@ class RedisCommit:
             return Exchange([])
         if self._ahead_us is None:
             self._open()
-        batch = RedisBatch(name_of(self._worker), self._now_us(), self._keyring)
+        batch = RedisBatch(name_of(self._worker), self._now_us(), self._role, self._limits, self._keyring)
         argument = {
             "transitions": [batch.transition(transition) for transition in transitions],
             "claim": [claim_row(item.message) for item in claim if item.message is not None],
@@ -109,8 +115,9 @@ class RedisCommit:
         }
         # no queue comes first for ever: one that is always full would starve the others
         self._queues = [*self._queues[1:], *self._queues[:1]]
-        reply = script("store.lua", "envelope.lua", "exchange.lua")(self._client, argument)
-        self._heard(reply[0])
+        asked_us = _monotonic_us()
+        reply = script("store.lua", "envelope.lua", "exchange.lua")(self._client, argument, *batch.blobs)
+        self._heard(reply[0], asked_us)
         return self._with_unread_claimed(exchange_of(reply, len(transitions), claim, self._keyring))
 
     def put(self, items: Sequence[Rendered]) -> Collection[str]:
@@ -256,17 +263,22 @@ class RedisCommit:
 
     def _open(self) -> None:
         warn_if_evicting(self._client)
+        asked_us = _monotonic_us()
         with unavailable():
             answer: Any = self._client.time()
-        self._heard(answer[0] * 1_000_000 + answer[1])
+        self._heard(answer[0] * 1_000_000 + answer[1], asked_us)
 
-    def _heard(self, server_us: int) -> None:
-        """Texts are made here with times of the server's clock; it is told with every answer, and the local one counts on."""
-        self._ahead_us = server_us - time.monotonic_ns() // 1_000
+    def _heard(self, server_us: int, asked_us: int) -> None:
+        """Texts are made here with times of the server's clock; it is told with every answer, and the local one counts on.
+
+        The server looked at its clock some time after it was asked. To take it for the moment of asking makes countdowns late by the way
+        there, and never early.
+        """
+        self._ahead_us = server_us - max(asked_us, _monotonic_us() - LONGEST_WAY_US)
 
     def _now_us(self) -> int:
         assert self._ahead_us is not None
-        return self._ahead_us + time.monotonic_ns() // 1_000
+        return self._ahead_us + _monotonic_us()
 
     # --- scripts -------------------------------------------------------------------------------------------------------------
 
@@ -277,6 +289,7 @@ class RedisCommit:
             "holder": self._holder,
             "lease_us": self._limits.lease_us,
             "keep_seconds": math.ceil(self._limits.keep_seconds),
+            "known_seconds": math.ceil(self._limits.known_seconds),
         }
 
     def _do(self, verb: str, **fields: Any) -> Any:

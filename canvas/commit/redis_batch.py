@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import bisect
 import json
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..delivery import Delivery
@@ -18,16 +19,20 @@ from ..flow import join_message
 from ..message import Message, sent_at
 from ..outcome import Outcome, Revoked, outcome_from_data, outcome_to_data
 from ..outcome import Retry as RetryOutcome
-from ..results.document import document_of, to_text
+from ..results.compression import compressed
+from ..results.document import Document, document_of, to_text
 from ..signing import NO_KEYS, Keyring
 from . import records
 from .base import (
+    DEFAULT_LIMITS,
     OUTBOX,
     DeadLetter,
     Exchange,
     KeptLetter,
     Later,
+    Limits,
     Poison,
+    Role,
     Run,
     Settled,
     Stale,
@@ -39,6 +44,7 @@ from .base import (
     decoded,
     part_without_join,
 )
+from .sent import STEP_SECONDS, WAITING_SECONDS, sent_by
 
 Row = dict[str, Any]
 STEPS = (0, 3, 6, 9)
@@ -54,11 +60,17 @@ class RedisBatch:
 
     worker: str
     now_us: int
+    role: Role = Role.WHOLE
+    limits: Limits = DEFAULT_LIMITS
     keyring: Keyring = NO_KEYS
+    blobs: list[bytes] = field(default_factory=list)
+    """Compressed documents; a number in place of a document says which argument of the script it is."""
 
     def transition(self, transition: Transition) -> Row:
         """One transition as the script reads it."""
         row: Row = {"effects": [self._effect(effect) for effect in transition.effects]}
+        if self.role is not Role.BROKER and (sent := self._sent(transition.effects)):
+            row["sent"] = sent
         message, outcome = transition.message, transition.outcome
         if message is not None and outcome is not None:
             row |= {
@@ -82,17 +94,36 @@ class RedisBatch:
             row["tag"] = transition.delivery.tag
         return row
 
-    def _document(self, transition: Transition, message: Message, outcome: Outcome) -> str:
-        return to_text(
-            document_of(
-                message.id,
-                outcome,
-                now_us=self.now_us,
-                message=message,
-                children=transition.children,
-                worker=self.worker,
-            )
+    def _sent(self, effects: Sequence[Effect]) -> list[Any]:
+        """Ids that become known, each followed by the seconds for which they are if nothing happens to them."""
+        sent, keep = sent_by(effects), self.limits.keep_seconds
+        row: list[Any] = []
+        for message in sent.messages:
+            ahead = max(0, (sent_at(message, self.now_us).eta_us or 0) - self.now_us) / 1_000_000
+            row += message.id, math.ceil(ahead + max(keep, WAITING_SECONDS))
+        for id_ in sent.steps:
+            row += id_, math.ceil(max(keep, STEP_SECONDS))
+        return row
+
+    def _document(self, transition: Transition, message: Message, outcome: Outcome) -> str | int:
+        document = document_of(
+            message.id,
+            outcome,
+            now_us=self.now_us,
+            message=message,
+            children=transition.children,
+            worker=self.worker,
+            extended=self.limits.extended,
         )
+        return self._written(document)
+
+    def _written(self, document: Document) -> str | int:
+        text, method = to_text(document), self.limits.compression
+        blob = compressed(text, method) if method else None
+        if blob is None:
+            return text
+        self.blobs.append(blob)
+        return 1 + len(self.blobs)
 
     def _dead(self, dead: DeadLetter) -> str:
         known = {"task_id": dead.task_id, "reason": dead.reason, "message": dead.raw, "queue": dead.queue}
@@ -103,8 +134,9 @@ class RedisBatch:
             case Publish(message, not_before_us):
                 return self._publish(message, not_before_us)
             case Settle(id_, outcome, name):
-                document = to_text(document_of(id_, outcome, now_us=self.now_us, name=name))
-                return ["settle", id_, outcome_text(outcome), document]
+                extended = self.limits.extended
+                document = document_of(id_, outcome, now_us=self.now_us, name=name, extended=extended)
+                return ["settle", id_, outcome_text(outcome), self._written(document)]
             case OpenChain(record):
                 return ["open_chain", record.chain_id, records.chain_to_text(record)]
             case CloseChain(chain_id):

@@ -34,6 +34,11 @@ class RunRecord:
     """It was acknowledged before it ran (decisions K9): the death of its claim ends it."""
 
     @property
+    def is_open(self) -> bool:
+        """True while it waits, runs, or will run again."""
+        return self.outcome is None or isinstance(self.outcome, Retry)
+
+    @property
     def key(self) -> tuple[int, int]:
         return self.generation, self.attempt
 

@@ -34,6 +34,7 @@ from ..sql.tables import (
 from . import records
 from .base import OUTBOX, Limits, Role, Standing, Transition, part_without_join
 from .run import RunRecord, begin_early, revoke, settle
+from .sent import STEP_SECONDS, WAITING_SECONDS, Sent, sent_by
 from .sql_dead import bury, drop
 
 Row = dict[str, Any]
@@ -63,6 +64,7 @@ class SqlBatch:
     _joins: dict[str, _Join] = field(default_factory=dict)
     _parts: dict[tuple[str, int], str] = field(default_factory=dict)
     _touched: set[str] = field(default_factory=set)
+    _known: dict[str, int] = field(default_factory=dict)
 
     @property
     def documented(self) -> Collection[str]:
@@ -70,8 +72,12 @@ class SqlBatch:
         return self._documents.keys()
 
     @property
-    def keep_until_us(self) -> int:
-        return self.now_us + round(self.limits.keep_seconds * 1_000_000)
+    def known_until_us(self) -> int | None:
+        return self._after(self.limits.known_seconds)
+
+    def _after(self, seconds: float) -> int | None:
+        """When what is kept for so many seconds from now on is deleted; None for never."""
+        return self.now_us + round(seconds * 1_000_000) if seconds else None
 
     def apply(self, transitions: Sequence[Transition]) -> list[Standing | None]:
         """Decide all transitions, in order, and write what they change."""
@@ -80,6 +86,7 @@ class SqlBatch:
         self._lock_joins(_join_ids(transitions))
         standing = [self._apply(transition) for transition in transitions]
         self._write_parts()
+        self._write_known()
         self.write_runs()
         self._write_documents()
         self.write_messages()
@@ -89,18 +96,7 @@ class SqlBatch:
         """The runs of `ids`, locked; rows that do not exist are made, so that two workers cannot both make them."""
         wanted = sorted(set(ids))
         if wanted:
-            rows = [
-                {
-                    "task_id": id_,
-                    "generation": 0,
-                    "attempt": 0,
-                    "worker": "",
-                    "lease_us": 0,
-                    "lost": 0,
-                    "early": False,
-                }
-                for id_ in wanted
-            ]
+            rows = [_empty_run(id_) for id_ in wanted]
             self.connection.execute(insert_missing(self.connection, run_table), rows)
             query = (
                 select(run_table)
@@ -145,7 +141,7 @@ class SqlBatch:
                     "lease_us": record.lease_us,
                     "lost": record.lost,
                     "early": record.early,
-                    "expires_us": self.keep_until_us if ended else None,
+                    "expires_us": self.known_until_us if ended else None,
                 }
             )
         self.connection.execute(_UPDATE_RUN, rows)
@@ -160,6 +156,7 @@ class SqlBatch:
         if self._digs_up(transition) and self._closes(transition):
             for effect in transition.effects:
                 self._effect(effect)
+            self._know(sent_by(transition.effects))
         if transition.dead is not None:
             bury(self.connection, transition.dead, self.now_us)
         if transition.early is not None:
@@ -191,6 +188,7 @@ class SqlBatch:
                     message=message,
                     children=transition.children,
                     worker=name_of(self.worker),
+                    extended=self.limits.extended,
                 )
                 self._documents[message.id] = to_text(document)
         return standing
@@ -208,7 +206,7 @@ class SqlBatch:
             return False
         join.closed = True
         closing = update(join_table).where(join_table.c.join_id == id_)
-        self.connection.execute(closing.values(closed=True, expires_us=self.keep_until_us))
+        self.connection.execute(closing.values(closed=True, expires_us=self.known_until_us))
         self.connection.execute(delete(part_table).where(part_table.c.join_id == id_))
         return True
 
@@ -222,7 +220,7 @@ class SqlBatch:
                 pass  # written before joins are locked
             case CloseChain(chain_id):
                 closing = update(chain_table).where(chain_table.c.chain_id == chain_id)
-                self.connection.execute(closing.values(expires_us=self.keep_until_us))
+                self.connection.execute(closing.values(expires_us=self.known_until_us))
             case SealJoin(join_id, size):
                 self._joins[join_id].size = size
                 sealing = update(join_table).where(join_table.c.join_id == join_id)
@@ -236,6 +234,25 @@ class SqlBatch:
                 elif not join.closed:
                     self._parts.setdefault((join_id, index), text)
                     self._touched.add(join_id)
+
+    def _know(self, sent: Sent) -> None:
+        """Messages can be found by their ids while they are in this database; what leaves it, and what is to follow, gets a run."""
+        if self.role is Role.BROKER:
+            return
+        keep = self.limits.keep_seconds
+        self._known |= dict.fromkeys(sent.steps, self.now_us + round(max(keep, STEP_SECONDS) * 1_000_000))
+        if self.role is Role.STORE:
+            for message in sent.messages:
+                due = max(self.now_us, sent_at(message, self.now_us).eta_us or 0)
+                self._known.setdefault(message.id, due + round(max(keep, WAITING_SECONDS) * 1_000_000))
+
+    def _write_known(self) -> None:
+        if self._known:
+            rows = [
+                {**_empty_run(id_), "expires_us": expires_us}
+                for id_, expires_us in sorted(self._known.items())
+            ]
+            self.connection.execute(insert_missing(self.connection, run_table), rows)
 
     def publish(self, message: Message, not_before_us: int | None = None) -> None:
         """Send a message when the batch is written."""
@@ -259,7 +276,9 @@ class SqlBatch:
     def _settle_unstarted(self, id_: str, outcome: Failure, name: str) -> None:
         if self._runs[id_].outcome is None:
             self.put_run(id_, RunRecord(outcome=outcome))
-            self._documents[id_] = to_text(document_of(id_, outcome, now_us=self.now_us, name=name))
+            extended = self.limits.extended
+            document = document_of(id_, outcome, now_us=self.now_us, name=name, extended=extended)
+            self._documents[id_] = to_text(document)
 
     # --- joins ---------------------------------------------------------------------------------------------------------------
 
@@ -333,8 +352,9 @@ class SqlBatch:
 
     def _write_documents(self) -> None:
         if self._documents:
+            expires_us = self._after(self.limits.keep_seconds)
             rows = [
-                {"task_id": id_, "document": text, "expires_us": self.keep_until_us}
+                {"task_id": id_, "document": text, "expires_us": expires_us}
                 for id_, text in sorted(self._documents.items())
             ]
             self.connection.execute(_upsert_document(self.connection), rows)
@@ -360,6 +380,11 @@ def _run_ids(transitions: Sequence[Transition]) -> set[str]:
 def _join_ids(transitions: Sequence[Transition]) -> set[str]:
     closed = {t.closes for t in transitions if t.closes is not None}
     return closed | {e.join_id for e in _effects(transitions) if isinstance(e, AddPart | SealJoin)}
+
+
+def _empty_run(id_: str) -> Row:
+    blank = {"generation": 0, "attempt": 0, "worker": "", "lease_us": 0, "lost": 0, "early": False}
+    return {"task_id": id_, **blank}
 
 
 def _run_of(row: Any) -> RunRecord:

@@ -1,21 +1,27 @@
-"""StatelessCommit: a broker and nothing else (decisions K17): no results, no joins, no claims; chains travel inside their messages.
+"""StatelessCommit: a broker and nothing else (decisions K17): no store, no joins, no claims; chains travel inside their messages.
 
-Messages whose time has not come are held here, unacknowledged, as Celery does. Duplicates run twice: there is nobody to ask.
+With `replies` (the rpc backend) what ended is sent to who asked for it, before its message is acknowledged; so are retries, and that a
+task was taken, if `tracks_started`. Messages whose time has not come are held here, unacknowledged, as Celery does. Duplicates run twice: there is nobody to ask.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from ..brokers.base import Broker
 from ..clock import Clock, SystemClock
 from ..continuation import JoinRecord
 from ..effect import AddPart, CloseChain, OpenChain, OpenJoin, Publish, SealJoin, Settle
-from ..errors import ImproperlyConfigured, Unavailable
+from ..errors import ImproperlyConfigured, MessageError, Unavailable
+from ..incarnation import name_of
 from ..message import Message, sent_at
+from ..results.document import document_of, to_text
+from ..results.reply import Replies, Reply
+from ..results.started import started
 from ..signing import NO_KEYS, Keyring
-from .base import Exchange, Loaded, Taken, Transition, decoded
+from ..wire import unpack
+from .base import DEFAULT_LIMITS, Exchange, Limits, Loaded, Taken, Transition, decoded
 
 logger = logging.getLogger(__name__)
 
@@ -24,12 +30,26 @@ FARTHEST_SECONDS = 900
 
 
 class StatelessCommit:
-    """A Commit over a Broker alone."""
+    """A Commit over a Broker alone, and a way to send results back, if there is one."""
 
-    def __init__(self, broker: Broker, clock: Clock | None = None, *, keyring: Keyring = NO_KEYS) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        clock: Clock | None = None,
+        *,
+        replies: Replies | None = None,
+        worker: str = "",
+        limits: Limits = DEFAULT_LIMITS,
+        tracks_started: bool = False,
+        keyring: Keyring = NO_KEYS,
+    ) -> None:
         self._broker = broker
         self._keyring = keyring
         self._clock = clock or SystemClock()
+        self._replies = replies
+        self._worker = worker
+        self._limits = limits
+        self._tracks_started = tracks_started
         self._early: list[Taken] = []
 
     def exchange(
@@ -42,6 +62,10 @@ class StatelessCommit:
             if transition.dead is not None:
                 dead = transition.dead
                 logger.error("dead letter %s: %s", dead.task_id, dead.reason, extra={"action": "dead_letter"})
+        if self._replies is not None and transitions:
+            self._replies.send(
+                [reply for transition in transitions for reply in self._replies_to(transition)]
+            )
         done = [t.delivery for t in transitions if t.delivery is not None]
         if done:
             self._broker.ack(done)
@@ -79,6 +103,45 @@ class StatelessCommit:
 
     def close(self) -> None:
         self._broker.close()
+        if self._replies is not None:
+            self._replies.close()
+
+    # --- results -------------------------------------------------------------------------------------------------------------
+
+    def _replies_to(self, transition: Transition) -> Iterator[Reply]:
+        """What ended, and what can no longer run because of it: steps of a chain wait for their results in the same queue."""
+        queue = _reply_to(transition)
+        if not queue:
+            return
+        message, outcome, now = transition.message, transition.outcome, self._clock.now_us()
+        extended = self._limits.extended
+        if message is not None and outcome is not None and not message.ignore_result:
+            document = document_of(
+                message.id,
+                outcome,
+                now_us=now,
+                message=message,
+                children=transition.children,
+                worker=name_of(self._worker),
+                extended=extended,
+            )
+            yield Reply(queue, message.id, to_text(document))
+        for effect in transition.effects:
+            if isinstance(effect, Settle):
+                document = document_of(
+                    effect.id, effect.outcome, now_us=now, name=effect.name, extended=extended
+                )
+                yield Reply(queue, effect.id, to_text(document))
+
+    def _tell_started(self, taken: Sequence[Taken]) -> None:
+        messages = [item.message for item in taken if item.message is not None]
+        asked = [message for message in messages if message.reply_to and not message.ignore_result]
+        if self._replies is not None and asked:
+            texts = [to_text(started(message.id, self._worker)) for message in asked]
+            replies = [Reply(m.reply_to, m.id, text) for m, text in zip(asked, texts, strict=True)]
+            self._replies.send(replies)
+
+    # --- taking --------------------------------------------------------------------------------------------------------------
 
     def _take(self, limit: int) -> list[Taken]:
         now = self._clock.now_us()
@@ -88,6 +151,8 @@ class StatelessCommit:
         for delivery in self._broker.take(limit - len(taken)):
             item = decoded(delivery, self._keyring)
             (self._early if _is_early(item, now) else taken).append(item)
+        if self._tracks_started:
+            self._tell_started(taken)
         return taken
 
     def _checked(self, message: Message) -> Message:
@@ -103,6 +168,20 @@ class StatelessCommit:
         return message
 
 
+def _reply_to(transition: Transition) -> str:
+    """The queue that the sender of the task asks for its result; also of a message that could not be decoded, as far as it can be read."""
+    if transition.message is not None:
+        return transition.message.reply_to
+    if transition.delivery is None:
+        return ""
+    try:
+        properties = unpack(transition.delivery.raw).properties
+    except MessageError:
+        return ""
+    queue = properties.get("reply_to")
+    return queue if isinstance(queue, str) else ""
+
+
 def _published(transition: Transition) -> list[Publish]:
     found = []
     for effect in transition.effects:
@@ -112,7 +191,7 @@ def _published(transition: Transition) -> list[Publish]:
             case OpenJoin() | OpenChain() | SealJoin() | AddPart():
                 raise ImproperlyConfigured("a chord, or a group inside a chain, needs a result backend")
             case Settle() | CloseChain():
-                pass  # there is nowhere to store it
+                pass  # there is nowhere to store it; see _replies_to
     return found
 
 

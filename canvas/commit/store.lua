@@ -32,7 +32,7 @@ local function sliced(command, key, values, option)
 end
 
 local function expire(key)
-  if argument.keep_seconds > 0 then redis.call('EXPIRE', key, argument.keep_seconds) end
+  if argument.known_seconds > 0 then redis.call('EXPIRE', key, argument.known_seconds) end
 end
 
 -- Lists, timers, and what is held ---------------------------------------------------------------------------------------------
@@ -143,6 +143,7 @@ end
 -- One text, as reading and writing many is one call then: `generation attempt lease_us lost worker`, a line end, the outcome; an `e`
 -- behind `lost` if it was acknowledged early.
 
+local EMPTY_RUN = '0 0 0 0 \n'
 local runs, changed_runs = {}, {}
 
 local function run_from_text(key, text)
@@ -188,8 +189,8 @@ end
 local function write_runs()
   local lasting = {}
   for _, run in ipairs(changed_runs) do
-    if run.has_ended and argument.keep_seconds > 0 then
-      redis.call('SETEX', run.key, argument.keep_seconds, text_of_run(run))
+    if run.has_ended and argument.known_seconds > 0 then
+      redis.call('SETEX', run.key, argument.known_seconds, text_of_run(run))
     else
       lasting[#lasting + 1] = run.key
       lasting[#lasting + 1] = text_of_run(run)
@@ -210,12 +211,14 @@ end
 local function write_documents(documents)
   if #documents > 0 and argument.result_db >= 0 then redis.call('SELECT', argument.result_db) end
   for i = 1, #documents, 2 do
-    local key = prefix .. 'celery-task-meta-' .. documents[i]
+    local key, document = prefix .. 'celery-task-meta-' .. documents[i], documents[i + 1]
+    -- compressed ones are bytes, which JSON cannot hold: they are arguments of their own
+    if type(document) == 'number' then document = ARGV[document] end
     if argument.keep_seconds > 0 then
-      redis.call('SETEX', key, argument.keep_seconds, documents[i + 1])
+      redis.call('SETEX', key, argument.keep_seconds, document)
     else
-      redis.call('SET', key, documents[i + 1])
+      redis.call('SET', key, document)
     end
-    redis.call('PUBLISH', key, documents[i + 1])
+    redis.call('PUBLISH', key, document)
   end
 end

@@ -5,11 +5,12 @@ A pool knows messages and outcomes only. Claims, effects and acknowledgements ar
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
+from signal import SIGKILL
 from typing import Protocol
 
+from ..limit import LimitsKept
 from ..outcome import Outcome
 
 
@@ -39,10 +40,14 @@ class Requeue:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The process that ran a job died with it; the pool has replaced it."""
+    """The process that ran a job died with it, or the job was ended by `kill`; the pool has replaced the process.
+
+    `shared`: other jobs ran in it too, so it is not known that this one ended it.
+    """
 
     key: str
     reason: str
+    shared: bool = False
 
 
 Report = Ended | Requeue | Lost
@@ -55,8 +60,8 @@ class Pool(Protocol):
     """
 
     @property
-    def keeps_limits(self) -> bool:
-        """Whether it can end a job that runs too long, softly and hard."""
+    def limits(self) -> LimitsKept:
+        """Which time limits it keeps: soft ones by itself, as the message says, and hard ones by `kill`."""
         ...
 
     @property
@@ -72,8 +77,16 @@ class Pool(Protocol):
         """What ended since the last call. Never waits. Also replaces processes that died."""
         ...
 
-    def kill(self, key: str, signum: int = signal.SIGKILL) -> None:
-        """End the process that runs this job; it is reported as Lost, unless it ends just now. Only where `keeps_limits`."""
+    def kill(self, key: str, signum: int = SIGKILL) -> None:
+        """End this job, and the process that runs it. It is reported as Lost, unless it ends just now; nothing happens if it does not run.
+
+        With another signal than SIGKILL its task may clean up first, for a few seconds: SIGTERM raises SystemExit in it, SIGINT KeyboardInterrupt,
+        SIGUSR1 SoftTimeLimitExceeded (how it ends then is what is reported); SIGQUIT and others end the process at once, if it has not
+        taken them for itself. Where the process is shared by other jobs the signal makes no difference: the job is reported at once, it
+        is told to end (SystemExit), and when the others have ended its process is killed.
+
+        Only where `limits.hard`. Raises ValueError for what is no signal.
+        """
         ...
 
     def wakers(self) -> Sequence[int]:

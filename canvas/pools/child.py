@@ -1,10 +1,9 @@
 """Child: what happens inside a process that runs tasks: it announces itself, then reads jobs and writes reports until its pipe ends.
 
 It is started by nursery_main.py, and knows one pipe and one runner. The pipe is not its standard output, which stays the task's own.
+With one slot a job runs in the main thread; with more each runs in a thread of its own, and the main thread does nothing but read.
 
-Signals: SIGINT is ignored, as a terminal sends Ctrl-C to the whole process group, and the worker decides what it means. SIGTERM and SIGQUIT
-are caught and do nothing, for the same reason: `systemctl stop` with KillMode=control-group sends SIGTERM to all. Caught, not ignored, so
-that programs and forks that a task starts can be terminated as usual. A child ends when its pipe ends, or by SIGKILL.
+A child ends when its pipe ends, or when it is ordered to, or by SIGKILL; other signals are for its task (child_signal.py).
 """
 
 from __future__ import annotations
@@ -12,38 +11,47 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import signal
 import socket
 import sys
-import threading
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
+from functools import partial
 
 from ..app import find_app
-from ..errors import MessageError, SoftTimeLimitExceeded
-from ..execute import Requeued, execute
+from ..errors import MessageError
+from ..execute import Requeued, execute, time_limits_of
 from ..failure import error_of, traceback_of
-from ..outcome import Failure
+from ..limit import SoftLimit, TimeLimits
+from ..message import Message
+from ..outcome import Failure, celery_error
 from ..tasks import Tasks
 from ..wire import from_wire, unpack
+from .alarm import AlarmLimit
 from .base import Ended, Job, Requeue
-from .pipe import OUR_SIGNALS, pack, pack_report, read_frame
-from .runner import Runner, RunnerSpec
+from .child_signal import TaskSignals, keep_signals, release_forks, take_user_signal
+from .crew import Crew
+from .memory import resident_kib
+from .pipe import pack, pack_report, read_frame
+from .runner import ChildSpec, Runner, child_spec_of
 
 LOG_FORMAT = "[%(asctime)s: %(levelname)s/%(process)d] %(message)s"
 Report = Ended | Requeue
 """A child cannot report its own loss."""
-_CAUGHT = OUR_SIGNALS - {signal.SIGINT}
+_NO_LIMITS = TimeLimits()
 
 
 def make_runner(
-    app_spec: str, hostname: str, broker: str | None = None, backend: str | None = None
+    app_spec: str,
+    hostname: str,
+    broker: str | None = None,
+    backend: str | None = None,
+    time_limit: float | None = None,
+    soft_time_limit: float | None = None,
 ) -> Runner:
     """A runner over the tasks of the app at `app_spec` ("module:attribute"), which is imported here, with all its task modules.
 
-    `broker` and `backend` are those of the worker, so that what a task sends goes the same way.
+    `broker` and `backend` are those of the worker, so that what a task sends goes the same way; the limits, in seconds, are for
+    messages and tasks that have none.
     """
     # what tasks log shall be seen, unless the app has set up logging of its own
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
@@ -53,20 +61,27 @@ def make_runner(
     if backend:
         app.conf.result_backend = backend
     app.import_modules()
-    tasks = app.tasks
+    tasks, default = app.tasks, TimeLimits(time_limit, soft_time_limit)
 
-    def run(job: Job, /) -> Report:
-        return run_job(job, tasks, hostname)
+    def run(job: Job, limit: SoftLimit, /) -> Report:
+        return run_job(job, tasks, hostname, limit, default)
 
     return run
 
 
-def run_job(job: Job, tasks: Tasks, hostname: str) -> Report:
-    """Decode the job's message and execute it. A message that cannot be decoded is a job that failed."""
+def run_job(
+    job: Job, tasks: Tasks, hostname: str, limit: SoftLimit, default: TimeLimits = _NO_LIMITS
+) -> Report:
+    """Decode the job's message and execute it.
+
+    A message that cannot be decoded is a job that failed; so is one whose limits are not kept here. `default` is for those that have none.
+    """
     try:
         message = from_wire(unpack(job.raw), job.queue)
-        with soft_limit(message.soft_time_limit):
-            return Ended(job.key, execute(message, tasks, hostname))
+        limits = time_limits_of(message, tasks, default)
+        if missing := limit.kept.missing(limits):
+            return Ended(job.key, _refusal(message, missing))
+        return Ended(job.key, execute(message, tasks, hostname, limit=limit, limits=limits))
     except Requeued:
         return Requeue(job.key)
     except Exception as exc:  # noqa: BLE001 - whatever it is, the job ends with it and the child goes on
@@ -74,23 +89,13 @@ def run_job(job: Job, tasks: Tasks, hostname: str) -> Report:
         return Ended(job.key, Failure(error=error_of(exc, node), traceback=traceback_of(exc)))
 
 
-@contextmanager
-def soft_limit(seconds: float | None) -> Iterator[None]:
-    """Raise SoftTimeLimitExceeded in the task after so many seconds; only in the main thread of a child, whose SIGALRM is ours."""
-    if seconds is None or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def raise_it(*_: object) -> None:
-        raise SoftTimeLimitExceeded(f"the task ran longer than its soft time limit of {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, raise_it)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+def _refusal(message: Message, missing: list[str]) -> Failure:
+    """A limit that nobody keeps is worse than none, and a message may come from a caller who cannot know the pool."""
+    text = (
+        f"this worker's pool cannot keep the {' and '.join(missing)} of {message.task}, so it was not run: "
+        "serve its queue with -P processes or threads, or send it without"
+    )
+    return Failure(error=celery_error("Reject", text, message.id))
 
 
 # --- the process ---------------------------------------------------------------------------------------------------------------
@@ -101,16 +106,16 @@ def main(fd: int) -> None:
     pipe = socket.socket(fileno=fd)
     launch = read_frame(pipe)
     if launch is not None:
-        [[factory, args]] = launch
-        live(pipe, RunnerSpec(factory, tuple(args)).make)
+        take_user_signal()
+        spec = child_spec_of(launch[0])
+        live(pipe, spec, spec.runner.make)
 
 
-def live(pipe: socket.socket, make: Callable[[], Runner]) -> None:
+def live(pipe: socket.socket, spec: ChildSpec, make: Callable[[], Runner]) -> None:
     """Make the runner, say so, and serve until the pipe ends. A runner that cannot be made is said too, and ends the process."""
     keep_signals()
-    os.register_at_fork(
-        before=_hold_signals, after_in_parent=_release_signals, after_in_child=_forget_signals
-    )
+    signals = TaskSignals(pipe) if spec.slots == 1 else None
+    release_forks()
     try:
         runner = make()
     except BaseException:  # noqa: BLE001 - importing the user's app may raise anything, SystemExit included
@@ -119,21 +124,52 @@ def live(pipe: socket.socket, make: Callable[[], Runner]) -> None:
     gc.collect()
     gc.freeze()
     if _tell(pipe, pack([["ready", os.getpid()]])):
-        _serve(pipe, runner)
+        post = Post(pipe, spec.max_memory_kib)
+        if signals is not None:
+            _serve(pipe, runner, post, signals)
+        else:
+            Crew(runner, spec.slots, post.report, post.dropped).serve(lambda: _next_orders(pipe))
 
 
-def _serve(pipe: socket.socket, runner: Runner) -> None:
-    while (jobs := _next_jobs(pipe)) is not None:
-        for key, raw, queue in jobs:
-            if not _tell(pipe, pack_report(runner(Job(key, raw, queue)))):
+class Post:
+    """Where reports are handed in. Used by one thread at a time."""
+
+    def __init__(self, pipe: socket.socket, max_memory_kib: int | None) -> None:
+        self._pipe = pipe
+        self._max_memory_kib = max_memory_kib
+
+    def report(self, report: Report) -> bool:
+        """Tell the pool; first that this process has grown too large, if so, that it gets no more jobs. False if the worker is gone."""
+        limit = self._max_memory_kib
+        size = resident_kib() if limit else 0
+        full = pack([["full", size]]) if limit and size > limit else b""
+        return _tell(self._pipe, full + pack_report(report))
+
+    def dropped(self, key: str) -> bool:
+        """Answer that a job was dropped."""
+        return _tell(self._pipe, pack([["dropped", key]]))
+
+
+def _serve(pipe: socket.socket, runner: Runner, post: Post, signals: TaskSignals) -> None:
+    """One job after the other, in this thread."""
+    limit = AlarmLimit(hard=True)
+    while (orders := _next_orders(pipe)) is not None:
+        for order in orders:
+            assert isinstance(order, Job)
+            if not post.report(signals.expose(partial(runner, order, limit))):
                 return
 
 
-def _next_jobs(pipe: socket.socket) -> list[list[str]] | None:
+def _next_orders(pipe: socket.socket) -> list[Job | str] | None:
+    """Wait for jobs, or for the keys of jobs that are to be dropped. None if the worker is gone, or if it wants this process to end."""
     try:
-        return read_frame(pipe)
+        frame = read_frame(pipe)
     except ConnectionError:
         return None
+    match frame:
+        case None | [["end", int()]]:
+            return None
+    return [Job(*note) if len(note) == 3 else note[1] for note in frame]  # noqa: PLR2004 - see pipe.py
 
 
 def _tell(pipe: socket.socket, frame: bytes) -> bool:
@@ -143,31 +179,3 @@ def _tell(pipe: socket.socket, frame: bytes) -> bool:
     except ConnectionError:
         return False
     return True
-
-
-def keep_signals() -> None:
-    """Let the worker alone decide what Ctrl-C and SIGTERM mean, see above."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for signum in _CAUGHT:
-        signal.signal(signum, _remain)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, OUR_SIGNALS)
-
-
-def _hold_signals() -> None:
-    """Before a fork that a task makes: a SIGTERM to the new process shall wait until it means what it usually means."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _CAUGHT)
-
-
-def _release_signals() -> None:
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _CAUGHT)
-
-
-def _forget_signals() -> None:
-    for signum in _CAUGHT:
-        if signal.getsignal(signum) is _remain:
-            signal.signal(signum, signal.SIG_DFL)
-    _release_signals()
-
-
-def _remain(signum: int, frame: FrameType | None) -> None:
-    pass

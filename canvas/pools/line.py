@@ -13,21 +13,47 @@ _CHUNK = 1 << 18
 class Line:
     """The line to child `number`."""
 
-    __slots__ = ("_inbox", "_outbox", "doomed", "key", "number", "orphan", "pid", "pipe")
+    __slots__ = (
+        "_inbox",
+        "_outbox",
+        "doomed",
+        "given",
+        "haunted",
+        "jobs",
+        "number",
+        "orphan",
+        "pid",
+        "pipe",
+        "retired",
+        "unanswered",
+    )
 
     def __init__(self, number: int, pipe: socket.socket) -> None:
         self.number = number
         self.pipe = pipe
         self.pid: int | None = None
         """None until the child has said that it is ready."""
-        self.key: str | None = None
-        """Its job."""
+        self.jobs: set[str] = set()
+        """The keys of those that it runs."""
+        self.given = 0
+        """How many jobs it was ever given."""
+        self.retired = False
+        """It gets no more jobs, and has a successor; it ends when those that it has are reported."""
+        self.haunted = 0
+        """So many jobs that were reported lost still run in its threads: it cannot end by itself."""
+        self.unanswered = 0
+        """So many jobs it was told to drop, and has not said so."""
         self.doomed = False
-        """The child was told to end, or killed: it gets no more jobs."""
+        """It was told to end, or killed: its death is no surprise."""
         self.orphan = False
         """The child's nursery is dead."""
         self._inbox = Inbox()
         self._outbox = bytearray()
+
+    @property
+    def told_all(self) -> bool:
+        """Whether all that was said to it is in the pipe."""
+        return not self._outbox
 
     @property
     def events(self) -> int:

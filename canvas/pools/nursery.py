@@ -17,7 +17,7 @@ import sys
 from enum import StrEnum
 
 from .pipe import COMMAND, OUR_SIGNALS, Frame, Inbox, pack
-from .runner import RunnerSpec
+from .runner import ChildSpec
 
 _END_SECONDS = 5.0
 """How long a nursery without children may take to end before it is killed."""
@@ -35,14 +35,14 @@ class StartMethod(StrEnum):
 class Nursery:
     """One nursery process. Commands are sent at once; `hear` gives what it said. Used by one thread."""
 
-    def __init__(self, runner: RunnerSpec, method: StartMethod, *, preload: bool) -> None:
-        self._launch = pack([[runner.factory, runner.args]])
+    def __init__(self, spec: ChildSpec, method: StartMethod, *, preload: bool) -> None:
+        self._launch = pack([spec.to_data()])
         self._spawns = method is StartMethod.SPAWN
         self._inbox = Inbox()
         self._control, theirs = socket.socketpair()
         with theirs:
             argv = _argv("child") if self._spawns else None
-            setup = [[runner.factory, runner.args, preload and not self._spawns, argv]]
+            setup = [spec.to_data(), [preload and not self._spawns, argv]]
             self._control.sendall(_path() + pack(setup))
             # the mask is inherited: signals wait until the nursery has handlers, and this thread until it has a nursery
             former = signal.pthread_sigmask(signal.SIG_BLOCK, OUR_SIGNALS)
@@ -67,13 +67,16 @@ class Nursery:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with theirs, contextlib.suppress(ConnectionError):  # a dead nursery is noticed by `hear`
-            socket.send_fds(self._control, [COMMAND.pack(b"B", number)], [theirs.fileno()])
+            socket.send_fds(self._control, [COMMAND.pack(b"B", number, 0, 0.0)], [theirs.fileno()])
         return ours, _path() + self._launch if self._spawns else b""
 
-    def kill(self, number: int) -> None:
-        """Send SIGKILL to a child, if it still lives."""
+    def kill(self, number: int, signum: int = signal.SIGKILL, seconds: float = 0.0) -> None:
+        """Send a signal to a child, if it still lives (0: none), and SIGKILL if it lives so many seconds later.
+
+        The sooner of several ends holds; inf takes them back.
+        """
         with contextlib.suppress(ConnectionError):
-            self._control.sendall(COMMAND.pack(b"K", number))
+            self._control.sendall(COMMAND.pack(b"K", number, signum, seconds))
 
     def hear(self) -> tuple[Frame, bool]:
         """What it said since the last call, and whether it still lives. Never waits."""

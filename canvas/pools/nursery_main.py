@@ -5,13 +5,14 @@ If importing the app started a thread or opened a socket, a fork would not be cl
 then it says "unsafe" and ends, and the pool starts another one that leaves the import to each child.
 
 As it is the parent of the children, only it can know that a process id is still theirs: kills go through it and never hit a stranger.
-When the worker dies, however it dies, the nursery kills the children: their jobs' leases are no longer renewed, so others will run them.
+A child that was told to end and does not is killed by it, too. When the worker dies, however it dies, the nursery kills the children: their jobs' leases are no longer renewed, so others will run them.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import os
 import select
 import signal
@@ -19,34 +20,37 @@ import socket
 import stat
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-from .child import keep_signals, live
+from .child import live
+from .child_signal import keep_signals, take_user_signal
 from .pipe import COMMAND, OUR_SIGNALS, pack, read_frame
-from .runner import Runner, RunnerSpec
+from .runner import Runner, RunnerSpec, child_spec_of
 
 
 def main(fd: int) -> None:
     """The main function of the nursery. A forked child returns through it too, so that it ends as any program does."""
     keep_signals()
+    take_user_signal()
     control = socket.socket(fileno=fd)
     launch = read_frame(control)
     if launch is None:
         return
-    [[factory, args, preload, argv]] = launch
-    spec = RunnerSpec(factory, tuple(args))
+    data, [preload, argv] = launch
+    spec = child_spec_of(data)
     pipe = None
     with contextlib.suppress(ConnectionError):  # the worker is gone
-        make = _preloaded(spec, control) if preload else spec.make
+        make = _preloaded(spec.runner, control) if preload else spec.runner.make
         gc.collect()
         gc.freeze()
         control.sendall(pack([["ready"]]))
         pipe = _nurse(control, argv)
     if pipe is not None:
-        live(pipe, make)
+        live(pipe, spec, make)
 
 
 def _preloaded(spec: RunnerSpec, control: socket.socket) -> Callable[[], Runner]:
@@ -88,31 +92,77 @@ def _sockets() -> set[int]:
 def _nurse(control: socket.socket, argv: list[str] | None) -> socket.socket | None:
     """Until the pool is gone. In a new child: its pipe. With `argv`, children are started as programs of their own."""
     wake, waker = _wake_on_death()
-    children: dict[int, int] = {}
+    ward = _Ward(control)
     with contextlib.suppress(ConnectionError):
         while True:
-            readable, _, _ = select.select([control, wake], [], [])
+            readable, _, _ = select.select([control, wake], [], [], ward.patience)
             if wake in readable:
                 wake.recv(4096)
-                _bury(children, control)
+                ward.bury()
+            ward.kill_overdue()
             if control not in readable:
                 continue
             data, fds, _, _ = socket.recv_fds(control, COMMAND.size, 1)
             if len(data) < COMMAND.size:
                 break
-            command, number = COMMAND.unpack(data)
+            command, number, signum, seconds = COMMAND.unpack(data)
             if command == b"K":
-                if number in children:
-                    os.kill(children[number], signal.SIGKILL)
+                ward.send(number, signum, seconds)
                 continue
             pid = _fork(control, number)
             if pid == 0:
                 return _begin(fds[0], argv, leave=(control, wake, waker))
             os.close(fds[0])
             if pid is not None:
-                children[number] = pid
-    _kill(children)
+                ward.admit(number, pid)
+    ward.kill_all()
     return None
+
+
+class _Ward:
+    """The children that live, or of whose death the pool has not been told."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._pids: dict[int, int] = {}
+        self._ends: dict[int, float] = {}
+        """When they are killed, by the monotonic clock: those that were told to end."""
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds until one must be killed."""
+        return max(0.0, min(self._ends.values()) - time.monotonic()) if self._ends else None
+
+    def admit(self, number: int, pid: int) -> None:
+        self._pids[number] = pid
+
+    def send(self, number: int, signum: int, seconds: float) -> None:
+        if number in self._pids:
+            os.kill(self._pids[number], signum)
+            end = time.monotonic() + seconds
+            self._ends[number] = min(self._ends.get(number, end), end)
+            if seconds == math.inf:
+                del self._ends[number]
+
+    def kill_overdue(self) -> None:
+        now = time.monotonic()
+        for number in [number for number, end in self._ends.items() if end <= now]:
+            del self._ends[number]
+            os.kill(self._pids[number], signal.SIGKILL)
+
+    def bury(self) -> None:
+        for number, pid in list(self._pids.items()):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                del self._pids[number]
+                self._ends.pop(number, None)
+                self._control.sendall(pack([["died", number, pid, _reason(status)]]))
+
+    def kill_all(self) -> None:
+        for pid in self._pids.values():
+            os.kill(pid, signal.SIGKILL)
+        for pid in self._pids.values():
+            os.waitpid(pid, 0)
 
 
 def _wake_on_death() -> tuple[socket.socket, socket.socket]:
@@ -148,14 +198,6 @@ def _begin(fd: int, argv: list[str] | None, leave: Sequence[socket.socket]) -> s
     return socket.socket(fileno=fd)
 
 
-def _bury(children: dict[int, int], control: socket.socket) -> None:
-    for number, pid in list(children.items()):
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended:
-            del children[number]
-            control.sendall(pack([["died", number, pid, _reason(status)]]))
-
-
 def _reason(status: int) -> str:
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
@@ -164,13 +206,6 @@ def _reason(status: int) -> str:
         return f"signal {-code} ({signal.Signals(-code).name})"
     except ValueError:
         return f"signal {-code}"
-
-
-def _kill(children: dict[int, int]) -> None:
-    for pid in children.values():
-        os.kill(pid, signal.SIGKILL)
-    for pid in children.values():
-        os.waitpid(pid, 0)
 
 
 def _note_only(signum: int, frame: FrameType | None) -> None:

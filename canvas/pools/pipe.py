@@ -4,10 +4,14 @@
 machine, and nothing from outside is ever decoded here: a job's message travels as the text that it is.
 
     pool -> child     [[key, raw, queue], ...]                             jobs
+                      [["end", signum]]                                    the last: end, and your job by this signal
+                      [["drop", key]]                                      nobody waits for this one any more
     child -> pool     [["ready", pid]] | [["broken", traceback]]           once
                       [["ended", key, outcome], ["requeue", key], ...]     reports
+                      [["full", KiB]]                                      I am too large: no more jobs
+                      [["dropped", key]]                                   the answer to a drop
     pool -> nursery   "B" + number, with an end of a pipe                  a child shall be born
-                      "K" + number                                         kill it
+                      "K" + number, signum, seconds                        send it the signal, and SIGKILL so much later (inf: never)
     nursery -> pool   [["ready"]] | [["unsafe", why]] | [["broken", traceback]]  once
                       [["died", number, pid, reason]]
 """
@@ -25,8 +29,8 @@ from ..outcome import lost, outcome_from_data, outcome_to_data
 from .base import Ended, Report, Requeue
 
 Frame = list[list[Any]]
-COMMAND = struct.Struct("!cI")
-"""A command to the nursery."""
+COMMAND = struct.Struct("!cIid")
+"""A command to the nursery: what, the child's number, the signal (0 is none), seconds."""
 OUR_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGQUIT})
 """What a terminal or an init system sends to all processes of a worker, and the worker alone obeys; blocked while a process starts."""
 _LENGTH = struct.Struct("!I")

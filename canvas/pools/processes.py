@@ -1,43 +1,38 @@
-"""ProcessPool: jobs run in child processes, one at a time in each. A child that dies costs its own job only, and is replaced at once.
+"""ProcessPool: jobs run in child processes. A child that dies costs the jobs that it ran, and is replaced at once.
 
-    asked for --born, ready--> idle --submit--> busy --report--> idle
-        |                        |                |
-        +------------------------+------died------+--> gone; its job, if it had one and had not reported it: Lost
+Two pools are made of it: *processes* has many children with one job each, in their main threads; *threads* has one child with many jobs, each
+in a thread of its own. Also there the tasks are not in the worker's process: it stays free to renew what it holds whatever they do.
 
-The pool is one thread that never waits but in `stop`. All it listens to is behind one descriptor (epoll or kqueue): a pipe per child, and the
-nursery (nursery.py), which starts children and tells of their deaths. A child is dead when the nursery says so, not when its pipe ends:
-a program that a task started may hold the pipe open. Only then is the pipe read to its end, so a report that was written before the death counts.
+A child that has run its number of jobs, or that says that it has grown too large, is retired: it gets no more jobs, its successor is born at
+once, and it ends when what it has is reported. More jobs than slots never run side by side, however many children there are meanwhile.
 
-If the nursery itself is killed, the children in the middle of a job finish it (orphans: then their pipe is all we know of them),
-and a new nursery starts the others.
+A job is ended by ending its process. A thread cannot be ended; so where a process is shared, the job is reported as lost there and then, its
+process is retired, and killed as soon as the others have ended: they are not lost for it. Only if it holds the interpreter, so that none of
+them can go on, they are.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import selectors
 import signal
-import socket
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from ..errors import BackbeatError
+from ..limit import LimitsKept
 from .base import Job, Lost, Report
+from .brood import LEAVE_SECONDS, Brood
 from .line import Line
-from .nursery import Nursery, StartMethod
-from .pipe import pack, report_of
-from .runner import RunnerSpec
+from .nursery import StartMethod
+from .pipe import report_of
+from .runner import ChildSpec, RunnerSpec
 
 logger = logging.getLogger(__name__)
 
-_DEATHS_ON_START = 10
-"""So many children in a row that died before they were ready are taken for a fault of the app or the host."""
-_LEAVE_SECONDS = 3.0
-"""How long a child without a job may take to end by itself (exit handlers, threads that a task left behind)."""
 _KILL_SECONDS = 5.0
 """How long the system may take to end a child that was sent SIGKILL."""
+TERMINATE_SECONDS = 5.0
+"""How long a task that is ended by a signal other than SIGKILL may take to clean up, and a shared process to say that it is not stuck."""
 
 
 class ChildrenCannotStart(BackbeatError):
@@ -45,279 +40,187 @@ class ChildrenCannotStart(BackbeatError):
 
 
 class ProcessPool:
-    """The pool over `size` processes, each with a runner that it makes itself (runner.py). See base.Pool for the contract.
+    """The pool over `size` processes of `slots` jobs, each with a runner that it makes itself (runner.py). See base.Pool for the contract.
+
+    max_tasks         a process is replaced after so many jobs
+    max_memory_kib    and once it is larger, after a job
+    spare             one more process is kept ready where a new one takes an import (spawn, or an app that is not safe to fork)
 
     Raises ChildrenCannotStart from `collect`, then and ever after: the app cannot be imported, or children die as soon as they start.
     """
 
     def __init__(
-        self, size: int, runner: RunnerSpec, start_method: StartMethod = StartMethod.FORKSERVER
+        self,
+        size: int,
+        runner: RunnerSpec,
+        start_method: StartMethod = StartMethod.FORKSERVER,
+        *,
+        slots: int = 1,
+        max_tasks: int | None = None,
+        max_memory_kib: int | None = None,
+        spare: bool = False,
+        terminate_seconds: float = TERMINATE_SECONDS,
     ) -> None:
-        if size < 1:
-            raise ValueError(f"a pool of {size} processes")
-        self._size = size
-        self._runner = runner
-        self._method = start_method
-        self._selector = selectors.DefaultSelector()
-        self._lines: dict[int, Line] = {}
-        self._idle: dict[int, Line] = {}
+        if size < 1 or slots < 1:
+            raise ValueError(f"a pool of {size} processes for {slots} jobs each")
+        self._slots = slots
+        self._total = size * slots
+        self._max_tasks = max_tasks
+        self._terminate_seconds = terminate_seconds
+        self._open: dict[int, Line] = {}
+        """Those that can be given a job."""
         self._busy: dict[str, Line] = {}
         self._reports: list[Report] = []
-        self._last_number = 0
-        self._deaths_on_start = 0
-        self._broken: str | None = None
         self._stopping = False
-        self._preload = True
-        self._nursery: Nursery | None = None
-        self._nursery_ready = self._nursery_retires = False
-        self._open_nursery()
+        spec = ChildSpec(runner, slots, max_memory_kib)
+        self._brood = Brood(size, spec, start_method, self, spare=spare)
 
     # --- the contract --------------------------------------------------------------------------------------------------------
 
     @property
-    def keeps_limits(self) -> bool:
-        return True
+    def limits(self) -> LimitsKept:
+        return LimitsKept(soft=True, hard=True)
 
     @property
     def free(self) -> int:
-        """How many children are ready and idle."""
-        return len(self._idle)
+        """How many slots of children that are ready are free."""
+        return min(sum(map(self._room, self._open.values())), self._total - len(self._busy))
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        if len(jobs) > len(self._idle):
-            raise ValueError(f"{len(jobs)} jobs for {len(self._idle)} free children")
+        if len(jobs) > self.free:
+            raise ValueError(f"{len(jobs)} jobs for {self.free} free slots")
         for job in jobs:
             if job.key in self._busy:
                 raise ValueError(f"job {job.key!r} runs already")
-            line = self._idle.pop(next(iter(self._idle)))
-            line.key = job.key
+            line = next(iter(self._open.values()))
+            line.jobs.add(job.key)
+            line.given += 1
             self._busy[job.key] = line
-            line.say(pack([[job.key, job.raw, job.queue]]))
-            self._watch(line)
+            self._brood.say(line, [[job.key, job.raw, job.queue]])
+            if line.given == self._max_tasks:
+                self._brood.retire(line)  # now, so that its successor gets ready while this job runs
+            self.changed(line)
 
     def collect(self) -> list[Report]:
         if not self._stopping:
-            self._turn(0)
-            if self._broken is not None:
-                raise ChildrenCannotStart(self._broken)  # what was reported meanwhile is returned by stop
+            self._brood.turn(0)
+            if self._brood.broken is not None:
+                raise ChildrenCannotStart(
+                    self._brood.broken
+                )  # what was reported meanwhile is returned by stop
         reports, self._reports = self._reports, []
         return reports
 
+    def kill(self, key: str, signum: int = signal.SIGKILL) -> None:
+        signum = signal.Signals(signum)
+        line = self._busy.get(key)
+        if line is None:
+            return
+        if self._slots > 1:
+            self._abandon(line, key)
+        elif signum == signal.SIGKILL or not line.told_all:  # it has not even read its job
+            self._brood.end(line)
+        else:
+            self._brood.say(line, [["end", int(signum)]])
+            # SIGINT is ignored by children, as it comes from terminals; see child_signal.py
+            sent = signal.SIGTERM if signum == signal.SIGINT else signum
+            self._brood.end(line, sent, self._terminate_seconds)
+
     def wakers(self) -> Sequence[int]:
-        return () if self._stopping else (self._selector.fileno(),)
+        return () if self._stopping else (self._brood.fileno(),)
 
     def stop(self, grace_seconds: float) -> list[Report]:
         if not self._stopping:
             self._stopping = True
+            self._brood.have_no_more()
             self._end_children(grace_seconds)
-            self._close()
+            self._brood.close()
         reports, self._reports = self._reports, []
         return reports
 
     # --- beyond the contract -------------------------------------------------------------------------------------------------
 
-    def kill(self, key: str, signum: int = signal.SIGKILL) -> None:  # noqa: ARG002 - WIP
-        """Kill the child that runs this job. It is reported as Lost, unless it has just ended; nothing happens if it is not running."""
-        line = self._busy.get(key)
-        if line is not None:
-            self._kill(line)
-
     @property
     def pids(self) -> tuple[int, ...]:
-        """The children that are ready."""
-        return tuple(line.pid for line in self._lines.values() if line.pid is not None)
+        """The children that are ready, and get jobs."""
+        lines = self._brood.lines.values()
+        return tuple(line.pid for line in lines if line.pid is not None and not line.retired)
 
-    # --- what can be heard ---------------------------------------------------------------------------------------------------
+    # --- what the brood tells ------------------------------------------------------------------------------------------------
 
-    def _turn(self, timeout: float) -> None:
-        for found, events in self._selector.select(timeout):
-            line = found.data
-            if line is None:
-                self._hear()
-            elif line.number in self._lines:  # else it was buried in this very turn
-                if events & selectors.EVENT_WRITE:
-                    line.flush()
-                    self._watch(line)
-                if events & selectors.EVENT_READ:
-                    self._read(line)
+    def heard(self, line: Line, note: list[Any]) -> None:
+        match note:
+            case ["full", int(kib)]:
+                extra = {"action": "pool_child_full", "kib": kib}
+                logger.info("child %s has %s KiB, and is replaced", line.pid, f"{kib:,}", extra=extra)
+                self._brood.retire(line)
+            case ["dropped", str()]:
+                self._brood.answered(line)
+            case _:
+                self._report(line, report_of(note))
 
-    def _hear(self) -> None:
-        assert self._nursery is not None
-        notes, alive = self._nursery.hear()
-        for note in notes:
-            match note:
-                case ["ready"]:
-                    self._nursery_ready = True
-                    self._refill()
-                case ["unsafe", str(why)]:
-                    self._preload, self._nursery_retires = False, True
-                    extra = {"action": "pool_preload_refused"}
-                    logger.info("%s, so each child imports it for itself", why, extra=extra)
-                case ["broken", str(text)]:
-                    self._broken = text
-                case ["died", int(number), int(pid), str(reason)]:
-                    self._bury(self._lines[number], pid, reason)
-        if not alive:
-            self._nursery_died()
+    def changed(self, line: Line) -> None:
+        if line.pid is None or line.retired or not self._room(line):
+            self._open.pop(line.number, None)
+        else:
+            self._open[line.number] = line
 
-    def _read(self, line: Line) -> None:
-        """Take what the child wrote. Its end is not its death, unless it is an orphan."""
-        notes, more = line.hear()
-        for note in notes:
-            match note:
-                case ["ready", int(pid)]:
-                    self._be_ready(line, pid)
-                case ["broken", str(text)]:
-                    self._broken = text
-                case _:
-                    self._report(line, report_of(note))
-        if not more and line.number in self._lines:
-            self._deafen(line)
-            if line.orphan:
-                self._forget(line, "the process that started the child died, and then the child")
+    def gone(self, line: Line, reason: str) -> None:
+        count = len(line.jobs) + line.haunted
+        shared = count > 1 and not line.doomed
+        if shared and line.unanswered:
+            reason += "; a job of the same process was ended, and the process did not answer"
+        elif shared:
+            reason += f"; the process ran {count} jobs, and which of them ended it is not known"
+        for key in line.jobs:
+            del self._busy[key]
+            self._reports.append(Lost(key, reason, shared=shared))
+        line.jobs.clear()
 
-    def _be_ready(self, line: Line, pid: int) -> None:
-        line.pid = pid
-        self._deaths_on_start = 0
-        if not line.doomed:
-            self._idle[line.number] = line
+    def _room(self, line: Line) -> int:
+        """How many more jobs this child can be given."""
+        room = self._slots - len(line.jobs)
+        return room if self._max_tasks is None else min(room, self._max_tasks - line.given)
 
     def _report(self, line: Line, report: Report) -> None:
+        if report.key not in line.jobs:
+            return  # it was reported as lost
         self._reports.append(report)
         del self._busy[report.key]
-        line.key = None
-        if line.orphan:
-            self._forget(line)
-        elif self._stopping:
-            self._dismiss(line)
+        line.jobs.remove(report.key)
+        if line.jobs or not (line.retired or self._stopping):
+            self.changed(line)
+        elif line.orphan:
+            self._brood.forget(line)
         elif not line.doomed:
-            self._idle[line.number] = line
-
-    def _watch(self, line: Line) -> None:
-        if self._hears(line) and self._selector.get_key(line.pipe).events != line.events:
-            self._selector.modify(line.pipe, line.events, line)
-
-    # --- births and deaths ---------------------------------------------------------------------------------------------------
-
-    def _open_nursery(self) -> None:
-        self._nursery = Nursery(self._runner, self._method, preload=self._preload)
-        self._nursery_ready = self._nursery_retires = False
-        self._selector.register(self._nursery, selectors.EVENT_READ)
-
-    def _refill(self) -> None:
-        """Ask for as many children as are missing."""
-        if self._nursery is None or not self._nursery_ready or self._stopping or self._broken is not None:
-            return
-        while len(self._lines) < self._size:
-            self._last_number += 1
-            pipe, first = self._nursery.bear(self._last_number)
-            line = self._lines[self._last_number] = Line(self._last_number, pipe)
-            line.say(first)
-            self._selector.register(pipe, line.events, line)
-
-    def _bury(self, line: Line, pid: int, reason: str) -> None:
-        """The nursery has waited for it, so all that it ever wrote is in the pipe now."""
-        self._read(line)
-        if line.doomed and self._stopping:
-            reason = f"{reason}: killed, as the worker stops"
-        elif not line.doomed:
-            ran = "" if line.key is None else f"; it ran {line.key}"
-            extra = {"action": "pool_child_died", "id": line.key}
-            logger.warning("child %s died: %s%s", pid, reason, ran, extra=extra)
-            if line.pid is None:
-                self._count_death_on_start(f"children die as soon as they start: {reason}")
-        self._forget(line, reason)
-
-    def _nursery_died(self) -> None:
-        assert self._nursery is not None
-        self._selector.unregister(self._nursery)
-        how = self._nursery.close(kill=True)
-        self._nursery = None
-        for line in list(self._lines.values()):
-            if line.key is None or not self._hears(line):
-                self._forget(line, f"the process that started the child died ({how})")
-            else:
-                line.orphan = True
-                if line.doomed:
-                    self._kill(line)
-        if self._stopping or self._broken is not None:
-            return
-        if not self._nursery_retires:
-            extra = {"action": "pool_nursery_died"}
-            logger.warning("the process that starts the children died: %s", how, extra=extra)
-            if not self._nursery_ready:
-                self._count_death_on_start(f"the process that starts the children dies: {how}")
-        if self._broken is None:
-            self._open_nursery()
-
-    def _count_death_on_start(self, text: str) -> None:
-        self._deaths_on_start += 1
-        if self._deaths_on_start >= _DEATHS_ON_START and self._broken is None:
-            self._broken = text
-
-    def _forget(self, line: Line, reason: str = "") -> None:
-        """It is gone: its job is lost, if it has one, and its place is free."""
-        self._deafen(line)
-        line.pipe.close()
-        del self._lines[line.number]
-        self._idle.pop(line.number, None)
-        if line.key is not None:
-            del self._busy[line.key]
-            self._reports.append(Lost(line.key, reason))
-        self._refill()
-
-    def _hears(self, line: Line) -> bool:
-        return line.pipe in self._selector.get_map()
-
-    def _deafen(self, line: Line) -> None:
-        if self._hears(line):
-            self._selector.unregister(line.pipe)
+            self._brood.dismiss(line)
 
     # --- ending --------------------------------------------------------------------------------------------------------------
 
-    def _dismiss(self, line: Line) -> None:
-        """Let a child without a job end: by the end of its pipe, or at once while it starts, as it may be long in importing."""
-        if line.pid is None:
-            self._kill(line)
-            return
-        line.doomed = True
-        self._idle.pop(line.number, None)
-        with contextlib.suppress(OSError):  # it is dead already
-            line.pipe.shutdown(socket.SHUT_WR)
-
-    def _kill(self, line: Line) -> None:
-        line.doomed = True  # so it cannot be given another job between now and its death
-        self._idle.pop(line.number, None)
-        if not line.orphan:
-            assert self._nursery is not None
-            self._nursery.kill(line.number)
-        elif line.pid is not None:
-            # its pipe has not ended, so it lives, and the number is its own
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(line.pid, signal.SIGKILL)
-
-    def _turn_until(self, done: Callable[[], bool], seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while not done() and (left := deadline - time.monotonic()) > 0:
-            self._turn(left)
+    def _abandon(self, line: Line, key: str) -> None:
+        del self._busy[key]
+        line.jobs.remove(key)
+        line.haunted += 1
+        self._reports.append(Lost(key, "it was ended, and the process in which its thread ran is replaced"))
+        self._brood.nudge()
+        self._brood.retire(line)
+        if line.jobs:
+            self._brood.say(line, [["drop", key]])
+            self._brood.end_unless_it_answers(line, self._terminate_seconds)
+        else:
+            self._brood.end(line)
 
     def _end_children(self, grace_seconds: float) -> None:
-        for line in list(self._lines.values()):
-            if line.key is None:
-                self._dismiss(line)
-        self._turn_until(lambda: not self._busy, grace_seconds)
+        lines = self._brood.lines
+        for line in list(lines.values()):
+            if not line.jobs:
+                self._brood.dismiss(line)
+        self._brood.turn_until(lambda: not self._busy, grace_seconds)
         for line in list(self._busy.values()):
-            self._kill(line)
-        self._turn_until(lambda: not self._lines, _LEAVE_SECONDS)
-        for line in list(self._lines.values()):
-            self._kill(line)
-        self._turn_until(lambda: not self._lines, _KILL_SECONDS)
-        for line in list(self._lines.values()):
-            self._forget(line, "the child did not end when it was killed")
-
-    def _close(self) -> None:
-        if self._nursery is not None:
-            self._selector.unregister(self._nursery)
-            self._nursery.close(kill=not self._nursery_ready)
-            self._nursery = None
-        self._selector.close()
+            self._brood.end(line)
+        self._brood.turn_until(lambda: not lines, LEAVE_SECONDS)
+        for line in list(lines.values()):
+            self._brood.end(line)
+        self._brood.turn_until(lambda: not lines, _KILL_SECONDS)
+        for line in list(lines.values()):
+            self._brood.forget(line, "the child did not end when it was killed")

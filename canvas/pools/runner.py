@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from ..limit import SoftLimit
 from .base import Ended, Job, Requeue
 
 Plain = str | int | float | bool | None
@@ -12,9 +13,12 @@ Plain = str | int | float | bool | None
 
 
 class Runner(Protocol):
-    """Runs one job to its end, in the calling thread. What is not an Exception (SystemExit, KeyboardInterrupt) passes through."""
+    """Runs one job to its end, in the calling thread. What is not an Exception (SystemExit, KeyboardInterrupt) passes through.
 
-    def __call__(self, job: Job, /) -> Ended | Requeue: ...
+    `limit` keeps soft limits in this thread, and says which limits are kept at all.
+    """
+
+    def __call__(self, job: Job, limit: SoftLimit, /) -> Ended | Requeue: ...
 
 
 class RunnerSpec(NamedTuple):
@@ -28,3 +32,23 @@ class RunnerSpec(NamedTuple):
         module, _, name = self.factory.partition(":")
         runner: Runner = getattr(import_module(module), name)(*self.args)
         return runner
+
+
+class ChildSpec(NamedTuple):
+    """What a child is: its runner, how many jobs it runs side by side, and the size at which it asks to be replaced."""
+
+    runner: RunnerSpec
+    slots: int = 1
+    max_memory_kib: int | None = None
+
+    def to_data(self) -> list[Any]:
+        """As it travels to a process."""
+        return [self.runner.factory, self.runner.args, self.slots, self.max_memory_kib]
+
+
+def child_spec_of(data: list[Any]) -> ChildSpec:
+    """The inverse of `ChildSpec.to_data`."""
+    match data:
+        case [str(factory), tuple(args), int(slots), int() | None as max_memory_kib]:
+            return ChildSpec(RunnerSpec(factory, args), slots, max_memory_kib)
+    raise ValueError(f"not a child: {data!r:.200}")

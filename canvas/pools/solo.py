@@ -6,22 +6,29 @@ import signal
 import socket
 from collections.abc import Sequence
 
+from ..limit import LimitsKept
+from .alarm import AlarmLimit
 from .base import Job, Report
 from .runner import Runner
 
 
 class SoloPool:
-    """Runs a job in `submit` and reports it from the next `collect` or `stop`."""
+    """Runs a job in `submit` and reports it from the next `collect` or `stop`.
+
+    It keeps soft time limits if it is used in the main thread. While a task runs nobody is there to end it, so it never keeps hard ones,
+    and a job whose message asks for one ends as failed.
+    """
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
+        self._limit = AlarmLimit(hard=False)
         self._reports: list[Report] = []
         self._wake, self._waker = socket.socketpair()
         self._stopped = False
 
     @property
-    def keeps_limits(self) -> bool:
-        return False
+    def limits(self) -> LimitsKept:
+        return self._limit.kept
 
     @property
     def free(self) -> int:
@@ -31,7 +38,7 @@ class SoloPool:
         if len(jobs) > self.free:
             raise ValueError(f"{len(jobs)} jobs for {self.free} free slots")
         for job in jobs:
-            self._reports.append(self._runner(job))
+            self._reports.append(self._runner(job, self._limit))
             self._waker.send(b".")
 
     def collect(self) -> list[Report]:

@@ -52,8 +52,15 @@ def document_of(
     children: Sequence[str] = (),
     worker: str = "",
     name: str = "",
+    extended: bool = True,
 ) -> Document:
-    """The document of a task that ended with `outcome`; without its `message` only what the outcome tells."""
+    """The document of a task that ended with `outcome`; without its `message` only what the outcome tells.
+
+    `extended` as the setting `result_extended`: with what was called, by whom and how often. Our own tasks are always named, as a
+    scheduler must tell the start of a canvas from a task.
+    """
+    called = message if extended else None
+    named = message.task if message else name
     own = outcome.children if isinstance(outcome, Success) else ()
     error, traceback = _error_of(id_, outcome)
     return Document(
@@ -64,12 +71,12 @@ def document_of(
         traceback=traceback,
         children=(*own, *children),
         date_done=None if isinstance(outcome, RetryOutcome) else iso_of_us(now_us),
-        name=message.task if message else name or None,
-        args=message.args if message else None,
-        kwargs=message.kwargs if message else None,
-        worker=worker or None,
-        retries=message.attempt if message else None,
-        queue=message.queue if message else None,
+        name=(named if extended or named.startswith("backbeat.") else "") or None,
+        args=called.args if called else None,
+        kwargs=called.kwargs if called else None,
+        worker=(worker if extended else "") or None,
+        retries=called.attempt if called else None,
+        queue=called.queue if called else None,
         group_id=message.group_id if message else None,
         parent_id=message.parent_id if message else None,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import threading
 import time
@@ -10,9 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import DecodeError, Unavailable
-from ..outcome import State
 from ..redis_client import ANSWER_SECONDS, Redis, RedisError, open_redis, unavailable
+from .base import Trace, trace_of
+from .compression import plain
 from .document import Document, from_text
+from .redis_search import shares_with_kombu, waiting_among
+from .started import started
 
 SLICE = 500
 """Ids in one command."""
@@ -24,12 +28,17 @@ class RedisResults:
     """Reads `celery-task-meta-<id>`; what is not there, but claimed, is STARTED. `prefix` as in RedisCommit.
 
     `runs` is a client for the database of the broker, where the claims are, if results have another one (RedisCommit's `result_db`).
+    `is_whole`: the messages are there, too.
     """
 
-    def __init__(self, client: Redis | str, *, prefix: str = "", runs: Redis | None = None) -> None:
+    def __init__(
+        self, client: Redis | str, *, prefix: str = "", runs: Redis | None = None, is_whole: bool = True
+    ) -> None:
         self._is_own = isinstance(client, str)
         self._client = open_redis(client) if isinstance(client, str) else client
         self._runs = runs or self._client
+        self._is_whole = is_whole
+        self._prefix = prefix
         self._meta = f"{prefix}celery-task-meta-"
         self._run = f"{prefix}backbeat:run:"
         self._local = threading.local()
@@ -63,6 +72,21 @@ class RedisResults:
             for first in range(0, len(ids), SLICE):
                 self._client.delete(*[self._meta + id_ for id_ in ids[first : first + SLICE]])
 
+    def trace(self, ids: Sequence[str]) -> list[Trace]:
+        with unavailable():
+            traces = self._traces(ids)
+            doubtful = [id_ for id_, trace in zip(ids, traces, strict=True) if trace is Trace.NEVER]
+            if not doubtful or not self._is_whole:
+                return traces
+            if shares_with_kombu(self._runs, self._prefix):
+                elsewhere = set(doubtful)  # a Celery worker that runs a task leaves no trace before it ends
+            else:
+                elsewhere = waiting_among(self._runs, self._prefix, doubtful)
+            # once more: what was sent or taken in the meantime has left its trace first
+            return [
+                Trace.SENT if id_ in elsewhere else t for id_, t in zip(ids, self._traces(ids), strict=True)
+            ]
+
     def close(self) -> None:
         self._forget_listener()
         if self._is_own:
@@ -77,13 +101,23 @@ class RedisResults:
         runs: dict[str, Any] = {}
         if missing:
             runs = dict(zip(missing, self._mget_runs(missing), strict=True))
-        return [
-            document or Document(id=id_, state=State.STARTED if _is_claimed(runs[id_]) else State.PENDING)
-            for id_, document in zip(ids, found, strict=True)
-        ]
+        return [document or _undocumented(id_, runs[id_]) for id_, document in zip(ids, found, strict=True)]
 
     def _mget_runs(self, ids: Sequence[str]) -> Any:
         return self._runs.mget([self._run + id_ for id_ in ids])
+
+    def _traces(self, ids: Sequence[str]) -> list[Trace]:
+        """Runs first: the document comes in the same step as the end of its run."""
+        traces: list[Trace] = []
+        for first in range(0, len(ids), SLICE):
+            some = ids[first : first + SLICE]
+            runs = self._mget_runs(some)
+            texts: Any = self._client.mget([self._meta + id_ for id_ in some])
+            traces += [
+                trace_of(id_, has_document=text is not None, is_open=_is_open(run), is_whole=self._is_whole)
+                for id_, run, text in zip(some, runs, texts, strict=True)
+            ]
+        return traces
 
     def _pending(self, ids: set[str]) -> set[str]:
         return {document.id for document in self.get(sorted(ids)) if not document.ready}
@@ -142,11 +176,20 @@ class RedisResults:
 
 def _document_of(id_: str, text: bytes) -> Document:
     try:
-        return from_text(text)
+        return from_text(plain(text))
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise DecodeError(f"the result of task {id_} is not a JSON document of Celery's: {error}") from error
 
 
-def _is_claimed(run: bytes | None) -> bool:
-    """True if the run's first line, `generation attempt lease_us lost worker`, names a worker (see store.lua)."""
-    return run is not None and not run.split(b"\n", 1)[0].endswith(b" ")
+def _is_open(run: bytes | None) -> bool | None:
+    """As `RunRecord.is_open`; None where there is no run."""
+    if run is None:
+        return None
+    outcome = run.split(b"\n", 1)[1]
+    return not outcome or json.loads(outcome)["kind"] == "retry"
+
+
+def _undocumented(id_: str, run: bytes | None) -> Document:
+    """Of a run's first line, `generation attempt lease_us lost worker` (see store.lua); without a worker it waits."""
+    worker = b"" if run is None else run.split(b"\n", 1)[0].split(b" ", 4)[4]
+    return started(id_, worker.decode()) if worker else Document(id=id_)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Sequence
 
-from sqlalchemy import Engine, delete, select
+from sqlalchemy import Connection, Engine, Table, delete, select
 
 from ..errors import Unavailable
-from ..outcome import State
 from ..sql.engine import reading, unavailable
-from ..sql.tables import create_tables, result_table, run_table
+from ..sql.tables import create_tables, message_table, result_table, run_table
 from ..sql.wake import Waker, open_waker
+from .base import Trace, trace_of
 from .document import Document, from_text
+from .started import started
 
 SLICE = 500
 """Ids in one query."""
@@ -22,10 +24,11 @@ LOOK_SECONDS = 1.0
 
 
 class SqlResults:
-    """Reads the tables bb_result and bb_run."""
+    """Reads the tables bb_result and bb_run. `is_whole`: the messages are in this database, too."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, is_whole: bool = True) -> None:
         self._engine = engine
+        self._is_whole = is_whole
         self._local = threading.local()
         with unavailable():
             create_tables(engine)
@@ -40,11 +43,11 @@ class SqlResults:
                 found |= {document.id: document for document in documents}
                 missing = [id_ for id_ in some if id_ not in found]
                 if missing:
-                    running = select(run_table.c.task_id).where(
+                    running = select(run_table.c.task_id, run_table.c.worker).where(
                         run_table.c.task_id.in_(missing), run_table.c.worker != ""
                     )
-                    started = [row.task_id for row in connection.execute(running)]
-                    found |= {id_: Document(id=id_, state=State.STARTED) for id_ in started}
+                    rows = connection.execute(running)
+                    found |= {row.task_id: started(row.task_id, row.worker) for row in rows}
         return [found.get(id_) or Document(id=id_) for id_ in ids]
 
     def wait(self, ids: Sequence[str], timeout: float | None) -> bool:
@@ -64,6 +67,29 @@ class SqlResults:
                 self.close()  # the next wait listens anew
                 raise
 
+    def trace(self, ids: Sequence[str]) -> list[Trace]:
+        traces: list[Trace] = []
+        with reading(self._engine) as connection:
+            for first in range(0, len(ids), SLICE):
+                some = list(ids[first : first + SLICE])
+                # in the order in which a task goes its way, so that it cannot be missed while it moves on
+                waiting = _ids_in(connection, message_table, some)
+                query = select(run_table.c.task_id, run_table.c.outcome).where(run_table.c.task_id.in_(some))
+                open_ = {row.task_id: _is_open(row.outcome) for row in connection.execute(query)}
+                documented = _ids_in(connection, result_table, some)
+                traces += [
+                    Trace.SENT
+                    if id_ in waiting
+                    else trace_of(
+                        id_,
+                        has_document=id_ in documented,
+                        is_open=open_.get(id_),
+                        is_whole=self._is_whole,
+                    )
+                    for id_ in some
+                ]
+        return traces
+
     def forget(self, ids: Sequence[str]) -> None:
         with unavailable(), self._engine.begin() as connection:
             connection.execute(delete(result_table).where(result_table.c.task_id.in_(list(ids))))
@@ -80,3 +106,13 @@ class SqlResults:
             self._local.waker = open_waker(self._engine, "bb_result")
         waker: Waker = self._local.waker
         return waker
+
+
+def _ids_in(connection: Connection, table: Table, ids: Sequence[str]) -> set[str]:
+    query = select(table.c.task_id).where(table.c.task_id.in_(ids))
+    return {row.task_id for row in connection.execute(query)}
+
+
+def _is_open(outcome: str | None) -> bool:
+    """As `RunRecord.is_open`."""
+    return outcome is None or json.loads(outcome)["kind"] == "retry"

@@ -33,8 +33,8 @@ class Listener(Protocol):
         """The process that ran a task died; the task is handed back."""
         ...
 
-    def passed(self) -> None:
-        """The loop went round: a step is done, or store or broker were asked and cannot be reached. What a watchdog may be fed with."""
+    def passed(self, busy: int, fault: str = "") -> None:
+        """The loop went round while `busy` tasks run; `fault` says why nothing can be consumed, if nothing can."""
         ...
 
 
@@ -60,9 +60,9 @@ class Listeners:
         for listener in self._listeners:
             listener.lost(taken, reason)
 
-    def passed(self) -> None:
+    def passed(self, busy: int, fault: str = "") -> None:
         for listener in self._listeners:
-            listener.passed()
+            listener.passed(busy, fault)
 
 
 class LogListener:
@@ -127,5 +127,5 @@ class LogListener:
             "the process that ran task %s died (%s)", id_, reason, extra={"action": "task_lost", "id": id_}
         )
 
-    def passed(self) -> None:
+    def passed(self, busy: int, fault: str = "") -> None:
         """Nothing to write."""

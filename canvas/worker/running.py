@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..commit.base import Taken
@@ -11,6 +11,14 @@ from ..message import Message
 from ..outcome import Failure, Revoked, celery_error
 from ..perform import Execute
 from ..pools.base import Job, Pool
+
+HardLimit = Callable[[Message], float | None]
+"""Tells after how many seconds the run of a message is ended; None and 0: never."""
+
+
+def time_limit_of(message: Message) -> float | None:
+    """The hard limit that the message itself asks for."""
+    return message.time_limit
 
 
 @dataclass(slots=True)
@@ -20,6 +28,8 @@ class Running:
     taken: Taken
     message: Message
     since: float
+    limit: float | None
+    """Its hard time limit, in seconds."""
     early: bool
     """It was acknowledged before it ran: it cannot be handed back."""
     fate: Failure | Revoked | None = None
@@ -28,14 +38,15 @@ class Running:
     @property
     def deadline(self) -> float | None:
         """When its hard time limit ends it."""
-        return None if self.message.time_limit is None else self.since + self.message.time_limit
+        return self.since + self.limit if self.limit else None
 
 
 class RunningTasks:
     """What runs in `pool`, by the key under which the pool knows it. Used by the worker's thread."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, hard_limit: HardLimit) -> None:
         self._pool = pool
+        self._hard_limit = hard_limit
         self._running: dict[str, Running] = {}
         self._keys = itertools.count()
 
@@ -57,7 +68,8 @@ class RunningTasks:
         jobs = []
         for execute in executes:
             key, delivery = str(next(self._keys)), execute.taken.delivery
-            self._running[key] = Running(execute.taken, execute.message, now, execute.early)
+            limit = self._hard_limit(execute.message)
+            self._running[key] = Running(execute.taken, execute.message, now, limit, execute.early)
             jobs.append(Job(key, delivery.raw, delivery.queue))
         if jobs:
             self._pool.submit(jobs)
@@ -75,7 +87,7 @@ class RunningTasks:
         """Kill what has reached its hard time limit."""
         for key, running in self._running.items():
             if running.fate is None and running.deadline is not None and now >= running.deadline:
-                text = f"the task ran longer than its time limit of {running.message.time_limit} s"
+                text = f"the task ran longer than its time limit of {running.limit} s"
                 running.fate = Failure(error=celery_error("TimeLimitExceeded", text, running.message.id))
                 self._pool.kill(key)
 

@@ -1,7 +1,7 @@
 """SystemdListener: a worker as systemd sees it: ready, what it did, that it still works, and that it needs time to stop.
 
-The watchdog is fed from `passed` and from nothing else: it ends a worker whose loop hangs, not one whose task runs for long (tasks run
-elsewhere, see pools/) and not one whose broker is away. While a worker that was told to stop lets its tasks end, it asks for more time
+The watchdog is fed from `passed` and from nothing else: it ends a worker whose loop hangs, and one that could consume nothing for a minute
+and has nothing to lose; not one whose task runs for long (tasks run elsewhere, see pools/). While a worker that was told to stop lets its tasks end, it asks for more time
 again and again, so that the unit's TimeoutStopSec bounds only a loop that stands still, and `drain_seconds` bounds the whole.
 """
 
@@ -20,6 +20,8 @@ DRAIN_SECONDS = 600.0
 STOPPING_SECONDS = 30.0
 """What ending the pool and handing back may take after the grace."""
 EXTENSION_SECONDS = 30.0
+STALL_SECONDS = 60.0
+"""For so long nothing may be consumable before the watchdog is left hungry, unless tasks run: to start anew may help, and costs nothing."""
 
 
 class SystemdListener:
@@ -38,6 +40,7 @@ class SystemdListener:
         self._ready = False
         self._drain_until: float | None = None
         self._extended_at = float("-inf")
+        self._fault, self._fault_since = "", 0.0
         self._succeeded = self._failed = self._others = self._lost = 0
 
     def stopping(self) -> None:
@@ -66,12 +69,16 @@ class SystemdListener:
     def lost(self, taken: Taken, reason: str) -> None:  # noqa: ARG002 - the listener's protocol
         self._lost += 1
 
-    def passed(self) -> None:
+    def passed(self, busy: int, fault: str = "") -> None:
         if self._drain_until is not None:
             self._ask_for_time(self._drain_until)
         elif not self._ready:
             self.ready()  # it did not arrive
-        self._notifier.alive(self._status)
+        if fault and not self._fault:
+            self._fault_since = self._monotonic()
+        self._fault = fault
+        if busy or not fault or self._monotonic() - self._fault_since < STALL_SECONDS:
+            self._notifier.alive(self._status)
 
     def _ask_for_time(self, until: float) -> None:
         now = self._monotonic()
@@ -86,4 +93,5 @@ class SystemdListener:
     def _status(self) -> str:
         role = "working" if self._drain_until is None else "stopping: what runs may end"
         done = f"succeeded {self._succeeded}, failed {self._failed}, other ends {self._others}"
-        return f"{role}; {done}, lost {self._lost}"
+        fault = f"; nothing can be consumed: {self._fault}" if self._fault else ""
+        return f"{role}; {done}, lost {self._lost}{fault}"

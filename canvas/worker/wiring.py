@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from ..app import App
 from ..clock import SystemClock
 from ..errors import ImproperlyConfigured
+from ..execute import time_limits_of
 from ..incarnation import incarnation
+from ..limit import LimitsKept, TimeLimits
 from ..message import CONTROL_QUEUE
 from ..perform import Performer
 from ..pools.runner import RunnerSpec
@@ -78,24 +80,48 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
     )
     runner = RunnerSpec(
         "backbeat.canvas.pools.child:make_runner",
-        (spec, options.hostname, broker_url(app.conf), app.conf.result_backend),
+        (
+            spec,
+            options.hostname,
+            broker_url(app.conf),
+            app.conf.result_backend,
+            app.conf.task_time_limit,
+            app.conf.task_soft_time_limit,
+        ),
     )
     pool = open_pool(
         options.pool or app.conf.worker_pool,
         size=concurrency,
         runner=runner,
         start_method=app.conf.worker_pool_start_method,
+        max_tasks=app.conf.worker_max_tasks_per_child,
+        max_memory_kib=app.conf.worker_max_memory_per_child,
     )
-    if not pool.keeps_limits:
-        _refuse_limits(app, options.pool or app.conf.worker_pool)
-    grace = grace_of(app, options)
-    return Worker(commit, performer, pool, listener, limits_of(app.conf), grace_seconds=grace)
+    try:
+        refuse_limits(app, options.pool or app.conf.worker_pool, pool.limits)
+    except ImproperlyConfigured:
+        pool.stop(0)
+        raise
+    default = TimeLimits(app.conf.task_time_limit, app.conf.task_soft_time_limit)
+    return Worker(
+        commit,
+        performer,
+        pool,
+        listener,
+        limits_of(app.conf),
+        grace_seconds=grace_of(app, options),
+        hard_limit=lambda message: time_limits_of(message, app.tasks, default).hard,
+    )
 
 
-def _refuse_limits(app: App, pool: str) -> None:
-    """A limit that nobody keeps is worse than none."""
-    limited = [t.name for t in app.tasks.values() if t.options.time_limit or t.options.soft_time_limit]
-    settings = [name for name in ("task_time_limit", "task_soft_time_limit") if app.conf[name]]
-    if limited or settings:
-        what = ", ".join([*limited, *settings])
-        raise ImproperlyConfigured(f"pool {pool} cannot keep the time limits of {what}; use -P processes")
+def refuse_limits(app: App, pool: str, kept: LimitsKept) -> None:
+    """A limit that nobody keeps is worse than none. Raises ImproperlyConfigured that names the pool, and the tasks and settings that have one."""
+    found: dict[str, list[str]] = {}
+    for task in sorted(app.tasks.values(), key=lambda task: task.name):
+        for option in kept.missing(TimeLimits(task.options.time_limit, task.options.soft_time_limit)):
+            found.setdefault(option, []).append(task.name)
+    for option in kept.missing(TimeLimits(app.conf.task_time_limit, app.conf.task_soft_time_limit)):
+        found.setdefault(option, []).append(f"setting task_{option}")
+    if found:
+        what = "; ".join(f"the {option} of {', '.join(names)}" for option, names in found.items())
+        raise ImproperlyConfigured(f"pool {pool} cannot keep {what}. Use -P processes or -P threads")

@@ -28,7 +28,7 @@ from ..outcome import Error, Failure
 from ..perform import Execute, Performer, Route
 from ..pools.base import Ended, Lost, Pool, Report, Requeue
 from .listener import Listener
-from .running import RunningTasks
+from .running import HardLimit, RunningTasks, time_limit_of
 
 logger = logging.getLogger("backbeat.worker")
 
@@ -52,6 +52,7 @@ class Worker:
         limits: Limits,
         *,
         grace_seconds: float = math.inf,
+        hard_limit: HardLimit = time_limit_of,
     ) -> None:
         self._commit = commit
         self._performer = performer
@@ -59,7 +60,7 @@ class Worker:
         self._listener = listener
         self._limits = limits
         self._grace_seconds = grace_seconds
-        self._running = RunningTasks(pool)
+        self._running = RunningTasks(pool, hard_limit)
         self._pending: list[tuple[Transition, float | None]] = []
         self._reports: deque[Report] = deque()
         self._taken: deque[Taken] = deque()
@@ -107,6 +108,7 @@ class Worker:
     # --- a pass --------------------------------------------------------------------------------------------------------------
 
     def _guarded_step(self) -> None:
+        fault = ""
         try:
             moved = self._step()
             self._pause = FIRST_RETRY_SECONDS
@@ -115,6 +117,7 @@ class Worker:
                 self._wait()
                 self._drain_wake()
         except Unavailable as error:
+            fault = str(error)
             logger.warning(
                 "%s; trying again in %.1f s",
                 error,
@@ -124,7 +127,7 @@ class Worker:
             select.select([self._woken], [], [], self._pause)
             self._drain_wake()
             self._pause = min(self._pause * 2, LAST_RETRY_SECONDS)
-        self._listener.passed()
+        self._listener.passed(len(self._running), fault)
 
     def _step(self) -> bool:
         self._reports += self._pool.collect()

@@ -34,13 +34,14 @@ LOOK_SECONDS = 0.25
 @click.option(
     "--url",
     metavar="URL",
-    help="Ask the beat that serves --web there, in place of the store: http://127.0.0.1:8788",
+    help="Ask the beat or the worker that serves --web there, in place of the store: http://127.0.0.1:8788",
 )
 @click.pass_obj
 def health(options: Options, max_age: float, url: str | None) -> None:
-    """Is a beat alive? Exit code 0: yes, 1: no, 69: the store (or the URL) does not answer.
+    """Is a beat, or a worker, alive? Exit code 0: yes, 1: no, 69: the store (or the URL) does not answer.
 
-    Without --url the store is asked whether some beat leads and renews its lease; with --url one beat, whatever its role.
+    Without --url the store is asked whether some beat leads and renews its lease; with --url one beat, whatever its role,
+    or one worker: whether it can consume.
     """
     answers: list[tuple[int, str]] = []
 
@@ -96,7 +97,10 @@ def _ask_beat(url: str) -> tuple[int, str]:
         case 503:
             return EXIT_FAILED, text
         case status:
-            return EXIT_UNAVAILABLE, f"{url} answers {status}: is that the --web address of a beat?"
+            return (
+                EXIT_UNAVAILABLE,
+                f"{url} answers {status}: is that the --web address of a beat or a worker?",
+            )
 
 
 def _ask_store(options: Options, max_age: float) -> tuple[int, str]:

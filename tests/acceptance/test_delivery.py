@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import closing
 
 import pytest
 from backbeat.canvas.errors import TaskRevokedError, WorkerLostError
 
 from support.acceptance_tasks import read_lines
 from support.processes import wait_until
+from support.proxy import Proxy
 from support.stacks import open_stack
 
 TASKS = "support.acceptance_tasks"
@@ -143,3 +145,29 @@ def test_k16_timers_survive_the_death_of_all_workers_and_are_never_early(stack, 
     assert len(events(log, "ran")) == len(handles), other.text
     assert late[0] >= 0
     figure(f"{stack.name}: late by {late[10] * 1000:.0f} ms (median), {late[-1] * 1000:.0f} ms at most")
+
+
+@pytest.mark.timeout(300)
+def test_a_worker_that_cannot_consume_says_so_and_works_again_when_it_can(programs, tmp_path, figure):
+    with open_stack("redis", tmp_path) as stack, closing(Proxy(6379)) as proxy:
+        broker = stack.broker.replace(":6379", f":{proxy.port}")
+        options = ["-A", TASKS, "-b", broker, "worker", "-P", "solo", "--web", "127.0.0.1:0"]
+        worker = programs.start(*options)
+        url = worker.wait_for(r"probes +(http://[^/]+)/healthz").group(1)
+
+        def health(page):
+            program = programs.start("health", "--url", f"{url}/{page}")
+            return program.wait(), program.text
+
+        wait_until(lambda: health("readyz") == (0, "ready: consuming"), what=lambda: worker.text)
+        proxy.close_door()
+        wait_until(lambda: health("readyz")[0] == 1, what=lambda: worker.text)
+        assert "cannot be reached" in health("readyz")[1]
+        assert health("healthz")[0] == 0
+        proxy.open_door()
+        opened_at = time.monotonic()
+        wait_until(lambda: health("readyz")[0] == 0, what=lambda: worker.text)
+        seconds = time.monotonic() - opened_at
+
+        assert stack.app.send_task(f"{TASKS}.add", [1, 2]).get(timeout=60) == 3
+        figure(f"ready again {seconds:.2f} s after Redis could be reached again")

@@ -1,4 +1,4 @@
-"""The contract of canvas.pools.base.Pool, over every implementation: solo, processes (fork server), processes (spawn)."""
+"""The contract of canvas.pools.base.Pool, over every implementation: solo, threads, processes (fork server), processes (spawn)."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from support.pool_jobs import SECONDS, job, make_spec, run_all, wait_free, wait_
 
 POOLS = {
     "solo": ("solo", "forkserver"),
+    "threads": ("threads", "forkserver"),
     "processes": ("processes", "forkserver"),
     "spawn": ("processes", "spawn"),
 }
@@ -130,7 +131,8 @@ def test_an_idle_pool_stops_at_once_whatever_the_grace(new_pool):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("solo", SoloPool), ("processes", ProcessPool), ("prefork", ProcessPool)]
+    ("name", "kind"),
+    [("solo", SoloPool), ("threads", ProcessPool), ("processes", ProcessPool), ("prefork", ProcessPool)],
 )
 def test_pools_are_opened_by_name(name, kind):
     pool = open_pool(name, size=1, runner=make_spec())
@@ -140,9 +142,9 @@ def test_pools_are_opened_by_name(name, kind):
 
 
 def test_what_is_not_offered_is_refused_with_what_is():
-    with pytest.raises(ImproperlyConfigured, match="no pool 'green'; choose one of processes, solo"):
+    with pytest.raises(ImproperlyConfigured, match="no pool 'green'; choose one of processes, threads, solo"):
         open_pool("green", size=1, runner=make_spec())
     with pytest.raises(ImproperlyConfigured, match=r"'fork' is not offered .*forkserver, spawn"):
         open_pool("processes", size=1, runner=make_spec(), start_method="fork")
-    with pytest.raises(ImproperlyConfigured, match="at least 1 process"):
+    with pytest.raises(ImproperlyConfigured, match="at least 1 slot"):
         open_pool("processes", size=0, runner=make_spec())

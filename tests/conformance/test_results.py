@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
+from dataclasses import replace
 
 import pytest
-from backbeat.canvas.commit.base import Transition
+from backbeat.canvas.commit.base import Role, Run, Settled, Taken, Transition
+from backbeat.canvas.continuation import ChainRecord, Inline, JoinRecord
+from backbeat.canvas.delivery import Delivery
+from backbeat.canvas.effect import AddPart, OpenChain, OpenJoin, Publish, Settle
+from backbeat.canvas.incarnation import incarnation
 from backbeat.canvas.json_text import Json
+from backbeat.canvas.node import Call, Group
 from backbeat.canvas.outcome import Error, Failure, Ignored, Rejected, Retry, Revoked, State, Success
+from backbeat.canvas.results.base import Trace
 from backbeat.canvas.results.document import Document
 
-from support.commit_world import CommitWorld, broken, ok
+from support.commit_world import LIVING, CommitWorld, broken, ok
 from support.kinds import STORES, open_backend
 
 
@@ -194,8 +202,6 @@ def test_several_threads_wait_through_one_object(world, results):
 
 
 def test_waiting_ends_when_a_task_can_no_longer_run(world, results):
-    from backbeat.canvas.flow import Settle
-
     message = world.message()
     settling = threading.Timer(0.05, world.do, [world.open("client"), Settle(message.id, broken())])
     settling.start()
@@ -219,3 +225,200 @@ def test_closing_twice_is_closing_once(world):
     opened.wait(["x"], 0.01)
     opened.close()
     opened.close()
+
+
+# --- sent or never sent --------------------------------------------------------------------------------------------------------
+
+
+def test_r15_what_was_never_sent_has_no_trace_and_what_was_sent_has_one_all_its_way(world, results):
+    message = world.message()
+    commit = world.open()
+    seen = [results.trace([message.id, "nobody"])]
+    world.send(message)
+    seen.append(results.trace([message.id, "nobody"]))
+    (item,) = world.take(commit)
+    seen.append(results.trace([message.id, "nobody"]))
+    retry = Transition(message=message, outcome=Retry(eta_us=1), delivery=item.delivery)
+    commit.exchange([retry])
+    seen.append(results.trace([message.id, "nobody"]))
+    again = replace(message, attempt=1)
+    commit.exchange([Transition(message=again, outcome=ok(1))])
+    seen.append(results.trace([message.id, "nobody"]))
+
+    assert seen == [[Trace.NEVER, Trace.NEVER], *[[Trace.SENT, Trace.NEVER]] * 4]
+
+
+def test_r15_what_waits_for_its_time_was_sent(world, results):
+    later = world.message(countdown=3_600.0)
+    world.send(later)
+
+    assert results.trace([later.id]) == [Trace.SENT]
+
+
+def test_r15_all_that_is_to_follow_a_message_counts_as_sent(world, results):
+    names = ["inline", "member-of-inline", "link", "errback", "stored", "below", "after-join"]
+    ids = {name: f"{name}-{world.mark}" for name in names}
+    calls = {name: Call(task="t", id=id_) for name, id_ in ids.items()}
+    nested = Group(id="g", members=(calls["member-of-inline"],))
+    first = world.message(
+        then=Inline((calls["inline"], nested)), link=(calls["link"],), link_error=(calls["errback"],)
+    )
+    chain = ChainRecord(
+        chain_id=f"c-{world.mark}", steps=(calls["stored"],), below=Inline((calls["below"],)), root_id="r"
+    )
+    join = JoinRecord(join_id=f"j-{world.mark}", then=Inline((calls["after-join"],)), root_id="r")
+    before = results.trace(list(ids.values()))
+    world.do(world.open("client"), Publish(first), OpenChain(chain), OpenJoin(join, 1))
+
+    assert before == [Trace.NEVER] * len(ids)
+    assert results.trace(list(ids.values())) == [Trace.SENT] * len(ids)
+
+
+def test_a_known_step_is_claimed_and_settled_like_any_other(world, results):
+    step = world.message("step")
+    first = world.message(then=Inline((Call(task="t", id=step.id),)))
+    world.send(first)
+    commit = world.open()
+    (item,) = world.take(commit)
+    commit.exchange(
+        [Transition(message=first, outcome=ok(1), delivery=item.delivery, effects=(Publish(step),))]
+    )
+    (item,) = world.take(commit)
+    (during,) = results.get([step.id])
+    commit.exchange([Transition(message=step, outcome=ok(2), delivery=item.delivery)])
+    (after,) = results.get([step.id])
+
+    assert isinstance(item.verdict, Run)
+    assert (during.state, after.state, after.value) == (State.STARTED, State.SUCCESS, "2")
+
+
+def test_a_result_that_was_forgotten_will_never_come(world, results):
+    gone, kept = end(world, ok(1)), end(world, ok(2))
+    results.forget([gone])
+
+    assert results.trace([gone, kept]) == [Trace.NEVER, Trace.SENT]
+
+
+def test_the_message_of_a_firing_may_be_in_the_broker_before_the_store_knows(results):
+    assert results.trace(["01890a5d-ac96-8b5c-9f3a-0123456789ab"]) == [Trace.SENT]
+
+
+def test_where_another_broker_carries_the_messages_nothing_is_certain(world):
+    results = world.backend.results(is_whole=False)
+    message, gone = world.message(), end(world, ok(1))
+    world.do(world.open("client", role=Role.STORE), Publish(message))
+    results.forget([gone])
+
+    assert results.trace([message.id, "nobody", gone]) == [Trace.SENT, Trace.MISSING, Trace.NEVER]
+    results.close()
+
+
+def test_many_ids_are_traced_in_one_call(world, results):
+    messages = [world.message() for _ in range(1_200)]
+    world.send(*messages)
+    ids = [message.id for message in messages]
+
+    assert results.trace([*ids, "nobody"]) == [*[Trace.SENT] * 1_200, Trace.NEVER]
+
+
+def test_what_runs_says_where(world, results):
+    message = world.message()
+    world.send(message)
+    name = incarnation("celery@here")
+    world.take(world.open(name))
+
+    (document,) = results.get([message.id])
+
+    assert (document.state, document.worker) == (State.STARTED, "celery@here")
+    assert json.loads(document.value) == {"pid": os.getpid(), "hostname": "celery@here"}
+
+
+# --- how long, and how -------------------------------------------------------------------------------------------------------
+
+
+def test_k11_a_live_canvas_needs_no_result_so_it_outlives_them_all(world, results):
+    """A chain whose first step is a group: one member ends long before the other one, longer than results are kept."""
+    hasty = replace(LIVING, keep_seconds=0.05)
+    commit = world.open(limits=hasty)
+    quick, slow = world.message("quick"), world.message("slow")
+    chain = ChainRecord(
+        chain_id=f"chain-{world.mark}", steps=(Call(task="t", id="x"),), below=None, root_id="r"
+    )
+    join_id = world.open_join(commit, 2)
+    world.do(commit, OpenChain(chain))
+    part = AddPart(join_id, 0, quick.id, ok(1))
+    commit.exchange([Transition(message=quick, outcome=ok(1), effects=(part,))])
+    if world.kind != "memory":  # where results stay as long as the process
+        wait_until_gone(world, commit, results, quick.id)
+
+    part = AddPart(join_id, 1, slow.id, ok(2))
+    commit.exchange([Transition(message=slow, outcome=ok(2), effects=(part,))])
+
+    assert world.join_messages(world.open()) == [join_id]
+    loaded = commit.load(chains=[chain.chain_id], joins=[join_id])
+    assert sorted(each.outcome.value for each in loaded.joins[join_id].parts) == ["1", "2"]
+    assert loaded.chains[chain.chain_id] == chain
+
+
+def wait_until_gone(world, commit, results, id_):
+    deadline = time.monotonic() + 20
+    while results.get([id_])[0].ready:
+        assert time.monotonic() < deadline
+        world.pass_time(0.02)
+        commit.sweep()
+
+
+def test_what_has_ended_is_known_longer_than_its_result(world, results):
+    """So that a message that comes twice does not run twice, however short results are kept."""
+    commit = world.open(limits=replace(LIVING, keep_seconds=0.05))
+    message = world.message()
+    commit.exchange([Transition(message=message, outcome=ok(1))])
+    if world.kind != "memory":
+        wait_until_gone(world, commit, results, message.id)
+    world.send(message)
+    (item,) = world.take(world.open())
+
+    assert isinstance(item.verdict, Settled)
+
+
+def test_results_are_kept_for_ever_where_that_is_asked(world, results):
+    commit = world.open(limits=replace(LIVING, keep_seconds=0))
+    message = world.message()
+    commit.exchange([Transition(message=message, outcome=ok(1))])
+    commit.sweep()
+
+    assert results.get([message.id])[0].value == "1"
+    (again,) = commit.exchange([], claim=[Taken(Delivery("t", "q", None, ""), message, Run())]).claimed
+    assert isinstance(again.verdict, Settled)
+
+
+@pytest.mark.parametrize("extended", [True, False])
+def test_what_was_called_stands_in_the_result_only_if_that_is_asked(world, results, extended):
+    commit = world.open("celery@x", limits=replace(LIVING, extended=extended))
+    message = world.message(args=Json("[1]"), kwargs=Json('{"a": 2}'), group_id="g", parent_id="p")
+    settled = world.message("settled")
+    commit.exchange([Transition(message=message, outcome=ok(3))])
+    world.do(commit, Settle(settled.id, broken(), "name"))
+
+    own, other = results.get([message.id, settled.id])
+
+    said = (own.name, own.args, own.kwargs, own.worker, own.retries, own.queue, other.name)
+    expected = ("t", "[1]", '{"a": 2}', "celery@x", 0, "celery", "name")
+    assert said == (expected if extended else (None,) * 7)
+    assert (own.value, own.group_id, own.parent_id, other.state) == ("3", "g", "p", State.FAILURE)
+
+
+@pytest.mark.parametrize("method", ["gzip", "bz2", "lzma"])
+def test_long_results_are_compressed_where_that_is_asked_and_read_by_all(world, results, method):
+    commit = world.open(limits=replace(LIVING, compression=method))
+    long, short, failed = world.message(), world.message(), world.message()
+    text = Json(json.dumps("ü" * 10_000))
+    commit.exchange(
+        [Transition(message=long, outcome=Success(value=text)), Transition(message=short, outcome=ok(1))]
+    )
+    world.do(commit, Settle(failed.id, broken("x" * 5_000), "name"))
+
+    assert results.wait([long.id, short.id, failed.id], 0)
+    documents = results.get([long.id, short.id, failed.id])
+    assert (documents[0].value, documents[1].value) == (text, "1")
+    assert documents[2].error.text == "x" * 5_000

@@ -400,3 +400,18 @@ def test_a_transport_of_kombus_that_is_not_amqp_carries_messages_too(tmp_path):
         assert decoded(two).message.args == "[1]"
         assert take_none(broker) == []
         broker.close()
+
+
+def test_a_consumer_that_the_server_has_forgotten_is_noticed(broker, channel, queue, monkeypatch):
+    monkeypatch.setattr("backbeat.canvas.brokers.kombu.CHECK_SECONDS", 0.05)
+    broker.publish([task(queue, "first")])
+    first = take_all(broker, 1)
+    broker.ack(first)
+    line = broker._consuming
+    (tag,) = line._channel.callbacks
+    line._channel.basic_cancel(tag)
+    broker.publish([task(queue, "second")])
+
+    with pytest.raises(Unavailable, match="has no consumer of queue"):
+        broker.wait(10.0)
+    assert [each.wire.headers["id"] for each in take_all(broker, 1)] == [f"second-{queue}"]

@@ -449,7 +449,7 @@ def test_a_worker_is_ready_when_it_takes_messages_and_counts_what_it_did(manager
     listener.applied(succeeded(), 0.1)
     listener.applied(failed(), 0.1)
     listener.applied(failed(), None)
-    Listeners([listener]).passed()
+    Listeners([listener]).passed(0)
 
     ready, fed = manager.heard()
     assert ready[0] == "READY=1"
@@ -464,7 +464,7 @@ def test_a_worker_that_drains_asks_for_time_until_its_own_patience_ends(manager,
     listener.stopping()
     listener.stopping()  # the second signal
     for _ in range(60):
-        listener.passed()
+        listener.passed(1)
         hands.seconds += 1
 
     said = [lines[0] for lines in manager.heard()]
@@ -524,3 +524,22 @@ def test_a_beat_reloads_by_signal_and_is_ready_again(manager, tmp_path):
 
     assert reloading[1].startswith("MONOTONIC_USEC=")
     assert ready[0] == "READY=1"
+
+
+def test_a_worker_that_cannot_consume_for_a_minute_leaves_the_watchdog_hungry_unless_tasks_run(
+    manager, hands
+):
+    listener = WorkerListener(notifier(manager, hands), monotonic=hands)
+    listener.ready()
+    manager.heard()
+
+    def fed(busy, fault):
+        hands.seconds += 15
+        listener.passed(busy, fault)
+        return [lines[0] for lines in manager.heard()]
+
+    assert [fed(0, "no broker") for _ in range(4)] == [["WATCHDOG=1"]] * 4
+    assert [fed(0, "no broker") for _ in range(3)] == [[]] * 3
+    assert fed(1, "no broker") == ["WATCHDOG=1"]
+    assert fed(0, "no broker") == []
+    assert fed(0, "") == ["WATCHDOG=1"]

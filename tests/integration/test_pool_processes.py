@@ -41,9 +41,9 @@ def gate(tmp_path):
 def new_pool(gate):
     opened = []
 
-    def new(size=2, factory="make", args=None, method=StartMethod.FORKSERVER, ready=True):
+    def new(size=2, factory="make", args=None, method=StartMethod.FORKSERVER, ready=True, **options):
         spec = RunnerSpec(f"support.pool_jobs:{factory}", (gate.path,) if args is None else args)
-        pool = ProcessPool(size, spec, method)
+        pool = ProcessPool(size, spec, method, **options)
         opened.append(pool)
         if ready:
             wait_free(pool, size)
@@ -197,7 +197,7 @@ def test_a_nursery_that_is_killed_costs_no_job(new_pool, gate):
     held = gate.arrival()
     (idle,) = set(pool.pids) - {held.pid}
 
-    os.kill(pool._nursery.pid, signal.SIGKILL)
+    os.kill(pool._brood._nursery.pid, signal.SIGKILL)
     wait_until(pool, lambda: pool.free and idle not in pool.pids, [])
     wait_dead(idle)
     assert alive(held.pid)
@@ -213,9 +213,9 @@ def test_an_orphan_can_be_killed_and_can_die(new_pool, gate):
         pool = new_pool(size=1)
         pool.submit([job("held", "wait")])
         held = gate.arrival()
-        nursery = pool._nursery.pid
+        nursery = pool._brood._nursery.pid
         os.kill(nursery, signal.SIGKILL)
-        wait_until(pool, lambda pool=pool, nursery=nursery: pool._nursery.pid != nursery, [])
+        wait_until(pool, lambda pool=pool, nursery=nursery: pool._brood._nursery.pid != nursery, [])
 
         end(pool, held)
         (report,) = wait_free(pool, 1)
@@ -321,7 +321,7 @@ def test_nothing_is_left_behind(new_pool, gate, method):
     before = descriptors(), processes()
 
     pool = new_pool(size=3, method=method)
-    nursery = pool._nursery.pid
+    nursery = pool._brood._nursery.pid
     run_all(pool, [job(n, *(["echo", n] if n % 5 else ["kill"])) for n in range(20)])
     pool.submit([job("held", "wait")])
     held = gate.arrival()
@@ -378,7 +378,7 @@ def test_a_task_may_use_multiprocessing(new_pool):
 def program(gate, method, *, command=("-m", "support.pool_program")):
     """The program, in a process group of its own, with a job that waits at the gate."""
     argv = [sys.executable, *command, gate.path, method]
-    environ = {**os.environ, "PYTHONPATH": str(TESTS)}
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])}
     started = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=environ, process_group=0)
     with started:
         try:

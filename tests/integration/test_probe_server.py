@@ -14,14 +14,13 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pytest
-from backbeat.canvas.errors import Unavailable
-from backbeat.scheduler import probe_server
+from backbeat.canvas import probe_server
+from backbeat.canvas.errors import ImproperlyConfigured, Unavailable
+from backbeat.canvas.probe_server import AT_ONCE, Answer, ProbeServer, address_of
 from backbeat.scheduler.auditor import Audit
-from backbeat.scheduler.errors import ScheduleError
 from backbeat.scheduler.firing import regular_firing
 from backbeat.scheduler.leader import Term
-from backbeat.scheduler.observation import Observation, address_of
-from backbeat.scheduler.probe_server import AT_ONCE, Answer, ProbeServer
+from backbeat.scheduler.observation import Observation
 from backbeat.scheduler.self_audit import Difference, DifferenceKind
 from backbeat.scheduler.skip import Skip, SkipReason
 from backbeat.scheduler.store.base import Lease
@@ -438,14 +437,14 @@ def test_an_address_is_host_and_port(web, address):
 
 @pytest.mark.parametrize("web", ["", "host:", "host:web", "host:70000", "host:-1", "host:1_0"])
 def test_an_address_without_a_port_is_refused(web):
-    with pytest.raises(ScheduleError):
+    with pytest.raises(ImproperlyConfigured):
         address_of(web)
 
 
 def test_an_address_that_is_taken_is_refused_with_the_reason():
     with (
         served(PAGES) as port,
-        pytest.raises(ScheduleError, match=f"--web 127.0.0.1:{port} cannot be served"),
+        pytest.raises(ImproperlyConfigured, match=f"--web 127.0.0.1:{port} cannot be served"),
     ):
         ProbeServer("127.0.0.1", port, PAGES)
 

@@ -23,7 +23,7 @@ from backbeat.canvas.commit.base import (
     Transition,
 )
 from backbeat.canvas.commit.redis import RedisCommit
-from backbeat.canvas.commit.run import judge, settle
+from backbeat.canvas.commit.run import begin_early, judge, revoke, settle
 from backbeat.canvas.continuation import JoinRecord
 from backbeat.canvas.delivery import Delivery
 from backbeat.canvas.effect import AddPart, OpenJoin, Settle
@@ -63,6 +63,11 @@ def test_lua_decides_as_python_does(ours):
             if rng.random() < 0.02:
                 revoked.add(each.id)
                 commit.revoke([each.id])
+                model[each.id] = revoke(model.get(each.id), now_us()) or model.get(each.id)
+            if rng.random() < 0.1:
+                commit.exchange([Transition(early=each)])
+                begun = begin_early(model.get(each.id), each, worker)
+                model[each.id] = begun or model.get(each.id)
             if rng.random() < 0.7:
                 taken = Taken(Delivery("1", QUEUE, None, ""), each, Run())
                 got = commit.exchange([], claim=[taken]).claimed[0].verdict

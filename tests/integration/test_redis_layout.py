@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+import zlib
 
 import pytest
 from backbeat.canvas.commit.base import Limits, Run, Taken, Transition
 from backbeat.canvas.commit.redis import RedisCommit
 from backbeat.canvas.effect import Publish
+from backbeat.canvas.errors import DecodeError
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
 from backbeat.canvas.outcome import Error, Failure, Retry, Success
 from backbeat.canvas.redis_client import open_redis
+from backbeat.canvas.results.base import Trace
 from backbeat.canvas.results.redis import RedisResults
+from backbeat.canvas.results.redis_search import DEEPEST
 from kombu import Connection, Consumer, Exchange, Producer, Queue
 
 QUEUE = "orders"
@@ -95,7 +99,8 @@ def receive_with_kombu(connection, count=1) -> list:
 def test_a_kombu_consumer_receives_and_acknowledges_our_message(shared):
     publish(shared.ours(), message("a"), message("b", priority=7))
 
-    assert shared.names() == {QUEUE, f"{QUEUE}\x06\x166"}  # no binding set is needed
+    sent = {"backbeat:run:a", "backbeat:run:b"}
+    assert shared.names() == {QUEUE, f"{QUEUE}\x06\x166"} | sent  # no binding set is needed
     with shared.kombu() as connection:
         got = receive_with_kombu(connection, 2)
 
@@ -211,7 +216,9 @@ def test_a_result_is_a_document_of_celerys_and_the_same_bytes_are_published(shar
     assert (document["retries"], document["queue"], document["worker"]) == (0, QUEUE, "w")
     assert document["date_done"].endswith("+00:00")
     assert 490 <= shared.client.ttl(shared.key("celery-task-meta-a")) <= 500
-    assert 490 <= shared.client.ttl(shared.key("backbeat:run:a")) <= 500
+    assert (
+        3_590 <= shared.client.ttl(shared.key("backbeat:run:a")) <= 3_600
+    )  # it is known for an hour at least
     assert listener.get_message(timeout=1)["data"] == text
     listener.close()
 
@@ -268,3 +275,72 @@ def test_results_may_have_a_database_of_their_own(shared):
     results.forget(["a"])
     results.close()
     other.close()
+
+
+def test_a_compressed_document_is_what_celery_reads_and_writes(shared):
+    from kombu.compression import compress
+
+    worker = shared.ours(limits=Limits(compression="gzip"))
+    results = RedisResults(shared.client, prefix=shared.prefix)
+    value = Json(json.dumps(["text"] * 500))
+    worker.exchange([Transition(message=message(), outcome=Success(value=value))])
+    kept = shared.client.get(shared.key("celery-task-meta-a"))
+    magic, mime, body = kept[:19], *kept[19:].split(b"\x00", 1)
+
+    assert (magic, mime) == (b"\x00celery-compressed\x00", b"application/x-gzip")
+    assert json.loads(zlib.decompress(body))["result"] == ["text"] * 500
+    for method in ("gzip", "bzip2", "lzma"):
+        packed, kind = compress(zlib.decompress(body), method)
+        shared.client.set(shared.key("celery-task-meta-a"), magic + kind.encode() + b"\x00" + packed)
+        assert results.get(["a"])[0].value == json.dumps(["text"] * 500)
+
+
+@pytest.mark.parametrize(
+    "rest", [b"", b"application/x-gzip\x00junk", b"application/x-lzma\x00", b"no/such\x00x"]
+)
+def test_a_compressed_document_that_is_damaged_is_a_decode_error(shared, rest):
+    shared.client.set(shared.key("celery-task-meta-a"), b"\x00celery-compressed\x00" + rest)
+
+    with pytest.raises(DecodeError, match="a"):
+        RedisResults(shared.client, prefix=shared.prefix).get(["a"])
+
+
+# --- ids without a trace -------------------------------------------------------------------------------------------------------
+
+
+def test_r15_a_message_that_a_stranger_put_into_a_queue_waits_there(shared):
+    results = RedisResults(shared.client, prefix=shared.prefix)
+    shared.client.lpush(shared.key("q1"), *[f"other {number}" for number in range(2_500)])
+    shared.client.rpush(shared.key("q1"), 'an envelope with {"id": "stranger"}')
+
+    assert results.trace(["stranger", "nobody"]) == [Trace.SENT, Trace.NEVER]
+
+
+def test_r15_a_queue_that_is_too_long_to_search_leaves_it_in_doubt(shared):
+    results = RedisResults(shared.client, prefix=shared.prefix)
+    shared.client.lpush(shared.key("q1"), *["x"] * DEEPEST)
+    before = results.trace(["nobody"])
+    shared.client.lpush(shared.key("q1"), "x")
+
+    assert (before, results.trace(["nobody"])) == ([Trace.NEVER], [Trace.SENT])
+
+
+def test_r15_where_celery_works_too_nobody_can_tell(shared):
+    results = RedisResults(shared.client, prefix=shared.prefix)
+    before = results.trace(["nobody"])
+    with shared.kombu() as connection, connection.channel() as channel:
+        Queue("theirs", Exchange("theirs"), "theirs")(channel).declare()
+
+    assert (before, results.trace(["nobody"])) == ([Trace.NEVER], [Trace.SENT])
+
+
+def test_r15_what_is_sent_leaves_a_run_that_does_not_stay_for_ever_and_a_claim_does(shared):
+    worker = shared.ours(limits=Limits(keep_seconds=5))
+    publish(worker, message(), message("later", eta_us=(time.time_ns() // 1000) + 100_000 * 1_000_000))
+    waiting = shared.client.ttl(shared.key("backbeat:run:a"))
+    later = shared.client.ttl(shared.key("backbeat:run:later"))
+    worker.exchange([], take=1)
+
+    assert 86_390 <= waiting <= 86_401
+    assert 186_390 <= later <= 186_401
+    assert shared.client.ttl(shared.key("backbeat:run:a")) == -1

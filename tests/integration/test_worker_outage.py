@@ -50,7 +50,7 @@ def fleet():
 
     commit = Failing(MemoryCommit(store, worker="w1", queues=["celery", "backbeat"]))
     performer = Performer(commit, app._results, now_us=SystemClock().now_us)
-    pool = SoloPool(lambda job: run_job(job, app.tasks, "celery@test"))
+    pool = SoloPool(lambda job, limit: run_job(job, app.tasks, "celery@test", limit))
     worker = Worker(commit, performer, pool, LogListener(), Limits())
     thread = threading.Thread(target=worker.run)
     yield app, commit, runs, thread

@@ -50,8 +50,8 @@ class MemoryBackend:
     ) -> Commit:
         return MemoryCommit(self.store, worker=worker, queues=queues, limits=limits, role=role, **known)
 
-    def results(self) -> Results:
-        return MemoryResults(self.store)
+    def results(self, *, is_whole: bool = True) -> Results:
+        return MemoryResults(self.store, is_whole=is_whole)
 
     def now_us(self) -> int:
         return self.clock.now_us()
@@ -86,8 +86,8 @@ class SqlBackend:
     ) -> Commit:
         return SqlCommit(self._engine, worker=worker, queues=queues, limits=limits, role=role, **known)
 
-    def results(self) -> Results:
-        return SqlResults(self._engine)
+    def results(self, *, is_whole: bool = True) -> Results:
+        return SqlResults(self._engine, is_whole=is_whole)
 
     def now_us(self) -> int:
         return time.time_ns() // 1000
@@ -127,8 +127,8 @@ class RedisBackend:
         known |= {"limits": limits, "role": role, "prefix": self._prefix}
         return RedisCommit(self._client, worker=worker, queues=queues, **known)
 
-    def results(self) -> Results:
-        return RedisResults(self._client, prefix=self._prefix)
+    def results(self, *, is_whole: bool = True) -> Results:
+        return RedisResults(self._client, prefix=self._prefix, is_whole=is_whole)
 
     def now_us(self) -> int:
         return time.time_ns() // 1000

@@ -2,10 +2,13 @@
 
 ["echo", x]  ends with x        ["large", n]  ends with n bytes       ["fail", text]  ends as a failure      ["requeue"]
 ["wait"]  arrives at the gate, and ends once let go                   ["exit", code]  os._exit               ["pid"]
+["hang", how]  arrives at the gate, and never ends                    ["tidy", path, stubborn]  waits, and writes down what ended it
+["grow", n]  keeps n bytes for good, and ends with the pid
 """
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import select
@@ -21,6 +24,7 @@ from pathlib import Path
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.outcome import Success, lost
 from backbeat.canvas.pools.base import Ended, Job, Requeue
+from backbeat.canvas.pools.memory import resident_kib
 
 SECONDS = 20.0
 """No wait of a test is longer than this."""
@@ -33,7 +37,7 @@ def job(key, *command):
 def make(gate=None):
     """The runner. `gate` is the path of the test's socket."""
 
-    def run(job: Job, /):
+    def run(job: Job, limit, /):
         name, *args = json.loads(job.raw)
         return _JOBS[name](job, gate, *args)
 
@@ -71,11 +75,17 @@ def make_with_socket(gate=None):
     keep = socket.socketpair()
     run = make(gate)
 
-    def run_with(job: Job, /):
+    def run_with(job: Job, limit, /):
         assert keep
-        return run(job)
+        return run(job, limit)
 
     return run_with
+
+
+def make_with_faulthandler(gate, path):
+    """An app that has a use of its own for SIGUSR1."""
+    faulthandler.register(signal.SIGUSR1, file=Path(path).open("w"))  # noqa: SIM115 - it is kept
+    return make(gate)
 
 
 def make_fatal_in_children(code, first_file):
@@ -176,6 +186,51 @@ def _unmarshallable(job, gate):
     return Ended(job.key, Success(value=Json(Text('"x"'))))
 
 
+def _knock(job, gate):
+    with socket.socket(socket.AF_UNIX) as knock:
+        knock.connect(gate)
+        knock.sendall(json.dumps({"key": job.key, "pid": os.getpid()}).encode() + b"\n")
+
+
+def _hang(job, gate, how):
+    if how == "deaf":
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    _knock(job, gate)
+    deadline = time.monotonic() + 10 * SECONDS
+    while how == "spin" and time.monotonic() < deadline:
+        pass
+    if how == "hold":
+        sum(range(10**11))  # C code that does not let go of the interpreter
+    time.sleep(10 * SECONDS)
+
+
+def _tidy(job, gate, path, stubborn):
+    try:
+        _knock(job, gate)
+        time.sleep(10 * SECONDS)
+    except BaseException as exc:
+        Path(path).write_text(type(exc).__name__)
+        if not stubborn:
+            raise
+    time.sleep(10 * SECONDS)
+
+
+def _spin_tidily(job, gate, path):
+    try:
+        _hang(job, gate, "spin")
+    except BaseException as exc:
+        Path(path).write_text(type(exc).__name__)
+        raise
+
+
+_kept = []
+
+
+def _grow(job, gate, size):
+    _kept.append(b"x" * size)
+    return _ended(job, os.getpid())
+
+
 def _exit(job, gate, code):
     os._exit(code)
 
@@ -190,6 +245,11 @@ _JOBS = {
     "fail": _fail,
     "wait": _wait,
     "exit": _exit,
+    "hang": _hang,
+    "tidy": _tidy,
+    "spin_tidily": _spin_tidily,
+    "grow": _grow,
+    "kib": lambda job, gate: _ended(job, resident_kib()),
     "sys_exit": lambda job, gate, code: sys.exit(code),
     "kill": lambda job, gate: os.kill(os.getpid(), signal.SIGKILL),
     "answer_and_die": _answer_and_die,
@@ -306,3 +366,17 @@ def wait_dead(*pids):
             assert readable, f"process {pid} still runs"
         finally:
             os.close(fd)
+
+
+def wait_until_busy(pid):
+    """Until a process has computed for a twentieth of a second."""
+    deadline = time.monotonic() + SECONDS
+    before = _cpu_ticks(pid)
+    while _cpu_ticks(pid) < before + os.sysconf("SC_CLK_TCK") // 20:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def _cpu_ticks(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])

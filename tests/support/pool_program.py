@@ -8,7 +8,8 @@ import os
 import signal
 import sys
 
-from backbeat.canvas.pools.wiring import open_pool
+from backbeat.canvas.pools.nursery import StartMethod
+from backbeat.canvas.pools.processes import ProcessPool
 
 from support.pool_jobs import job, make_spec, wait_free, wait_until
 
@@ -17,9 +18,9 @@ signals = []
 for each in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
     signal.signal(each, lambda signum, frame: signals.append(signum))
 gate, method = sys.argv[1:]
-pool = open_pool("processes", size=2, runner=make_spec(gate), start_method=method)
+pool = ProcessPool(2, make_spec(gate), StartMethod(method))
 wait_free(pool, 2)
-print("up", json.dumps([os.getpid(), pool._nursery.pid, *pool.pids]), flush=True)
+print("up", json.dumps([os.getpid(), pool._brood._nursery.pid, *pool.pids]), flush=True)
 reports = []
 pool.submit([job("held", "wait")])
 wait_until(pool, lambda: reports, reports)

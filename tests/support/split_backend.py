@@ -127,7 +127,7 @@ class SplitBackend:
         return SplitCommit(CrashingBroker(broker, crash), CrashingStore(store, crash), **signing)  # type: ignore[arg-type]
 
     def results(self) -> Results:
-        return self._store.results()
+        return self._store.results(is_whole=False)
 
     def now_us(self) -> int:
         return self._store.now_us()

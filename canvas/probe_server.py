@@ -1,7 +1,7 @@
-"""ProbeServer: what `beat --web HOST:PORT` serves: /metrics, /healthz, /readyz and /status, to monitors and orchestrators.
+"""ProbeServer: what `--web HOST:PORT` serves to monitors and orchestrators: /healthz, /readyz, of a beat also /metrics and /status.
 
 It reads and changes nothing. It runs in threads of its own, a bounded number of them, each with a deadline for the whole request, so
-that a client that is slow or hostile costs a thread for some seconds, and the loop of the beat nothing. Only GET and HEAD; no body is
+that a client that is slow or hostile costs a thread for some seconds, and the loop of the program nothing. Only GET and HEAD; no body is
 read; one request a connection. It says what a monitor may know: names of entries, no payloads, no addresses, no passwords.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import ipaddress
 import json
 import logging
 import socket
@@ -20,7 +21,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from .errors import ScheduleError
+from .errors import ImproperlyConfigured
 
 log = logging.getLogger(__name__)
 
@@ -56,16 +57,15 @@ class Answer:
 class ProbeServer:
     """Serves `pages`, each a function from nothing to an answer, until it is closed. The port is taken when it is made.
 
-    Raises ScheduleError when the address cannot be had.
+    Raises ImproperlyConfigured when the address cannot be had.
     """
 
     def __init__(self, host: str, port: int, pages: Mapping[str, Callable[[], Answer]]) -> None:
         try:
             self._server = _Server(host, port, pages)
         except (OSError, OverflowError) as error:
-            raise ScheduleError(
-                f"--web {host}:{port} cannot be served: {error}",
-                help="another port, or an address of this host",
+            raise ImproperlyConfigured(
+                f"--web {host}:{port} cannot be served: {error}. Choose another port, or an address of this host."
             ) from error
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(CLOSING_SECONDS,), name="probes", daemon=True
@@ -78,11 +78,36 @@ class ProbeServer:
         host, port = self._server.server_address[:2]
         return str(host), int(port)
 
+    @property
+    def shown(self) -> str:
+        """The address as text."""
+        host, port = self.address
+        return f"{f'[{host}]' if ':' in host else host}:{port}"
+
     def close(self) -> None:
         """Serve no more."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(DEADLINE_SECONDS)
+
+
+def address_of(web: str) -> tuple[str, int]:
+    """HOST:PORT as a pair; `:8080` and `8080` are on loopback, IPv6 stands in brackets. Raises ImproperlyConfigured."""
+    host, _, port = web.rpartition(":")
+    host = host.strip("[]") or "127.0.0.1"
+    if not (port.isascii() and port.isdecimal() and int(port) < 65_536):  # noqa: PLR2004 - ports end there
+        raise ImproperlyConfigured(
+            f'--web "{web}" is no address: write 127.0.0.1:8788, 0.0.0.0:8788 or [::1]:8788'
+        )
+    return host, int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class _Server(ThreadingHTTPServer):

@@ -1,0 +1,173 @@
+"""Delivery: what timers and revoked ids cost a worker, on Redis, PostgreSQL and SQLite. Absolute: no peer keeps either in its store.
+
+    python -m bench delivery
+
+D1a 100,000 timers that are due in an hour, sent to a worker that runs: how much its memory grows. D1b timers on an idle machine: how late the
+99th of a hundred starts. D1c how long a call behind these timers takes to start. D2 what 100,000 revoked ids add to the claim of a task.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from backbeat.canvas import App
+from backbeat.canvas.commit.base import Commit, Transition
+from backbeat.canvas.effect import Publish
+from backbeat.canvas.json_text import Json
+from backbeat.canvas.message import Message
+from backbeat.canvas.wiring import open_commit
+from sqlalchemy import create_engine, text
+
+from .pairs import Outcome, absolute
+
+TIMERS, REVOKED, SLICE = 100_000, 100_000, 1_000
+LATE_TIMERS = 200
+TASKS = """
+import time
+from backbeat.canvas import App
+app = App("bench_delivery", broker="{url}", backend="{url}")
+
+@app.task(name="bench.now")
+def now():
+    return time.time()
+"""
+STORES = ("redis", "postgresql", "sqlite")
+
+
+def delivery() -> list[Outcome]:
+    """All stores, one after the other."""
+    return [outcome for store in STORES for outcome in _measure(store)]
+
+
+def _measure(store: str) -> Iterator[Outcome]:
+    with tempfile.TemporaryDirectory() as directory, _place(store, directory) as url:
+        app = App("bench_delivery", broker=url, backend=url, set_as_current=False)
+        with _worker(url, directory) as pid:
+            assert app.send_task("bench.now").get(timeout=60)
+            before = _rss_mb(pid)
+            _send_timers(app)
+            grown = _rss_mb(pid) - before
+            yield absolute(f"D1a {store}", "100,000 timers: memory of a worker", "MB", [max(0.0, grown)], 20)
+            yield absolute(f"D1b {store}", "timers, idle: 99th of 100 late by", "ms", [_lateness(app)], 250)
+            yield absolute(
+                f"D1c {store}", "call behind 100,000 timers starts after", "ms", [_start_ms(app)], 50
+            )
+        app.close()
+    with tempfile.TemporaryDirectory() as directory, _place(store, directory) as url:
+        yield absolute(
+            f"D2 {store}", "100,000 revoked ids: a start takes longer by", "ms", [_revoked_ms(url)], 1
+        )
+
+
+def _send_timers(app: App) -> None:
+    """In slices, as a client that has many to send would."""
+    commit, later = app._open_client(), time.time_ns() // 1_000 + 3_600_000_000
+    for first in range(0, TIMERS, SLICE):
+        effects = tuple(
+            Publish(Message(id=f"timer-{first + n}", task="bench.now", eta_us=later)) for n in range(SLICE)
+        )
+        commit.exchange([Transition(effects=effects)])
+
+
+def _lateness(app: App) -> float:
+    """Milliseconds, of timers that are spread over ten seconds."""
+    began = time.time()
+    handles = [app.send_task("bench.now", countdown=1 + n / 20) for n in range(LATE_TIMERS)]
+    late = []
+    for number, handle in enumerate(handles):
+        late.append(handle.get(timeout=60) - began - 1 - number / 20)
+    if min(late) < 0:
+        raise SystemExit(f"a timer was early by {-min(late):.3f} s")
+    return sorted(late)[round(LATE_TIMERS * 0.99) - 1] * 1_000
+
+
+def _start_ms(app: App) -> float:
+    late = []
+    for _ in range(20):
+        began = time.time()
+        late.append(app.send_task("bench.now").get(timeout=60) - began)
+    return sorted(late)[len(late) // 2] * 1_000
+
+
+def _revoked_ms(url: str) -> float:
+    """How much longer it takes to take and claim one message, with and without revoked ids."""
+    app = App("bench_revoked", broker=url, backend=url, set_as_current=False)
+    client = open_commit(app.conf, worker="client")
+    worker = open_commit(app.conf, worker="w1", queues=["celery"])
+    without = _claims(client, worker)
+    for first in range(0, REVOKED, 10_000):
+        client.revoke([f"revoked-{first + n}" for n in range(10_000)])
+    beside = _claims(client, worker)
+    client.close()
+    worker.close()
+    return max(0.0, beside - without) * 1_000
+
+
+def _claims(client: Commit, worker: Commit, count: int = 300) -> float:
+    """Seconds, the median."""
+    took = []
+    for _ in range(count):
+        client.exchange(
+            [Transition(effects=(Publish(Message(id=secrets.token_hex(8), task="t", args=Json("[]"))),))]
+        )
+        began = time.perf_counter()
+        (item,) = worker.exchange([], take=1).taken
+        took.append(time.perf_counter() - began)
+        worker.exchange([Transition(delivery=item.delivery)])
+    return sorted(took)[count // 2]
+
+
+@contextmanager
+def _worker(url: str, directory: str) -> Iterator[int]:
+    Path(directory, "bench_delivery.py").write_text(TASKS.format(url=url))
+    command = [sys.executable, "-m", "backbeat.scheduler.cli", "-A", "bench_delivery", "worker", "-c", "1"]
+    with Path(directory, "log").open("w") as log:
+        process = subprocess.Popen(command, cwd=directory, stdout=log, stderr=log)
+    try:
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _rss_mb(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@contextmanager
+def _place(store: str, directory: str) -> Iterator[str]:
+    """A place of its own for each run; what was in it goes."""
+    match store:
+        case "redis":
+            import redis
+
+            url = "redis://127.0.0.1:6379/13"
+            with redis.Redis.from_url(url) as client:
+                client.flushdb()
+                yield url
+                client.flushdb()
+        case "postgresql":
+            name = f"bench_{secrets.token_hex(4)}"
+            admin = create_engine(
+                "postgresql+psycopg://postgres@127.0.0.1:5432/test", isolation_level="AUTOCOMMIT"
+            )
+            _run(admin, [f"CREATE DATABASE {name}"])
+            yield f"postgresql://postgres@127.0.0.1:5432/{name}"
+            _run(admin, [f"DROP DATABASE {name} WITH (FORCE)"])
+        case _:
+            yield f"sqlite:///{directory}/store.db"
+
+
+def _run(engine: object, statements: Sequence[str]) -> None:
+    with engine.connect() as connection:  # type: ignore[attr-defined]  # an Engine
+        for statement in statements:
+            connection.execute(text(statement))

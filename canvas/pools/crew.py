@@ -1,0 +1,87 @@
+"""Crew: the threads of a child that runs several jobs side by side.
+
+A job that is dropped was ended for the worker, and the process is about to go. SystemExit is raised in its thread, so that it does no more than
+it must: when it comes back from C code, if it does, and if it does not catch that. Nobody relies on it.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+
+from ..failure import error_of, traceback_of
+from ..outcome import Failure
+from .base import Ended, Job, Requeue
+from .runner import Runner
+from .strike import Strike, StrikeLimit
+
+
+class Crew:
+    """`size` threads that run jobs, and hand each report to `report`, which says whether anybody listens; never two at a time.
+
+    `dropped` is told the key of a job that was dropped: that it is told says that this process is not stuck.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        size: int,
+        report: Callable[[Ended | Requeue], bool],
+        dropped: Callable[[str], bool],
+    ) -> None:
+        self._runner = runner
+        self._report = report
+        self._answer = dropped
+        self._reporting = threading.Lock()
+        self._limit = StrikeLimit()
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._running: dict[str, Strike] = {}
+        self._dropped: set[str] = set()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"backbeat-task-{number}", daemon=True)
+            for number in range(1, size + 1)
+        ]
+
+    def serve(self, next_orders: Callable[[], list[Job | str] | None]) -> None:
+        """Have jobs run, and drop those of which only the key comes, until there is None; then wait for what runs."""
+        for thread in self._threads:
+            thread.start()
+        while (orders := next_orders()) is not None:
+            for order in orders:
+                if isinstance(order, Job):
+                    self._jobs.put(order)
+                else:
+                    self._drop(order)
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            report = self._run(job)
+            with self._reporting:
+                if not self._report(report):
+                    return
+
+    def _drop(self, key: str) -> None:
+        self._dropped.add(key)  # before the look at what runs: its thread does both the other way round
+        strike = self._running.get(key)
+        if strike is not None:
+            strike.land()
+        with self._reporting:
+            self._answer(key)
+
+    def _run(self, job: Job) -> Ended | Requeue:
+        try:
+            strike = self._running[job.key] = Strike(SystemExit)
+            with strike:
+                if job.key in self._dropped:
+                    sys.exit()
+                return self._runner(job, self._limit)
+        except BaseException as exc:  # noqa: BLE001 - what ends a process elsewhere ends the job here: the others go on
+            return Ended(job.key, Failure(error=error_of(exc, job.key), traceback=traceback_of(exc)))
+        finally:
+            del self._running[job.key]

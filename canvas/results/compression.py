@@ -1,0 +1,74 @@
+"""Compression: documents of key-value stores as Celery compresses them (wire.md 4.3): NUL, "celery-compressed", NUL, MIME type, NUL, bytes.
+
+What is written is chosen by `result_compression`; what is read says itself how it was compressed.
+"""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import DecodeError, ImproperlyConfigured
+
+MAGIC = b"\x00celery-compressed\x00"
+_METHODS = {
+    "gzip": "application/x-gzip",
+    "zlib": "application/x-gzip",
+    "bz2": "application/x-bz2",
+    "bzip": "application/x-bz2",
+    "bzip2": "application/x-bz2",
+    "lzma": "application/x-lzma",
+    "xz": "application/x-lzma",
+}
+"""Names of kombu's, and bz2. What it calls gzip is a zlib stream."""
+_PACK: dict[str, Callable[[bytes], bytes]] = {
+    "application/x-gzip": zlib.compress,
+    "application/x-bz2": bz2.compress,
+    "application/x-lzma": lzma.compress,
+}
+_UNPACK: dict[str, Callable[[bytes], bytes]] = {
+    "application/x-gzip": zlib.decompress,
+    "application/x-bz2": bz2.decompress,
+    "application/x-lzma": lzma.decompress,
+}
+
+
+def method_of(name: Any) -> str | None:
+    """The setting `result_compression`, checked. Raises ImproperlyConfigured."""
+    if not name:
+        return None
+    if name not in _METHODS:
+        raise ImproperlyConfigured(
+            f"result_compression = {name!r} is not known; known are {', '.join(_METHODS)}"
+        )
+    return str(name)
+
+
+def compressed(text: str, method: str) -> bytes | None:
+    """The document, compressed; None if that does not make it shorter."""
+    mime, raw = _METHODS[method], text.encode("utf-8", "surrogatepass")
+    packed = MAGIC + mime.encode() + b"\x00" + _PACK[mime](raw)
+    return packed if len(packed) < len(raw) else None
+
+
+def plain(raw: bytes) -> bytes:
+    """The document as it was before; one that is not compressed as it is. Raises DecodeError."""
+    if not raw.startswith(MAGIC):
+        return raw
+    mime, _, body = raw[len(MAGIC) :].partition(b"\x00")
+    try:
+        unpack = _UNPACK.get(mime.decode()) or _kombu(mime.decode())
+        return unpack(body)
+    except (ValueError, OSError, EOFError, LookupError, zlib.error, lzma.LZMAError) as error:
+        raise DecodeError(f"a result compressed as {mime!r:.100} cannot be read: {error!r}") from error
+
+
+def _kombu(mime: str) -> Callable[[bytes], bytes]:
+    """What only kombu knows, where the package for it is installed: brotli, zstd."""
+    from kombu.compression import get_decoder  # rare, and it takes 50 ms
+
+    unpack: Callable[[bytes], bytes] = get_decoder(mime)  # type: ignore[no-untyped-call]  # kombu has no types
+    return unpack

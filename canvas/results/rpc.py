@@ -1,0 +1,159 @@
+"""RpcResults: results that workers send back as messages, to a queue that belongs to this process; a Results (wire.md 4.3, rpc).
+
+At most once: a result is lost when this process ends, when its connection to the broker is lost (its queue goes with it), or when it is
+asked for by another process. No store is needed, so there are no chords (decisions K17).
+
+One connection is shared by all threads: who waits reads from it for all, one at a time; the others are woken by what it finds. Nothing
+is read while nobody asks, so a process that never looks at its results keeps none of them in memory.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from kombu.entity import Queue
+from kombu.messaging import Consumer
+
+from ..brokers.foreign import wire_of
+from ..errors import Unavailable
+from ..ids import draw
+from .base import Trace
+from .document import Document, from_text
+from .inbox import Inbox
+from .kombu_client import KombuClient
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+"""The longest that one thread reads for all before another one may."""
+
+
+class RpcResults:
+    """`url` is the broker's. `expires_seconds` is how long the broker keeps the queue when nobody reads from it; 0 is for ever."""
+
+    def __init__(
+        self, url: str, *, transport_options: Mapping[str, Any] | None = None, expires_seconds: float = 86_400
+    ) -> None:
+        self.queue = draw()
+        self._changed = threading.Condition()
+        self._is_read = False
+        """Whether some thread has the connection."""
+        self._inbox = Inbox()
+        self._expires = expires_seconds or None
+        self._consumer: Any = None
+        self._client = KombuClient(url, transport_options)
+
+    def open(self) -> str:
+        """The queue for replies, which is there when this returns: to be called before a task is sent."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._consumer is not None or not self._is_read)
+            if self._consumer is not None:
+                return self.queue
+            self._is_read = True
+        with self._reading():
+            self._subscribe()
+        return self.queue
+
+    def get(self, ids: Sequence[str]) -> list[Document]:
+        self._look()
+        with self._changed:
+            return [self._inbox.get(id_) for id_ in ids]
+
+    def wait(self, ids: Sequence[str], timeout: float | None) -> bool:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        self._look()
+        pending = set(ids)
+        while True:
+            with self._changed:
+                pending = {id_ for id_ in pending if not self._inbox.has_ended(id_)}
+                left = LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, deadline - time.monotonic())
+                if not pending or left <= 0:
+                    return not pending
+                if self._is_read:
+                    self._changed.wait(left)
+                    continue
+                self._is_read = True
+            with self._reading():
+                self._subscribe()
+                self._drain(left)
+
+    def trace(self, ids: Sequence[str]) -> list[Trace]:
+        """Nobody knows what was sent."""
+        return [Trace.SENT] * len(ids)
+
+    def forget(self, ids: Sequence[str]) -> None:
+        with self._changed:
+            for id_ in ids:
+                self._inbox.forget(id_)
+
+    def close(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_read)
+            self._drop()
+
+    # --- the connection: for the one thread that set `_is_read` ----------------------------------------------------------------
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except self._client.errors as error:
+            self._drop()
+            reason = str(error) or type(error).__name__
+            raise Unavailable(
+                f"the broker {self._client.address} cannot be reached, results that were sent meanwhile are lost: {reason}"
+            ) from error
+        except Exception:
+            self._drop()  # what was half read is of no use
+            raise
+        finally:
+            with self._changed:
+                self._is_read = False
+                self._changed.notify_all()
+
+    def _look(self) -> None:
+        """Take in what has come, unless another thread does so anyway. Without a subscription nothing can have come."""
+        with self._changed:
+            if self._is_read or self._consumer is None:
+                return
+            self._is_read = True
+        with self._reading():
+            self._drain(0)
+
+    def _subscribe(self) -> None:
+        if self._consumer is None:
+            queue = Queue(self.queue, durable=True, auto_delete=True, expires=self._expires)  # type: ignore[no-untyped-call]  # kombu has no types
+            consumer: Any = Consumer(self._client.open(), [queue], no_ack=True, on_message=self._received)  # type: ignore[no-untyped-call]  # the same
+            consumer.consume()
+            self._consumer = consumer
+
+    def _drain(self, seconds: float) -> None:
+        """Take in all that is there; wait up to `seconds` for the first."""
+        with suppress(TimeoutError):
+            while True:
+                self._client.drain(seconds)
+                seconds = 0
+
+    def _received(self, message: Any) -> None:
+        try:
+            document = from_text(wire_of(message).body)
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            logger.error("refused a reply that is no result: %s", error, extra={"action": "reply_refused"})  # noqa: TRY400 - a stranger's fault
+            return
+        with self._changed:
+            dropped = self._inbox.put(document, time.time_ns() // 1000)
+            self._changed.notify_all()
+        if dropped is not None:
+            extra = {"action": "reply_dropped", "id": dropped.id}
+            logger.warning(
+                "too many results wait to be read: that of task %s is dropped", dropped.id, extra=extra
+            )
+
+    def _drop(self) -> None:
+        self._consumer = None
+        self._client.close()

@@ -1,0 +1,247 @@
+"""The rpc backend on RabbitMQ and on Redis: what a worker replies comes to the queue of this process, as far as connections last."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from urllib.parse import urlsplit
+
+import pytest
+from backbeat.canvas.errors import ImproperlyConfigured, Unavailable
+from backbeat.canvas.json_text import Json
+from backbeat.canvas.outcome import State
+from backbeat.canvas.results.base import Trace
+from backbeat.canvas.results.document import Document, to_text
+from backbeat.canvas.results.replies import KombuReplies
+from backbeat.canvas.results.reply import Reply
+from backbeat.canvas.results.rpc import RpcResults
+from kombu import Connection
+
+from support.proxy import Proxy
+
+ENDED = "2030-01-01T00:00:00+00:00"
+
+
+class Line:
+    """A broker, one process that asks, one that replies."""
+
+    def __init__(self, url, options):
+        self.url, self.options = url, options
+        self.results = RpcResults(url, transport_options=options)
+        self.replies = KombuReplies(url, transport_options=options)
+
+    def reply(self, *ids, state=State.SUCCESS, value="1", queue=None, **known):
+        ended = None if state in (State.STARTED, State.RETRY) else ENDED
+        texts = [
+            to_text(Document(id=id_, state=state, value=Json(value), date_done=ended, **known)) for id_ in ids
+        ]
+        queue = queue or self.results.queue
+        self.replies.send([Reply(queue, id_, text) for id_, text in zip(ids, texts, strict=True)])
+
+    def state(self, id_):
+        return str(self.results.get([id_])[0].state)
+
+    def close(self):
+        self.results.close()
+        self.replies.close()
+
+
+@pytest.fixture
+def line(amqp_url):
+    opened = Line(amqp_url, {})
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def redis_line(redis_prefixed):
+    url, prefix = redis_prefixed
+    opened = Line(url.partition("?")[0], {"global_keyprefix": prefix})
+    yield opened
+    opened.close()
+
+
+def test_redis_carries_replies_as_well(redis_line):
+    line = redis_line
+    assert line.state("a") == "PENDING"
+    line.results.open()
+    line.reply("a", state=State.STARTED, value='{"pid": 1}')
+    line.reply("b", value="2")
+    assert line.results.wait(["b"], 20)
+
+    assert (line.state("a"), line.results.get(["b"])[0].value) == ("STARTED", "2")
+    assert not line.results.wait(["a"], 0.05)
+
+
+def test_what_did_not_come_is_pending_and_nobody_knows_whether_it_was_sent(line):
+    assert line.state("a") == "PENDING"
+    line.results.open()
+
+    assert line.state("a") == "PENDING"
+    assert not line.results.wait(["a"], 0)
+    assert line.results.trace(["a", "b"]) == [Trace.SENT] * 2
+    began = time.monotonic()
+    assert not line.results.wait(["a"], 0.05)
+    assert 0.04 <= time.monotonic() - began < 10
+
+
+def test_replies_are_read_in_the_order_of_what_is_asked(line):
+    line.results.open()
+    line.reply("a", value="1")
+    line.reply("b", value="2")
+
+    assert line.results.wait(["a", "b"], 20)
+    assert [document.value for document in line.results.get(["b", "nobody", "a", "b"])] == [
+        "2",
+        "null",
+        "1",
+        "2",
+    ]
+    line.results.forget(["a"])
+    assert line.state("a") == "PENDING"
+
+
+def test_states_follow_each_other_and_the_final_one_stands(line):
+    line.results.open()
+    line.reply("a", state=State.STARTED, value='{"pid": 1}')
+    line.reply("mark")
+    assert line.results.wait(["mark"], 20)
+    started = line.state("a")
+    line.reply("a", value="1")
+    line.reply("a", value="2")
+    line.reply("second mark")
+    assert line.results.wait(["second mark"], 20)
+
+    assert (started, line.state("a"), line.results.get(["a"])[0].value) == ("STARTED", "SUCCESS", "1")
+
+
+def test_what_came_before_anybody_asked_is_there(line):
+    line.results.open()
+    line.reply("a")
+
+    assert line.results.wait(["a"], 20)
+
+
+def test_several_threads_wait_through_one_connection(line):
+    line.results.open()
+    ids, ready = [str(number) for number in range(12)], {}
+
+    def wait(id_):
+        ready[id_] = line.results.wait([id_], 20)
+
+    waiters = [threading.Thread(target=wait, args=(id_,)) for id_ in ids]
+    for waiter in waiters:
+        waiter.start()
+    for id_ in reversed(ids):
+        line.reply(id_)
+    for waiter in waiters:
+        waiter.join()
+
+    assert ready == dict.fromkeys(ids, True)
+
+
+def test_threads_that_open_at_once_open_one_queue(line):
+    opened = []
+    openers = [threading.Thread(target=lambda: opened.append(line.results.open())) for _ in range(4)]
+    for opener in openers:
+        opener.start()
+    for opener in openers:
+        opener.join()
+    line.reply("a")
+
+    assert opened == [line.results.queue] * 4
+    assert line.results.wait(["a"], 20)
+
+
+def test_a_celery_worker_does_not_say_when_a_task_ended_and_it_ended_all_the_same(line):
+    line.results.open()
+    text = json.dumps({"task_id": "a", "status": "SUCCESS", "result": 3, "traceback": None, "children": []})
+    line.replies.send([Reply(line.results.queue, "a", text)])
+
+    assert line.results.wait(["a"], 20)
+    assert line.results.get(["a"])[0].ready
+
+
+def test_what_is_no_result_is_passed_over(line, caplog):
+    line.results.open()
+    with caplog.at_level(logging.ERROR):
+        for junk in ("[]", "{", '{"status": "SUCCESS"}', "null", ""):
+            line.replies.send([Reply(line.results.queue, "x", junk)])
+        line.reply("a")
+        assert line.results.wait(["a"], 20)
+
+    assert caplog.text.count("refused a reply") == 5
+
+
+def test_replies_to_nobody_are_dropped(line):
+    line.replies.send([Reply("no-such-queue", "a", "{}")])
+    line.results.open()
+    line.reply("b")
+
+    assert line.results.wait(["b"], 20)
+
+
+def test_replies_are_celerys_transient_json_and_name_their_task(line):
+    with Connection(line.url, transport_options=line.options) as connection:
+        queue = connection.SimpleBuffer("someone")
+        line.reply("a", queue="someone")
+        message = queue.get(timeout=20)
+        queue.close()
+
+    assert message.properties["correlation_id"] == "a"
+    assert message.properties["delivery_mode"] == 1
+    assert message.content_type == "application/json"
+    assert message.payload["task_id"] == "a"
+
+
+def test_closing_twice_is_closing_once_and_the_queue_goes_with_it(amqp_url):
+    results = RpcResults(amqp_url)
+    results.open()
+    results.close()
+    results.close()
+    with Connection(amqp_url) as connection, pytest.raises(connection.channel_errors):
+        connection.default_channel.queue_declare(results.queue, passive=True)
+
+
+def test_an_address_that_kombu_does_not_know_is_refused():
+    for kind in (RpcResults, KombuReplies):
+        with pytest.raises(ImproperlyConfigured, match="not one that kombu knows"):
+            kind("nonsense://x")
+
+
+@pytest.fixture
+def cut(amqp_url):
+    """A Line whose connections can be cut."""
+    parts = urlsplit(amqp_url)
+    proxy = Proxy(parts.port)
+    opened = Line(amqp_url.replace(f":{parts.port}", f":{proxy.port}"), {})
+    yield opened, proxy
+    opened.close()
+    proxy.close()
+
+
+def test_a_lost_connection_is_told_to_who_waits_and_the_next_one_gets_what_comes_then(cut):
+    line, proxy = cut
+    line.results.open()
+    proxy.cut()
+    with pytest.raises(Unavailable, match="results that were sent meanwhile are lost"):
+        line.results.wait(["never"], 20)
+    assert line.results.open() == line.results.queue
+    line.reply("a")
+
+    assert line.results.wait(["a"], 20)
+
+
+def test_while_the_broker_is_away_replies_are_given_up_and_told(cut, caplog):
+    line, proxy = cut
+    line.results.open()
+    line.reply("a")
+    proxy.close_door()
+    with caplog.at_level(logging.ERROR):
+        line.reply("b", "c")
+    proxy.open_door()
+
+    assert "the result of task b cannot be sent, and is lost" in caplog.text
+    assert "the result of task c cannot be sent, and is lost" in caplog.text

@@ -1,0 +1,148 @@
+"""Handles that know whether their task was ever sent (R15), on a store in memory."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+from backbeat.canvas import AsyncResult, GroupResult, chain, group, result_from_tuple
+from backbeat.canvas.commit.memory import MemoryResults
+from backbeat.canvas.errors import TimeoutError, UnknownResult  # noqa: A004 - Celery's name
+
+from support.eager import Fleet
+
+
+class Shop(Fleet):
+    def __init__(self):
+        super().__init__()
+
+        @self.app.task(name="add")
+        def add(x, y=0):
+            return x + y
+
+        self.add = add
+
+
+@pytest.fixture
+def shop():
+    return Shop()
+
+
+def test_r15_an_id_that_was_never_sent_is_unknown_and_get_raises_at_once(shop):
+    handle = shop.app.AsyncResult("never-sent")
+
+    assert (handle.state, handle.status, handle.exists(), handle.ready()) == (
+        "UNKNOWN",
+        "UNKNOWN",
+        False,
+        False,
+    )
+    with pytest.raises(UnknownResult, match="never-sent: it was never sent"):
+        handle.get()
+    with pytest.raises(UnknownResult):
+        handle.get(timeout=5, propagate=False)
+
+
+def test_r15_an_id_that_was_sent_is_pending_for_whoever_asks(shop):
+    sent = shop.add.delay(1)
+    asked = shop.app.AsyncResult(sent.id)
+
+    assert (sent.state, sent.exists(), asked.state, asked.exists()) == ("PENDING", True, "PENDING", True)
+    with pytest.raises(TimeoutError):
+        asked.get(timeout=0)
+    shop.drain()
+    assert (asked.state, asked.exists(), asked.get(timeout=0)) == ("SUCCESS", True, 1)
+
+
+def test_r15_a_step_that_has_still_to_be_sent_is_pending(shop):
+    last = chain(shop.add.s(1), shop.add.s(2), shop.add.s(3)).delay()
+    asked = result_from_tuple(last.as_tuple(), app=shop.app)
+
+    assert [asked.state, asked.parent.state, asked.parent.parent.state] == ["PENDING"] * 3
+    shop.drain()
+    assert asked.get(timeout=0) == 6
+
+
+def test_r15_after_forget_the_result_is_unknown_for_others(shop):
+    handle = shop.add.delay(1)
+    shop.drain()
+    handle.forget()
+    asked = shop.app.AsyncResult(handle.id)
+
+    assert (asked.state, asked.exists()) == ("UNKNOWN", False)
+    with pytest.raises(UnknownResult):
+        asked.get()
+
+
+def test_r15_a_frozen_signature_is_unknown_until_it_is_sent(shop):
+    sig = shop.add.s(1)
+    handle = sig.freeze()
+    before = handle.state
+    sig.delay()
+
+    assert (before, handle.state) == ("UNKNOWN", "PENDING")
+
+
+def test_r15_a_group_exists_if_all_its_members_do(shop):
+    sent = group(shop.add.s(1), shop.add.s(2)).delay()
+    asked = shop.app.GroupResult(sent.id, 2)
+    too_many = shop.app.GroupResult(sent.id, 3)
+
+    assert (sent.exists(), asked.exists(), too_many.exists()) == (True, True, False)
+    with pytest.raises(UnknownResult):
+        too_many.get()
+    shop.drain()
+    assert asked.get(timeout=0) == [1, 2]
+    assert asked.exists()
+
+
+def test_r15_a_group_of_nobody_exists(shop):
+    assert GroupResult("g", [], app=shop.app).exists()
+
+
+def test_children_of_a_document_were_sent(shop):
+    link = shop.add.s(10)
+    handle = shop.add.apply_async((1,), link=link)
+    shop.drain()
+    (child,) = handle.children
+    shop.store.state.runs.clear()
+    shop.store.state.documents.clear()
+
+    assert child.state == "PENDING"
+
+
+def test_where_nothing_is_certain_get_waits_and_says_why(shop, caplog):
+    shop.app._results = MemoryResults(shop.store, is_whole=False)
+    handle = shop.app.AsyncResult("somebody-elses")
+
+    with caplog.at_level(logging.WARNING), pytest.raises(TimeoutError):
+        handle.get(timeout=0)
+
+    assert (handle.state, handle.exists()) == ("UNKNOWN", False)
+    assert "no trace of task somebody-elses; waiting" in caplog.text
+
+
+def test_what_runs_tells_its_worker(shop):
+    handle = shop.add.delay(1)
+    commit = shop.open("celery@box|box - 77 5 abc", "celery")
+    commit.exchange([], take=1)
+
+    assert (handle.state, handle.worker) == ("STARTED", "celery@box")
+    assert handle.info == handle.result == {"pid": 77, "hostname": "celery@box"}
+
+
+def test_a_worker_without_a_process_has_no_pid(shop):
+    handle = shop.add.delay(1)
+    shop.open("w", "celery").exchange([], take=1)
+
+    assert handle.info == {"pid": None, "hostname": "w"}
+
+
+def test_the_store_is_not_asked_twice_of_what_is_ready(shop):
+    handle = AsyncResult(shop.add.delay(1).id, app=shop.app)
+    shop.drain()
+    assert handle.state == "SUCCESS"
+    shop.store.state.documents.clear()
+
+    assert json.dumps([handle.get(), handle.exists()]) == "[1, true]"

@@ -1,0 +1,75 @@
+"""Settings of results: what they may be, and what is refused with a reason."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from backbeat.canvas import App
+from backbeat.canvas.errors import DecodeError, ImproperlyConfigured
+from backbeat.canvas.results.compression import MAGIC, compressed, plain
+from backbeat.canvas.wiring import limits_of, open_client
+
+
+def limits(**settings):
+    return limits_of(App("x", broker="memory://", set_as_current=False, **settings).conf)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [(60, 60), (0.5, 0.5), (timedelta(minutes=2), 120), (0, 0), (None, 0), (timedelta(0), 0)],
+)
+def test_results_expire_after_seconds_or_a_timedelta_and_none_is_for_ever(value, seconds):
+    assert limits(result_expires=value).keep_seconds == seconds
+
+
+def test_results_are_kept_for_a_day_by_default():
+    assert limits().keep_seconds == 86_400
+
+
+@pytest.mark.parametrize("value", [-1, "60", timedelta(seconds=-1), True, float("inf"), float("nan"), []])
+def test_other_expiries_are_refused(value):
+    with pytest.raises(ImproperlyConfigured, match="result_expires"):
+        limits(result_expires=value)
+
+
+@pytest.mark.parametrize(("keep", "known"), [(60, 3_600), (86_400, 86_400), (0, 0)])
+def test_what_has_ended_is_known_for_an_hour_at_least(keep, known):
+    assert limits(result_expires=keep).known_seconds == known
+
+
+@pytest.mark.parametrize("name", ["gzip", "zlib", "bzip2", "bz2", "lzma", "xz"])
+def test_compression_is_named_as_in_celery(name):
+    assert limits(result_compression=name).compression == name
+    assert plain(compressed("a" * 1_000, name)) == b"a" * 1_000
+
+
+def test_another_compression_is_refused_with_those_that_are_known():
+    with pytest.raises(ImproperlyConfigured, match="'snappy' is not known; known are gzip, "):
+        limits(result_compression="snappy")
+
+
+def test_compression_where_it_is_not_obeyed_is_said():
+    app = App("x", broker="memory://results", set_as_current=False, result_compression="gzip")
+
+    with pytest.warns(UserWarning, match="result_compression is obeyed where results are in Redis"):
+        open_client(app.conf)
+
+
+def test_what_does_not_get_shorter_is_not_compressed():
+    assert compressed("abc", "gzip") is None
+
+
+def test_what_is_not_compressed_is_read_as_it_is():
+    assert plain(b'{"status": 1}') == b'{"status": 1}'
+
+
+@pytest.mark.parametrize("rest", [b"", b"\xff\x00x", b"application/x-bz2\x00x", b"application/x-gzip\x00"])
+def test_damage_is_a_decode_error(rest):
+    with pytest.raises(DecodeError, match="cannot be read"):
+        plain(MAGIC + rest)
+
+
+def test_extended_results_can_be_switched_off():
+    assert limits().extended
+    assert not limits(result_extended=False).extended
