@@ -73,6 +73,7 @@ DEFAULTS: dict[str, Any] = {
     "result_expires": 86_400,
     "result_extended": True,
     "result_failure_expires": None,
+    "result_max_bytes": 1_048_576,
     "result_serializer": "json",
     "security_accept_unsigned": False,
     "security_keys": None,
@@ -165,6 +166,7 @@ OBEYED = frozenset(
     result_compression
     result_expires
     result_extended
+    result_max_bytes
     result_serializer
     security_accept_unsigned
     security_keys

@@ -48,8 +48,8 @@ CHAINS_KEPT = 1_000
 """Chain records, which never change, kept by a worker."""
 BUILT_IN = frozenset({flow.JOIN_TASK, flow.NEXT_TASK, flow.FAILED_TASK, flow.START_TASK})
 
-VALUE_LIMIT = 8 * 1024 * 1024
-"""Bytes of a result; the next step's message must hold it, and may have twice as many (wire.MAX_BYTES)."""
+RESULT_BYTES = 1024 * 1024
+"""Bytes of a result, at most, unless the setting `result_max_bytes` says another number (decisions K19)."""
 _CARRIERS = frozenset({flow.JOIN_TASK, flow.NEXT_TASK, flow.FAILED_TASK})
 
 
@@ -76,12 +76,14 @@ class Performer:
         now_us: Callable[[], int],
         queue_of: Callable[[str], str] = lambda _task: DEFAULT_QUEUE,
         is_early: Callable[[Message], bool] = lambda _message: False,
+        result_bytes: int = RESULT_BYTES,
     ) -> None:
         self._commit = commit
         self._results = results
         self._now_us = now_us
         self._queue_of = queue_of
         self._is_early = is_early
+        self._result_bytes = result_bytes
         self._chains: OrderedDict[str, ChainRecord] = OrderedDict()
         self._left: list[Taken] = []
         self.forgeries = 0
@@ -139,8 +141,11 @@ class Performer:
         if isinstance(outcome, Rejected):
             text = f"the task rejected its message: {outcome.reason}"
             return replace(self.finished(taken, message, outcome), dead=_dead_letter(taken, text))
-        if isinstance(outcome, Success) and len(outcome.value) > VALUE_LIMIT:
-            text = f"the result has {len(outcome.value):,} bytes, more than {VALUE_LIMIT:,}: return a reference to the data"
+        if isinstance(outcome, Success) and len(outcome.value) > self._result_bytes:
+            text = (
+                f"the result has {len(outcome.value):,} bytes, more than {self._result_bytes:,}: "
+                "return a reference to the data, or raise the setting result_max_bytes"
+            )
             outcome = lost("EncodeError", text, message.id)
         return self.finished(taken, message, outcome)
 

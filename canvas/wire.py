@@ -253,6 +253,10 @@ def _body(wire: Wire) -> tuple[Any, Any, Mapping[str, Any]]:
         raise MessageError(
             f"content type {wire.properties.get('content_type')!r} is not accepted; accepted is application/json"
         )
+    if compression := wire.headers.get("compression"):
+        raise MessageError(
+            f"the body is compressed ({compression!r:.100}), which is not accepted: send it as it is"
+        )
     body = json.loads(wire.body)
     if not isinstance(body, list) or len(body) != 3:  # noqa: PLR2004 - args, kwargs, embed
         raise MessageError("the body is not [args, kwargs, embed]")
