@@ -10,6 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -25,15 +26,26 @@ from .ids import derive, draw
 from .message import Message
 from .node import Call, Chain, Group, Node, freeze, root_of
 from .options import Given, checked, laid_on, map_calls, named, replying
-from .perform import send
+from .perform import send, send_each
 from .request import running_request
 from .result import AsyncResult, GroupResult, result_from_tuple
 from .results.base import Results
 from .signature import Result, Signature, links_of, set_default_sender, signature
+from .start import Start
 from .task import Task, task_of
 from .task_option_types import TaskOptionTypes
 from .tasks import Tasks
-from .wiring import canvas_start, open_client, open_results, reply_queue, uses_rpc
+from .transaction import OutboxRelay, Transactions
+from .wiring import (
+    canvas_start,
+    open_client,
+    open_relays,
+    open_results,
+    open_session_sender,
+    reply_queue,
+    send_stored,
+    uses_rpc,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -72,6 +84,9 @@ class App:
         self._lock = threading.RLock()
         self._client: Commit | None = None
         self._results: Results | None = None
+        self._transactions = Transactions(
+            lambda: open_session_sender(self.conf, self._set_going, self._send_stored)
+        )
         self._pid = os.getpid()
         if set_as_current:
             self.set_default()
@@ -181,19 +196,71 @@ class App:
         kwargs: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Result:
-        """Send a canvas; returns the handle of its value. When it returns, the broker has it."""
-        frozen = self.prepare(signature, args, kwargs, options)
+        """Send a canvas; returns the handle of its value. When it returns, the broker has it.
+
+        In a transaction (see `transaction`; or with the option `session`) the broker has it when that commits, or never.
+        """
+        given = dict(options or {})
+        session = self._transactions.current(given.pop("session", None))
+        frozen = self.prepare(signature, args, kwargs, given)
         if uses_rpc(self.conf):
             frozen = replying(frozen, lambda: reply_queue(self.results))
         request = running_request()
         root, parent = (request.root_id, request.id) if request is not None else (None, None)
         effects = canvas_start(self.conf, frozen, root or root_of(frozen), parent)
-        with self._lock:
-            send(self._open_client(), effects)
+        if session is not None:
+            start = Start(frozen, root or root_of(frozen), parent)
+            self._transactions.send(session, start, effects)
+        else:
+            with self._lock:
+                send(self._open_client(), effects)
         handle = self._handle(frozen)
         if request is not None:
             request.children.extend(handle.value_ids())
         return handle
+
+    def transaction(self, session: Any) -> AbstractContextManager[Any]:
+        """Let what this thread or coroutine sends inside the block exist if and only if the transaction of `session` commits.
+
+            with app.transaction(session):
+                session.add(order)
+                ship.delay(order.id)
+                session.commit()
+
+        `session`: a SQLAlchemy Session, scoped_session or Connection; with an Engine the block gets a Connection, and its end commits.
+        With None what is sent is sent at once, though in a block of another one. A single send takes the option `session=`.
+
+        Where the session's database is the broker's own or the result backend, what is sent is written there by the same transaction.
+        Elsewhere it goes into the table `outbox_table` of the session's database, and to the broker after the commit: name that database
+        in the workers' setting `outbox_url`, so that they send what a process left that died in between.
+        """
+        return self._transactions.opened(session)
+
+    def create_outbox(self, engine: Any) -> None:
+        """Make the table `outbox_table` in the database of a SQLAlchemy engine, unless it is there; else the first send does so."""
+        self._transactions.sender.create_outbox(engine)
+
+    def relay_outbox(self, engine: Any) -> int:
+        """Send what transactions left in the outbox of the engine's database for more than two seconds; returns how many canvases.
+
+        Workers with the setting `outbox_url` do so by themselves. Raises Unavailable.
+        """
+        return self._transactions.sender.relay(engine).send_due()
+
+    def open_relays(self) -> list[OutboxRelay]:
+        """A relay for each database of the setting `outbox_url`."""
+        return open_relays(self.conf, self._transactions.sender) if self.conf.outbox_url else []
+
+    def _set_going(self, starts: Sequence[Start]) -> None:
+        """Send canvases whose ids are known, perhaps not for the first time."""
+        effects = [canvas_start(self.conf, start.node, start.root_id, start.parent_id) for start in starts]
+        with self._lock:
+            send_each(self._open_client(), effects)
+
+    def _send_stored(self) -> None:
+        """Send what committed transactions have put into the store's outbox."""
+        with self._lock:
+            send_stored(self._open_client())
 
     def prepare(
         self,
@@ -369,6 +436,7 @@ class App:
             if self._results is not None:
                 self._results.close()
             self._client = self._results = None
+        self._transactions.close()
 
     def __enter__(self) -> Self:
         return self

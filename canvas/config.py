@@ -57,6 +57,8 @@ DEFAULTS: dict[str, Any] = {
     "event_serializer": "json",
     "imports": (),
     "include": (),
+    "outbox_table": "bb_outbox",
+    "outbox_url": None,
     "redis_backend_use_ssl": None,
     "redis_max_connections": None,
     "redis_retry_on_timeout": False,
@@ -160,6 +162,8 @@ OBEYED = frozenset(
     enable_utc
     imports
     include
+    outbox_table
+    outbox_url
     redis_backend_use_ssl
     result_backend
     result_backend_transport_options

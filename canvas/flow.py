@@ -111,6 +111,16 @@ def interrupted(record: JoinRecord, chains: Chains) -> list[Effect]:
     return list(_fail_join(record, reason, _Scope(record.root_id, record.parent_id, chains)))
 
 
+def not_started(node: Node, root_id: str, cause: Failure) -> list[Effect]:
+    """What follows when the frozen canvas `node` will never start: all of it is settled, and who waits for errors is told once."""
+    effects: list[Effect] = list(_settle(node, cause))
+    scope = _Scope(root_id, None, {})
+    told = node.steps[1] if isinstance(node, Chain) and isinstance(node.steps[0], Group) else node
+    for call in first_calls(told):
+        effects += _call_errbacks(call.link_error, call.id, call.task, cause, scope)
+    return effects
+
+
 def join_message(join_id: str) -> Message:
     """The message that stores send, in the same step, when the last part of a join comes in; `joined` answers it."""
     args = json_list([json_string(join_id)])

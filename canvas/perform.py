@@ -33,7 +33,19 @@ from .errors import DecodeError
 from .json_text import NULL, Json
 from .message import DEFAULT_QUEUE, Message, check_calls
 from .node import Call, Chain, Group, Node, freeze, node_from_data, root_of
-from .outcome import Failure, Outcome, Rejected, Retry, Revoked, Success, celery_error, is_refusal, lost
+from .outcome import (
+    Failure,
+    Ignored,
+    Outcome,
+    Rejected,
+    Retry,
+    Revoked,
+    Success,
+    cause_of,
+    celery_error,
+    is_refusal,
+    lost,
+)
 from .results.base import Results
 
 logger = logging.getLogger(__name__)
@@ -63,6 +75,7 @@ class Execute:
 
 
 Route = Execute | Transition
+_Ended = Failure | Revoked | Rejected | Ignored
 
 
 class Performer:
@@ -126,6 +139,8 @@ class Performer:
             effects = flow.next_steps(message, outcome, self._chains_for(message.then))
         except KeyError as error:
             return self._chain_lost(taken, message, outcome, error)
+        if message.task == flow.START_TASK and isinstance(outcome, _Ended):
+            effects += _never_started(message, outcome)
         return Transition(
             message=message,
             outcome=outcome,
@@ -326,11 +341,24 @@ class Performer:
         return dict(_with_below(wanted, self._chains))
 
 
-def send(commit: Commit, effects: Sequence[Effect]) -> None:
+def send_each(commit: Commit, starts: Sequence[Sequence[Effect]]) -> None:
+    """As `send`, for canvases that whoever calls brings again until all are sent, so none of them is ever left half sent."""
+    small = [effects for effects in starts if len(effects) <= SLICE]
+    if small:
+        commit.exchange([Transition(effects=tuple(effects)) for effects in small])
+    for effects in starts:
+        if len(effects) > SLICE:
+            send(commit, effects, lease_seconds=None)
+
+
+def send(
+    commit: Commit, effects: Sequence[Effect], *, lease_seconds: float | None = SENDER_LEASE_SECONDS
+) -> None:
     """Bring the effects of `flow.start`. Raises Unavailable.
 
     Up to SLICE effects are one commit: all or nothing. More go in slices, into joins that are sealed after the last slice, so that
-    a sender that dies in between leaves joins that workers settle as SendInterrupted (decisions K4).
+    a sender that dies in between leaves joins that workers settle as SendInterrupted (decisions K4), `lease_seconds` after its last
+    slice; None where somebody will bring all of them again.
     """
     if len(effects) <= SLICE:
         commit.exchange([Transition(effects=tuple(effects))])
@@ -342,12 +370,22 @@ def send(commit: Commit, effects: Sequence[Effect]) -> None:
         slice_: list[Effect] = list(opened.values())
         for effect in part:
             if isinstance(effect, OpenJoin):
-                effect = replace(effect, size=None, lease_seconds=SENDER_LEASE_SECONDS)  # noqa: PLW2901 - the same, unsealed
+                effect = replace(effect, size=None, lease_seconds=lease_seconds)  # noqa: PLW2901 - the same, unsealed
                 opened[effect.record.join_id] = effect
             slice_.append(effect)
         commit.exchange([Transition(effects=tuple(slice_))])
     seals = [SealJoin(id_, e.size) for id_, e in unsealed.items() if e.size is not None]
     commit.exchange([Transition(effects=tuple(seals))])
+
+
+def _never_started(message: Message, outcome: _Ended) -> list[Effect]:
+    """A canvas that travelled as one message, which was revoked or has expired, say, settles as any other does."""
+    try:
+        (signature,) = json.loads(message.args)
+        node = freeze(node_from_data(signature, _dump), flow.started_id(message.id))
+        return flow.not_started(node, root_of(node), cause_of(outcome, message.id))
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        return []  # it is none
 
 
 def _with_below(id_: str, chains: OrderedDict[str, ChainRecord]) -> Iterator[tuple[str, ChainRecord]]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from enum import Enum
 from functools import cache
@@ -30,6 +30,8 @@ from .node import Node
 from .results.base import Results
 from .results.compression import method_of
 from .signing import NO_KEYS, Keyring
+from .start import Start
+from .transaction import OutboxRelay, TransactionSender
 from .url_text import without_password
 
 
@@ -205,7 +207,8 @@ def open_results(conf: Config) -> Results:
         raise ImproperlyConfigured(
             "no result backend is configured. Write App(backend='redis://...') or postgresql://."
         )
-    broker, is_whole = broker_url(conf), _is_one_store(conf, url)
+    broker, is_one = broker_url(conf), _is_one_store(conf, url)
+    is_whole = is_one and not conf.outbox_url  # else a task may wait where no store knows of it
     match kind_of(url):
         case Kind.MEMORY:
             from .commit.memory import MemoryResults
@@ -219,7 +222,7 @@ def open_results(conf: Config) -> Results:
             from .redis_client import open_redis
             from .results.redis import RedisResults
 
-            runs = open_redis(broker) if is_whole and _result_db(broker, url) is not None else None
+            runs = open_redis(broker) if is_one and _result_db(broker, url) is not None else None
             return RedisResults(url, prefix=_result_prefix(conf), runs=runs, is_whole=is_whole)
 
 
@@ -229,6 +232,44 @@ def reply_queue(results: Results) -> str:
 
     assert isinstance(results, RpcResults)
     return results.open()
+
+
+def open_session_sender(
+    conf: Config, set_going: Callable[[Sequence[Start]], None], send_stored: Callable[[], None]
+) -> TransactionSender:
+    """What sends in users' transactions; `set_going` sends canvases now, `send_stored` what lies in the store's own outbox."""
+    from .clock import SystemClock
+    from .commit.session import SessionSender
+    from .sql.place import Place
+
+    store = store_url(conf)
+    return SessionSender(
+        place=Place(_engine(store)) if store is not None and kind_of(store) is Kind.SQL else None,
+        role=Role.WHOLE if store is not None and _is_one_store(conf, store) else Role.STORE,
+        limits=limits_of(conf),
+        table=str(conf.outbox_table),
+        is_relayed=bool(conf.outbox_url),
+        set_going=set_going,
+        send_stored=send_stored,
+        now_us=SystemClock().now_us,
+        keyring=keyring_of(conf),
+    )
+
+
+def send_stored(commit: Commit) -> None:
+    """Send what lies in the outbox of a split commit's store."""
+    from .commit.split import SplitCommit
+
+    assert isinstance(commit, SplitCommit)
+    commit.send_stored()
+
+
+def open_relays(conf: Config, sender: TransactionSender) -> list[OutboxRelay]:
+    """A relay for each database that the setting `outbox_url` names. Raises ImproperlyConfigured."""
+    from .sql.outbox import open_outbox_engine
+
+    urls = [conf.outbox_url] if isinstance(conf.outbox_url, str) else list(conf.outbox_url or ())
+    return [sender.relay(open_outbox_engine(url)) for url in urls]
 
 
 def canvas_start(conf: Config, node: Node, root_id: str, parent_id: str | None) -> list[Effect]:

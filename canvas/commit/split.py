@@ -12,6 +12,7 @@ import logging
 import math
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from ..brokers.base import Broker
@@ -28,6 +29,7 @@ from .base import (
     KeptLetter,
     Limits,
     Loaded,
+    Run,
     Store,
     Taken,
     Transition,
@@ -104,8 +106,18 @@ class SplitCommit:
     def sweep(self) -> list[JoinRecord]:
         """Relay what is due or was left by the dead."""
         interrupted = self._store.sweep()
-        self._relay()
+        self.send_stored()
         return interrupted
+
+    def send_stored(self) -> None:
+        """Send what lies in the outbox and is due. Raises Unavailable; then it lies there still, for anyone to send."""
+        rows = [taken.delivery for taken in self._store.exchange([], take=RELAY_LIMIT).taken]
+        try:
+            self._send(rows)
+        except Unavailable:
+            with suppress(Unavailable):  # then they are there again after their lease
+                self._store.release([Taken(row, None, Run()) for row in rows])
+            raise
 
     def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
         self._send_due()
@@ -145,10 +157,7 @@ class SplitCommit:
         self._look_at = now + LOOK_SECONDS
         self._timer_at = math.inf if seconds is None else now + max(seconds, SOONEST_SECONDS)
         if seconds is not None and seconds <= 0:
-            self._relay()
-
-    def _relay(self) -> None:
-        self._send([taken.delivery for taken in self._store.exchange([], take=RELAY_LIMIT).taken])
+            self.send_stored()
 
     def _to_store(self, transition: Transition) -> Transition:
         """What the store gets of a transition: all but the delivery, which is the broker's. A message that is acknowledged early leaves

@@ -12,12 +12,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, delete, func, select, update
+from sqlalchemy import Connection, Engine, delete, func, select, union_all, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ..continuation import ChainRecord, JoinRecord
 from ..delivery import Delivery
+from ..effect import Effect
 from ..errors import Unavailable
 from ..flow import chain_needed
 from ..incarnation import is_gone
@@ -225,8 +226,13 @@ class SqlCommit:
 
     def _seconds_to_message(self, connection: Connection) -> float | None:
         """How long until there is one to take, as far as is known now."""
-        query = select(func.min(message_table.c.visible_us)).where(message_table.c.queue.in_(self._queues))
-        next_us: int | None = connection.execute(query).scalar()
+        # one look into the index for each queue: a minimum over several would read all that waits
+        firsts = [
+            select(func.min(message_table.c.visible_us).label("first")).where(message_table.c.queue == queue)
+            for queue in self._queues
+        ]
+        each = union_all(*firsts).subquery()
+        next_us: int | None = connection.execute(select(func.min(each.c.first))).scalar()
         return None if next_us is None else (next_us - now_us(connection)) / 1_000_000
 
     def _batch(self, connection: Connection) -> SqlBatch:
@@ -301,6 +307,23 @@ def put_messages(connection: Connection, items: Sequence[Sendable], keyring: Key
             row = {"queue": item.queue, "visible_us": batch.now_us, "holder": "", "body": item.envelope()}
             batch.messages.append({**row, "task_id": item.id})
     batch.write_messages()
+    notify(connection, batch)
+
+
+def put_effects(
+    connection: Connection,
+    effects: Sequence[Effect],
+    limits: Limits,
+    role: Role,
+    keyring: Keyring = NO_KEYS,
+) -> None:
+    """Bring the effects of `flow.start` in the caller's transaction: they stand when it commits.
+
+    With Role.STORE messages are in the outbox then, and nobody holds them.
+    """
+    limits = replace(limits, lease_seconds=0.0)
+    batch = SqlBatch(connection, "", limits, now_us(connection), role, keyring)
+    batch.apply([Transition(effects=tuple(effects))])
     notify(connection, batch)
 
 

@@ -19,6 +19,7 @@ from ..pools.runner import RunnerSpec
 from ..pools.wiring import open_pool
 from ..wiring import broker_url, limits_of, open_commit, open_results, store_url
 from .listener import Listener
+from .outbox import OutboxThread
 from .worker import Worker
 
 
@@ -108,6 +109,7 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
         pool.stop(0)
         raise
     default = TimeLimits(app.conf.task_time_limit, app.conf.task_soft_time_limit)
+    relays = app.open_relays()
     return Worker(
         commit,
         performer,
@@ -116,6 +118,7 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
         limits_of(app.conf),
         grace_seconds=grace_of(app, options),
         hard_limit=lambda message: time_limits_of(message, app.tasks, default).hard,
+        beside=OutboxThread(relays) if relays else None,
     )
 
 

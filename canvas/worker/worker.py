@@ -41,7 +41,7 @@ FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 5.0
 
 
 class Worker:
-    """Runs tasks until it is stopped."""
+    """Runs tasks until it is stopped. `beside` is entered for as long as it runs."""
 
     def __init__(
         self,
@@ -53,12 +53,14 @@ class Worker:
         *,
         grace_seconds: float = math.inf,
         hard_limit: HardLimit = time_limit_of,
+        beside: contextlib.AbstractContextManager[object] | None = None,
     ) -> None:
         self._commit = commit
         self._performer = performer
         self._pool = pool
         self._listener = listener
         self._limits = limits
+        self._beside = beside or contextlib.nullcontext()
         self._grace_seconds = grace_seconds
         self._running = RunningTasks(pool, hard_limit)
         self._pending: list[tuple[Transition, float | None]] = []
@@ -81,6 +83,10 @@ class Worker:
 
     def run(self) -> None:
         """Work until `stop` was called and what ran has ended."""
+        with self._beside:
+            self._work()
+
+    def _work(self) -> None:
         self._listener.ready()
         try:
             while self._stops == 0 or ((self._running or self._pending) and not self._is_over):

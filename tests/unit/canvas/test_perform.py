@@ -11,10 +11,10 @@ from backbeat.canvas import flow
 from backbeat.canvas.commit.base import Delivery, Poison, Run, Settled, Stale, Standing, Taken, WasRevoked
 from backbeat.canvas.continuation import Member, Step, ref_of
 from backbeat.canvas.effect import AddPart, Publish
-from backbeat.canvas.errors import ChordError, Reject, SendInterrupted
+from backbeat.canvas.errors import ChordError, Reject, SendInterrupted, TaskRevokedError
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import CONTROL_QUEUE, Message
-from backbeat.canvas.node import Call, Chain, Group, freeze, node_to_data, root_of
+from backbeat.canvas.node import Call, Chain, Group, calls, freeze, node_to_data, root_of
 from backbeat.canvas.outcome import Error, Failure, Revoked, Success
 from backbeat.canvas.perform import RESULT_BYTES, SENDER_LEASE_SECONDS, SLICE, Execute, Performer, send
 
@@ -544,6 +544,26 @@ def test_a_failure_keeps_its_traceback_when_it_is_settled_downstream(fleet):
     fleet.open("w").exchange([replace(transition, delivery=None)])
 
     assert result(fleet, "next").traceback == "tb"
+
+
+@pytest.mark.parametrize("how", ["revoked", "expired"])
+def test_a_canvas_that_travelled_as_one_message_and_never_started_settles_too(fleet, how):
+    errback = Call(task="note", id="errback")
+    header = Group(members=(Call(task="one"), Call(task="one")))
+    node = Chain(steps=(header, Call(task="count", link_error=(errback,)), Call(task="one")))
+    frozen = freeze(node, flow.started_id("start"))
+    client = fleet.open("client")
+    if how == "revoked":
+        client.revoke(["start"])
+    send(client, [Publish(start_message(node, expires_us=1 if how == "expired" else None))])
+    fleet.drain()
+
+    assert result(fleet, "start").state == "REVOKED"
+    for call in calls(frozen):
+        with pytest.raises(TaskRevokedError):
+            result(fleet, call.id).get(timeout=0)
+    assert fleet.executed == ["note"]
+    assert fleet.noted == [frozen.steps[1].id]
 
 
 # --- sizes ---------------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,67 @@
+"""Start: a canvas that is to be set going, as data and as the text that an outbox keeps. PURE.
+
+All ids are frozen, so whoever sets it going, and however often, sends the same tasks; and the caller has the handles already.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .errors import DecodeError
+from .json_text import Json
+from .message import check_calls, iso_of_us
+from .node import Call, Chain, Group, Node, node_from_data, node_to_data
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A frozen canvas, the root that it belongs to, and the task that sent it."""
+
+    node: Node
+    root_id: str
+    parent_id: str | None = None
+
+
+def start_to_text(start: Start) -> str:
+    """JSON text, in ASCII."""
+    canvas = node_to_data(start.node, json.loads)
+    data = {"v": VERSION, "root": start.root_id, "parent": start.parent_id, "canvas": canvas}
+    return json.dumps(data, separators=(",", ":"))
+
+
+def start_from_text(text: str) -> Start:
+    """The inverse of `start_to_text`. Raises DecodeError."""
+    try:
+        data = json.loads(text)
+        if data["v"] != VERSION:
+            raise DecodeError(f"the canvas is of version {data['v']!r}; this one reads {VERSION}")
+        start = Start(node_from_data(data["canvas"], _dump), data["root"], data["parent"])
+        check_calls(start.node)
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise DecodeError(f"the canvas cannot be read: {type(error).__name__}: {error}") from error
+    return start
+
+
+def dated(node: Node, now_us: int) -> Node:
+    """The canvas with countdown and relative expiry of its first calls counted from `now_us`, however late they are sent."""
+    match node:
+        case Call():
+            options = dict(node.options)
+            countdown, expires = options.pop("countdown", None), options.get("expires")
+            if countdown is not None and options.get("eta") is None:
+                options["eta"] = iso_of_us(now_us + round(countdown * 1_000_000))
+            if isinstance(expires, int | float):
+                options["expires"] = iso_of_us(now_us + round(expires * 1_000_000))
+            return replace(node, options=options)
+        case Chain():
+            return replace(node, steps=(dated(node.steps[0], now_us), *node.steps[1:]))
+        case Group():
+            return replace(node, members=tuple(dated(member, now_us) for member in node.members))
+
+
+def _dump(value: Any) -> Json:
+    return Json(json.dumps(value, separators=(",", ":")))
