@@ -73,6 +73,11 @@ class Execute:
     message: Message
     early: bool = False
 
+    @property
+    def suspect(self) -> bool:
+        """A process died while it ran this, so it may have been this that ended it."""
+        return isinstance(self.taken.verdict, Run) and self.taken.verdict.lost > 0
+
 
 Route = Execute | Transition
 _Ended = Failure | Revoked | Rejected | Ignored

@@ -1,12 +1,12 @@
 """Wiring: from URLs to implementations; the only place of canvas that chooses one. Imports are lazy: a program pays for what it uses.
 
-| broker                     | result backend        | Commit                                   |
-| -------------------------- | --------------------- | ---------------------------------------- |
-| memory, sqlite, postgresql | the same, or not given| one store                                |
-| redis                      | the same, or not given| one store, one script                    |
-| any                        | another store         | split                                    |
-| amqp, other kombu          | not given             | stateless: messages only (decisions K17) |
-| amqp, redis, other kombu   | rpc                   | stateless, results come back as messages |
+| broker                            | result backend        | Commit                                   |
+| --------------------------------- | --------------------- | ---------------------------------------- |
+| memory, sqlite, postgresql, mysql | the same, or not given| one store                                |
+| redis                             | the same, or not given| one store, one script                    |
+| any                               | another store         | split                                    |
+| amqp, other kombu                 | not given             | stateless: messages only (decisions K17) |
+| amqp, redis, other kombu          | rpc                   | stateless, results come back as messages |
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Kind(Enum):
 
 
 _SCHEMES = {"memory": Kind.MEMORY, "redis": Kind.REDIS, "rediss": Kind.REDIS}
-_SQL = ("sqlite", "postgresql", "postgres")
+_SQL = ("sqlite", "postgresql", "postgres", "mysql", "mariadb")
 _KOMBU = (
     "amqp",
     "amqps",
@@ -63,7 +63,7 @@ _KOMBU = (
 def kind_of(url: str) -> Kind:
     """What `url` leads to. Raises ImproperlyConfigured for a scheme that is not known."""
     scheme = url.split(":", 1)[0].lower()
-    plain = scheme.removeprefix("sqla+").removeprefix("db+").split("+", 1)[0]
+    plain = scheme.removeprefix("sqla+").removeprefix("sqlalchemy+").removeprefix("db+").split("+", 1)[0]
     if plain in _SQL:
         return Kind.SQL
     if scheme in _SCHEMES:
@@ -82,7 +82,7 @@ def broker_url(conf: Config) -> str:
     url = conf.broker_write_url or conf.broker_url
     if not url:
         raise ImproperlyConfigured(
-            "no broker is configured. Write App(broker='sqlite:///backbeat.db'), or redis://, amqp://, postgresql://; "
+            "no broker is configured. Write App(broker='sqlite:///backbeat.db'), or redis://, amqp://, postgresql://, mysql://; "
             "or set BACKBEAT_BROKER_URL."
         )
     return _secured(str(url), conf.broker_use_ssl)
@@ -102,7 +102,7 @@ def store_url(conf: Config) -> str | None:
             return None
         if kind_of(backend) is Kind.KOMBU:
             raise ImproperlyConfigured(
-                f"{without_password(backend)} cannot hold results; use redis://, postgresql:// or sqlite:///"
+                f"{without_password(backend)} cannot hold results; use redis://, postgresql://, mysql:// or sqlite:///"
             )
         return _secured(str(backend), conf.redis_backend_use_ssl)
     return None if kind_of(broker) is Kind.KOMBU else broker

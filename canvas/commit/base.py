@@ -91,7 +91,9 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Verdict: the claim is stored, run it."""
+    """Verdict: the claim is stored, run it. `lost` workers or processes were lost while they ran it before."""
+
+    lost: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ def judge(
         lease_us=now_us + limits.lease_us,
         lost=lost,
     )
-    return RunIt(), claim
+    return RunIt(lost), claim
 
 
 def begin_early(record: RunRecord | None, message: Message, worker: str) -> RunRecord | None:

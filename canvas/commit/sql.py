@@ -1,4 +1,4 @@
-"""SqlCommit: broker, results and canvas in one SQL database (SQLite, PostgreSQL): every exchange is one transaction.
+"""SqlCommit: broker, results and canvas in one SQL database (SQLite, PostgreSQL, MariaDB, MySQL): every exchange is one transaction.
 
 A message is deleted when it is acknowledged; until then whoever holds it has moved its `visible_us` one lease ahead (see tables.py),
 so what a killed worker held is there again after the lease, or at once when the worker's process is known to be gone.
@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, delete, func, select, union_all, update
+from sqlalchemy import Connection, Engine, delete, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -24,6 +24,7 @@ from ..flow import chain_needed
 from ..incarnation import is_gone
 from ..message import Message
 from ..signing import NO_KEYS, Keyring
+from ..sql.dialect import ReadyMessages, dialect_of, heads
 from ..sql.engine import is_passing, now_us, reading, unavailable
 from ..sql.tables import (
     announced_table,
@@ -59,8 +60,6 @@ TRIES = 8
 """How often a transaction that lost against another one is tried."""
 REVOKED_AT_ONCE = 500
 """Ids that are revoked in one transaction."""
-FROZEN_MS = 1000
-"""After it PostgreSQL ends an announcement whose process is frozen: shorter than any lease that matters."""
 
 
 class SqlCommit:
@@ -82,6 +81,12 @@ class SqlCommit:
         self._role = role
         self._limits = limits
         self._keyring = keyring
+        ready = message_table.c.queue.in_(self._queues) & (
+            message_table.c.visible_us <= dialect_of(engine).clock()
+        )
+        self._any = (
+            select(message_table.c.seq).where(ready).limit(1)
+        )  # once, as idle workers ask it all the time
         self._waker: Waker | None = None
         with unavailable():
             create_tables(engine)
@@ -156,7 +161,7 @@ class SqlCommit:
             timeout = timeout if seconds is None else min(timeout, seconds)
         if timeout > 0:
             try:
-                self._waker.wait(timeout, wakers)
+                self._waker.wait(timeout, wakers, self._sees_any)
             except Unavailable:
                 self.close()  # the next wait listens anew
                 raise
@@ -194,9 +199,7 @@ class SqlCommit:
 
     def announce(self, name: str, value: str, seconds: float) -> str:
         def work(connection: Connection) -> str:
-            if connection.dialect.name == "postgresql":
-                # who is frozen here holds the row that the next one needs; SET LOCAL is right behind a pooler, too
-                connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {FROZEN_MS}")
+            dialect_of(connection).end_if_frozen(connection)  # it holds the row that the next one needs
             now, table = now_us(connection), announced_table
             until = now + round(seconds * 1_000_000)
             connection.execute(delete(table).where(table.c.name == name, table.c.until_us <= now))
@@ -219,41 +222,29 @@ class SqlCommit:
     def _anything_visible(self) -> bool:
         """A look without a write transaction, so that idle workers do not stand in each other's way."""
         with reading(self._engine) as connection:
-            query = select(message_table.c.seq).where(
-                message_table.c.queue.in_(self._queues), message_table.c.visible_us <= now_us(connection)
-            )
-            return connection.execute(query.limit(1)).first() is not None
+            return self._sees_any(connection)
+
+    def _sees_any(self, connection: Connection) -> bool:
+        return connection.execute(self._any).first() is not None
 
     def _seconds_to_message(self, connection: Connection) -> float | None:
         """How long until there is one to take, as far as is known now."""
-        # one look into the index for each queue: a minimum over several would read all that waits
-        firsts = [
-            select(func.min(message_table.c.visible_us).label("first")).where(message_table.c.queue == queue)
-            for queue in self._queues
-        ]
-        each = union_all(*firsts).subquery()
-        next_us: int | None = connection.execute(select(func.min(each.c.first))).scalar()
-        return None if next_us is None else (next_us - now_us(connection)) / 1_000_000
+        firsts = heads(connection, self._queues)
+        return (min(firsts.values()) - now_us(connection)) / 1_000_000 if firsts else None
 
     def _batch(self, connection: Connection) -> SqlBatch:
         return SqlBatch(connection, self._worker, self._limits, now_us(connection), self._role, self._keyring)
 
     def _take(self, batch: SqlBatch, limit: int) -> list[Taken]:
         connection = batch.connection
-        visible = (message_table.c.queue.in_(self._queues)) & (message_table.c.visible_us <= batch.now_us)
-        free = (
-            select(message_table.c.seq)
-            .where(visible)
-            .order_by(message_table.c.visible_us, message_table.c.seq)
+        ready = ReadyMessages(self._queues, batch.now_us, limit)
+        until_us = batch.now_us + self._limits.lease_us
+        rows = dialect_of(connection).hold(
+            connection, ready, {"visible_us": until_us, "holder": self._worker}
         )
-        free = free.limit(limit).with_for_update(skip_locked=True)
-        hold = update(message_table).where(message_table.c.seq.in_(free.scalar_subquery()))
-        hold = hold.values(visible_us=batch.now_us + self._limits.lease_us, holder=self._worker)
-        rows = connection.execute(
-            hold.returning(message_table.c.seq, message_table.c.queue, message_table.c.body)
-        ).all()
         deliveries = [
-            Delivery(f"{row.seq}@{self._worker}", row.queue, None, row.body) for row in sorted(rows)
+            Delivery(f"{row.seq}@{self._worker}", row.queue, None, row.body)
+            for row in sorted(rows, key=lambda row: row.seq)
         ]
         return self._claim(batch, [decoded(delivery, self._keyring) for delivery in deliveries])
 
@@ -328,18 +319,15 @@ def put_effects(
 
 
 def notify(connection: Connection, batch: SqlBatch, *, hastened: bool = False) -> None:
-    """Wake those who wait, where the database can (PostgreSQL); elsewhere they look (see wake.py)."""
-    if connection.dialect.name == "postgresql":
-        if batch.messages or hastened:
-            wake_takers(connection)
-        for id_ in batch.documented:
-            connection.execute(select(func.pg_notify("bb_result", id_)))
+    """Wake those who wait, where the database can; elsewhere they look (see wake.py)."""
+    if batch.messages or hastened:
+        wake_takers(connection)
+    dialect_of(connection).notify(connection, "bb_result", batch.documented)
 
 
 def wake_takers(connection: Connection) -> None:
     """There may be something to take once this transaction is committed."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_notify("bb_message", "")))
+    dialect_of(connection).notify(connection, "bb_message", [""])
 
 
 def _load(connection: Connection, chains: Collection[str], joins: Collection[str]) -> Loaded:

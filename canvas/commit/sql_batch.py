@@ -11,8 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Executable, Table, delete, func, select, update
 
 from ..delivery import Delivery
 from ..effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Publish, SealJoin, Settle
@@ -23,6 +22,7 @@ from ..outcome import Failure, outcome_from_data, outcome_to_data
 from ..outcome import Retry as RetryOutcome
 from ..results.document import document_of, to_text
 from ..signing import NO_KEYS, Keyring
+from ..sql.dialect import dialect_of
 from ..sql.tables import (
     chain_table,
     join_table,
@@ -38,6 +38,8 @@ from .sent import STEP_SECONDS, WAITING_SECONDS, Sent, sent_by
 from .sql_dead import bury, drop
 
 Row = dict[str, Any]
+BY_KEY = "FORCE INDEX (PRIMARY)"
+"""For MySQL: a search that goes another way locks rows that are not wanted, out of their order."""
 
 
 @dataclass(slots=True)
@@ -103,6 +105,7 @@ class SqlBatch:
                 .where(run_table.c.task_id.in_(wanted))
                 .order_by(run_table.c.task_id)
                 .with_for_update()
+                .with_hint(run_table, BY_KEY, "mysql")
             )
             for row in self.connection.execute(query):
                 self._runs[row.task_id] = _run_of(row)
@@ -126,12 +129,12 @@ class SqlBatch:
         """Write the runs that changed."""
         if not self._changed:
             return
-        rows = []
-        for id_, record in self._changed.items():
+        rows: list[Row] = []
+        for id_, record in sorted(self._changed.items()):
             ended = record.outcome is not None and not isinstance(record.outcome, RetryOutcome)
             rows.append(
                 {
-                    "b_task_id": id_,
+                    "task_id": id_,
                     "generation": record.generation,
                     "attempt": record.attempt,
                     "outcome": None
@@ -144,7 +147,7 @@ class SqlBatch:
                     "expires_us": self.known_until_us if ended else None,
                 }
             )
-        self.connection.execute(_UPDATE_RUN, rows)
+        _overwrite(self.connection, run_table, rows)
         self._changed = {}
 
     # --- deciding ------------------------------------------------------------------------------------------------------------
@@ -313,6 +316,7 @@ class SqlBatch:
                 query.where(join_table.c.join_id.in_(sorted(ids)))
                 .order_by(join_table.c.join_id)
                 .with_for_update()
+                .with_hint(join_table, BY_KEY, "mysql")
             )
             self._joins = {row.join_id: _Join(row.size, row.closed) for row in self.connection.execute(query)}
 
@@ -341,14 +345,11 @@ class SqlBatch:
         if self.role is not Role.STORE:
             self.connection.execute(message_table.insert(), self.messages)
             return
-        inserted = self.connection.execute(
-            message_table.insert().returning(
-                message_table.c.seq, message_table.c.holder, message_table.c.body
-            ),
-            self.messages,
-        )
-        held = sorted(row for row in inserted if row.holder)
-        self.outbox = [Delivery(f"{row.seq}@{row.holder}", OUTBOX, None, row.body) for row in held]
+        held = dialect_of(self.connection).add_held(self.connection, self.messages)
+        self.outbox = [
+            Delivery(f"{row.seq}@{row.holder}", OUTBOX, None, row.body)
+            for row in sorted(held, key=lambda row: row.seq)
+        ]
 
     def _write_documents(self) -> None:
         if self._documents:
@@ -357,14 +358,7 @@ class SqlBatch:
                 {"task_id": id_, "document": text, "expires_us": expires_us}
                 for id_, text in sorted(self._documents.items())
             ]
-            self.connection.execute(_upsert_document(self.connection), rows)
-
-
-_UPDATE_RUN = (
-    update(run_table)
-    .where(run_table.c.task_id == bindparam("b_task_id"))
-    .values({column.name: bindparam(column.name) for column in run_table.c if column.name != "task_id"})
-)
+            _overwrite(self.connection, result_table, rows)
 
 
 def _effects(transitions: Sequence[Transition]) -> list[Effect]:
@@ -399,14 +393,11 @@ def _run_of(row: Any) -> RunRecord:
     )
 
 
-def insert_missing(connection: Connection, table: Table) -> Any:
-    """INSERT ... ON CONFLICT DO NOTHING for the database at hand."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table).on_conflict_do_nothing()
+def insert_missing(connection: Connection, table: Table) -> Executable:
+    """An INSERT that passes over rows that are there."""
+    return dialect_of(connection).insert_missing(table)
 
 
-def _upsert_document(connection: Connection) -> Any:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    insert = dialect.insert(result_table)
-    values = {"document": insert.excluded.document, "expires_us": insert.excluded.expires_us}
-    return insert.on_conflict_do_update(index_elements=["task_id"], set_=values)
+def _overwrite(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Put rows that have the same columns into those that are there, or beside them."""
+    connection.execute(dialect_of(connection).overwrite(table, rows[0].keys()), rows)

@@ -21,6 +21,8 @@ class Job:
     key: str
     raw: str
     queue: str
+    alone: bool = False
+    """A process died that ran it: where jobs share a process it gets one for itself, so that it takes no other with it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,15 @@ once, and it ends when what it has is reported. More jobs than slots never run s
 
 A job is ended by ending its process. A thread cannot be ended; so where a process is shared, the job is reported as lost there and then, its
 process is retired, and killed as soon as the others have ended: they are not lost for it. Only if it holds the interpreter, so that none of
-them can go on, they are.
+them can go on, they are. When a shared process dies nobody knows which of its jobs did it; so a job that was in one that died runs alone the next
+time (`Job.alone`), in a child that is retired for it.
 """
 
 from __future__ import annotations
 
 import logging
 import signal
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -70,6 +72,8 @@ class ProcessPool:
         self._open: dict[int, Line] = {}
         """Those that can be given a job."""
         self._busy: dict[str, Line] = {}
+        self._alone: deque[Job] = deque()
+        """Jobs that wait for a child without any."""
         self._reports: list[Report] = []
         self._stopping = False
         spec = ChildSpec(runner, slots, max_memory_kib)
@@ -84,7 +88,8 @@ class ProcessPool:
     @property
     def free(self) -> int:
         """How many slots of children that are ready are free."""
-        return min(sum(map(self._room, self._open.values())), self._total - len(self._busy))
+        unused = self._total - len(self._busy) - len(self._alone)
+        return min(sum(map(self._room, self._open.values())), unused)
 
     def submit(self, jobs: Sequence[Job]) -> None:
         if len(jobs) > self.free:
@@ -92,14 +97,30 @@ class ProcessPool:
         for job in jobs:
             if job.key in self._busy:
                 raise ValueError(f"job {job.key!r} runs already")
-            line = next(iter(self._open.values()))
-            line.jobs.add(job.key)
-            line.given += 1
-            self._busy[job.key] = line
-            self._brood.say(line, [[job.key, job.raw, job.queue]])
-            if line.given == self._max_tasks:
-                self._brood.retire(line)  # now, so that its successor gets ready while this job runs
-            self.changed(line)
+            if job.alone and self._slots > 1:
+                self._alone.append(job)
+                self._give_alone()
+            else:
+                self._give(next(iter(self._open.values())), job)
+
+    def _give(self, line: Line, job: Job) -> None:
+        line.jobs.add(job.key)
+        line.given += 1
+        self._busy[job.key] = line
+        self._brood.say(line, [[job.key, job.raw, job.queue]])
+        if job.alone or line.given == self._max_tasks:
+            self._brood.retire(line)  # now, so that its successor gets ready while this job runs
+        self.changed(line)
+
+    def _give_alone(self) -> None:
+        """Each to a child without jobs; where there is none, one is retired, so that it is followed by one that has none."""
+        for line in list(self._open.values()):
+            if not self._alone:
+                return
+            if line.jobs:
+                self._brood.retire(line)
+            else:
+                self._give(line, self._alone.popleft())
 
     def collect(self) -> list[Report]:
         if not self._stopping:
@@ -115,6 +136,7 @@ class ProcessPool:
         signum = signal.Signals(signum)
         line = self._busy.get(key)
         if line is None:
+            self._forget_alone(key)
             return
         if self._slots > 1:
             self._abandon(line, key)
@@ -164,6 +186,7 @@ class ProcessPool:
             self._open.pop(line.number, None)
         else:
             self._open[line.number] = line
+            self._give_alone()
 
     def gone(self, line: Line, reason: str) -> None:
         count = len(line.jobs) + line.haunted
@@ -194,6 +217,13 @@ class ProcessPool:
             self._brood.forget(line)
         elif not line.doomed:
             self._brood.dismiss(line)
+
+    def _forget_alone(self, key: str) -> None:
+        """It is ended before a child had it."""
+        for job in [job for job in self._alone if job.key == key]:
+            self._alone.remove(job)
+            self._reports.append(Lost(key, "it was ended before it began"))
+            self._brood.nudge()
 
     # --- ending --------------------------------------------------------------------------------------------------------------
 

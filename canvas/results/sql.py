@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from sqlalchemy import Connection, Engine, Table, delete, select
 
@@ -62,7 +63,7 @@ class SqlResults:
             if left <= 0:
                 return False
             try:
-                waker.wait(left)
+                waker.wait(left, (), partial(_is_ready, id_=pending[-1]))
             except Unavailable:
                 self.close()  # the next wait listens anew
                 raise
@@ -106,6 +107,13 @@ class SqlResults:
             self._local.waker = open_waker(self._engine, "bb_result")
         waker: Waker = self._local.waker
         return waker
+
+
+def _is_ready(connection: Connection, id_: str) -> bool:
+    """One stands for all that are waited for, and the last one best: most come in the order in which they were sent."""
+    query = select(result_table.c.document).where(result_table.c.task_id == id_)
+    text = connection.execute(query).scalar()
+    return text is not None and from_text(text).ready
 
 
 def _ids_in(connection: Connection, table: Table, ids: Sequence[str]) -> set[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -22,13 +23,20 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ..errors import EncodeError, ImproperlyConfigured, Unavailable
 from ..url_text import error_text, without_password
+from .dialect import dialect_of
 
 BUSY_SECONDS = 15
 ANSWER_SECONDS = 30.0
 """A server that has not answered a statement by then is taken for lost."""
 _UNVERIFIED = frozenset(["allow", "prefer", "require", "verify-ca"])
 """What may be asked for with `sslmode` and lets another server in (verify-ca: any that the same authority knows); verify-full does not."""
-_DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+_DRIVERS = {
+    "sqlite": "sqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mysql+pymysql",
+}
 
 
 def sql_url(url: str) -> URL | None:
@@ -42,9 +50,13 @@ def sql_url(url: str) -> URL | None:
         parsed = make_url(plain)
     except (ArgumentError, ValueError) as error:
         raise ImproperlyConfigured(
-            f"{without_password(url)} is not a database URL: {error_text(error, url)}. Write sqlite:///file or postgresql://host/db."
+            f"{without_password(url)} is not a database URL: {error_text(error, url)}. "
+            "Write sqlite:///file, postgresql://host/db or mysql://host/db."
         ) from None
-    return parsed if "+" in scheme else parsed.set(drivername=_DRIVERS[base])
+    if "+" not in scheme:
+        return parsed.set(drivername=_DRIVERS[base])
+    # SQLAlchemy has a second name for MariaDB, whose server tells by itself what it is
+    return parsed.set(drivername=parsed.drivername.replace("mariadb+", "mysql+"))
 
 
 def open_engine(url: str) -> Engine:
@@ -52,24 +64,43 @@ def open_engine(url: str) -> Engine:
     parsed = sql_url(url)
     if parsed is None:
         raise ImproperlyConfigured(
-            f"{without_password(url)} is not a SQL database. Write sqlite:///file or postgresql://user@host/db."
+            f"{without_password(url)} is not a SQL database. Write sqlite:///file, postgresql://user@host/db or mysql://user@host/db."
         )
-    if parsed.get_backend_name() == "sqlite":
-        return _open_sqlite(parsed)
+    backend = parsed.get_backend_name()
     try:
-        from .bounded_postgresql import bound_answers
-
         warn_unless_verified(parsed)
-
-        engine = create_engine(
-            parsed, pool_pre_ping=True, pool_size=5, max_overflow=20, connect_args={"connect_timeout": 4}
-        )
+        match backend:
+            case "sqlite":
+                return _open_sqlite(parsed)
+            case "mysql":
+                return _open_mysql(parsed)
+            case _:
+                return _open_postgresql(parsed)
     except ModuleNotFoundError as error:
+        extra = "mysql" if backend == "mysql" else "postgres"
         raise ImproperlyConfigured(
-            f"{parsed.drivername} needs a driver: pip install 'backbeat[postgres]'"
+            f"{parsed.drivername} needs a driver: pip install 'backbeat[{extra}]'"
         ) from error
+
+
+def _open_postgresql(url: URL) -> Engine:
+    from .bounded_postgresql import bound_answers
+
+    engine = create_engine(
+        url, pool_pre_ping=True, pool_size=5, max_overflow=20, connect_args={"connect_timeout": 4}
+    )
     bound_answers(engine, ANSWER_SECONDS)
     return engine
+
+
+def _open_mysql(url: URL) -> Engine:
+    if url.drivername != _DRIVERS["mysql"]:
+        raise ImproperlyConfigured(
+            f"{url.drivername}:// is another driver than the one that is used, PyMySQL. Write mysql://user@host/db."
+        )
+    from .bounded_mysql import open_mysql
+
+    return open_mysql(url, ANSWER_SECONDS)
 
 
 def warn_unless_verified(url: URL) -> None:
@@ -122,11 +153,21 @@ def _open_sqlite(url: URL) -> Engine:
 
 
 _PASSING = re.compile(r"deadlock|could not serialize|database is locked|lock timeout", re.IGNORECASE)
+_PASSING_MYSQL = {1020, 1205, 1213}
+"""The row changed since it was read; a lock took too long; a deadlock."""
 
 
 def is_passing(error: DBAPIError) -> bool:
     """True for a conflict with another transaction, after which the same transaction may be tried again."""
-    return _PASSING.search(str(error.orig)) is not None
+    return _said(error.orig)[0] in _PASSING_MYSQL or _PASSING.search(str(error.orig)) is not None
+
+
+def _said(cause: object) -> tuple[int, str]:
+    """Number and text of an error that has both, as those of MySQL's driver have; else 0 and the text."""
+    match getattr(cause, "args", ()):
+        case (int(number), str(text), *_):
+            return number, text
+    return 0, str(cause)
 
 
 @contextmanager
@@ -152,24 +193,20 @@ def unavailable() -> Iterator[None]:
     except PoolTimeout as error:
         raise unreachable(error) from error
     except DataError as error:
-        first, *_ = str(error.orig).strip().splitlines() or [""]
+        first, *_ = _said(error.orig)[1].strip().splitlines() or [""]
         raise EncodeError(f"the database refuses it: {first}") from error
 
 
 def unreachable(cause: object) -> Unavailable:
     """What a driver's error means, in one line."""
-    first, *_ = str(cause).strip().splitlines() or [type(cause).__name__]
+    first, *_ = _said(cause)[1].strip().splitlines() or [type(cause).__name__]
     return Unavailable(f"the database cannot be reached: {first}")
 
 
 def now_us(connection: Connection) -> int:
-    """The database's clock. SQLite has the machine's."""
-    if connection.dialect.name == "postgresql":
-        return int(
-            connection.execute(
-                text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
-            ).scalar_one()
-        )
-    import time
-
-    return time.time_ns() // 1000
+    """The database's clock; this machine's for SQLite, and for a user's database of another kind."""
+    try:
+        dialect = dialect_of(connection)
+    except KeyError:
+        return time.time_ns() // 1000
+    return dialect.now_us(connection)

@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, bindparam, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from .dialect import family_of
 from .tables import create_tables, message_table, metadata
 
 logger = logging.getLogger(__name__)
@@ -48,14 +49,14 @@ class Place:
 
     def holds(self, connection: Connection) -> bool:
         """Whether what `connection` writes is here; if so, the tables are there."""
-        if connection.dialect.name != self._engine.dialect.name:
+        if family_of(connection) != family_of(self._engine):
             return False
-        match connection.dialect.name:
+        match family_of(connection):
             case "sqlite":
                 return self._is_file_of(connection)
             case "postgresql":
                 return self._is_proven(connection, _PG_SCHEMA, _sees_postgresql_lock)
-            case "mysql" | "mariadb":
+            case "mysql":
                 return self._is_proven(connection, _MY_SCHEMA, _sees_mysql_lock)
         return False
 

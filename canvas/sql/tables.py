@@ -13,11 +13,10 @@ from sqlalchemy import (
     Connection,
     Engine,
     Index,
+    Inspector,
     Integer,
     MetaData,
-    String,
     Table,
-    Text,
     false,
     inspect,
     select,
@@ -25,11 +24,20 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.schema import CreateColumn
 
+from .types import Key
+from .types import LongText as Text
+
 TRIES = 5
 
 metadata = MetaData()
-_Id = String(255)
+_Id = Key(255)
 _Sequence = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _mysql_index(name: str, column: str) -> Index:
+    """InnoDB locks every row that a DELETE looks at, whether or not it is deleted: it must find them by an index."""
+    return Index(name, column).ddl_if(dialect="mysql")
+
 
 message_table = Table(
     "bb_message",
@@ -71,6 +79,7 @@ chain_table = Table(
     Column("chain_id", _Id, primary_key=True),
     Column("record", Text, nullable=False),
     Column("expires_us", BigInteger),
+    _mysql_index("bb_chain_expires", "expires_us"),
 )
 join_table = Table(
     "bb_join",
@@ -81,6 +90,7 @@ join_table = Table(
     Column("deadline_us", BigInteger),
     Column("closed", Boolean, nullable=False, default=False),
     Column("expires_us", BigInteger),
+    _mysql_index("bb_join_expires", "expires_us"),
 )
 part_table = Table(
     "bb_part",
@@ -136,9 +146,17 @@ def _complete(engine: Engine) -> None:
                 with engine.begin() as connection:
                     definition = CreateColumn(column).compile(dialect=engine.dialect)
                     connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
-        if known != {column.name for column in table.columns}:
+        if known != {column.name for column in table.columns} or _may_lack_indexes(engine, found, table):
             for index in table.indexes:
                 index.create(engine, checkfirst=True)
+
+
+def _may_lack_indexes(engine: Engine, found: Inspector, table: Table) -> bool:
+    """MySQL makes a table and its indexes in several steps: who makes them may die in between, or another one looks there."""
+    if engine.dialect.name != "mysql":
+        return False
+    there = {index["name"] for index in found.get_indexes(table.name)}
+    return not there >= {index.name for index in table.indexes}
 
 
 announced_table = Table(
@@ -148,6 +166,9 @@ announced_table = Table(
     Column("value", Text, nullable=False),
     Column("until_us", BigInteger, nullable=False),
 )
+
+for _table in metadata.tables.values():
+    _table.dialect_options["mysql"]["engine"] = "InnoDB"
 
 
 def announced_value(connection: Connection, name: str) -> str | None:

@@ -1,6 +1,7 @@
-"""Waker: wait until another process wrote something: NOTIFY on PostgreSQL, elsewhere a look at SQLite's own change counter.
+"""Waker: wait until another process wrote something: NOTIFY on PostgreSQL, SQLite's own change counter, on MySQL a query.
 
-The look costs a few microseconds. It comes every 2 ms at first and every 50 ms when nothing happens for long (decisions K25).
+A look at the counter costs a few microseconds, a query as much as the way to the server and back. They come every 2 ms at first and
+every 50 ms when nothing happens for long (decisions K25).
 """
 
 from __future__ import annotations
@@ -9,23 +10,28 @@ import select
 import sqlite3
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
-from .engine import unreachable
+from .engine import unavailable, unreachable
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.002, 0.05
+STALE_SECONDS = 30.0
+"""A connection that was not used for so long may have been closed by the server."""
+
+Look = Callable[[Connection], bool]
+"""A cheap query: is there what is waited for? It needs no transaction."""
 
 
 class Waker(Protocol):
     """Waits for a change in the database. Not thread-safe. After Unavailable it is of no use any more, and must be closed."""
 
-    def wait(self, timeout: float, wakers: Sequence[int] = ()) -> list[str]:
+    def wait(self, timeout: float, wakers: Sequence[int], look: Look) -> list[str]:
         """Wait for a change, for one of the file descriptors `wakers`, or for `timeout` seconds; returns what was told, if anything.
 
-        Raises Unavailable.
+        `look` is for databases that tell nothing by themselves: only what it sees is a change there. Raises Unavailable.
         """
         ...
 
@@ -36,7 +42,13 @@ class Waker(Protocol):
 
 def open_waker(engine: Engine, channel: str) -> Waker:
     """A waker for this database; `channel` is a NOTIFY channel."""
-    return PostgresWaker(engine, channel) if engine.dialect.name == "postgresql" else SqliteWaker(engine)
+    match engine.dialect.name:
+        case "postgresql":
+            return PostgresWaker(engine, channel)
+        case "sqlite":
+            return SqliteWaker(engine)
+        case _:
+            return LookingWaker(engine)
 
 
 def _own_connection(engine: Engine) -> Any:
@@ -61,7 +73,7 @@ class PostgresWaker:
         except self._errors as error:
             raise unreachable(error) from error
 
-    def wait(self, timeout: float, wakers: Sequence[int] = ()) -> list[str]:
+    def wait(self, timeout: float, wakers: Sequence[int], look: Look) -> list[str]:  # noqa: ARG002 - not needed
         try:
             told = self._drain()
             if not told:
@@ -87,7 +99,7 @@ class SqliteWaker:
         self._version = self._look()
         self._interval = SHORTEST_SECONDS
 
-    def wait(self, timeout: float, wakers: Sequence[int] = ()) -> list[str]:
+    def wait(self, timeout: float, wakers: Sequence[int], look: Look) -> list[str]:  # noqa: ARG002 - not needed
         deadline = time.monotonic() + timeout
         while True:
             version = self._look()
@@ -107,3 +119,45 @@ class SqliteWaker:
 
     def close(self) -> None:
         self._finish()
+
+
+class LookingWaker:
+    """Asks again and again, on a connection of its own outside transactions."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._interval = SHORTEST_SECONDS
+        self._used_at = 0.0
+        self._opened: Connection | None = None
+
+    def wait(self, timeout: float, wakers: Sequence[int], look: Look) -> list[str]:
+        deadline = time.monotonic() + timeout
+        connection = self._connection()
+        while True:
+            with unavailable():
+                found = look(connection)
+            self._used_at = time.monotonic()
+            if found:
+                self._interval = SHORTEST_SECONDS
+                return []
+            left = deadline - self._used_at
+            if left <= 0 or select.select(wakers, [], [], min(left, self._interval))[0]:
+                return []
+            self._interval = min(self._interval * 1.2, LONGEST_SECONDS)
+
+    def _connection(self) -> Connection:
+        if time.monotonic() - self._used_at > STALE_SECONDS:
+            self.close()
+        if self._opened is None:
+            with unavailable():
+                self._opened = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+                self._opened.detach()  # as above
+            # not SQLAlchemy's, which would first ask a server that may be gone
+            driver: Any = self._opened.connection.dbapi_connection
+            self._finish = weakref.finalize(self, driver.close)
+        return self._opened
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened = None
+            self._finish()

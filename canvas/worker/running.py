@@ -70,7 +70,7 @@ class RunningTasks:
             key, delivery = str(next(self._keys)), execute.taken.delivery
             limit = self._hard_limit(execute.message)
             self._running[key] = Running(execute.taken, execute.message, now, limit, execute.early)
-            jobs.append(Job(key, delivery.raw, delivery.queue))
+            jobs.append(Job(key, delivery.raw, delivery.queue, alone=execute.suspect))
         if jobs:
             self._pool.submit(jobs)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from ...canvas.sql.types import binary_collation
+
 
 def mysql_options(conn: Connection) -> dict[str, str]:
     """Options of every table, by SQLAlchemy's names without `mysql_`; none for other servers.
 
     Names of entries differ by case and by spaces at their end, as everywhere else: the collation is a binary one that pads
-    nothing, and the two servers have different names for it.
+    nothing.
     """
     if conn.dialect.name != "mysql":
         return {}
-    binary = "utf8mb4_nopad_bin" if getattr(conn.dialect, "is_mariadb", False) else "utf8mb4_0900_bin"
-    return {"engine": "InnoDB", "charset": "utf8mb4", "collate": binary}
+    return {"engine": "InnoDB", "charset": "utf8mb4", "collate": binary_collation(conn.dialect)}

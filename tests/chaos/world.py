@@ -29,6 +29,7 @@ COMBINATIONS = (
     ("postgres", SAME),
     ("mariadb", "rabbitmq"),
     ("mariadb", "redis"),
+    ("mariadb", SAME),
 )
 
 LONGER_THAN_A_LEASE = 7.0

@@ -32,7 +32,7 @@ from backbeat.canvas.outcome import Retry, Revoked, State
 from backbeat.canvas.perform import Performer
 
 from support.commit_world import DYING, LIVING, CommitWorld, broken, ok, part
-from support.kinds import KINDS, SPLIT, open_backend
+from support.kinds import KINDS, OUTBOXES, open_backend
 
 
 @pytest.fixture(params=KINDS)
@@ -51,7 +51,7 @@ def taken_by(world, commit, message, count=1):
 # --- outcomes --------------------------------------------------------------------------------------------------------------------
 
 
-def test_the_first_outcome_stands(world):
+def test_k2_the_first_outcome_stands(world):
     commit, message = world.open(), world.message()
 
     first = commit.exchange([Transition(message=message, outcome=ok(1))]).standing
@@ -65,7 +65,7 @@ def test_the_first_outcome_stands(world):
 @pytest.mark.parametrize(
     "later", [broken(), Revoked(), Retry(eta_us=5), ok(2)], ids=lambda it: type(it).__name__
 )
-def test_a_success_is_never_overwritten(world, later):
+def test_k2_a_success_is_never_overwritten(world, later):
     commit, message = world.open(), world.message()
     commit.exchange([Transition(message=message, outcome=ok(1))])
 
@@ -88,7 +88,7 @@ def test_bringing_the_same_outcome_again_is_applied_again(world):
     assert verdicts == {follower.id}
 
 
-def test_what_is_beaten_has_no_effect_and_keeps_its_message(world):
+def test_k2_what_is_beaten_has_no_effect_and_keeps_its_message(world):
     commit, other = world.open("a", DYING), world.open("b")
     message, follower = world.message(), world.message("follower")
     (item,) = taken_by(world, commit, message)
@@ -150,7 +150,7 @@ def test_a_retry_is_an_outcome_of_its_attempt_only(world):
     assert later.verdict == Run()
 
 
-def test_an_older_attempt_is_superseded_by_a_later_one(world):
+def test_k6_an_older_attempt_is_superseded_by_a_later_one(world):
     commit, message = world.open(), world.message("m")
     later = world.message("m", attempt=1)
     (running,) = taken_by(world, commit, later)
@@ -195,12 +195,12 @@ def redelivered(world, commit, performer, message):
 
 def test_k6_attempt_0_redelivered_while_attempt_2_waits(world):
     commit = world.open()
-    due = world.now_us() + 200_000
+    due = world.now_us() + 600_000
     first, performer = two_attempts_later(world, commit, eta_us=due)
 
     verdict, transition = redelivered(world, commit, performer, first)
     state = world.document(first.id).state
-    world.pass_time(0.2)
+    world.pass_time(0.6)
     (item,) = world.take(commit)
 
     assert verdict == Settled(Standing(Retry(eta_us=due, args=Json("[1]"), kwargs=Json("{}")), 1))
@@ -249,7 +249,7 @@ def test_k6_attempt_0_redelivered_when_attempt_2_has_ended(world):
     assert world.document(first.id).value == "2"
 
 
-def test_a_later_generation_runs_again_what_has_ended(world):
+def test_k6_a_later_generation_runs_again_what_has_ended(world):
     commit, message = world.open(), world.message("m", attempt=2)
     commit.exchange([Transition(message=message, outcome=broken())])
 
@@ -302,7 +302,7 @@ def test_the_document_names_the_task_its_arguments_and_its_children(world):
 # --- claims ----------------------------------------------------------------------------------------------------------------------
 
 
-def test_what_another_living_worker_runs_is_for_later(world):
+def test_k7_what_another_living_worker_runs_is_for_later(world):
     one, two, message = world.open(), world.open(), world.message()
     (running,) = taken_by(world, one, message)
     world.send(message)
@@ -313,7 +313,7 @@ def test_what_another_living_worker_runs_is_for_later(world):
     assert copy.verdict.until_us > world.now_us()
 
 
-def test_what_a_dead_worker_ran_is_taken_over(world):
+def test_k7_what_a_dead_worker_ran_is_taken_over(world):
     dying, message = world.open("dying", DYING), world.message()
     (held,) = taken_by(world, dying, message)
     dying.close()
@@ -323,11 +323,11 @@ def test_what_a_dead_worker_ran_is_taken_over(world):
     (item,) = world.take(other)
     other.exchange([Transition(message=message, outcome=ok(1), delivery=item.delivery)])
 
-    assert held.verdict == item.verdict == Run()
+    assert (held.verdict, item.verdict) == (Run(), Run(lost=1))
     assert world.none(other)
 
 
-def test_a_dead_worker_that_comes_back_gets_the_outcome_that_stands(world):
+def test_k7_a_dead_worker_that_comes_back_gets_the_outcome_that_stands(world):
     dying, message = world.open("dying", DYING), world.message()
     (held,) = taken_by(world, dying, message)
     dying.close()
@@ -344,7 +344,7 @@ def test_a_dead_worker_that_comes_back_gets_the_outcome_that_stands(world):
     assert standing == Standing(ok(1), 0)
 
 
-def test_a_task_that_takes_three_workers_with_it_is_poison(world):
+def test_k8_a_task_that_takes_three_workers_with_it_is_poison(world):
     message = world.message()
     world.send(message)
     verdicts = []
@@ -354,7 +354,7 @@ def test_a_task_that_takes_three_workers_with_it_is_poison(world):
         worker.close()
         world.pass_lease()
 
-    assert verdicts == [Run(), Run(), Run(), Poison(3)]
+    assert verdicts == [Run(0), Run(1), Run(2), Poison(3)]
 
 
 def test_poison_ends_by_an_outcome_as_everything_does(world):
@@ -375,7 +375,7 @@ def test_poison_ends_by_an_outcome_as_everything_does(world):
     assert world.document(message.id).state is State.FAILURE
 
 
-def test_handing_back_does_not_count_but_a_lost_process_does(world):
+def test_k8_handing_back_does_not_count_but_a_lost_process_does(world):
     commit, message = world.open(limits=Limits(lease_seconds=60, max_lost=2)), world.message()
     world.send(message)
     verdicts = []
@@ -385,10 +385,10 @@ def test_handing_back_does_not_count_but_a_lost_process_does(world):
         if lost is not None:
             commit.release([item], lost=lost)
 
-    assert verdicts == [Run()] * 5 + [Poison(2)]
+    assert verdicts == [*[Run()] * 3, *[Run(lost=1)] * 2, Poison(2)]
 
 
-def test_a_new_attempt_counts_its_losses_anew(world):
+def test_k8_a_new_attempt_counts_its_losses_anew(world):
     commit, message = world.open(limits=Limits(lease_seconds=60, max_lost=2)), world.message("m")
     (item,) = taken_by(world, commit, message)
     commit.release([item], lost=True)
@@ -399,7 +399,7 @@ def test_a_new_attempt_counts_its_losses_anew(world):
     commit.release([item], lost=True)
     (again,) = world.take(commit)
 
-    assert again.verdict == Run()
+    assert again.verdict == Run(lost=1)
 
 
 def test_what_is_released_can_be_run_by_another_at_once(world):
@@ -414,7 +414,7 @@ def test_what_is_released_can_be_run_by_another_at_once(world):
     assert again.verdict == Run()
 
 
-def test_what_is_renewed_is_neither_taken_nor_claimed_by_others(world):
+def test_k7_what_is_renewed_is_neither_taken_nor_claimed_by_others(world):
     limits = Limits(lease_seconds=1.0)
     one, two, message = world.open("one", limits), world.open("two", limits), world.message()
     (item,) = taken_by(world, one, message)
@@ -449,7 +449,7 @@ def test_releasing_and_renewing_what_is_not_held_does_nothing(world):
 # --- revoking --------------------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_revoked_does_not_start(world):
+def test_k20_what_was_revoked_does_not_start(world):
     commit = world.open()
     by_id, by_root, other = world.message(), world.message(root_id="root"), world.message(root_id="other")
     commit.revoke([by_id.id, "root"])
@@ -607,7 +607,7 @@ def test_k9_a_later_attempt_is_early_only_if_it_says_so(world):
     commit.close()
     world.pass_lease()
 
-    assert next_ended(world, world.open()).verdict == Run()
+    assert next_ended(world, world.open()).verdict == Run(lost=1)
 
 
 # --- dead letters ----------------------------------------------------------------------------------------------------------------
@@ -661,7 +661,7 @@ def test_revoking_what_has_ended_changes_nothing(world):
 # --- timers ----------------------------------------------------------------------------------------------------------------------
 
 
-def test_nothing_comes_before_its_time_and_all_of_it_afterwards(world):
+def test_k16_nothing_comes_before_its_time_and_all_of_it_afterwards(world):
     commit = world.open()
     due = world.now_us() + 600_000
     by_eta, parked, countdown = world.message(eta_us=due), world.message(), world.message(countdown=0.6)
@@ -729,7 +729,7 @@ def test_a_join_is_complete_when_all_parts_are_in_and_then_sends_its_message(wor
     assert world.join_messages(commit) == [join_id]
 
 
-def test_a_part_that_comes_twice_counts_once_and_the_first_stands(world):
+def test_k3_a_part_that_comes_twice_counts_once_and_the_first_stands(world):
     commit = world.open()
     join_id = world.open_join(commit, 2)
     world.do(commit, part(join_id, 0, 10), part(join_id, 0, 11))
@@ -742,7 +742,7 @@ def test_a_part_that_comes_twice_counts_once_and_the_first_stands(world):
     assert world.none(commit)
 
 
-def test_a_part_of_a_complete_join_sends_its_message_again(world):
+def test_k3_a_part_of_a_complete_join_sends_its_message_again(world):
     commit = world.open()
     join_id = world.open_join(commit, 1)
     world.do(commit, part(join_id, 0))
@@ -777,7 +777,7 @@ def test_opening_a_join_or_a_chain_again_changes_nothing(world):
     assert loaded.chains[f"c-{world.mark}"] == chain(world, "c", 1)
 
 
-def test_an_unsealed_join_is_complete_once_it_is_sealed(world):
+def test_k4_an_unsealed_join_is_complete_once_it_is_sealed(world):
     commit = world.open()
     join_id = world.open_join(commit, None, lease_seconds=60)
     world.do(commit, part(join_id, 0), part(join_id, 1))
@@ -816,7 +816,7 @@ def test_a_join_is_opened_filled_and_sealed_in_one_exchange(world):
     assert set(world.join_messages(commit)) == {join_id}
 
 
-def test_joins_whose_sender_died_are_returned_by_sweep_until_they_are_closed(world):
+def test_k4_joins_whose_sender_died_are_returned_by_sweep_until_they_are_closed(world):
     commit = world.open()
     interrupted = world.open_join(commit, None, "interrupted", lease_seconds=0.05)
     sealed = world.open_join(commit, None, "sealed", lease_seconds=0.05)
@@ -834,7 +834,7 @@ def test_joins_whose_sender_died_are_returned_by_sweep_until_they_are_closed(wor
     assert interrupted not in after
 
 
-def test_a_join_is_closed_only_once(world):
+def test_k22_a_join_is_closed_only_once(world):
     commit = world.open()
     join_id = world.open_join(commit, 1)
     world.do(commit, part(join_id, 0))
@@ -891,10 +891,14 @@ def test_a_part_for_a_join_that_never_was_hurts_nobody(world):
     assert [item.message.id for item in world.take(commit)] == [message.id]
 
 
+RACES = {"mariadb": 200}
+"""As many as tell: without the lock of the join's row most of them fail there."""
+
+
 @pytest.mark.timeout(300)
-def test_the_last_two_parts_of_a_join_race_a_thousand_times(world):
+def test_k3_the_last_two_parts_of_a_join_race_a_thousand_times(world):
     commit = world.open()
-    joins = [world.open_join(commit, 2, f"race{n}") for n in range(1_000)]
+    joins = [world.open_join(commit, 2, f"race{n}") for n in range(RACES.get(world.kind, 1_000))]
     barrier = threading.Barrier(2, timeout=60)
     errors = []
 
@@ -994,7 +998,7 @@ def test_no_more_is_taken_than_was_asked_for(world):
     assert world.none(commit)
 
 
-def test_what_comes_and_what_goes_are_one_exchange(world):
+def test_k1_what_comes_and_what_goes_are_one_exchange(world):
     commit, message, follower = world.open(), world.message(), world.message("follower")
     (item,) = taken_by(world, commit, message)
 
@@ -1079,7 +1083,7 @@ class Died(Exception):
     """The process dies here."""
 
 
-@pytest.fixture(params=SPLIT)
+@pytest.fixture(params=OUTBOXES)
 def split(request):
     opened = CommitWorld(open_backend(request.param, request), request.param)
     yield opened
@@ -1087,7 +1091,7 @@ def split(request):
 
 
 @pytest.mark.parametrize("where", ["before publish", "within publish", "after publish", "after the store"])
-def test_what_a_writer_stored_and_did_not_send_is_relayed_by_any_worker(split, where):
+def test_k1_what_a_writer_stored_and_did_not_send_is_relayed_by_any_worker(split, where):
     def crash(at):
         if at == where:
             raise Died
@@ -1153,7 +1157,7 @@ def test_claiming_what_another_broker_delivered(split):
     assert answer.claimed[0].reason == "not a message"
 
 
-def test_a_part_whose_join_is_gone_without_a_tombstone_is_a_dead_letter(world):
+def test_k3_a_part_whose_join_is_gone_without_a_tombstone_is_a_dead_letter(world):
     commit = world.open()
     join_id = f"gone-{world.mark}"
 

@@ -31,6 +31,7 @@ SHARES = {
     "memory": 1.0,
     "sqlite": 0.06,
     "postgres": 0.05,
+    "mariadb": 0.008,
     "redis": 0.08,
     "split-memory": 0.4,
     "split-rabbitmq-redis": 0.016,
@@ -70,7 +71,7 @@ def settle_one(backend, rng: random.Random, faults: Faults) -> int:
 @pytest.mark.timeout(max(120, 120 * CANVASES // DEFAULT))
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("name", SHARES)
-def test_every_random_canvas_settles_with_the_values_of_its_plan(name, setting, request):
+def test_k1_every_random_canvas_settles_with_the_values_of_its_plan(name, setting, request):
     seed = random.randrange(1_000_000)
     print(f"seed {seed}")
     faults = (SPLIT_SETTINGS if name.startswith("split") else SETTINGS)[setting]

@@ -85,7 +85,7 @@ def test_a_message_of_ten_megabytes_passes(new_pool):
     assert value_of(report) == 10_000_000
 
 
-def test_free_falls_with_what_is_submitted_and_more_is_refused(new_pool):
+def test_k24_free_falls_with_what_is_submitted_and_more_is_refused(new_pool):
     pool = new_pool()
     room = pool.free
 

@@ -1,4 +1,4 @@
-"""The contract of canvas.results.base.Results, over memory, SQLite, PostgreSQL and Redis."""
+"""The contract of canvas.results.base.Results, over memory, SQLite, PostgreSQL, MariaDB and Redis."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_waiting_in_vain_ends_with_the_time(world, results):
 
 
 @pytest.mark.parametrize("timeout", [20.0, None])
-def test_waiting_ends_when_the_last_result_comes(world, results, timeout):
+def test_k25_waiting_ends_when_the_last_result_comes(world, results, timeout):
     messages = [world.message() for _ in range(3)]
     commit = world.open("client")
 

@@ -31,7 +31,7 @@ def url(request, tmp_path):
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'one.db'}"
     else:
-        with own_database("postgres") as found:
+        with own_database(request.param) as found:
             yield found
 
 
@@ -79,6 +79,7 @@ def messages(url):
     return found
 
 
+@pytest.mark.parametrize("url", ["sqlite", "postgres", "mariadb"], indirect=True)
 def test_what_is_sent_is_marked_in_the_same_transaction(url, store, outlet, firings):
     published = outlet.publish(firings)
 
@@ -112,6 +113,7 @@ def test_what_was_sent_and_not_answered_is_not_sent_again(url, store, outlet, fi
     assert messages(url) == 10
 
 
+@pytest.mark.parametrize("url", ["sqlite", "postgres", "mariadb"], indirect=True)
 def test_of_two_leaders_that_send_the_same_firings_one_sends_each(url, store, outlet, firings):
     other_store = open_store(url, cluster="test")
     other = outlet_of(other_store, url, url)

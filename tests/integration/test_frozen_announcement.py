@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from contextlib import closing
 
+import pytest
 from backbeat.canvas.commit.base import DEFAULT_LIMITS, Role
 from backbeat.canvas.commit.sql import SqlCommit
 from backbeat.canvas.errors import Unavailable
+from backbeat.canvas.sql import bounded_mysql
 from backbeat.canvas.sql.engine import open_engine
 from sqlalchemy import event
 
@@ -16,9 +18,11 @@ from support.servers import own_database
 SECONDS = 10.0
 
 
-def test_who_announces_does_not_wait_for_one_that_is_frozen_in_its_announcement():
+@pytest.mark.parametrize("server", ["postgres", "mariadb"])
+def test_who_announces_does_not_wait_for_one_that_is_frozen_in_its_announcement(server, monkeypatch):
+    monkeypatch.setattr(bounded_mysql, "FROZEN_SECONDS", 1)
     frozen, goes_on, said = threading.Event(), threading.Event(), []
-    with own_database("postgres") as url:
+    with own_database(server) as url:
         engines = [open_engine(url) for _ in range(2)]
         first, second = (
             SqlCommit(engine, worker="", limits=DEFAULT_LIMITS, role=Role.BROKER) for engine in engines

@@ -56,7 +56,7 @@ def got(channel, queue, seconds=10.0):
 # --- the wire --------------------------------------------------------------------------------------------------------------------
 
 
-def test_a_message_is_celerys_protocol_2_persistent_and_never_expires_by_itself(broker, channel, queue):
+def test_k12_a_message_is_celerys_protocol_2_persistent_and_never_expires_by_itself(broker, channel, queue):
     sent = task(
         queue, expires_us=2_000_000_000_000_000, priority=4, reply_to="r", headers={"periodic_task_name": "n"}
     )
@@ -112,7 +112,7 @@ def test_what_kombu_consumers_read_is_what_was_sent(broker, amqp_url, queue):
 # --- confirms --------------------------------------------------------------------------------------------------------------------
 
 
-def test_what_no_queue_takes_is_not_among_the_confirmed_and_the_next_time_it_is(broker, channel, queue):
+def test_k26_what_no_queue_takes_is_not_among_the_confirmed_and_the_next_time_it_is(broker, channel, queue):
     kept, gone = f"{queue}kept", f"{queue}gone"
     assert len(broker.publish([task(kept), task(gone)])) == 2
     channel.queue_delete(gone)
@@ -155,7 +155,7 @@ def test_while_the_server_blocks_publishers_nothing_is_written_and_it_is_said(br
     assert take_none(broker) == []
 
 
-def test_a_missing_queue_is_an_error_where_none_may_be_made(amqp_url, queue):
+def test_k26_a_missing_queue_is_an_error_where_none_may_be_made(amqp_url, queue):
     broker = KombuBroker(amqp_url, create_queues=False)
 
     assert list(broker.publish([task(queue)])) == []

@@ -129,8 +129,20 @@ def test_a_file_whose_tables_are_of_an_earlier_version_is_left_to_its_worker(tmp
     assert not place_at(url).holds(theirs)
 
 
+@pytest.mark.parametrize("driver", ["mysql+pymysql", "mariadb+pymysql"])
+def test_a_mariadb_is_one_place_by_each_name_of_its_driver_and_its_other_databases_are_not(
+    mariadb_url, connect, place_at, driver
+):
+    place = place_at(mariadb_url)
+    theirs = connect(mariadb_url.replace("mysql+pymysql", driver), isolation_level="REPEATABLE READ")
+    theirs.execute(text("SELECT count(*) FROM information_schema.tables"))
+
+    assert place.holds(theirs)
+    theirs.execute(text("USE information_schema"))
+    assert not place.holds(theirs)
+
+
 def test_mariadb_shows_a_lock_to_its_own_sessions_only(mariadb_url, connect):
-    """The proof alone: MariaDB as a broker is another matter."""
     ours, theirs = connect(mariadb_url), connect(mariadb_url)
 
     assert _sees_mysql_lock(ours, theirs)

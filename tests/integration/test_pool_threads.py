@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from backbeat.canvas.errors import SoftTimeLimitExceeded
@@ -344,3 +345,40 @@ def test_the_clock_wakes_for_a_strike_that_is_due_sooner_than_all_others():
     assert time.monotonic() - before < SECONDS / 2
     released.set()
     waiting.join()
+
+
+def arrived(gate, pool):
+    """The next job that has reached the gate; the pool is turned meanwhile, as it has children to start."""
+    deadline = time.monotonic() + SECONDS
+    while not select.select([gate.fileno()], [], [], 0)[0]:
+        pool.collect()
+        assert time.monotonic() < deadline
+        select.select([*pool.wakers(), gate.fileno()], [], [], 0.1)
+    return gate.arrival()
+
+
+def test_a_job_whose_process_died_before_runs_in_one_of_its_own(pool, gate):
+    (beside,) = held_at(gate, pool, "a").values()
+    pool.submit([replace(job("b", "wait"), alone=True)])
+    suspect = arrived(gate, pool)
+    wait_free(pool, SLOTS - 2)
+    (later,) = held_at(gate, pool, "c").values()
+    assert len({beside.pid, suspect.pid, later.pid}) == 3
+
+    os.kill(suspect.pid, signal.SIGKILL)
+    reports = []
+    wait_until(pool, lambda: reports, reports)
+    assert [(type(report), report.key, report.shared) for report in reports] == [(Lost, "b", False)]
+    beside.let_go()
+    later.let_go()
+    assert sorted(value_of(report) for report in wait_free(pool, SLOTS)) == ["a", "c"]
+
+
+def test_a_suspect_that_still_waits_for_its_process_can_be_ended(pool, gate):
+    (beside,) = held_at(gate, pool, "a").values()
+    pool.submit([replace(job("b", "wait"), alone=True)])
+    pool.kill("b")
+
+    assert [(type(report), report.key) for report in pool.collect()] == [(Lost, "b")]
+    beside.let_go()
+    wait_free(pool, SLOTS)

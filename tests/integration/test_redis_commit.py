@@ -193,7 +193,7 @@ def test_what_a_dead_process_held_comes_back_at_once_and_its_claim_counts(ours):
     ours().sweep()
 
     (again,) = ours("next").exchange([], take=9).taken
-    assert (again.message.id, again.verdict) == ("a", Run())
+    assert (again.message.id, again.verdict) == ("a", Run(lost=1))
     publish(ours(), message("b"))
     (other,) = ours("next").exchange([], take=9).taken
     assert isinstance(other.verdict, Later)

@@ -137,7 +137,7 @@ def test_a_held_message_lies_in_unacked_as_kombu_keeps_it(shared):
     assert abs(score - time.time()) < 60
 
 
-def test_kombu_gives_back_what_we_hold_only_once_nobody_renews_it(shared):
+def test_k14_kombu_gives_back_what_we_hold_only_once_nobody_renews_it(shared):
     worker = shared.ours()
     publish(worker, message(priority=4))
     held: list[Taken] = list(worker.exchange([], take=9).taken)
@@ -159,7 +159,7 @@ def test_kombu_gives_back_what_we_hold_only_once_nobody_renews_it(shared):
     assert len(other.exchange([], take=9).taken) == 1
 
 
-def test_our_sweeper_gives_back_what_was_ours_and_leaves_what_kombu_holds(shared):
+def test_k14_our_sweeper_gives_back_what_was_ours_and_leaves_what_kombu_holds(shared):
     hasty = shared.ours(limits=Limits(lease_seconds=0.01))
     publish(hasty, message())
     taken = hasty.exchange([], take=9).taken

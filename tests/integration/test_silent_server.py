@@ -61,11 +61,13 @@ def test_a_statement_that_takes_too_long_is_ended_by_the_server_itself():
         engine.dispose()
 
 
-def test_a_queue_in_postgresql_that_answers_nothing_is_given_up_too(monkeypatch):
-    from backbeat.canvas.sql import engine
+@pytest.mark.parametrize("server", ["postgres", "mariadb"])
+def test_a_queue_in_a_database_that_answers_nothing_is_given_up_too(server, monkeypatch):
+    from backbeat.canvas.sql import bounded_mysql, engine
 
     monkeypatch.setattr(engine, "ANSWER_SECONDS", 2.0)
-    with servers.own_database("postgres") as direct_url:
+    monkeypatch.setattr(bounded_mysql, "CONNECT_SECONDS", 1)
+    with servers.own_database(server) as direct_url:
         port = urlsplit(direct_url).port
         with closing(Proxy(port)) as proxy:
             app = App("test", broker=direct_url.replace(f":{port}/", f":{proxy.port}/"))

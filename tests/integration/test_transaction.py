@@ -158,6 +158,7 @@ def small(tmp_path):
 # --- commit and rollback -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("place", [*PLACES, "mariadb"], indirect=True)
 def test_what_a_committed_transaction_sent_runs_once_and_what_a_rolled_back_one_sent_does_not_exist(shop):
     with Session(shop.engine) as session, shop.app.transaction(session):
         shop.order(session)

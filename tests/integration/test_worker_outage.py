@@ -9,7 +9,8 @@ from backbeat.canvas import App, chain, chord
 from backbeat.canvas.clock import SystemClock
 from backbeat.canvas.commit.base import Limits
 from backbeat.canvas.commit.memory import MemoryCommit, MemoryResults, MemoryStore
-from backbeat.canvas.errors import Unavailable
+from backbeat.canvas.errors import EncodeError, Unavailable
+from backbeat.canvas.outcome import Success
 from backbeat.canvas.perform import Performer
 from backbeat.canvas.pools.child import run_job
 from backbeat.canvas.pools.solo import SoloPool
@@ -97,3 +98,29 @@ def test_a_fault_that_nobody_foresaw_does_not_end_the_worker(fleet):
 
     assert app.send_task("note", [1]).get(timeout=20) == 1
     assert runs == [(1,)]
+
+
+def test_k18_one_of_a_batch_that_cannot_be_stored_fails_and_the_others_are_stored(fleet):
+    app, commit, runs, thread = fleet
+    real, struck = commit.inner.exchange, []
+
+    def exchange(transitions, **known):
+        if any(
+            t.outcome is not None and t.message.args == '["bad"]' and isinstance(t.outcome, Success)
+            for t in transitions
+        ):
+            struck.append(len(transitions))
+            raise EncodeError("the database refuses it: too long")
+        return real(transitions, **known)
+
+    commit.inner.exchange = exchange
+    handles = [app.send_task("note", [value]) for value in ("good", "bad", "fine")]
+
+    thread.start()
+
+    assert [handles[0].get(timeout=20), handles[2].get(timeout=20)] == [1, 3]
+    error = handles[1].get(timeout=20, propagate=False)
+    assert type(error).__name__ == "EncodeError"
+    assert "the database refuses it: too long" in str(error)
+    assert struck
+    assert len(runs) == 3

@@ -125,7 +125,7 @@ def test_a_chord_whose_members_run_in_celery_is_joined_by_backbeat(app):
     assert handle.get(timeout=30) == 12
 
 
-def test_a_chain_goes_back_and_forth_between_the_fleets(app):
+def test_k13_a_chain_goes_back_and_forth_between_the_fleets(app):
     from backbeat.canvas import chain, group
 
     flow = chain(
@@ -139,7 +139,7 @@ def test_a_chain_goes_back_and_forth_between_the_fleets(app):
     assert flow.apply_async().get(timeout=30) == 2 * (6 + 13)
 
 
-def test_a_failure_in_celery_settles_what_follows_in_backbeat(app):
+def test_k13_a_failure_in_celery_settles_what_follows_in_backbeat(app):
     from backbeat.canvas import chord
     from backbeat.canvas.errors import ChordError
 

@@ -140,3 +140,12 @@ def die_always(self: Any, log: str) -> None:
     """Every process that runs it dies."""
     write_line(log, id=self.request.id)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task(bind=True)
+def succeed_second(self: Any, log: str) -> int:
+    """Asks to be tried again once; returns the attempt that succeeded."""
+    write_line(log, event="attempt", id=self.request.id, retries=self.request.retries)
+    if self.request.retries == 0:
+        raise self.retry(countdown=0.05)
+    return int(self.request.retries)

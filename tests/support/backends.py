@@ -67,7 +67,7 @@ class MemoryBackend:
 
 
 class SqlBackend:
-    """A database of its own: a SQLite file, or a new database on the PostgreSQL server."""
+    """A database of its own: a SQLite file, or a new database on the PostgreSQL or the MariaDB server."""
 
     patience_seconds = 20.0
 

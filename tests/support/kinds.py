@@ -9,9 +9,11 @@ from backbeat.canvas.sql.engine import open_engine
 from support.backends import MemoryBackend, RedisBackend, SqlBackend
 from support.split_backend import SplitBackend, amqp_broker, memory_broker
 
-STORES = ["memory", "sqlite", "postgres", "redis"]
+STORES = ["memory", "sqlite", "postgres", "mariadb", "redis"]
 SPLIT = ["split-memory", "split-rabbitmq-redis", "split-rabbitmq-postgres"]
 KINDS = STORES + SPLIT
+OUTBOXES = [*SPLIT, "split-rabbitmq-mariadb"]
+"""The pairs for what only a split commit does."""
 
 
 def open_backend(kind: str, request: Any) -> Any:
@@ -19,10 +21,8 @@ def open_backend(kind: str, request: Any) -> Any:
     match kind:
         case "memory":
             return MemoryBackend()
-        case "sqlite":
-            return SqlBackend(open_engine(request.getfixturevalue("sqlite_url")))
-        case "postgres":
-            return SqlBackend(open_engine(request.getfixturevalue("postgres_url")))
+        case "sqlite" | "postgres" | "mariadb":
+            return SqlBackend(open_engine(request.getfixturevalue(f"{kind}_url")))
         case "redis":
             return RedisBackend(*request.getfixturevalue("redis_prefixed"))
         case "split-memory":

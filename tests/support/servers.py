@@ -153,14 +153,19 @@ def cut_vhost(url: str) -> None:
 
 
 def cut_database(url: str) -> None:
-    """Terminate all connections to a PostgreSQL database."""
+    """Terminate all connections to a PostgreSQL or MariaDB database."""
     from sqlalchemy import create_engine, text
 
     server, name = url.rsplit("/", 1)
     admin = create_engine(_admin(server), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
-        connection.execute(text(query), {"name": name})
+        if admin.dialect.name == "postgresql":
+            query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
+            connection.execute(text(query), {"name": name})
+        else:
+            query = "SELECT id FROM information_schema.processlist WHERE db = :name"
+            for row in connection.execute(text(query), {"name": name}).all():
+                connection.exec_driver_sql(f"KILL CONNECTION {row.id}")
     admin.dispose()
 
 

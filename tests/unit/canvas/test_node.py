@@ -52,14 +52,14 @@ def test_the_id_of_a_chain_is_that_of_its_last_step_and_its_root_the_first():
     assert len({step.id for step in node.steps}) == 3
 
 
-def test_member_ids_come_from_the_groups_id_and_their_index():
+def test_k5_member_ids_come_from_the_groups_id_and_their_index():
     node = freeze(Group(members=(A, Chain(steps=(B, C)))), "g")
 
     assert [member.id for member in node.members] == [derive("g", "0"), derive("g", "1")]
     assert root_of(node) == "g"
 
 
-def test_ids_that_were_frozen_before_are_kept():
+def test_k5_ids_that_were_frozen_before_are_kept():
     node = freeze(Chain(steps=(Call(task="a", id="mine"), Group(members=(A,), id="ours"), B)), "x")
 
     assert node.steps[0].id == "mine"
@@ -68,7 +68,7 @@ def test_ids_that_were_frozen_before_are_kept():
 
 
 @given(canvases)
-def test_freezing_twice_changes_nothing_and_no_two_calls_share_an_id(canvas):
+def test_k5_freezing_twice_changes_nothing_and_no_two_calls_share_an_id(canvas):
     node = freeze(canvas, "root")
     ids = [call.id for call in calls(node)]
 

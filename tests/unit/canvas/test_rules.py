@@ -1,0 +1,85 @@
+"""The rules K1 to K26, on which delivery and canvas stand: each has a test that is named after it; and those that need no server."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from backbeat.canvas import App, chord
+from backbeat.canvas.clock import FakeClock
+from backbeat.canvas.commit.base import Role, Transition
+from backbeat.canvas.commit.broker import StoreBroker
+from backbeat.canvas.commit.memory import MemoryCommit, MemoryStore
+from backbeat.canvas.commit.stateless import FARTHEST_SECONDS, StatelessCommit
+from backbeat.canvas.config import Config
+from backbeat.canvas.effect import Publish
+from backbeat.canvas.errors import EncodeError, ImproperlyConfigured
+from backbeat.canvas.message import Message
+
+TESTS = Path(__file__).parents[2]
+LATER = {10: "replace belongs to the canvas and is not offered yet"}
+"""Rules about what this version does not have."""
+
+
+def test_each_rule_has_a_test_that_is_named_after_it():
+    names = {
+        int(number)
+        for path in TESTS.rglob("test_*.py")
+        for number in re.findall(r"def test_k(\d+)_", path.read_text())
+    }
+    assert sorted({*names, *LATER}) == list(range(1, 27))
+    assert not names & LATER.keys()
+
+
+# --- without a store -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stateless():
+    clock = FakeClock()
+    store = MemoryStore(clock)
+    carrier = MemoryCommit(store, worker="w", queues=["celery"], role=Role.BROKER)
+    return StatelessCommit(StoreBroker(carrier), clock), clock
+
+
+def test_k16_without_a_store_an_eta_beyond_fifteen_minutes_is_refused_when_it_is_sent(stateless):
+    commit, clock = stateless
+    near = Message(id="near", task="t", eta_us=clock.now_us() + FARTHEST_SECONDS * 1_000_000)
+    commit.exchange([Transition(effects=(Publish(near),))])
+
+    with pytest.raises(ImproperlyConfigured, match="eta more than 15 minutes ahead"):
+        commit.exchange([Transition(effects=(Publish(Message(id="far", task="t", countdown=901.0)),))])
+
+
+def test_k17_without_a_store_chords_and_revokes_are_refused_with_the_reason():
+    with App("stateless", broker="amqp://", set_as_current=False) as app:
+        task = app.signature
+
+        with pytest.raises(ImproperlyConfigured, match="needs a result backend"):
+            chord([task("a"), task("b")], task("c")).apply_async()
+
+
+def test_k17_without_a_store_a_revoke_says_that_nobody_would_remember_it(stateless):
+    commit, _ = stateless
+
+    with pytest.raises(ImproperlyConfigured, match="there is no result backend that would remember it"):
+        commit.revoke(["a"])
+
+
+# --- sizes and settings ----------------------------------------------------------------------------------------------------------
+
+
+def test_k19_what_a_caller_passes_may_have_256_kb():
+    app = App("sizes", broker="memory://sizes", set_as_current=False)
+    app.task(name="take")(lambda _text: None)
+    app.prepare(app.signature("take", ["x" * 262_000]))
+
+    with pytest.raises(EncodeError, match="more than 262,144: pass a reference to the data"):
+        app.prepare(app.signature("take", ["x" * 262_144]))
+
+
+def test_k23_strict_is_the_mode_of_a_canvas_and_another_is_refused():
+    assert Config().canvas_mode == "strict"
+    with pytest.raises(ImproperlyConfigured, match="canvas_mode"):
+        Config({"canvas_mode": "celery"})
