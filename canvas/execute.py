@@ -190,6 +190,7 @@ def _errback_args(report: Mapping[str, Any], extra: list[Any]) -> list[Any]:
         args=Json(report.get("exc_args", "[]")),
         text=str(report.get("exc_message", "")),
         node=str(report.get("id", "")),
+        attributes=report.get("exc_attributes"),
     )
     failed = Request(
         id=report.get("id"), task=report.get("name"), root_id=report.get("root_id"), called_directly=False

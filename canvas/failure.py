@@ -1,24 +1,48 @@
 """Failure: between exceptions and errors as data.
 
-Classes are never imported on behalf of stored data: one is taken only if its module is loaded already and it is an Exception, or if it
-is one of those that we share with Celery; anything else becomes a class made up under its name, with the same text (decisions C4).
+Recorded are an exception's class by name, arguments, attributes, notes, causes, and the members of a group; what has no form in JSON by
+its repr. It comes back as its own class if that is loaded, and as one made up under its name if not, and says what it said; it never
+comes back as an error of reading it (see exception_class.py). The traceback of the worker comes with it: as `remote_traceback`, and
+in a note, so that Python prints it.
 """
 
 from __future__ import annotations
 
-import sys
+import json
 import traceback as traceback_module
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from textwrap import indent
 from types import TracebackType
+from typing import Any
 
 from .codec import dumps, loads
-from .errors import SHARED_WITH_CELERY, EncodeError, TaskError
-from .json_text import Json, json_list
+from .errors import SHARED_WITH_CELERY, DecodeError, EncodeError
+from .exception_class import (
+    attributes_of,
+    bare,
+    bare_group,
+    dict_of,
+    loaded_class,
+    made_up,
+    saying,
+    set_attributes,
+    set_cause,
+)
+from .json_text import Json, json_list, json_string
 from .outcome import Error
 
 DEPTH = 5
-"""How many causes are recorded."""
+"""How many causes are recorded, and how many groups inside groups."""
+MEMBERS = 100
+"""How many exceptions of a group are recorded."""
 TRACEBACK_CHARACTERS = 65_536
+CHARACTERS = 65_536
+"""Of arguments and attributes in all, those of causes and members included; and of a text."""
+REPR_CHARACTERS = 4_096
+REMOTE = "Raised in a worker:"
+"""What the note with the remote traceback begins with."""
 _NOT_THE_USERS = (
     str(Path(__file__).parent / "_")[:-1],
     str(Path(traceback_module.__file__).parent / "asyncio" / "_")[:-1],
@@ -26,19 +50,12 @@ _NOT_THE_USERS = (
 """Where frames lie that every task's traceback would begin with: what calls the task's function."""
 
 
+# --- recording -----------------------------------------------------------------------------------------------------------------
+
+
 def error_of(exc: BaseException, node: str = "", depth: int = DEPTH) -> Error:
     """The exception as data, with its causes."""
-    cls = type(exc)
-    shared = SHARED_WITH_CELERY.get(cls.__name__) is cls
-    cause = exc.__cause__ or (None if exc.__suppress_context__ else exc.__context__)
-    return Error(
-        type=cls.__qualname__,
-        module="celery.exceptions" if shared else cls.__module__,
-        args=json_list(_encoded(arg) for arg in exc.args),
-        text=_text_of(exc),
-        node=node,
-        cause=error_of(cause, node, depth - 1) if cause is not None and depth > 1 else None,
-    )
+    return _recorded(exc, node, depth, _Room(CHARACTERS))
 
 
 def traceback_of(exc: BaseException) -> str:
@@ -47,29 +64,62 @@ def traceback_of(exc: BaseException) -> str:
     return "".join(traceback_module.format_exception(type(exc), exc, frames))[-TRACEBACK_CHARACTERS:]
 
 
-def exception_of(error: Error) -> Exception:
-    """An exception for an error: of its own class where that is loaded, else of one made up under its name."""
-    cls = _class_of(error)
-    args = [loads(arg) for arg in _items(error.args)]
-    try:
-        exc = cls(*args)
-    except Exception:  # noqa: BLE001 - a constructor of the user's own may want anything
-        exc = _without_constructor(cls)
-        exc.args = tuple(args)
-    if error.cause is not None:
-        exc.__cause__ = exception_of(error.cause)
-    return exc
+class _Room:
+    """How many characters may still be recorded."""
+
+    def __init__(self, characters: int) -> None:
+        self._left = characters
+
+    def taken(self, value: object) -> Json:
+        """`value` as JSON text, or what it was where it is too large."""
+        text = _encoded(value)
+        if len(text) > self._left:
+            text = json_string(f"<left out: {type(value).__name__} of {len(text):,} characters>")
+        self._left -= len(text)
+        return text
 
 
-def _without_constructor(cls: type[Exception]) -> Exception:
-    try:
-        return cls.__new__(cls)
-    except Exception:  # noqa: BLE001 - as above
-        return _made_up(cls.__qualname__, cls.__module__)()
+def _recorded(exc: BaseException, node: str, depth: int, room: _Room) -> Error:
+    cls = type(exc)
+    shared = SHARED_WITH_CELERY.get(cls.__name__) is cls
+    cause = exc.__cause__ or (None if exc.__suppress_context__ else exc.__context__)
+    deeper = depth - 1
+    group = exc if isinstance(exc, BaseExceptionGroup) else None
+    return Error(
+        type=cls.__qualname__,
+        module="celery.exceptions" if shared else cls.__module__,
+        args=json_list(map(room.taken, exc.args if group is None else [group.message])),
+        text=_text_of(exc),
+        node=node,
+        attributes=_attributes(exc, room),
+        notes=tuple(_notes(exc)),
+        cause=_recorded(cause, node, deeper, room) if cause is not None and deeper else None,
+        members=tuple(_recorded(member, node, deeper, room) for member in group.exceptions[:MEMBERS])
+        if group is not None and deeper
+        else (),
+    )
 
 
-def _made_up(name: str, module: str) -> type[Exception]:
-    return type(name.rsplit(".", 1)[-1], (TaskError,), {"__module__": module})
+def _attributes(exc: BaseException, room: _Room) -> Json:
+    pieces = [
+        f"{json_string(name)}:{room.taken(value)}"
+        for name, value in attributes_of(exc)
+        if name not in _NOT_ATTRIBUTES
+    ]
+    return Json(f"{{{','.join(pieces)}}}")
+
+
+_NOT_ATTRIBUTES = frozenset({"remote_traceback"})
+
+
+def _notes(exc: BaseException) -> Iterator[str]:
+    """Its notes but for ours, which tells of another task."""
+    left = CHARACTERS
+    notes = dict_of(exc).get("__notes__")
+    for note in notes if isinstance(notes, list) else []:
+        if isinstance(note, str) and not note.startswith(REMOTE) and len(note) <= left:
+            left -= len(note)
+            yield note
 
 
 def _from_user_code(frames: TracebackType | None) -> TracebackType | None:
@@ -81,33 +131,96 @@ def _from_user_code(frames: TracebackType | None) -> TracebackType | None:
 
 def _text_of(exc: BaseException) -> str:
     try:
-        return str(exc)
+        return str(exc)[:CHARACTERS]
     except Exception:  # noqa: BLE001 - a __str__ of the user's own may do anything
         return f"<{type(exc).__name__} without a text: its __str__ fails>"
 
 
-def _encoded(arg: object) -> Json:
+def _encoded(value: object) -> Json:
     try:
-        return dumps(arg)
+        return dumps(value)
     except EncodeError:
         pass
     try:
-        return dumps(repr(arg))
+        return dumps(repr(value)[:REPR_CHARACTERS])
     except Exception:  # noqa: BLE001 - a __repr__ of the user's own may do anything
-        return dumps(f"<{type(arg).__name__}>")
+        return dumps(f"<{type(value).__name__}>")
 
 
-def _items(args: Json) -> list[str]:
-    return [dumps(item) for item in loads(args)]
+# --- and back ------------------------------------------------------------------------------------------------------------------
 
 
-def _class_of(error: Error) -> type[Exception]:
-    if error.module in ("celery.exceptions", "backbeat.canvas.errors") and error.type in SHARED_WITH_CELERY:
-        return SHARED_WITH_CELERY[error.type]
-    found: object = sys.modules.get(error.module)
-    for name in error.type.split("."):
-        # not getattr: a module may import lazily when it is asked for a name
-        found = getattr(found, "__dict__", {}).get(name)
-    if isinstance(found, type) and issubclass(found, Exception):
-        return found
-    return _made_up(error.type, error.module)
+def exception_of(error: Error, traceback: str | None = None) -> Exception:
+    """An exception for an error: of its own class where that is loaded, else of one made up under its name.
+
+    `traceback` is where it was raised, as text.
+    """
+    exc = _made(error)
+    if error.attributes is not None:
+        attributes = _value(error.attributes)
+        set_attributes(exc, attributes if isinstance(attributes, dict) else {})
+        exc = _with_its_text(exc, error)
+    if error.cause is not None:
+        set_cause(exc, exception_of(error.cause))
+    notes = list(error.notes)
+    if traceback:
+        dict_of(exc)["remote_traceback"] = traceback
+        notes.append(f"{REMOTE}\n{indent(traceback.rstrip(), '    ')}")
+    if notes:
+        dict_of(exc)["__notes__"] = notes
+    return exc
+
+
+def _made(error: Error) -> Exception:
+    found, args = loaded_class(error.module, error.type), _args(error)
+    if error.members:
+        return _group(found, error, args)
+    text = None if error.attributes is None else error.text
+    cls = found or made_up(error.module, error.type, text)
+    ways: list[Callable[[], Exception]] = [lambda: bare(cls, args)]
+    if error.attributes is None:
+        # what Celery recorded has no attributes: only the constructor can tell them
+        ways.insert(0, lambda: cls(*args))
+    for way in ways:
+        with suppress(Exception):  # a class of the user's own may want anything
+            return way()
+    return bare(made_up(error.module, error.type, text), args)
+
+
+def _group(cls: type[Exception] | None, error: Error, args: list[Any]) -> Exception:
+    """Members are Exceptions, whatever they were; so a BaseExceptionGroup comes back as an ExceptionGroup."""
+    message, members = str(args[0] if args else error.text), list(map(exception_of, error.members))
+    if cls is None and error.type == "BaseExceptionGroup":
+        cls = ExceptionGroup
+    if cls is None or not issubclass(cls, ExceptionGroup):
+        cls = made_up(error.module, error.type, None, ExceptionGroup)
+    return bare_group(cls, message, members)
+
+
+def _with_its_text(exc: Exception, error: Error) -> Exception:
+    """`exc`, or another like it that says what it said, where its own __str__ can no longer know."""
+    if error.members or _text_of(exc) == error.text:
+        return exc
+    cls = saying(type(exc), error.text)
+    if cls is None:
+        return exc
+    other = bare(cls, exc.args)
+    set_attributes(other, dict(attributes_of(exc)))
+    return other
+
+
+def _args(error: Error) -> list[Any]:
+    args = _value(error.args)
+    return args if isinstance(args, list) else [args]
+
+
+def _value(text: Json) -> Any:
+    """The value of JSON text; if nobody knows a type that is in it, as plain data."""
+    try:
+        return loads(text)
+    except DecodeError:
+        pass
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        return []  # a record that something broke

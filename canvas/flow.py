@@ -304,6 +304,9 @@ def _call_errbacks(
         "traceback": failure.traceback[-REPORT_LIMIT:],
         "root_id": scope.root_id,
     }
+    if error.attributes is not None:
+        whole = max(len(error.args), len(error.text), len(error.attributes)) <= REPORT_LIMIT
+        report |= {"exc_attributes": error.attributes} if whole else {}
     for index, errback in enumerate(errbacks):
         node = _named(errback, id_, f"errback:{index}")
         if isinstance(node, Call):

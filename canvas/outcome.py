@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any, assert_never
 
 from .json_text import EMPTY_LIST, Json, json_list, json_string
+from .mark import plain
 
 
 class State(StrEnum):
@@ -49,7 +50,11 @@ PROPAGATE_STATES = frozenset({State.FAILURE, State.REVOKED, State.REJECTED, Stat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Error:
-    """An exception as data: its class by name, its arguments as JSON, the node where it broke, and what caused it."""
+    """An exception as data: its class by name, its arguments as JSON, the node where it broke, and what caused it.
+
+    `attributes` is a JSON map of what else the exception held; None where nobody recorded that, as Celery does not. `members` are
+    those of an ExceptionGroup.
+    """
 
     type: str
     module: str = "builtins"
@@ -57,6 +62,9 @@ class Error:
     text: str = ""
     node: str = ""
     cause: Error | None = None
+    attributes: Json | None = None
+    notes: tuple[str, ...] = ()
+    members: tuple[Error, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +191,7 @@ def lost(type_name: str, text: str, node: str) -> Failure:
 
 def repr_of(error: Error) -> str:
     """The error as Python's repr writes the exception: its class and its arguments."""
-    return f"{error.type.rsplit('.', 1)[-1]}({', '.join(map(repr, json.loads(error.args)))})"
+    return f"{error.type.rsplit('.', 1)[-1]}({', '.join(map(repr, json.loads(plain(error.args))))})"
 
 
 _KINDS: dict[str, type[Outcome]] = {
@@ -218,7 +226,7 @@ def outcome_from_data(data: Mapping[str, Any]) -> Outcome:
 
 def error_to_data(error: Error) -> dict[str, Any]:
     """The error as plain data."""
-    return {
+    data: dict[str, Any] = {
         "type": error.type,
         "module": error.module,
         "args": error.args,
@@ -226,10 +234,23 @@ def error_to_data(error: Error) -> dict[str, Any]:
         "node": error.node,
         "cause": error_to_data(error.cause) if error.cause else None,
     }
+    if error.attributes is not None:
+        data["attributes"] = error.attributes
+    if error.notes:
+        data["notes"] = list(error.notes)
+    if error.members:
+        data["members"] = [error_to_data(member) for member in error.members]
+    return data
 
 
 def error_from_data(data: Mapping[str, Any]) -> Error:
     """The inverse of `error_to_data`."""
     fields = dict(data)
     cause = fields.pop("cause", None)
-    return Error(cause=error_from_data(cause) if cause else None, **fields)
+    notes, members = fields.pop("notes", ()), fields.pop("members", ())
+    return Error(
+        cause=error_from_data(cause) if cause else None,
+        notes=tuple(notes),
+        members=tuple(map(error_from_data, members)),
+        **fields,
+    )

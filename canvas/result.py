@@ -88,7 +88,11 @@ class AsyncResult(Generic[R_co]):
     def result(self) -> Any:
         """The value, or the exception that it ended with or is retried for; `{pid, hostname}` while it runs; None before."""
         document = self._document()
-        return loads(document.value) if document.error is None else exception_of(document.error)
+        return (
+            loads(document.value)
+            if document.error is None
+            else exception_of(document.error, document.traceback)
+        )
 
     info = result
 
@@ -165,7 +169,11 @@ class AsyncResult(Generic[R_co]):
             return None
         if document.state not in PROPAGATE_STATES:
             return loads(document.value)
-        exc = exception_of(document.error) if document.error else TaskRevokedError(str(document.state))
+        exc = (
+            exception_of(document.error, document.traceback)
+            if document.error
+            else TaskRevokedError(str(document.state))
+        )
         if propagate:
             raise exc
         return exc

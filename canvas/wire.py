@@ -5,6 +5,8 @@ envelope text that Redis lists and the SQL queue hold.
 
 What follows a message travels as embedded signatures that a Celery worker forwards: `backbeat.next(ref)` in `chain`, for when the
 task succeeds, and `backbeat.failed(ref)` in `errbacks`, for when it does not. They are routed to the queue `backbeat`.
+
+Arguments of types that Celery does not have (see mark.py) are written twice: in front for Celery, in the embed for us.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from .errors import MessageError
 from .flow import FAILED_TASK, NEXT_TASK
 from .ids import derive
 from .json_text import Json
+from .mark import is_marked, plain
 from .message import CONTROL_QUEUE, Message, check_calls, checked, iso_of_us, us_of_iso
 from .node import Call, Node, node_from_data, node_to_data
 
@@ -40,6 +43,7 @@ class Wire:
 
 def to_wire(message: Message) -> Wire:
     """Headers, properties and body of protocol 2."""
+    args, kwargs = plain(message.args), plain(message.kwargs)
     headers: dict[str, Any] = {
         **message.headers,
         "lang": "py",
@@ -54,8 +58,8 @@ def to_wire(message: Message) -> Wire:
         "timelimit": [message.time_limit, message.soft_time_limit],
         "root_id": message.root_id or message.id,
         "parent_id": message.parent_id,
-        "argsrepr": repr_of(message.args),
-        "kwargsrepr": repr_of(message.kwargs),
+        "argsrepr": repr_of(args),
+        "kwargsrepr": repr_of(kwargs),
         "origin": message.origin,
         "ignore_result": message.ignore_result,
         "replaced_task_nesting": 0,
@@ -78,7 +82,7 @@ def to_wire(message: Message) -> Wire:
         "content_type": "application/json",
         "content_encoding": "utf-8",
     }
-    body = f"[{message.args},{message.kwargs},{json.dumps(_embed(message))}]"
+    body = f"[{args},{kwargs},{json.dumps(_embed(message))}]"
     return Wire(headers, properties, body.encode())
 
 
@@ -101,7 +105,14 @@ def _embed(message: Message) -> dict[str, Any]:
             chain = [_forward(NEXT_TASK, message.id, position)]
             errbacks.append(_forward(FAILED_TASK, message.id, position))
     chain.reverse()
-    return {"callbacks": callbacks, "errbacks": errbacks or None, "chain": chain or None, "chord": None}
+    embed = {"callbacks": callbacks, "errbacks": errbacks or None, "chain": chain or None, "chord": None}
+    if is_marked(message.args) or is_marked(message.kwargs):
+        embed[_ARGUMENTS] = [json.loads(message.args), json.loads(message.kwargs)]
+    return embed
+
+
+_ARGUMENTS = "backbeat_arguments"
+"""Where marked arguments are in the embed."""
 
 
 def _forward(task: str, id_: str, position: Step | Member) -> dict[str, Any]:
@@ -261,6 +272,8 @@ def _body(wire: Wire) -> tuple[Any, Any, Mapping[str, Any]]:
     if not isinstance(body, list) or len(body) != 3:  # noqa: PLR2004 - args, kwargs, embed
         raise MessageError("the body is not [args, kwargs, embed]")
     args, kwargs, embed = body
+    if isinstance(embed, dict) and _ARGUMENTS in embed:
+        args, kwargs = embed[_ARGUMENTS]
     if not isinstance(args, list) or not isinstance(kwargs, dict) or not isinstance(embed or {}, dict):
         raise MessageError("the body is not [list, map, map]")
     return args, kwargs, embed or {}

@@ -14,6 +14,7 @@ from typing import Any
 from ..canvas.app import App
 from ..canvas.codec import dumps
 from ..canvas.errors import BackbeatError
+from ..canvas.mark import plain
 from ..canvas.options import checked
 from .celery_schedule import Translated, translated
 from .entry import SECOND_US, Entry, Owner
@@ -119,7 +120,7 @@ def _check_keys(spec: Mapping[str, Any]) -> None:
 
 
 def _what(spec: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The signature in Celery's JSON shape; values that JSON does not have travel in kombu's tagged form."""
+    """The signature in Celery's JSON shape; values that JSON does not have travel in kombu's tagged form, tuples as lists."""
     task = getattr(spec["task"], "name", spec["task"])
     if not isinstance(task, str) or not task:
         raise ScheduleError(f"{task!r:.80} is not the name of a task", help='"task": "shop.sync"')
@@ -134,7 +135,7 @@ def _what(spec: Mapping[str, Any]) -> Mapping[str, Any]:
         "subtask_type": CANVASES.get(task),
         "immutable": False,
     }
-    what: dict[str, Any] = json.loads(dumps(signature))
+    what: dict[str, Any] = json.loads(plain(dumps(signature)))
     return what
 
 

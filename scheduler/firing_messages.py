@@ -22,6 +22,7 @@ from ..canvas.config import Config
 from ..canvas.errors import BackbeatError
 from ..canvas.flow import START_TASK
 from ..canvas.json_text import EMPTY_LIST, EMPTY_MAP, Json
+from ..canvas.mark import is_marked
 from ..canvas.message import CONTROL_QUEUE, Message, iso_of_us, message_of
 from ..canvas.node import Call, Node, node_to_data
 from ..canvas.signing import NO_KEYS, Keyring
@@ -70,7 +71,7 @@ class FiringMessages:
 
     def warm(self) -> None:
         """Load what the first message would have to wait for."""
-        dumps([])
+        dumps(b"")
 
     def of(self, firings: Sequence[Firing]) -> tuple[list[Sendable], list[Refused]]:
         """The messages of firings, and those that cannot be one, with the reason: they must not hold up the others."""
@@ -104,8 +105,9 @@ class FiringMessages:
             _text(payload.get("args"), list, EMPTY_LIST),
             _text(payload.get("kwargs"), dict, EMPTY_MAP),
         )
-        if len(args) + len(kwargs) > self._argument_bytes:
-            return _dated(self._message(firing, names, headers), firing)  # it says what is wrong
+        if len(args) + len(kwargs) > self._argument_bytes or is_marked(args) or is_marked(kwargs):
+            # it says what is wrong; or writes a map that only looks like a marked value
+            return _dated(self._message(firing, names, headers), firing)
         dated_us = firing.due_us + expires_us if template.dated else None
         return Rendered(template, firing.task_id, args, kwargs, headers, dated_us)
 

@@ -1,7 +1,11 @@
 """Document: a result as Celery's clients read it (wire.md 4.3): one JSON object for each task. PURE.
 
-Errors are data: {exc_type, exc_module, exc_message}. Three more keys are ours, which Celery's reader passes over: `exc_text` (the
-exception's own text), `exc_node` (the id of the task that broke) and `exc_cause` (what caused it, in the same shape).
+Errors are data: {exc_type, exc_module, exc_message}. More keys are ours, which Celery's reader passes over: `exc_text` (the exception's
+own text), `exc_node` (the id of the task that broke), `exc_cause` (what caused it, in the same shape), and where there are any
+`exc_attributes`, `exc_notes`, `exc_members` (of an ExceptionGroup, in the same shape) and `exc_args` (see below).
+
+Values of types that Celery does not have (see mark.py) are written twice: `result` and `exc_message` hold what Celery shall see,
+`backbeat_result` and `exc_args` what we read.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..json_text import EMPTY_LIST, NULL, Json
+from ..mark import is_marked, plain
 from ..message import Message, iso_of_us
 from ..outcome import Error, Outcome, State, Success, cause_of, state_of
 from ..outcome import Retry as RetryOutcome
@@ -110,8 +115,13 @@ def to_text(document: Document) -> str:
         "queue": document.queue,
     }
     fields |= {name: value for name, value in optional.items() if value is not None}
-    result = document.value if document.error is None else json.dumps(_error_to_celery(document.error))
-    raw = {"args": document.args, "kwargs": document.kwargs}
+    value = document.value
+    result = plain(value) if document.error is None else json.dumps(_error_to_celery(document.error))
+    raw = {
+        "args": document.args,
+        "kwargs": document.kwargs,
+        "backbeat_result": value if is_marked(value) else None,
+    }
     raw_text = "".join(f', "{name}": {text}' for name, text in raw.items() if text is not None)
     return f'{{"status": "{document.state}", "result": {result}, {json.dumps(fields)[1:-1]}{raw_text}}}'
 
@@ -125,7 +135,7 @@ def from_text(text: str | bytes) -> Document:
     return Document(
         id=data["task_id"],
         state=state,
-        value=NULL if is_error else Json(json.dumps(result)),
+        value=NULL if is_error else Json(json.dumps(data.get("backbeat_result", result))),
         error=_error_from_celery(result) if is_error and isinstance(result, Mapping) else None,
         traceback=data.get("traceback"),
         children=tuple(child[0][0] for child in data.get("children") or ()),
@@ -153,25 +163,37 @@ def _state(name: str) -> State:
 
 
 def _error_to_celery(error: Error) -> dict[str, Any]:
-    return {
+    data = {
         "exc_type": error.type,
         "exc_module": error.module,
-        "exc_message": json.loads(error.args),
+        "exc_message": json.loads(plain(error.args)),
         "exc_text": error.text,
         "exc_node": error.node,
         "exc_cause": _error_to_celery(error.cause) if error.cause else None,
     }
+    if is_marked(error.args):
+        data["exc_args"] = json.loads(error.args)
+    if error.attributes is not None:
+        data["exc_attributes"] = json.loads(error.attributes)
+    if error.notes:
+        data["exc_notes"] = list(error.notes)
+    if error.members:
+        data["exc_members"] = [_error_to_celery(member) for member in error.members]
+    return data
 
 
 def _error_from_celery(data: Mapping[str, Any]) -> Error:
-    message = data.get("exc_message")
+    message = data.get("exc_args", data.get("exc_message"))
     args = message if isinstance(message, list) else [] if message is None else [message]
-    cause = data.get("exc_cause")
+    cause, attributes = data.get("exc_cause"), data.get("exc_attributes")
     return Error(
-        type=data["exc_type"],
-        module=data.get("exc_module") or "builtins",
+        type=str(data["exc_type"]),
+        module=str(data.get("exc_module") or "builtins"),
         args=Json(json.dumps(args)) if args else EMPTY_LIST,
         text=data.get("exc_text") or ", ".join(map(str, args)),
         node=data.get("exc_node") or "",
-        cause=_error_from_celery(cause) if cause else None,
+        cause=_error_from_celery(cause) if isinstance(cause, Mapping) else None,
+        attributes=None if attributes is None else Json(json.dumps(attributes)),
+        notes=tuple(map(str, data.get("exc_notes") or ())),
+        members=tuple(_error_from_celery(member) for member in data.get("exc_members") or ()),
     )

@@ -6,14 +6,21 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+from backbeat.canvas.errors import TaskError
 
 from support import servers
 from support.celery_env import run_celery
 
 TASKS = """
+from enum import StrEnum
+from pathlib import Path
 from backbeat.canvas import App
+
+class Kind(StrEnum):
+    GOOD = "good"
 
 app = App("interop")
 app.conf.task_default_queue = "interop"
@@ -44,6 +51,19 @@ def total(values):
 @app.task(name="interop.typed")
 def typed(moment, amount):
     return [moment.isoformat(), str(amount)]
+
+@app.task(name="interop.rich")
+def rich():
+    return ("pair", {3}), Path("/a"), [Kind.GOOD]
+
+class Declined(Exception):
+    def __init__(self, code):
+        super().__init__(f"declined: {code}", (code,))
+        self.code = code
+
+@app.task(name="interop.decline")
+def decline(code):
+    raise Declined(code) from KeyError(code)
 """
 
 CLIENT = """
@@ -207,3 +227,29 @@ def test_a_backbeat_client_reads_what_celery_wrote_and_the_other_way_round(worke
         seen = run_celery(script, worker_url, handle.id)
 
     assert seen == ["FAILURE", "ValueError('boo')", "interop.fail", ["boo"], True]
+
+
+def test_values_of_types_that_celery_has_not_are_plain_for_it_and_themselves_for_us(worker_url):
+    from backbeat.canvas import App
+
+    with App("reader", broker=worker_url, set_as_current=False) as app:
+        rich, declined = (
+            app.send_task("interop.rich", queue="interop"),
+            app.send_task("interop.decline", [5], queue="interop"),
+        )
+        # the class of the member is not loaded here
+        assert rich.get(timeout=10) == (("pair", {3}), Path("/a"), ["good"])
+        with pytest.raises(TaskError) as caught:
+            declined.get(timeout=10)
+        script = CLIENT + (
+            "rich, declined = map(app.AsyncResult, sys.argv[2:])\n"
+            "print(json.dumps([rich.get(timeout=10), type(declined.result).__name__, declined.result.args, rich.name]))"
+        )
+        seen = run_celery(script, worker_url, rich.id, declined.id)
+
+    assert seen == [[["pair", [3]], "/a", ["good"]], "Declined", ["declined: 5", [5]], "interop.rich"]
+    found = caught.value
+    assert (type(found).__name__, type(found).__module__) == ("Declined", "interop_tasks")
+    assert (found.args, found.code) == (("declined: 5", (5,)), 5)
+    assert type(found.__cause__) is KeyError
+    assert "in decline" in found.remote_traceback

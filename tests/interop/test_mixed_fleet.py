@@ -30,6 +30,14 @@ def add(x, y):
 @app.task(name="new.noted")
 def noted(failed_id):
     return "noted " + failed_id
+
+@app.task(name="new.pair")
+def pair(value):
+    return value, {2}
+
+@app.task(name="new.repr")
+def show(*values):
+    return repr(values)
 """
 
 THEIRS = """
@@ -47,6 +55,10 @@ def double(x):
 @app.task(name="old.fail")
 def fail(x):
     raise KeyError(x)
+
+@app.task(name="old.repr")
+def show(*values):
+    return repr(values)
 """
 
 
@@ -152,3 +164,13 @@ def test_k13_a_failure_in_celery_settles_what_follows_in_backbeat(app):
         handle.get(timeout=30)
     assert isinstance(caught.value.__cause__, KeyError)
     assert handle.parent.failed()
+
+
+def test_a_celery_worker_gets_tuples_as_lists_and_ours_as_they_are(app):
+    ours, theirs = sig(app, "new.repr", ((1,), {2})), sig(app, "old.repr", ((1,), {2}))
+    passed_on = sig(app, "new.pair", (1,)) | sig(app, "old.repr")
+    handles = [canvas.apply_async() for canvas in (ours, theirs, passed_on)]
+
+    seen = [handle.get(timeout=20) for handle in handles]
+
+    assert seen == ["(((1,), {2}),)", "([[1], [2]],)", "([[1], [2]],)"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from backbeat.canvas import AsyncResult, GroupResult, chain, chord, group, result_from_tuple, signature
@@ -160,18 +161,18 @@ def test_waiting_for_what_does_not_come_is_a_timeout(proj):
 
 
 def test_a_value_that_is_no_json_is_a_failure(proj):
-    proj.app.task(name="set")(lambda: {1, 2})
+    proj.app.task(name="odd")(object)
 
-    handle = proj.app.send_task("set")
+    handle = proj.app.send_task("odd")
     proj.drain()
 
-    with pytest.raises(EncodeError, match="set cannot be written"):
+    with pytest.raises(EncodeError, match="object cannot be written"):
         handle.get(timeout=0)
 
 
 def test_arguments_that_are_no_json_are_refused_at_the_call(proj):
     with pytest.raises(EncodeError):
-        proj.add.delay({1, 2})
+        proj.add.delay(object())
     assert proj.drain() == 0
 
 
@@ -179,6 +180,56 @@ def test_extension_types_pass_through(proj):
     now = datetime.now(UTC)
 
     assert proj.value(proj.note.s(now, b"\xff")) == [now, b"\xff"]
+
+
+def test_types_that_json_has_not_pass_through_chains_and_joins(proj):
+    value = (1, {2}, Path("/a"), frozenset({(3,)}))
+
+    assert proj.value(proj.note.s(value)) == [value]
+    assert proj.value(proj.note.s(value) | proj.note.s()) == [[value]]
+    assert proj.value(group(proj.note.s(value), proj.note.s(2)) | proj.note.s()) == [[[value], [2]]]
+
+
+def test_an_exception_comes_back_with_its_attributes_and_where_it_was_raised(proj):
+    class Declined(Exception):
+        def __init__(self, code):
+            super().__init__(f"declined: {code}")
+            self.code = code
+
+    proj.app.task(name="decline")(lambda code: (_ for _ in ()).throw(Declined(code)))
+    handle = proj.app.send_task("decline", [(5, 6)])
+    proj.drain()
+
+    found = handle.get(timeout=0, propagate=False)
+
+    assert (type(found).__name__, str(found), found.code) == ("Declined", "declined: (5, 6)", (5, 6))
+    assert found.remote_traceback == handle.traceback
+    assert handle.result.code == (5, 6)
+    assert "Declined: declined: (5, 6)" in found.__notes__[0]
+
+
+@pytest.mark.parametrize(("extra", "known"), [("", True), ("x" * 20_000, False)], ids=["small", "large"])
+def test_an_error_callback_gets_the_exception_with_its_attributes_if_they_fit_into_a_message(
+    proj, extra, known
+):
+    told = []
+
+    @proj.app.task(name="decline")
+    def decline():
+        exc = LookupError("declined")
+        exc.code, exc.extra = (5, 6), extra
+        raise exc
+
+    @proj.app.task(name="told")
+    def tell(request, exc, traceback):
+        told.append((request.id, exc))
+
+    handle = decline.apply_async(link_error=tell.s())
+    proj.drain()
+
+    ((failed_id, found),) = told
+    assert (failed_id, type(found), str(found)) == (handle.id, LookupError, "declined")
+    assert getattr(found, "code", None) == ((5, 6) if known else None)
 
 
 def test_a_coroutine_function_is_a_task_too(proj):
@@ -226,7 +277,7 @@ def test_what_a_task_knows_of_itself(proj):
     assert found["headers"] == headers
     assert found["hostname"] == HOSTNAME
     assert found["origin"].startswith("gen")
-    assert found["timelimit"] == [9, 8]
+    assert found["timelimit"] == (9, 8)
     assert found["delivery_info"]["routing_key"] == "celery"
     assert not found["called_directly"]
 
@@ -773,7 +824,7 @@ def test_a_retry_may_bring_other_arguments(proj):
 def test_a_retry_that_cannot_be_written_is_a_failure(proj):
     @proj.app.task(name="odd", bind=True)
     def odd(self):
-        self.retry(args=({1},), countdown=0)
+        self.retry(args=(object(),), countdown=0)
 
     handle = odd.delay()
     proj.drain()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
+from backbeat.canvas.codec import dumps
 from backbeat.canvas.outcome import (
     PROPAGATE_STATES,
     READY_STATES,
@@ -75,6 +77,13 @@ def test_errors_survive_as_data():
     assert error_from_data(json.loads(json.dumps(error_to_data(DEEP)))) == DEEP
 
 
+def test_attributes_notes_and_members_survive_and_take_no_room_where_there_are_none():
+    rich = replace(DEEP, attributes='{"a":1}', notes=("n",), members=(DEEP, replace(DEEP, attributes="{}")))
+
+    assert error_from_data(json.loads(json.dumps(error_to_data(rich)))) == rich
+    assert error_to_data(DEEP).keys() == {"type", "module", "args", "text", "node", "cause"}
+
+
 def test_every_state_is_celerys_name_and_only_what_is_ready_propagates():
     assert [str(state) for state in State] == [state.name for state in State]
     assert READY_STATES - {State.SUCCESS} == PROPAGATE_STATES
@@ -104,3 +113,4 @@ def test_errors_of_our_own_keep_our_module():
 def test_repr_is_pythons():
     assert repr_of(Error(type="KeyError", args='["x", 1]')) == repr(KeyError("x", 1))
     assert repr_of(Error(type="A.B")) == "B()"
+    assert repr_of(Error(type="KeyError", args=dumps([(1, 2)]))) == "KeyError([1, 2])"

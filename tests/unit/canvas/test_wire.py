@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from backbeat.canvas.codec import dumps
 from backbeat.canvas.continuation import Inline, Member, Step
 from backbeat.canvas.errors import MessageError
 from backbeat.canvas.flow import FAILED_TASK, NEXT_TASK
@@ -111,6 +112,20 @@ messages = st.builds(
 @given(messages)
 def test_a_message_comes_back_as_it_was(message):
     assert from_wire(unpack(pack(to_wire(message), message.queue)), message.queue) == message
+
+
+def test_marked_arguments_are_plain_for_celery_and_come_back_as_they_were():
+    args, kwargs = compact(json.loads(dumps([(1, {2})]))), compact(json.loads(dumps({"a": (b"x",)})))
+    marked = message(args=args, kwargs=kwargs)
+
+    wire = to_wire(marked)
+
+    seen = json.loads(wire.body)
+    assert seen[:2] == [[[1, [2]]], {"a": [{"__type__": "bytes", "__value__": "x"}]}]
+    assert (wire.headers["argsrepr"], wire.headers["kwargsrepr"]) == tuple(map(compact, seen[:2]))
+    again = from_wire(wire, marked.queue)
+    assert (again.args, again.kwargs) == (args, kwargs)
+    assert to_wire(again) == wire
 
 
 @given(messages)
@@ -380,6 +395,11 @@ WRONG_BODIES = {
     "kwargs null": [[], None, {}],
     "embed a list": [[], {}, [1]],
     "embed text": [[], {}, "x"],
+    "marked arguments a map": [[], {}, {"backbeat_arguments": {}}],
+    "marked arguments null": [[], {}, {"backbeat_arguments": None}],
+    "marked arguments one": [[], {}, {"backbeat_arguments": [[]]}],
+    "marked args a map": [[], {}, {"backbeat_arguments": [{}, {}]}],
+    "marked kwargs a list": [[], {}, {"backbeat_arguments": [[], []]}],
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from decimal import Decimal
 
@@ -74,6 +75,14 @@ def test_callbacks_and_typed_values_survive(app):
     assert call.link[0].task == "done"
     assert call.options["expires"] == 60.0
     assert "decimal" in call.args
+
+
+def test_tuples_inside_the_arguments_are_lists_as_celerys_beat_sends_them(app):
+    app.add_periodic_task(60, app.signature("a"), args=((1, (2,)),), kwargs={"b": (3,)}, name="pairs")
+
+    call = app.resolved_from_data(entries_of(app)[0].what)
+
+    assert (json.loads(call.args), json.loads(call.kwargs)) == ([[1, [2]]], {"b": [3]})
 
 
 def test_the_starting_deadline_of_celery_is_the_window_of_crontabs(app):

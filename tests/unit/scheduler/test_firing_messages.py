@@ -6,9 +6,10 @@ import json
 
 import pytest
 from backbeat.canvas import App, chain, group
+from backbeat.canvas.codec import loads
 from backbeat.canvas.message import Message
 from backbeat.canvas.template import Rendered
-from backbeat.canvas.wire import pack, to_wire
+from backbeat.canvas.wire import from_wire, pack, to_wire
 from backbeat.scheduler import firing_messages
 from backbeat.scheduler.entry import Terms
 from backbeat.scheduler.firing import FiringKind, regular_firing
@@ -175,6 +176,18 @@ def test_arguments_of_kombus_types_are_written_as_the_codec_does(app):
 
     assert isinstance(items[2], Rendered)
     assert '"2026-01-03"' in items[2].args
+
+
+def test_a_map_that_looks_like_a_marked_value_arrives_as_that_map(app):
+    messages = FiringMessages(app)
+    value = {"__backbeat__": "set", "value": [1]}
+    for number in range(2):
+        messages.of([fired(signature(args=["plain"]), f"other{number}")])
+
+    item = made(messages, fired(signature(args=[value])))
+
+    assert loads(from_wire(to_wire(message_of(item)), "q").args) == [value]
+    assert isinstance(made(messages, fired(signature(args=["plain"]))), Rendered)
 
 
 def test_arguments_that_are_too_large_are_refused_though_their_kind_is_known(app):
