@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from .errors import BackbeatError, ImproperlyConfigured, TaskError, Unavailable
+from .url_text import without_password
 
 if TYPE_CHECKING:
     from .app import App
@@ -121,16 +122,6 @@ def patiently(open_it: Callable[[], T], *absent: type[Exception]) -> T:
             logging.getLogger("backbeat").warning("%s; trying again in %.1f s", error, pause)
             time.sleep(pause)
             pause = min(pause * 2, 10.0)
-
-
-def without_password(url: str | None) -> str:
-    """A URL that may be shown."""
-    from urllib.parse import urlsplit
-
-    if not url:
-        return "none"
-    password = urlsplit(url).password
-    return url.replace(f":{password}@", ":**@") if password else url
 
 
 @click.command()

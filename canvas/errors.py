@@ -34,6 +34,10 @@ class MessageError(DecodeError):
         self.task_id = task_id
 
 
+class SignatureError(MessageError):
+    """A message must not be believed: it is not signed, or not by a key that may send it. It has no `task_id`, as that may be forged."""
+
+
 class Unavailable(BackbeatError):
     """A broker, result store or database cannot be reached; trying again later may help."""
 

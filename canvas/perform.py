@@ -61,8 +61,8 @@ CHAINS_KEPT = 1_000
 """Chain records, which never change, kept by a worker."""
 BUILT_IN = frozenset({flow.JOIN_TASK, flow.NEXT_TASK, flow.FAILED_TASK, flow.START_TASK})
 
-VALUE_LIMIT = 8 * 1024 * 1024
-"""Bytes of a result; the next step's message must hold it, and may have twice as many (wire.MAX_BYTES)."""
+RESULT_BYTES = 1024 * 1024
+"""Bytes of a result, at most, unless the setting `result_max_bytes` says another number (decisions K19)."""
 _CARRIERS = frozenset({flow.JOIN_TASK, flow.NEXT_TASK, flow.FAILED_TASK})
 
 
@@ -95,14 +95,18 @@ class Performer:
         now_us: Callable[[], int],
         queue_of: Callable[[str], str] = lambda _task: DEFAULT_QUEUE,
         is_early: Callable[[Message], bool] = lambda _message: False,
+        result_bytes: int = RESULT_BYTES,
     ) -> None:
         self._commit = commit
         self._results = results
         self._now_us = now_us
         self._queue_of = queue_of
         self._is_early = is_early
+        self._result_bytes = result_bytes
         self._chains: OrderedDict[str, ChainRecord] = OrderedDict()
         self._left: list[Taken] = []
+        self.forgeries = 0
+        """How many messages were refused because of their signature, or for want of one."""
 
     def route(self, taken: Taken) -> Route:
         """What to do with a taken message."""
@@ -158,8 +162,11 @@ class Performer:
         if isinstance(outcome, Rejected):
             text = f"the task rejected its message: {outcome.reason}"
             return replace(self.finished(taken, message, outcome), dead=_dead_letter(taken, text))
-        if isinstance(outcome, Success) and len(outcome.value) > VALUE_LIMIT:
-            text = f"the result has {len(outcome.value):,} bytes, more than {VALUE_LIMIT:,}: return a reference to the data"
+        if isinstance(outcome, Success) and len(outcome.value) > self._result_bytes:
+            text = (
+                f"the result has {len(outcome.value):,} bytes, more than {self._result_bytes:,}: "
+                "return a reference to the data, or raise the setting result_max_bytes"
+            )
             outcome = lost("EncodeError", text, message.id)
         return self.finished(taken, message, outcome)
 
@@ -231,12 +238,14 @@ class Performer:
         )
 
     def _undecodable(self, taken: Taken) -> Transition:
+        if taken.forged:
+            self.forgeries += 1
         logger.error(
             "refused %s from queue %s: %s",
             "a message" if taken.task_id is None else f"message {taken.task_id}",
             taken.delivery.queue,
             taken.reason,
-            extra={"action": "message_refused", "id": taken.task_id},
+            extra={"action": "message_forged" if taken.forged else "message_refused", "id": taken.task_id},
         )
         dead = _dead_letter(taken, taken.reason)
         if taken.task_id is None:

@@ -26,6 +26,8 @@ from .mark import is_marked, plain
 from .message import CONTROL_QUEUE, Message, check_calls, checked, iso_of_us, us_of_iso
 from .node import Call, Node, node_from_data, node_to_data
 
+SIGNATURE = "backbeat_signature"
+"""The header that holds a message's signature (see signing.py)."""
 MAX_BYTES = 16 * 1024 * 1024
 """Largest body that is decoded (decisions K19)."""
 
@@ -250,6 +252,7 @@ _OWN_HEADERS = frozenset(
         "backbeat_max_retries",
         "backbeat_errback",
         "backbeat_guards",
+        SIGNATURE,
     ]
 )
 
@@ -260,6 +263,10 @@ def _body(wire: Wire) -> tuple[Any, Any, Mapping[str, Any]]:
     if wire.properties.get("content_type") != "application/json":
         raise MessageError(
             f"content type {wire.properties.get('content_type')!r} is not accepted; accepted is application/json"
+        )
+    if compression := wire.headers.get("compression"):
+        raise MessageError(
+            f"the body is compressed ({compression!r:.100}), which is not accepted: send it as it is"
         )
     body = json.loads(wire.body)
     if not isinstance(body, list) or len(body) != 3:  # noqa: PLR2004 - args, kwargs, embed

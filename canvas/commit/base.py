@@ -15,9 +15,10 @@ from typing import Protocol, runtime_checkable
 from ..continuation import ChainRecord, JoinRecord
 from ..delivery import Delivery
 from ..effect import Effect, Part
-from ..errors import MessageError
+from ..errors import MessageError, SignatureError
 from ..message import Message
 from ..outcome import Outcome
+from ..signing import NO_KEYS, Keyring, permit
 from ..template import Rendered
 from ..wire import Wire, from_wire, unpack
 
@@ -132,22 +133,37 @@ Verdict = Run | Settled | Later | Stale | WasRevoked | Poison
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A message that was taken, with its verdict; `message` None and `reason` where it could not be decoded."""
+    """A message that was taken, with its verdict; `message` None and `reason` where it could not be decoded.
+
+    `forged`: it must not be believed, so the id that it names is not told: whose task that is, it must not be touched.
+    """
 
     delivery: Delivery
     message: Message | None
     verdict: Verdict
     reason: str = ""
     task_id: str | None = None
+    forged: bool = False
 
 
-def decoded(delivery: Delivery) -> Taken:
-    """A delivery with its message, before anything is known about it; with the reason where it is not a task message."""
+def decoded(delivery: Delivery, keyring: Keyring = NO_KEYS) -> Taken:
+    """A delivery with its message, before anything is known about it; with the reason where it is not a task message.
+
+    Its signature is verified before its body is parsed, if there are keys.
+    """
     wire: Wire | None = delivery.wire
     try:
         wire = wire or unpack(delivery.raw)
-        return Taken(delivery, from_wire(wire, _queue_of(wire, delivery.queue)), Run())
+        queue = _queue_of(wire, delivery.queue)
+        key = keyring.verify(wire, queue)
+        message = from_wire(wire, queue)
+        permit(key, message)
+        return Taken(delivery, message, Run())
+    except SignatureError as error:
+        return Taken(delivery, None, Run(), f"it is not to be believed: {error}", forged=True)
     except MessageError as error:
+        if keyring.signs and wire is None:  # an envelope that cannot be read is signed by nobody
+            return Taken(delivery, None, Run(), str(error), forged=True)
         return Taken(delivery, None, Run(), str(error), error.task_id)
 
 
@@ -155,7 +171,10 @@ def _queue_of(wire: Wire, queue: str) -> str:
     """Messages in the outbox know themselves where they are going."""
     if queue != OUTBOX:
         return queue
-    return str(wire.properties["delivery_info"]["routing_key"])
+    try:
+        return str(wire.properties["delivery_info"]["routing_key"])
+    except (KeyError, TypeError) as error:
+        raise MessageError("a message in the outbox does not say where it is going") from error
 
 
 @dataclass(frozen=True, slots=True)

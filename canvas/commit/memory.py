@@ -24,8 +24,8 @@ from ..outcome import Failure
 from ..results.base import Trace, trace_of
 from ..results.document import Document, document_of, from_text, to_text
 from ..results.started import started
+from ..signing import NO_KEYS, Keyring
 from ..template import Rendered
-from ..wire import pack, to_wire
 from . import records
 from .base import (
     DEFAULT_LIMITS,
@@ -100,6 +100,7 @@ class MemoryCommit:
         queues: Sequence[str] = (),
         limits: Limits = DEFAULT_LIMITS,
         role: Role = Role.WHOLE,
+        keyring: Keyring = NO_KEYS,
     ) -> None:
         self._store = store
         self._worker = worker
@@ -107,6 +108,7 @@ class MemoryCommit:
         self._role = role
         self._outbox: list[Delivery] = []
         self._limits = limits
+        self._keyring = keyring
 
     def exchange(
         self, transitions: Sequence[Transition], *, take: int = 0, claim: Sequence[Taken] = ()
@@ -247,7 +249,7 @@ class MemoryCommit:
     def _apply(self, transition: Transition) -> Standing | None:
         # whatever can fail (encoding) is done before anything is changed, so a transition is applied whole or not at all
         effects = [self._dated(effect) for effect in transition.effects]
-        texts = [_text_of(effect) for effect in effects]
+        texts = [_text_of(effect, self._keyring) for effect in effects]
         standing = self._settle(transition)
         if standing is not None:
             return standing
@@ -366,13 +368,13 @@ class MemoryCommit:
         """Level-triggered: whoever brings a part to a complete join sends the join's message, again if need be."""
         if self._store.state.joins[join_id].complete:
             message = join_message(join_id)
-            self._publish(message, pack(to_wire(message), message.queue), None)
+            self._publish(message, self._keyring.text(message), None)
 
     def _take(self, limit: int) -> list[Taken]:
         now = self._now()
         until = now + self._limits.lease_us
         deliveries = self._store.state.mail.take(self._queues, limit, self._worker, now, until)
-        return [self._judged(decoded(delivery)) for delivery in deliveries]
+        return [self._judged(decoded(delivery, self._keyring)) for delivery in deliveries]
 
     def _judged(self, taken: Taken) -> Taken:
         """The message with its verdict, its claim stored; without claims it may always run."""
@@ -392,10 +394,10 @@ class MemoryCommit:
         return replace(taken, verdict=verdict)
 
 
-def _text_of(effect: Effect) -> str:
+def _text_of(effect: Effect, keyring: Keyring) -> str:
     match effect:
         case Publish(message):
-            return pack(to_wire(message), message.queue)
+            return keyring.text(message)
         case OpenChain(record):
             return records.chain_to_text(record)
         case OpenJoin(record):

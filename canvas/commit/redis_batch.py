@@ -21,7 +21,7 @@ from ..outcome import Outcome, Revoked, outcome_from_data, outcome_to_data
 from ..outcome import Retry as RetryOutcome
 from ..results.compression import compressed
 from ..results.document import Document, document_of, to_text
-from ..wire import pack, to_wire
+from ..signing import NO_KEYS, Keyring
 from . import records
 from .base import (
     DEFAULT_LIMITS,
@@ -62,6 +62,7 @@ class RedisBatch:
     now_us: int
     role: Role = Role.WHOLE
     limits: Limits = DEFAULT_LIMITS
+    keyring: Keyring = NO_KEYS
     blobs: list[bytes] = field(default_factory=list)
     """Compressed documents; a number in place of a document says which argument of the script it is."""
 
@@ -143,7 +144,7 @@ class RedisBatch:
             case OpenJoin(record, size, lease_seconds):
                 dispatch = join_message(record.join_id)
                 lease_us = -1 if lease_seconds is None else round(lease_seconds * 1_000_000)
-                texts = (records.join_to_text(record), pack(to_wire(dispatch), dispatch.queue))
+                texts = (records.join_to_text(record), self.keyring.text(dispatch))
                 return ["open_join", record.join_id, *texts, -1 if size is None else size, lease_us]
             case SealJoin(join_id, size):
                 return ["seal_join", join_id, size]
@@ -154,7 +155,7 @@ class RedisBatch:
     def _publish(self, message: Message, not_before_us: int | None) -> list[Any]:
         message = sent_at(message, self.now_us)
         due = not_before_us if not_before_us is not None else message.eta_us
-        text = pack(to_wire(message), message.queue)
+        text = self.keyring.text(message)
         return ["publish", message.queue, step_of(message.priority), text, due or 0, message.id]
 
 
@@ -198,7 +199,9 @@ def claim_row(message: Message) -> Row:
     return row if message.eta_us is None else {**row, "eta_us": message.eta_us}
 
 
-def exchange_of(reply: Sequence[Any], count: int, claim: Sequence[Taken]) -> Exchange:
+def exchange_of(
+    reply: Sequence[Any], count: int, claim: Sequence[Taken], keyring: Keyring = NO_KEYS
+) -> Exchange:
     """The script's reply; `count` transitions were brought, and `claim` to be claimed (those with a message are in the reply)."""
     _, others, claimed, taken, outbox = reply
     standing: list[Standing | None] = [None] * count
@@ -207,7 +210,7 @@ def exchange_of(reply: Sequence[Any], count: int, claim: Sequence[Taken]) -> Exc
     verdicts = iter(claimed)
     return Exchange(
         standing,
-        [_taken_of(*row) for row in taken],
+        [_taken_of(keyring, *row) for row in taken],
         [
             item if item.message is None else replace(item, verdict=verdict_of(next(verdicts)))
             for item in claim
@@ -239,8 +242,8 @@ def verdict_of(row: Sequence[Any]) -> Verdict:
     raise AssertionError(f"exchange.lua gave a verdict that is not known: {row!r}")
 
 
-def _taken_of(tag: bytes, queue: bytes, raw: bytes, verdict: Sequence[Any]) -> Taken:
-    taken = decoded(Delivery(_text(tag), _text(queue), None, _text(raw)))
+def _taken_of(keyring: Keyring, tag: bytes, queue: bytes, raw: bytes, verdict: Sequence[Any]) -> Taken:
+    taken = decoded(Delivery(_text(tag), _text(queue), None, _text(raw)), keyring)
     if taken.message is None:
         return taken
     if verdict == [b"unread"]:

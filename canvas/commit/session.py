@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..effect import Effect
 from ..errors import BackbeatError
+from ..signing import NO_KEYS, Keyring
 from ..sql.outbox import WRITER_SECONDS, Outbox, create_outbox, outbox_table, write
 from ..sql.pending import Pending, Watch, connection_of, resolved
 from ..sql.place import Place
@@ -55,9 +56,11 @@ class SessionSender:
         set_going: Callable[[Sequence[Start]], None],
         send_stored: Callable[[], None],
         now_us: Callable[[], int],
+        keyring: Keyring = NO_KEYS,
     ) -> None:
         self._place = place
         self._role = role
+        self._keyring = keyring
         self._limits = limits
         self._table = outbox_table(table)
         self._is_relayed = is_relayed
@@ -82,7 +85,7 @@ class SessionSender:
         session = resolved(session)
         connection = connection_of(session)
         if self._place is not None and self._place.holds(connection):
-            put_effects(connection, effects, self._limits, self._role)
+            put_effects(connection, effects, self._limits, self._role, self._keyring)
             if self._role is Role.STORE:
                 self._watch.pending(session, connection).is_stored = True
             return

@@ -23,6 +23,7 @@ from ..errors import Unavailable
 from ..flow import chain_needed
 from ..incarnation import is_gone
 from ..message import Message
+from ..signing import NO_KEYS, Keyring
 from ..sql.dialect import ReadyMessages, dialect_of, heads
 from ..sql.engine import is_passing, now_us, reading, unavailable
 from ..sql.tables import (
@@ -72,12 +73,14 @@ class SqlCommit:
         queues: Sequence[str] = (),
         limits: Limits = DEFAULT_LIMITS,
         role: Role = Role.WHOLE,
+        keyring: Keyring = NO_KEYS,
     ) -> None:
         self._engine = engine
         self._worker = worker
         self._queues = [OUTBOX] if role is Role.STORE else list(queues)
         self._role = role
         self._limits = limits
+        self._keyring = keyring
         ready = message_table.c.queue.in_(self._queues) & (
             message_table.c.visible_us <= dialect_of(engine).clock()
         )
@@ -95,7 +98,7 @@ class SqlCommit:
             return Exchange([])
 
         def work(connection: Connection) -> Exchange:
-            batch = SqlBatch(connection, self._worker, self._limits, now_us(connection), self._role)
+            batch = self._batch(connection)
             standing = batch.apply(transitions)
             claimed = self._claim(batch, claim)
             taken = self._take(batch, take) if take else []
@@ -165,7 +168,7 @@ class SqlCommit:
 
     def revoke(self, ids: Sequence[str], signum: int | None = None) -> None:
         def work(connection: Connection, some: Sequence[str]) -> None:
-            batch = SqlBatch(connection, self._worker, self._limits, now_us(connection), self._role)
+            batch = self._batch(connection)
             batch.revoke(some)  # first, as it locks
             sql_revoked.remember(connection, some, signum, batch.now_us)
             sql_revoked.hasten(connection, some, batch.now_us)
@@ -229,6 +232,9 @@ class SqlCommit:
         firsts = heads(connection, self._queues)
         return (min(firsts.values()) - now_us(connection)) / 1_000_000 if firsts else None
 
+    def _batch(self, connection: Connection) -> SqlBatch:
+        return SqlBatch(connection, self._worker, self._limits, now_us(connection), self._role, self._keyring)
+
     def _take(self, batch: SqlBatch, limit: int) -> list[Taken]:
         connection = batch.connection
         ready = ReadyMessages(self._queues, batch.now_us, limit)
@@ -240,7 +246,7 @@ class SqlCommit:
             Delivery(f"{row.seq}@{self._worker}", row.queue, None, row.body)
             for row in sorted(rows, key=lambda row: row.seq)
         ]
-        return self._claim(batch, [decoded(delivery) for delivery in deliveries])
+        return self._claim(batch, [decoded(delivery, self._keyring) for delivery in deliveries])
 
     def _claim(self, batch: SqlBatch, taken: Sequence[Taken]) -> list[Taken]:
         messages = [item.message for item in taken if item.message is not None]
@@ -282,9 +288,9 @@ class SqlCommit:
         raise AssertionError("unreachable")
 
 
-def put_messages(connection: Connection, items: Sequence[Sendable]) -> None:
+def put_messages(connection: Connection, items: Sequence[Sendable], keyring: Keyring = NO_KEYS) -> None:
     """Write messages in the caller's transaction: they are there when it commits. All of them, or an exception."""
-    batch = SqlBatch(connection, worker="", limits=DEFAULT_LIMITS, now_us=now_us(connection))
+    batch = SqlBatch(connection, worker="", limits=DEFAULT_LIMITS, now_us=now_us(connection), keyring=keyring)
     for item in items:
         if isinstance(item, Message):
             batch.publish(item)
@@ -295,13 +301,19 @@ def put_messages(connection: Connection, items: Sequence[Sendable]) -> None:
     notify(connection, batch)
 
 
-def put_effects(connection: Connection, effects: Sequence[Effect], limits: Limits, role: Role) -> None:
+def put_effects(
+    connection: Connection,
+    effects: Sequence[Effect],
+    limits: Limits,
+    role: Role,
+    keyring: Keyring = NO_KEYS,
+) -> None:
     """Bring the effects of `flow.start` in the caller's transaction: they stand when it commits.
 
     With Role.STORE messages are in the outbox then, and nobody holds them.
     """
     limits = replace(limits, lease_seconds=0.0)
-    batch = SqlBatch(connection, worker="", limits=limits, now_us=now_us(connection), role=role)
+    batch = SqlBatch(connection, "", limits, now_us(connection), role, keyring)
     batch.apply([Transition(effects=tuple(effects))])
     notify(connection, batch)
 

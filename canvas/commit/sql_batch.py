@@ -21,6 +21,7 @@ from ..message import Message, sent_at
 from ..outcome import Failure, outcome_from_data, outcome_to_data
 from ..outcome import Retry as RetryOutcome
 from ..results.document import document_of, to_text
+from ..signing import NO_KEYS, Keyring
 from ..sql.dialect import dialect_of
 from ..sql.tables import (
     chain_table,
@@ -30,7 +31,6 @@ from ..sql.tables import (
     result_table,
     run_table,
 )
-from ..wire import pack, to_wire
 from . import records
 from .base import OUTBOX, Limits, Role, Standing, Transition, part_without_join
 from .run import RunRecord, begin_early, revoke, settle
@@ -57,6 +57,7 @@ class SqlBatch:
     limits: Limits
     now_us: int
     role: Role = Role.WHOLE
+    keyring: Keyring = NO_KEYS
     outbox: list[Delivery] = field(default_factory=list)
     messages: list[Row] = field(default_factory=list)
     _runs: dict[str, RunRecord] = field(default_factory=dict)
@@ -265,7 +266,7 @@ class SqlBatch:
             "queue": message.queue,
             "visible_us": visible,
             "holder": "",
-            "body": pack(to_wire(message), message.queue),
+            "body": self.keyring.text(message),
             "task_id": message.id,
         }
         if self.role is Role.STORE:

@@ -19,6 +19,7 @@ from ..message import Message, sent_at
 from ..results.document import document_of, to_text
 from ..results.reply import Replies, Reply
 from ..results.started import started
+from ..signing import NO_KEYS, Keyring
 from ..wire import unpack
 from .base import DEFAULT_LIMITS, Exchange, Limits, Loaded, Taken, Transition, decoded
 
@@ -40,8 +41,10 @@ class StatelessCommit:
         worker: str = "",
         limits: Limits = DEFAULT_LIMITS,
         tracks_started: bool = False,
+        keyring: Keyring = NO_KEYS,
     ) -> None:
         self._broker = broker
+        self._keyring = keyring
         self._clock = clock or SystemClock()
         self._replies = replies
         self._worker = worker
@@ -145,7 +148,8 @@ class StatelessCommit:
         taken = [item for item in self._early if not _is_early(item, now)][:limit]
         for item in taken:
             self._early.remove(item)
-        for item in map(decoded, self._broker.take(limit - len(taken))):
+        for delivery in self._broker.take(limit - len(taken)):
+            item = decoded(delivery, self._keyring)
             (self._early if _is_early(item, now) else taken).append(item)
         if self._tracks_started:
             self._tell_started(taken)

@@ -541,3 +541,11 @@ def test_whatever_comes_is_a_message_that_can_be_sent_on_or_a_message_error(head
             continue
         again = from_wire(unpack(pack(to_wire(found), "q")), "q")
         assert again.id == found.id
+
+
+def test_a_compressed_body_is_refused_and_not_unpacked():
+    wire = to_wire(message())
+    wire.headers["compression"] = "application/x-gzip"
+
+    with pytest.raises(MessageError, match="compressed"):
+        from_wire(replace(wire, body=b"x\x9c"), "celery")
