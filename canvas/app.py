@@ -26,10 +26,10 @@ from .ids import derive, draw
 from .message import Message
 from .node import Call, Chain, Group, Node, freeze, root_of
 from .options import Given, checked, laid_on, map_calls, named, replying
-from .perform import send, send_each
 from .request import running_request
 from .result import AsyncResult, GroupResult, result_from_tuple
 from .results.base import Results
+from .sending import send, send_each
 from .signature import Result, Signature, links_of, set_default_sender, signature
 from .start import Start
 from .task import Task, task_of

@@ -2,7 +2,7 @@
 
 `Performer` is one worker's: `route` says of each taken message whether a function must run, or gives the transition that it needs
 right away; `finished` makes the transition of a task that ended; `commit` brings transitions until each is applied, asking flow again
-where another outcome stands. `send` is a client's: it brings the effects of `flow.start`, in slices where there are many.
+where another outcome stands. What a client does is in sending.py.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .commit.base import (
     WasRevoked,
 )
 from .continuation import ChainRecord, Continuation, JoinRecord, position_of
-from .effect import Effect, OpenJoin, Publish, SealJoin, Settle
+from .effect import Effect, Publish, Settle
 from .errors import DecodeError
 from .json_text import NULL, Json
 from .killpoint import reach
@@ -51,10 +51,6 @@ from .results.base import Results
 
 logger = logging.getLogger(__name__)
 
-SLICE = 500
-"""Effects in one commit of a sender."""
-SENDER_LEASE_SECONDS = 60.0
-"""How long a sender of a large canvas may be silent between two slices."""
 UNKNOWN_JOIN_TRIES, UNKNOWN_JOIN_PAUSE_US = 60, 500_000
 """How often, and how far apart, the message of a join that this store does not know is sent again before it is a dead letter."""
 CHAINS_KEPT = 1_000
@@ -348,47 +344,6 @@ class Performer:
             while len(self._chains) > CHAINS_KEPT:
                 self._chains.popitem(last=False)
         return dict(_with_below(wanted, self._chains))
-
-
-def send_each(commit: Commit, starts: Sequence[Sequence[Effect]]) -> None:
-    """As `send`, for canvases that whoever calls brings again until all are sent, so none of them is ever left half sent."""
-    small = [effects for effects in starts if len(effects) <= SLICE]
-    if small:
-        commit.exchange([Transition(effects=tuple(effects)) for effects in small])
-    for effects in starts:
-        if len(effects) > SLICE:
-            send(commit, effects, lease_seconds=None)
-
-
-def send(
-    commit: Commit, effects: Sequence[Effect], *, lease_seconds: float | None = SENDER_LEASE_SECONDS
-) -> None:
-    """Bring the effects of `flow.start`. Raises Unavailable.
-
-    Up to SLICE effects are one commit: all or nothing. More go in slices, into joins that are sealed after the last slice, so that
-    a sender that dies in between leaves joins that workers settle as SendInterrupted (decisions K4), `lease_seconds` after its last
-    slice; None where somebody will bring all of them again.
-    """
-    reach("send.begun")
-    if len(effects) <= SLICE:
-        commit.exchange([Transition(effects=tuple(effects))])
-        reach("send.sent")
-        return
-    unsealed = {e.record.join_id: e for e in effects if isinstance(e, OpenJoin)}
-    opened: dict[str, Effect] = {}
-    for first in range(0, len(effects), SLICE):
-        part = effects[first : first + SLICE]
-        slice_: list[Effect] = list(opened.values())
-        for effect in part:
-            if isinstance(effect, OpenJoin):
-                effect = replace(effect, size=None, lease_seconds=lease_seconds)  # noqa: PLW2901 - the same, unsealed
-                opened[effect.record.join_id] = effect
-            slice_.append(effect)
-        commit.exchange([Transition(effects=tuple(slice_))])
-        reach("send.sliced")
-    seals = [SealJoin(id_, e.size) for id_, e in unsealed.items() if e.size is not None]
-    commit.exchange([Transition(effects=tuple(seals))])
-    reach("send.sealed")
 
 
 def _never_started(message: Message, outcome: _Ended) -> list[Effect]:

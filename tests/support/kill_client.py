@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backbeat.canvas import killpoint, perform
+from backbeat.canvas import killpoint, sending
 from backbeat.scheduler.cli import main as command_line
 
 from .kill_scenarios import SCENARIOS
@@ -21,6 +21,6 @@ def client(arguments: list[str]) -> None:
     killpoint.arm()
     app.conf.broker_url, app.conf.result_backend = broker, backend
     if scenario.sliced:
-        perform.SLICE, perform.SENDER_LEASE_SECONDS = 2, LEASE_SECONDS
+        sending.SLICE, sending.SENDER_LEASE_SECONDS = 2, LEASE_SECONDS
     scenario.canvas().apply_async(task_id=id_)
     app.close()

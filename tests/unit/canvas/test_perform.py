@@ -16,7 +16,8 @@ from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import CONTROL_QUEUE, Message
 from backbeat.canvas.node import Call, Chain, Group, calls, freeze, node_to_data, root_of
 from backbeat.canvas.outcome import Error, Failure, Revoked, Success
-from backbeat.canvas.perform import RESULT_BYTES, SENDER_LEASE_SECONDS, SLICE, Execute, Performer, send
+from backbeat.canvas.perform import RESULT_BYTES, Execute, Performer
+from backbeat.canvas.sending import SENDER_LEASE_SECONDS, SLICE, send
 
 from support.eager import Fleet
 
