@@ -148,7 +148,9 @@ class Post:
         limit = self._max_memory_kib
         size = resident_kib() if limit else 0
         full = pack([["full", size]]) if limit and size > limit else b""
-        return _tell(self._pipe, full + pack_report(report))
+        told = _tell(self._pipe, full + pack_report(report))
+        reach("child.told")
+        return told
 
     def dropped(self, key: str) -> bool:
         """Answer that a job was dropped."""
@@ -163,7 +165,6 @@ def _serve(pipe: socket.socket, runner: Runner, post: Post, signals: TaskSignals
             assert isinstance(order, Job)
             if not post.report(signals.expose(partial(runner, order, limit))):
                 return
-            reach("child.told")
 
 
 def _next_orders(pipe: socket.socket) -> list[Job | str] | None:

@@ -2,7 +2,7 @@
 
 The product itself names the points between two effects (canvas/killpoint.py). Each scenario is played once without a death; then once for
 each point that was met, with a process killed -9 there, worker, child or sender; and so on until a run meets no new point. That takes half
-an hour (BACKBEAT_KILL_POINTS=all, `make test-all`); otherwise every name of a point is taken once, on one stack or another, with a sample
+an hour (BACKBEAT_KILL_MATRIX=all, `make test-all`); otherwise every name of a point is taken once, on one stack or another, with a sample
 of the rest by seed. The stacks are tried side by side, as most of the time passes with leases.
 """
 
@@ -26,7 +26,7 @@ from support.leftovers import Leftovers
 from support.stacks import open_stack
 from support.zygote import Zygote
 
-ALL = os.environ.get("BACKBEAT_KILL_POINTS") == "all"
+ALL = os.environ.get("BACKBEAT_KILL_MATRIX") == "all"
 SEED = os.environ.get("BACKBEAT_SEED", "") or str(random.randrange(1_000_000))
 SHARE = 0.01
 """Of the points beyond the first of each name."""
