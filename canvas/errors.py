@@ -6,6 +6,7 @@ clients of both kinds can catch them (see failure.py).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -27,11 +28,14 @@ class DecodeError(BackbeatError):
 
 
 class MessageError(DecodeError):
-    """A message is not a task message. `task_id` is its id where one could be read."""
+    """A message is not a task message. `task_id` is its id where one could be read, `headers` what else it says of itself."""
 
-    def __init__(self, reason: str, task_id: str | None = None) -> None:
+    def __init__(
+        self, reason: str, task_id: str | None = None, headers: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(reason)
         self.task_id = task_id
+        self.headers = headers or {}
 
 
 class SignatureError(MessageError):

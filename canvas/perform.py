@@ -249,6 +249,8 @@ class Performer:
         failure = Failure(
             error=celery_error("Reject", f"the message was refused: {taken.reason}", taken.task_id)
         )
+        if taken.stub is not None:  # the headers say what depends on it
+            return replace(self.finished(taken, taken.stub, failure), dead=dead)
         return Transition(
             effects=(Settle(taken.task_id, failure),),
             delivery=taken.delivery,

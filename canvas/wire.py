@@ -74,6 +74,8 @@ def to_wire(message: Message) -> Wire:
         headers["backbeat_errback"] = dict(message.errback)
     if message.guards is not None:
         headers["backbeat_guards"] = message.guards
+    if isinstance(message.then, Step | Member):
+        headers["backbeat_then"] = ref_of(message.then)
     properties = {
         "correlation_id": message.id,
         "reply_to": message.reply_to,
@@ -184,11 +186,26 @@ def from_wire(wire: Wire, queue: str) -> Message:
     try:
         return _decode(wire, headers, id_, queue)
     except MessageError as error:
-        raise MessageError(str(error), id_) from error
+        raise MessageError(str(error), id_, headers) from error
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-        raise MessageError(
-            f"the message is not a task message: {type(error).__name__}: {error}", id_
-        ) from error
+        text = f"the message is not a task message: {type(error).__name__}: {error}"
+        raise MessageError(text, id_, headers) from error
+
+
+def stub_of(id_: str, headers: Mapping[str, Any]) -> Message | None:
+    """What the headers alone say of a message whose body cannot be read, enough to settle what depends on it; None if that is nothing."""
+    try:
+        stub = Message(
+            id=id_,
+            task=_text(headers, "task"),
+            root_id=headers.get("root_id") or id_,
+            attempt=int(headers.get("retries") or 0),
+            generation=int(headers.get("backbeat_generation") or 0),
+            then=position_of(headers["backbeat_then"]),
+        )
+        return checked(stub)
+    except (MessageError, KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        return None
 
 
 def _decode(wire: Wire, headers: Mapping[str, Any], id_: str, queue: str) -> Message:
@@ -252,6 +269,7 @@ _OWN_HEADERS = frozenset(
         "backbeat_max_retries",
         "backbeat_errback",
         "backbeat_guards",
+        "backbeat_then",
         SIGNATURE,
     ]
 )

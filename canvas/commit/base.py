@@ -20,7 +20,7 @@ from ..message import Message
 from ..outcome import Outcome
 from ..signing import NO_KEYS, Keyring, permit
 from ..template import Rendered
-from ..wire import Wire, from_wire, unpack
+from ..wire import Wire, from_wire, stub_of, unpack
 
 KNOWN_SECONDS = 3_600.0
 """The shortest time for which what has ended is known, however short results are kept."""
@@ -135,7 +135,8 @@ Verdict = Run | Settled | Later | Stale | WasRevoked | Poison
 class Taken:
     """A message that was taken, with its verdict; `message` None and `reason` where it could not be decoded.
 
-    `forged`: it must not be believed, so the id that it names is not told: whose task that is, it must not be touched.
+    `forged`: it must not be believed, so the id that it names is not told: whose task that is, it must not be touched. `stub`: what its
+    headers alone say, where its body cannot be read and something depends on it.
     """
 
     delivery: Delivery
@@ -144,6 +145,7 @@ class Taken:
     reason: str = ""
     task_id: str | None = None
     forged: bool = False
+    stub: Message | None = None
 
 
 def decoded(delivery: Delivery, keyring: Keyring = NO_KEYS) -> Taken:
@@ -164,7 +166,8 @@ def decoded(delivery: Delivery, keyring: Keyring = NO_KEYS) -> Taken:
     except MessageError as error:
         if keyring.signs and wire is None:  # an envelope that cannot be read is signed by nobody
             return Taken(delivery, None, Run(), str(error), forged=True)
-        return Taken(delivery, None, Run(), str(error), error.task_id)
+        stub = stub_of(error.task_id, error.headers) if error.task_id else None
+        return Taken(delivery, None, Run(), str(error), error.task_id, stub=stub)
 
 
 def _queue_of(wire: Wire, queue: str) -> str:

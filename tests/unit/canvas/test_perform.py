@@ -593,3 +593,26 @@ def test_k19_a_chord_whose_members_are_larger_together_than_one_result_may_be_wo
     fleet.drain()
 
     assert result(fleet, "body").get(timeout=0) == [RESULT_BYTES - 2] * 3
+
+
+@pytest.mark.parametrize("shape", ["chord", "chain"])
+def test_what_depends_on_a_message_whose_body_cannot_be_read_is_settled(fleet, shape):
+    one = Call(
+        task="one", kwargs=Json(json.dumps({"filler": "x" * 3_000}))
+    )  # a chain too long to travel inline
+    first = Group(members=(Call(task="one"), Call(task="one"))) if shape == "chord" else one
+    node = freeze(Chain(steps=(first, Call(task="count"), Call(task="one"))), "last")
+    send(fleet.open("client"), flow.start(node, root_of(node), parent_id=None))
+    for queue, texts in fleet.store.state.mail.waiting().items():
+        taken_ones = fleet.open("thief", queue).exchange([], take=len(texts)).taken
+        for item, text in zip(taken_ones, texts, strict=True):
+            envelope = json.loads(text)
+            fleet.store.state.mail.ack(item.delivery.tag)
+            fleet.store.state.mail.put(queue, json.dumps({**envelope, "body": "bm8="}))
+    fleet.store.state.runs.clear()
+    fleet.drain()
+
+    for call in calls(node):
+        with pytest.raises((Reject, ChordError)):
+            result(fleet, call.id).get(timeout=0)
+    assert fleet.executed == []
