@@ -20,7 +20,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, 
 
 from .commit.base import Commit
 from .config import Config
-from .errors import EncodeError, ImproperlyConfigured, NotRegistered
+from .errors import EncodeError, ImproperlyConfigured, NotRegistered, UniqueConflict
 from .hook import Hook
 from .ids import derive, draw
 from .message import Message
@@ -29,13 +29,15 @@ from .options import Given, checked, laid_on, map_calls, named, replying
 from .request import running_request
 from .result import AsyncResult, GroupResult, result_from_tuple
 from .results.base import Results
-from .sending import send, send_each
+from .sending import send, send_each, send_unique
 from .signature import Result, Signature, links_of, set_default_sender, signature
 from .start import Start
 from .task import Task, task_of
 from .task_option_types import TaskOptionTypes
 from .tasks import Tasks
 from .transaction import OutboxRelay, Transactions
+from .unique import Conflict
+from .unique_call import UniqueCall, callbacks_without_keys, is_unique, plain, unique_call, without_keys
 from .wiring import (
     canvas_start,
     open_client,
@@ -202,22 +204,33 @@ class App:
         """
         given = dict(options or {})
         session = self._transactions.current(given.pop("session", None))
-        frozen = self.prepare(signature, args, kwargs, given)
+        frozen, asked = self._keyed(self.prepare(signature, args, kwargs, given))
         if uses_rpc(self.conf):
             frozen = replying(frozen, lambda: reply_queue(self.results))
         request = running_request()
         root, parent = (request.root_id, request.id) if request is not None else (None, None)
-        effects = canvas_start(self.conf, frozen, root or root_of(frozen), parent)
-        if session is not None:
-            start = Start(frozen, root or root_of(frozen), parent)
-            self._transactions.send(session, start, effects)
-        else:
-            with self._lock:
-                send(self._open_client(), effects)
+        start = Start(frozen, root or root_of(frozen), parent)
+        holder = self._send(session, start, asked)
+        if asked is not None and holder is not None:
+            if asked.conflict is Conflict.RAISE:
+                raise UniqueConflict(asked.unique.key, holder)
+            frozen = named(frozen, holder)
         handle = self._handle(frozen)
         if request is not None:
             request.children.extend(handle.value_ids())
         return handle
+
+    def _send(self, session: Any, start: Start, asked: UniqueCall | None) -> str | None:
+        """Send a canvas that is frozen; if it asks for a key that another task has nothing is sent, and the id of that one returned."""
+        effects = canvas_start(self.conf, start.node, start.root_id, start.parent_id)
+        unique = asked.unique if asked is not None else None
+        if session is not None:
+            return self._transactions.send(session, start, effects, unique)
+        with self._lock:
+            if unique is not None:
+                return send_unique(self._open_client(), effects, unique)
+            send(self._open_client(), effects)
+        return None
 
     def transaction(self, session: Any) -> AbstractContextManager[Any]:
         """Let what this thread or coroutine sends inside the block exist if and only if the transaction of `session` commits.
@@ -297,11 +310,34 @@ class App:
                 link_error=errbacks,
             ),
         )
-        return named(map_calls(laid, self._resolve), id_)
+        node = named(map_calls(laid, self._resolve), id_)
+        if isinstance(node, Call):
+            return callbacks_without_keys(node, self._is_unique)
+        return without_keys(node, self._is_unique)
 
     def resolved_from_data(self, signature: Mapping[str, Any]) -> Node:
-        """As `resolved`, for a signature in its JSON shape."""
-        return self.resolved(Signature.from_dict(signature, app=self))
+        """As `resolved`, for a signature in its JSON shape, of which each run is sent, whatever keys others have."""
+        node = self.resolved(Signature.from_dict(signature, app=self))
+        if not isinstance(node, Call):
+            return node
+        if node.options.get("unique_key"):
+            raise ImproperlyConfigured(
+                f"task {node.task}: a unique_key is taken by apply_async alone; a schedule says by its overlap what becomes of a run "
+                "that is due while another one is going on"
+            )
+        return plain(node)
+
+    def _keyed(self, node: Node) -> tuple[Node, UniqueCall | None]:
+        """What is to be sent, and the key that it asks for."""
+        if not isinstance(node, Call):
+            return node, None
+        task = self.tasks.get(node.task)
+        options, run = ({}, None) if task is None else (task.options.unique(), task.run_bound)
+        return plain(node), unique_call(node, options, run)
+
+    def _is_unique(self, call: Call) -> bool:
+        task = self.tasks.get(call.task)
+        return is_unique(call, None if task is None else task.options.unique_key)
 
     def _resolve(self, call: Call) -> Call:
         """The call with its task's and the settings' defaults under its own options; its callbacks too."""

@@ -86,6 +86,18 @@ class SendInterrupted(TaskError):
     """The process that was sending a large canvas died before it had sent all of it."""
 
 
+class UniqueConflict(TaskError):
+    """Another task has the `unique_key` of what was to be sent, and `unique_conflict` is "raise". `task_id` is the one that has it."""
+
+    def __init__(self, key: str, task_id: str) -> None:
+        super().__init__(key, task_id)
+        self.key = key
+        self.task_id = task_id
+
+    def __str__(self) -> str:
+        return f"task {self.task_id} has the unique key {self.key!r}"
+
+
 class SoftTimeLimitExceeded(TaskError):
     """The soft time limit was reached; the task may clean up."""
 

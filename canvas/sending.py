@@ -8,6 +8,7 @@ from dataclasses import replace
 from .commit.base import Commit, Transition
 from .effect import Effect, OpenJoin, SealJoin
 from .killpoint import reach
+from .unique import Unique
 
 SLICE = 500
 """Effects in one commit of a sender."""
@@ -53,3 +54,11 @@ def send(commit: Commit, effects: Sequence[Effect], *, is_repeated: bool = False
     seals = [SealJoin(id_, e.size) for id_, e in unsealed.items() if e.size is not None]
     commit.exchange([Transition(effects=tuple(seals))])
     reach("send.sealed")
+
+
+def send_unique(commit: Commit, effects: Sequence[Effect], unique: Unique) -> str | None:
+    """As `send`, for a single task; if another task has the key nothing is sent, and the id of that one is returned."""
+    reach("send.begun")
+    holder = commit.exchange([Transition(effects=tuple(effects), unique=unique)]).holders.get(0)
+    reach("send.sent")
+    return holder

@@ -20,6 +20,7 @@ from ..message import Message
 from ..outcome import Outcome
 from ..signing import NO_KEYS, Keyring, permit
 from ..template import Rendered
+from ..unique import Unique
 from ..wire import Wire, from_wire, stub_of, unpack
 
 KNOWN_SECONDS = 3_600.0
@@ -217,6 +218,8 @@ class Transition:
     run it; it is kept where backbeat's workers alone find it, so that one of them can end it if the claim dies.
 
     With `digs_up`: that dead letter is deleted first, and if it is gone already nothing else is applied.
+
+    With `unique`, for a client: its key is taken first, and if another task has it nothing is applied (see commit/unique.py).
     """
 
     message: Message | None = None
@@ -228,6 +231,7 @@ class Transition:
     dead: DeadLetter | None = None
     early: Message | None = None
     digs_up: str | None = None
+    unique: Unique | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,13 +239,15 @@ class Exchange:
     """The answer: for each transition None (applied) or the outcome that stands instead (not applied); and new work.
 
     `claimed` holds the messages that were brought to be claimed, with their verdicts, in order. `outbox` (Role.STORE only) holds the
-    messages that this exchange wrote and that are due, held for the caller to send and then to acknowledge.
+    messages that this exchange wrote and that are due, held for the caller to send and then to acknowledge. `holders` says of each
+    transition that was not applied as its key is taken, by its index, which task has the key.
     """
 
     standing: Sequence[Standing | None]
     taken: Sequence[Taken] = ()
     claimed: Sequence[Taken] = ()
     outbox: Sequence[Delivery] = ()
+    holders: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,17 @@ from .base import (
     Taken,
     Transition,
 )
-from .redis_batch import STEPS, RedisBatch, claim_row, exchange_of, is_unread, letter_of, revocation, step_of
+from .redis_batch import (
+    REVOKED,
+    STEPS,
+    RedisBatch,
+    claim_row,
+    exchange_of,
+    is_unread,
+    letter_of,
+    revocation,
+    step_of,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -111,12 +121,15 @@ class RedisCommit:
             "max_lost": self._limits.max_lost,
             "outbox_lease_us": self._limits.outbox_lease_us,
             "result_db": self._result_db_number,
+            **(REVOKED if any(transition.unique is not None for transition in transitions) else {}),
             **self._common(),
         }
         # no queue comes first for ever: one that is always full would starve the others
         self._queues = [*self._queues[1:], *self._queues[:1]]
         asked_us = _monotonic_us()
-        reply = script("store.lua", "envelope.lua", "exchange.lua")(self._client, argument, *batch.blobs)
+        reply = script("store.lua", "unique.lua", "envelope.lua", "exchange.lua")(
+            self._client, argument, *batch.blobs
+        )
         self._heard(reply[0], asked_us)
         return self._with_unread_claimed(exchange_of(reply, len(transitions), claim, self._keyring))
 
@@ -163,7 +176,7 @@ class RedisCommit:
         gone = [holder.decode() for holder in holders if is_gone(holder.decode())]
         more = True
         while more:
-            more, found = self._do("sweep", gone=gone, revoked_keep_us=REVOKED_KEEP_US)
+            more, found = self._do("sweep", gone=gone, revoked_keep_us=REVOKED_KEEP_US, **REVOKED)
         return [records.join_from_text(text) for text in found]
 
     def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
@@ -183,6 +196,7 @@ class RedisCommit:
                 "revoke",
                 signum=signum or 0,
                 result_db=self._result_db_number,
+                **REVOKED,
                 **revocation(some, self._now_us()),
             )
 
@@ -293,7 +307,9 @@ class RedisCommit:
         }
 
     def _do(self, verb: str, **fields: Any) -> Any:
-        return script("store.lua", "holding.lua")(self._client, {"verb": verb, **self._common(), **fields})
+        return script("store.lua", "unique.lua", "holding.lua")(
+            self._client, {"verb": verb, **self._common(), **fields}
+        )
 
     def _hold(self, verb: str, held: Sequence[Taken], **fields: Any) -> None:
         tags = [item.delivery.tag for item in held]

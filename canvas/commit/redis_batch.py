@@ -22,6 +22,7 @@ from ..outcome import Retry as RetryOutcome
 from ..results.compression import compressed
 from ..results.document import Document, document_of, to_text
 from ..signing import NO_KEYS, Keyring
+from ..unique import Unique
 from . import records
 from .base import (
     DEFAULT_LIMITS,
@@ -45,12 +46,17 @@ from .base import (
     part_without_join,
 )
 from .sent import STEP_SECONDS, WAITING_SECONDS, sent_by
+from .unique import hold_of, known_us, look_us, message_of
 
 Row = dict[str, Any]
 STEPS = (0, 3, 6, 9)
 """kombu's priorities: each has a list of its own, the lowest is taken first."""
 RETRY_MARK = '{"kind": "retry"'
 """How the text of an outcome begins that is no ending."""
+NO_ID = "\1id\1"
+"""Stands in a document for the id that only the script knows."""
+REVOKED = {"retry_mark": RETRY_MARK, "revoked": json.dumps(outcome_to_data(Revoked()))}
+"""What scripts need to know to revoke a task, and to tell whether it can still run."""
 UNREAD = "the message cannot be judged by the store"
 
 
@@ -88,6 +94,8 @@ class RedisBatch:
             row["closes"] = transition.closes
         if transition.digs_up is not None:
             row["digs_up"] = transition.digs_up
+        if transition.unique is not None:
+            row["unique"] = self._unique(transition.unique, transition.effects)
         if transition.dead is not None:
             row["dead"] = self._dead(transition.dead)
         if transition.delivery is not None and transition.delivery.tag:
@@ -103,6 +111,22 @@ class RedisBatch:
             row += message.id, math.ceil(ahead + max(keep, WAITING_SECONDS))
         for id_ in sent.steps:
             row += id_, math.ceil(max(keep, STEP_SECONDS))
+        return row
+
+    def _unique(self, unique: Unique, effects: Sequence[Effect]) -> Row:
+        """The key that is wanted, what taking it keeps, and what becomes the document of a task that is revoked for it."""
+        message = message_of(unique, effects)
+        hold = hold_of(unique, message, self.now_us)
+        row: Row = {
+            "key": unique.key,
+            "id": unique.id,
+            "scope": hold.scope.value,
+            "until_us": -1 if hold.until_us is None else hold.until_us,
+            "look_us": look_us(hold, message, self.now_us),
+            "known_seconds": math.ceil((known_us(message, self.now_us) - self.now_us) / 1_000_000),
+        }
+        if unique.replaces:
+            row["document"] = to_text(document_of(NO_ID, Revoked(), now_us=self.now_us))
         return row
 
     def _document(self, transition: Transition, message: Message, outcome: Outcome) -> str | int:
@@ -170,15 +194,9 @@ def outcome_text(outcome: Outcome) -> str:
 
 
 def revocation(ids: Sequence[str], now_us: int) -> Row:
-    """What the script needs to know to revoke these tasks: their outcome, and the document of each."""
-    outcome = Revoked()
-    documents = [to_text(document_of(id_, outcome, now_us=now_us)) for id_ in ids]
-    return {
-        "ids": list(ids),
-        "outcome": outcome_text(outcome),
-        "documents": documents,
-        "retry_mark": RETRY_MARK,
-    }
+    """What the script needs to know to revoke these tasks besides REVOKED: the document of each."""
+    documents = [to_text(document_of(id_, Revoked(), now_us=now_us)) for id_ in ids]
+    return {"ids": list(ids), "documents": documents}
 
 
 def letter_of(key: str, text: bytes) -> KeptLetter:
@@ -203,7 +221,7 @@ def exchange_of(
     reply: Sequence[Any], count: int, claim: Sequence[Taken], keyring: Keyring = NO_KEYS
 ) -> Exchange:
     """The script's reply; `count` transitions were brought, and `claim` to be claimed (those with a message are in the reply)."""
-    _, others, claimed, taken, outbox = reply
+    _, others, claimed, taken, outbox, holders = reply
     standing: list[Standing | None] = [None] * count
     for index, outcome, attempt, generation in others:
         standing[index] = Standing(_outcome_of(outcome), attempt, generation)
@@ -216,6 +234,7 @@ def exchange_of(
             for item in claim
         ],
         [Delivery(_text(tag), OUTBOX, None, _text(text)) for tag, text in outbox],
+        {index: _text(id_) for index, id_ in holders},
     )
 
 

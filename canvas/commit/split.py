@@ -95,7 +95,7 @@ class SplitCommit:
         mine = self._unclaimed  # kept until they are claimed: the broker would not give them again
         claimed = self._store.exchange([], claim=[*mine, *claim]).claimed if mine or claim else []
         self._unclaimed = []
-        return Exchange(stored.standing, claimed[: len(mine)], claimed[len(mine) :])
+        return Exchange(stored.standing, claimed[: len(mine)], claimed[len(mine) :], holders=stored.holders)
 
     def load(self, chains: Collection[str] = (), joins: Collection[str] = ()) -> Loaded:
         return self._store.load(chains, joins)

@@ -38,7 +38,8 @@ from ..sql.tables import (
 )
 from ..sql.wake import Waker, open_waker
 from ..template import Rendered, Sendable
-from . import records, sql_dead, sql_revoked
+from ..unique import Unique
+from . import records, sql_dead, sql_revoked, sql_unique
 from .base import (
     DEFAULT_LIMITS,
     OUTBOX,
@@ -96,14 +97,19 @@ class SqlCommit:
     ) -> Exchange:
         if not transitions and not claim and not self._anything_visible():
             return Exchange([])
+        if any(transition.unique is not None for transition in transitions):
+            with reading(self._engine) as connection:
+                holders = sql_unique.peek(connection, transitions, now_us(connection))
+            if holders and not take and not claim:
+                return Exchange([None], holders=holders)
 
         def work(connection: Connection) -> Exchange:
             batch = self._batch(connection)
-            standing = batch.apply(transitions)
+            standing, holders = sql_unique.apply(batch, transitions)
             claimed = self._claim(batch, claim)
             taken = self._take(batch, take) if take else []
             notify(connection, batch)
-            return Exchange(standing, taken, claimed, batch.outbox)
+            return Exchange(standing, taken, claimed, batch.outbox, holders)
 
         return self._transact(work)
 
@@ -307,15 +313,18 @@ def put_effects(
     limits: Limits,
     role: Role,
     keyring: Keyring = NO_KEYS,
-) -> None:
+    unique: Unique | None = None,
+) -> str | None:
     """Bring the effects of `flow.start` in the caller's transaction: they stand when it commits.
 
-    With Role.STORE messages are in the outbox then, and nobody holds them.
+    With Role.STORE messages are in the outbox then, and nobody holds them. With `unique` nothing is brought if another task has the key;
+    returns its id.
     """
     limits = replace(limits, lease_seconds=0.0)
     batch = SqlBatch(connection, "", limits, now_us(connection), role, keyring)
-    batch.apply([Transition(effects=tuple(effects))])
+    _, holders = sql_unique.apply(batch, [Transition(effects=tuple(effects), unique=unique)])
     notify(connection, batch)
+    return holders.get(0)
 
 
 def notify(connection: Connection, batch: SqlBatch, *, hastened: bool = False) -> None:
@@ -362,6 +371,7 @@ def _sweep(connection: Connection) -> list[JoinRecord]:
         claimed = (run_table.c.worker == gone) & run_table.c.outcome.is_(None)
         connection.execute(update(run_table).where(claimed).values(lease_us=0))
     sql_revoked.forget_old(connection, now)
+    sql_unique.forget_free(connection, now)
     for table in (run_table, result_table, chain_table, join_table):
         connection.execute(delete(table).where(table.c.expires_us <= now))
     overdue = join_table.c.size.is_(None) & (join_table.c.deadline_us <= now) & join_table.c.closed.is_(False)

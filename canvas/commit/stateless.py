@@ -20,6 +20,7 @@ from ..results.document import document_of, to_text
 from ..results.reply import Replies, Reply
 from ..results.started import started
 from ..signing import NO_KEYS, Keyring
+from ..unique import Unique
 from ..wire import unpack
 from .base import DEFAULT_LIMITS, Exchange, Limits, Loaded, Taken, Transition, decoded
 
@@ -56,6 +57,7 @@ class StatelessCommit:
         self, transitions: Sequence[Transition], *, take: int = 0, claim: Sequence[Taken] = ()
     ) -> Exchange:
         for transition in transitions:
+            _check_unique(transition.unique)
             messages = [self._checked(effect.message) for effect in _published(transition)]
             if messages and len(self._broker.publish(messages)) < len(messages):
                 raise Unavailable("the broker did not confirm a message")
@@ -166,6 +168,14 @@ class StatelessCommit:
                 "there is no place where it could wait. Write App(backend='redis://...') or postgresql://."
             )
         return message
+
+
+def _check_unique(unique: Unique | None) -> None:
+    if unique is not None:
+        raise ImproperlyConfigured(
+            f"unique_key {unique.key!r} cannot be taken, as there is no result backend that would keep who has it. "
+            "Write App(backend='redis://...') or postgresql://."
+        )
 
 
 def _reply_to(transition: Transition) -> str:

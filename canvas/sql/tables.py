@@ -107,6 +107,16 @@ revoked_table = Table(
     Column("signum", Integer),
     Index("bb_revoked_at", "at_us"),
 )
+unique_table = Table(
+    "bb_unique",
+    metadata,
+    Column("unique_key", _Id, primary_key=True),
+    Column("task_id", _Id, nullable=False),
+    Column("scope", _Id, nullable=False),
+    Column("until_us", BigInteger),
+    Column("look_us", BigInteger, nullable=False),
+    Index("bb_unique_look", "look_us"),
+)
 dead_table = Table(
     "bb_dead",
     metadata,
