@@ -45,7 +45,8 @@ class Options:
 
     def load_app(self, default: str | None = None) -> App:
         """The project's app, with the broker and backend of the command line. Raises ImproperlyConfigured if none is named."""
-        from .app import App, find_app
+        from .app import App
+        from .find_app import find_app
 
         if self.app or default:
             app = find_app(self.app or default or "")
