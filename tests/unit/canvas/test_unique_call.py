@@ -30,7 +30,7 @@ def key_of(app, task, args=(), kwargs=None, **options):
 
 def asked_by(app, task, args=(), kwargs=None, **options):
     signature = app.signature(task)
-    node, asked = app._keyed(app.prepare(signature, args, kwargs, {"task_id": "id", **options}))
+    node, asked = app._defaults.keyed(app.prepare(signature, args, kwargs, {"task_id": "id", **options}))
     assert not [name for name in node.options if name.startswith("unique")]
     return asked
 
