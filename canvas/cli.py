@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from .errors import BackbeatError, ImproperlyConfigured, TaskError, Unavailable
+from .patience import Patience
 from .url_text import without_password
 
 if TYPE_CHECKING:
@@ -115,14 +116,15 @@ def set_up_logging(level: str) -> None:
 
 def patiently(open_it: Callable[[], T], *absent: type[Exception]) -> T:
     """Open what a daemon stands on; while it is absent say so and try again, as a daemon must not end for that (decisions B15)."""
-    pause = 0.5
+    patience = Patience()
     while True:
         try:
             return open_it()
         except absent as error:
-            logging.getLogger("backbeat").warning("%s; trying again in %.1f s", error, pause)
+            pause, is_told = patience.next()
+            level = logging.WARNING if is_told else logging.DEBUG
+            logging.getLogger("backbeat").log(level, "%s; trying again in %.1f s", error, pause)
             time.sleep(pause)
-            pause = min(pause * 2, 10.0)
 
 
 @click.command()
@@ -221,6 +223,9 @@ def worker(
         if probes is not None:
             click.echo(f"  probes  http://{probes.shown}/healthz")
     running.run()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # all is done; one more of them must not turn a good end into another one, while Python takes itself apart
+        signal.signal(number, signal.SIG_IGN)
     if probes is not None:
         probes.close()
 

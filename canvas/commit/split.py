@@ -83,6 +83,16 @@ class SplitCommit:
                 logger.warning(
                     "%s; what was to be sent waits in the outbox", error, extra={"action": "unavailable"}
                 )
+        try:
+            taken, claimed = self._take(take, claim)
+        except Unavailable:
+            if claim or not transitions:
+                raise
+            taken, claimed = [], []  # the same: whoever next takes without bringing anything is told
+        return Exchange(stored.standing, taken, claimed, holders=stored.holders)
+
+    def _take(self, take: int, claim: Sequence[Taken]) -> tuple[list[Taken], list[Taken]]:
+        """New work with its claims, and what was brought to be claimed."""
         if take:
             self._send_due()
         if take > len(self._unclaimed):
@@ -93,9 +103,9 @@ class SplitCommit:
         if self._unclaimed:
             reach("split.delivered")
         mine = self._unclaimed  # kept until they are claimed: the broker would not give them again
-        claimed = self._store.exchange([], claim=[*mine, *claim]).claimed if mine or claim else []
+        claimed = list(self._store.exchange([], claim=[*mine, *claim]).claimed) if mine or claim else []
         self._unclaimed = []
-        return Exchange(stored.standing, claimed[: len(mine)], claimed[len(mine) :], holders=stored.holders)
+        return claimed[: len(mine)], claimed[len(mine) :]
 
     def load(self, chains: Collection[str] = (), joins: Collection[str] = ()) -> Loaded:
         return self._store.load(chains, joins)

@@ -24,6 +24,7 @@ class Stack:
     name: str
     broker: str
     backend: str
+    tasks: str = "support.acceptance_tasks"
     app: App = field(init=False)
 
     def __post_init__(self) -> None:
@@ -32,7 +33,7 @@ class Stack:
     @property
     def options(self) -> list[str]:
         """What the command line needs to know."""
-        return ["-A", "support.acceptance_tasks", "-b", self.broker, "--result-backend", self.backend]
+        return ["-A", self.tasks, "-b", self.broker, "--result-backend", self.backend]
 
     def inject(self, queue: str, envelope: str) -> None:
         """Put a text where envelopes lie: in the queue's table or list; there is no such thing on RabbitMQ."""
