@@ -275,6 +275,9 @@ _OWN_HEADERS = frozenset(
 )
 
 
+_ENCODINGS = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
+
+
 def _body(wire: Wire) -> tuple[Any, Any, Mapping[str, Any]]:
     if len(wire.body) > MAX_BYTES:
         raise MessageError(f"the body has {len(wire.body)} bytes, more than {MAX_BYTES}")
@@ -286,6 +289,9 @@ def _body(wire: Wire) -> tuple[Any, Any, Mapping[str, Any]]:
         raise MessageError(
             f"the body is compressed ({compression!r:.100}), which is not accepted: send it as it is"
         )
+    encoding = str(wire.properties.get("content_encoding") or "utf-8")
+    if encoding.lower() not in _ENCODINGS:
+        raise MessageError(f"content encoding {encoding!r:.100} is not accepted; accepted is utf-8")
     body = json.loads(wire.body)
     if not isinstance(body, list) or len(body) != 3:  # noqa: PLR2004 - args, kwargs, embed
         raise MessageError("the body is not [args, kwargs, embed]")
