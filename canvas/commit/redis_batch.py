@@ -122,6 +122,7 @@ class RedisBatch:
             "id": unique.id,
             "scope": hold.scope.value,
             "until_us": -1 if hold.until_us is None else hold.until_us,
+            "lasts_us": 0 if hold.until_us is None else hold.until_us - self.now_us,
             "look_us": look_us(hold, message, self.now_us),
             "known_seconds": math.ceil((known_us(message, self.now_us) - self.now_us) / 1_000_000),
         }

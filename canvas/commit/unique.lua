@@ -29,8 +29,11 @@ local function is_free(hold)
 end
 
 local function keep_hold(unique)
-  redis.call('HSET', UNIQUE, unique.key, string.format('%s %.0f %s', unique.scope, unique.until_us, unique.id))
-  redis.call('ZADD', UNIQUE_LOOK, unique.look_us, unique.key)
+  local until_us, look_us = unique.until_us, unique.look_us
+  -- seconds count by the clock that judges them
+  if unique.scope == 'time' then until_us, look_us = now + unique.lasts_us, now + unique.lasts_us end
+  redis.call('HSET', UNIQUE, unique.key, string.format('%s %.0f %s', unique.scope, until_us, unique.id))
+  redis.call('ZADD', UNIQUE_LOOK, look_us, unique.key)
   redis.call('SET', own .. 'run:' .. unique.id, EMPTY_RUN, 'NX', 'EX', unique.known_seconds)
   if runs[unique.id] then runs[unique.id].exists = true end
 end
