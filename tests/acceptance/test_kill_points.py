@@ -107,7 +107,7 @@ def read(tmp_path):
     def read(*lines, split=False):
         path = tmp_path / "log"
         path.write_text("\n".join(lines))
-        return KillLog(path, split, one_at_a_time=False)
+        return KillLog(path, split)
 
     return read
 
@@ -132,6 +132,21 @@ def test_a_run_that_is_repeated_although_its_outcome_was_stored_is_not_explained
 
 def test_a_death_of_one_worker_does_not_explain_a_repeat_of_what_another_runs(read):
     assert read("1 run a 0", "2 run b 0", "2 !child.ran#1", "3 run a 0").unexplained == [("a", 0)]
+
+
+def test_what_a_child_begins_whose_worker_is_dead_may_be_repeated_but_not_what_the_next_worker_then_runs(
+    read,
+):
+    orphan = ["1 worker.submitted", "1 !worker.submitted#1", "2 run a 0 1", "3 run a 0 4"]
+
+    assert read(*orphan).unexplained == []
+    assert read(*orphan, "3 run a 0 4").unexplained == [("a", 0)]
+
+
+def test_the_outcome_that_a_worker_stores_is_that_of_its_child(read):
+    stored = ["2 run a 0 1", "1 worker.reported", "1 worker.committed", "1 !worker.told#1", "3 run a 0 4"]
+
+    assert read(*stored).unexplained == [("a", 0)]
 
 
 def test_a_second_repeat_needs_a_second_death(read):

@@ -1,7 +1,8 @@
 """KillLog: what the processes of one trial did, in order: points that they passed, runs of tasks, and where they were killed.
 
 A run that is repeated must be explained: the process that ran it before died, was frozen or handed it back, and had not stored its
-outcome. That is read from the order of the lines: in each process a run is open from its line on, until an outcome is stored.
+outcome. That is read from the order of the lines: a run is open from its line on, until its worker has stored an outcome. What a child
+begins whose worker is dead already is open as well: it had the job, and nobody will store what comes of it.
 """
 
 from __future__ import annotations
@@ -20,11 +21,10 @@ Run = tuple[str, int]
 
 @dataclass
 class KillLog:
-    """The log read up to its end. `one_at_a_time`: children run for one worker, so that whatever is open is that worker's."""
+    """The log read up to its end. A line of a run ends with the pid of the worker that it belongs to, if that is another process."""
 
     path: Path
     split: bool
-    one_at_a_time: bool
     points: list[str] = field(default_factory=list)
     """NAME#N of each passing, in order."""
     killed: list[str] = field(default_factory=list)
@@ -35,7 +35,8 @@ class KillLog:
 
     def __post_init__(self) -> None:
         self._counts: Counter[str] = Counter()
-        self._open: dict[Run, int] = {}
+        self._open: dict[Run, set[int]] = {}
+        self._dead: set[int] = set()
         self._free: Counter[Run] = Counter()
         self._early: dict[int, bool] = {}
         self._last: dict[int, str] = {}
@@ -50,11 +51,12 @@ class KillLog:
 
     def _line(self, pid: int, text: str) -> None:
         if text.startswith("run "):
-            _, id_, attempt = text.split()
-            self._begun(pid, (id_, int(attempt)))
+            _, id_, attempt, *worker = text.split()
+            self._begun({pid, *map(int, worker)}, (id_, int(attempt)))
         elif text.startswith("!"):
             self.killed.append(text[1:])
             self.lost_early |= self._early.get(pid, False)
+            self._dead.add(pid)
             self._close(pid, repeatable=True)
         elif text == "frozen":
             self._close(pid, repeatable=True)
@@ -64,12 +66,13 @@ class KillLog:
             self._passed(pid, text)
             self._last[pid] = text
 
-    def _begun(self, pid: int, run: Run) -> None:
+    def _begun(self, owners: set[int], run: Run) -> None:
         self.runs[run] += 1
         if self.runs[run] > 1 and self._free[run] == 0:
             self.unexplained.append(run)
-        self._free[run] = 0
-        self._open[run] = pid
+        self._free[run] = int(bool(owners & self._dead))
+        if not self._free[run]:
+            self._open[run] = owners
 
     def _passed(self, pid: int, name: str) -> None:
         match name:
@@ -84,6 +87,6 @@ class KillLog:
                 self._close(pid, repeatable=False)
 
     def _close(self, pid: int, *, repeatable: bool) -> None:
-        for run in [run for run, owner in self._open.items() if self.one_at_a_time or owner == pid]:
+        for run in [run for run, owners in self._open.items() if pid in owners]:
             del self._open[run]
             self._free[run] = int(repeatable)

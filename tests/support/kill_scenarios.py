@@ -37,10 +37,6 @@ class Scenario:
     told_to_stop: bool = False
     """The first worker is told to stop while a task runs, which is then handed back."""
 
-    @property
-    def has_children(self) -> bool:
-        return "processes" in self.worker
-
     def expected(self, id_: str) -> dict[str, Any]:
         """The value of each handle, by its id, if the canvas has this id; ANY where it differs from run to run."""
         return {reduce(derive, path, id_): value for path, value in self.values.items()}

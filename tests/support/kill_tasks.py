@@ -16,6 +16,8 @@ NAME = "support.kill_tasks"
 LOG = "KILL_LOG"
 """The environment variable with the path of the log."""
 LEASE_SECONDS = 1.0
+WORKER = "KILL_WORKER"
+"""The environment variable with the pid of the worker; its children inherit it."""
 HELD_SECONDS = 30.0
 """How long a task stays that waits to be ended from outside."""
 
@@ -36,7 +38,7 @@ def begin(task: Any) -> bool:
     """Write down that this run begins; True if it is the first one of its id."""
     key = f" run {task.request.id} "
     is_first = key not in Path(os.environ[LOG]).read_text()
-    write(f"run {task.request.id} {task.request.retries}")
+    write(f"run {task.request.id} {task.request.retries} {os.environ[WORKER]}")
     return is_first
 
 

@@ -94,7 +94,7 @@ class Trial:
             for program in self._programs:
                 program.send(signal.SIGKILL)
                 program.wait(30)
-        log = KillLog(self._log, "+" in self._stack.name, self._scenario.has_children)
+        log = KillLog(self._log, "+" in self._stack.name)
         self._judge(log)
         return Ended(
             plan=self._plan,
@@ -158,7 +158,7 @@ class Trial:
             return
         worker = self._workers[-1]
         if worker.code is not None:
-            is_well = worker.code == -signal.SIGKILL or (worker.code == 0 and self._told)
+            is_well = (worker.code == 0 and self._told) or self._is_excused(worker)
             assert is_well, f"a worker ended with {worker.code}: {worker.text}"
             self._died_at = time.monotonic()
             self._start_worker()
@@ -170,6 +170,11 @@ class Trial:
         elif self._scenario.told_to_stop and not self._told and f" run {self._id}" in self._log.read_text():
             self._told = True
             worker.send(signal.SIGTERM)
+
+    def _is_excused(self, worker: Fork) -> bool:
+        """It was killed; or told to stop before it listened to signals, when it had taken nothing."""
+        has_begun = f"\n{worker.pid} " in self._log.read_text()
+        return worker.code == -signal.SIGKILL or (worker.code == -signal.SIGTERM and not has_begun)
 
     def _thaw(self) -> None:
         """Let those go on that were stopped: they bring what is done by now."""
@@ -194,10 +199,7 @@ class Trial:
             worker.send(signal.SIGTERM)
         for worker in self._workers:
             code = worker.wait(SECONDS)
-            # before it listens to signals it has taken nothing
-            has_begun = f"\n{worker.pid} " in self._log.read_text()
-            is_well = code in (0, -signal.SIGKILL) or (code == -signal.SIGTERM and not has_begun)
-            assert is_well, f"a worker ended with {code}: {worker.text}"
+            assert code == 0 or self._is_excused(worker), f"a worker ended with {code}: {worker.text}"
         wait_until(self._leftovers.is_let_go)
 
     # --- what must be true -------------------------------------------------------------------------------------------------------
