@@ -101,11 +101,11 @@ def _lend(server: str, directory: Path, lent: ExitStack) -> str:
         case "rabbitmq":
             return lent.enter_context(servers.own_vhost())
         case _:
-            return lent.enter_context(_own_redis_database())
+            return lent.enter_context(own_redis_database())
 
 
 @contextmanager
-def _own_redis_database() -> Iterator[str]:
+def own_redis_database() -> Iterator[str]:
     """The URL of an empty database of the Redis server, for programs that know no key prefix; emptied afterwards."""
     url = servers.require("redis").rsplit("/", 1)[0]
     for number in range(13, 3, -1):  # 14 and 15 are the benchmarks'
