@@ -5,37 +5,34 @@ from __future__ import annotations
 import importlib
 import os
 import signal as signals
-import socket
-import sys
 import threading
-import traceback
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
-from fnmatch import fnmatchcase
 from functools import cached_property
-from pathlib import Path
-from types import ModuleType
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
 from .commit.base import Commit
 from .config import Config
-from .errors import EncodeError, ImproperlyConfigured, NotRegistered
+from .defaults import Defaults
+from .errors import ImproperlyConfigured, NotRegistered, UniqueConflict
 from .hook import Hook
 from .ids import derive, draw
+from .importing import imported
 from .message import Message
 from .node import Call, Chain, Group, Node, freeze, root_of
-from .options import Given, checked, laid_on, map_calls, named, replying
-from .perform import send, send_each
+from .options import named, replying
 from .request import running_request
 from .result import AsyncResult, GroupResult, result_from_tuple
 from .results.base import Results
-from .signature import Result, Signature, links_of, set_default_sender, signature
+from .sending import send, send_each, send_unique
+from .signature import Result, Signature, set_default_sender, signature
 from .start import Start
 from .task import Task, task_of
 from .task_option_types import TaskOptionTypes
 from .tasks import Tasks
 from .transaction import OutboxRelay, Transactions
+from .unique import Conflict
+from .unique_call import UniqueCall, plain
 from .wiring import (
     canvas_start,
     open_client,
@@ -79,6 +76,7 @@ class App:
         if not self.conf.is_set("beat_schedule"):
             self.conf.beat_schedule = {}  # this app's own, to which a project may add
         self.tasks = Tasks()
+        self._defaults = Defaults(self.conf, self.tasks)
         self.periodic_tasks: dict[str, Mapping[str, Any]] = {}
         self.on_after_configure, self.on_after_finalize = Hook(), Hook()
         self._lock = threading.RLock()
@@ -125,7 +123,7 @@ class App:
     def import_modules(self) -> None:
         """Import the modules that define tasks. Raises ImproperlyConfigured, as a worker without its tasks is of no use."""
         for module in (*self.conf.imports, *self.conf.include):
-            _imported(module)
+            imported(module)
 
     def finalize(self) -> None:
         """Import the modules that define tasks, then call what waits for `on_after_configure` and `on_after_finalize`."""
@@ -202,22 +200,33 @@ class App:
         """
         given = dict(options or {})
         session = self._transactions.current(given.pop("session", None))
-        frozen = self.prepare(signature, args, kwargs, given)
+        frozen, asked = self._defaults.keyed(self.prepare(signature, args, kwargs, given))
         if uses_rpc(self.conf):
             frozen = replying(frozen, lambda: reply_queue(self.results))
         request = running_request()
         root, parent = (request.root_id, request.id) if request is not None else (None, None)
-        effects = canvas_start(self.conf, frozen, root or root_of(frozen), parent)
-        if session is not None:
-            start = Start(frozen, root or root_of(frozen), parent)
-            self._transactions.send(session, start, effects)
-        else:
-            with self._lock:
-                send(self._open_client(), effects)
+        start = Start(frozen, root or root_of(frozen), parent)
+        holder = self._send(session, start, asked)
+        if asked is not None and holder is not None:
+            if asked.conflict is Conflict.RAISE:
+                raise UniqueConflict(asked.unique.key, holder)
+            frozen = named(frozen, holder)
         handle = self._handle(frozen)
         if request is not None:
             request.children.extend(handle.value_ids())
         return handle
+
+    def _send(self, session: Any, start: Start, asked: UniqueCall | None) -> str | None:
+        """Send a canvas that is frozen; if it asks for a key that another task has nothing is sent, and the id of that one returned."""
+        effects = canvas_start(self.conf, start.node, start.root_id, start.parent_id)
+        unique = asked.unique if asked is not None else None
+        if session is not None:
+            return self._transactions.send(session, start, effects, unique)
+        with self._lock:
+            if unique is not None:
+                return send_unique(self._open_client(), effects, unique)
+            send(self._open_client(), effects)
+        return None
 
     def transaction(self, session: Any) -> AbstractContextManager[Any]:
         """Let what this thread or coroutine sends inside the block exist if and only if the transaction of `session` commits.
@@ -281,75 +290,27 @@ class App:
         options: Mapping[str, Any] | None = None,
     ) -> Node:
         """The canvas with all options laid on: the caller's, the signatures', the tasks' and the settings'."""
-        given = dict(options or {})
-        links = links_of(given.pop("link", None))
-        errbacks = links_of(given.pop("link_error", None))
-        id_ = given.pop("task_id", None)
-        node = signature.to_node()
-        given_options = checked({name: value for name, value in given.items() if value is not None})
-        laid = laid_on(
-            node,
-            Given(
-                args=list(args),
-                kwargs=dict(kwargs or {}),
-                options=given_options,
-                link=links,
-                link_error=errbacks,
-            ),
-        )
-        return named(map_calls(laid, self._resolve), id_)
-
-    def resolved_from_data(self, signature: Mapping[str, Any]) -> Node:
-        """As `resolved`, for a signature in its JSON shape."""
-        return self.resolved(Signature.from_dict(signature, app=self))
-
-    def _resolve(self, call: Call) -> Call:
-        """The call with its task's and the settings' defaults under its own options; its callbacks too."""
-        size, limit = len(call.args) + len(call.kwargs), self.conf.task_max_argument_bytes
-        if size > limit:
-            raise EncodeError(
-                f"the arguments of {call.task} have {size:,} bytes, more than {limit:,}: pass a reference to the data, "
-                "or raise the setting task_max_argument_bytes"
-            )
-        task = self.tasks.get(call.task)
-        defaults: dict[str, Any] = {"queue": self.conf.task_default_queue, "origin": _origin()}
-        if self.conf.task_ignore_result:
-            defaults["ignore_result"] = True
-        if self.conf.task_time_limit:
-            defaults["time_limit"] = self.conf.task_time_limit
-        if self.conf.task_soft_time_limit:
-            defaults["soft_time_limit"] = self.conf.task_soft_time_limit
-        defaults |= self._route(call.task)
-        if task is not None:
-            defaults |= task.options.sent()
-        options = checked(
-            {name: value for name, value in {**defaults, **call.options}.items() if name != "origin"}
-        )
-        options["origin"] = defaults["origin"]
-        links = tuple(map_calls(link, self._resolve) for link in call.link)
-        errbacks = tuple(map_calls(link, self._resolve) for link in call.link_error)
-        return replace(call, options=options, link=links, link_error=errbacks)
+        return self._defaults.resolved(signature, args, kwargs, options)
 
     def queue_of(self, name: str) -> str:
         """The queue of a task: its own, its route's, or the default one."""
-        task = self.tasks.get(name)
-        own = task.options.queue if task is not None else None
-        return str(own or self._route(name).get("queue") or self.conf.task_default_queue)
+        return self._defaults.queue_of(name)
 
     def is_early(self, message: Message) -> bool:
         """Whether a message is acknowledged before it runs: at most once rather than at least once (decisions K9)."""
-        if message.headers.get("delivery") == "at_most_once":
-            return True
-        task = self.tasks.get(message.task)
-        late = None if task is None else task.options.acks_late
-        return not (self.conf.task_acks_late if late is None else late)
+        return self._defaults.is_early(message)
 
-    def _route(self, name: str) -> dict[str, Any]:
-        routes = self.conf.task_routes or {}
-        for pattern, route in routes.items():
-            if fnmatchcase(name, pattern):
-                return {"queue": route} if isinstance(route, str) else dict(route)
-        return {}
+    def resolved_from_data(self, signature: Mapping[str, Any]) -> Node:
+        """As `resolved`, for a signature in its JSON shape, of which each run is sent, whatever keys others have."""
+        node = self.resolved(Signature.from_dict(signature, app=self))
+        if not isinstance(node, Call):
+            return node
+        if node.options.get("unique_key"):
+            raise ImproperlyConfigured(
+                f"task {node.task}: a unique_key is taken by apply_async alone; a schedule says by its overlap what becomes of a run "
+                "that is due while another one is going on"
+            )
+        return plain(node)
 
     def _handle(self, node: Node, parent: Result | None = None) -> Result:
         match node:
@@ -467,50 +428,6 @@ class App:
 Celery = App
 
 
-def find_app(spec: str) -> App:
-    """The app that `spec` names: "module:attribute" or "module" (then `app`, or the only App of the module).
-
-    Raises ImproperlyConfigured if there is none, or if the module cannot be imported.
-    """
-    name, _, attribute = spec.partition(":")
-    if not all(part.isidentifier() for part in name.split(".")):
-        raise ImproperlyConfigured(
-            f"{spec!r} is not a module's name: write -A package.module or -A package.module:app"
-        )
-    here = str(Path.cwd())
-    if "" not in sys.path and here not in sys.path:
-        sys.path.insert(0, here)
-    module = _imported(name)
-    if attribute:
-        found = getattr(module, attribute, None)
-        if not isinstance(found, App):
-            raise ImproperlyConfigured(f"{spec}: module {name} has no App named {attribute!r}")
-        return found
-    apps = {key: value for key, value in vars(module).items() if isinstance(value, App)}
-    chosen = (
-        apps.get("app")
-        or apps.get("celery")
-        or (next(iter(apps.values())) if len({*map(id, apps.values())}) == 1 else None)
-    )
-    if chosen is None:
-        raise ImproperlyConfigured(
-            f"{spec}: module {name} defines {len(apps)} apps; say which one with -A {name}:NAME"
-        )
-    return chosen
-
-
-def _imported(name: str) -> ModuleType:
-    """The module. Raises ImproperlyConfigured that says where importing it failed."""
-    try:
-        return importlib.import_module(name)
-    except Exception as error:
-        *_, last = traceback.extract_tb(error.__traceback__)
-        place = "" if "importlib" in last.filename else f", at {last.filename}:{last.lineno}"
-        raise ImproperlyConfigured(
-            f"module {name} cannot be imported{place}: {type(error).__name__}: {error}"
-        ) from error
-
-
 def signum_of(signal: str | int) -> int:
     """The number of a signal, by its name (SIGTERM, TERM) or number. Raises ImproperlyConfigured."""
     try:
@@ -520,8 +437,3 @@ def signum_of(signal: str | int) -> int:
         return int(signals.Signals[name if name.startswith("SIG") else f"SIG{name}"])
     except (KeyError, ValueError):
         raise ImproperlyConfigured(f"there is no signal {signal!r}; write SIGTERM or SIGKILL") from None
-
-
-def _origin() -> str:
-    """Who sends, in the form that Flower and operators know: gen<pid>@<host>."""
-    return f"gen{os.getpid()}@{socket.gethostname()}"

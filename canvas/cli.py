@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from .errors import BackbeatError, ImproperlyConfigured, TaskError, Unavailable
+from .patience import Patience
+from .url_text import without_password
 
 if TYPE_CHECKING:
     from .app import App
@@ -44,7 +46,8 @@ class Options:
 
     def load_app(self, default: str | None = None) -> App:
         """The project's app, with the broker and backend of the command line. Raises ImproperlyConfigured if none is named."""
-        from .app import App, find_app
+        from .app import App
+        from .find_app import find_app
 
         if self.app or default:
             app = find_app(self.app or default or "")
@@ -113,24 +116,15 @@ def set_up_logging(level: str) -> None:
 
 def patiently(open_it: Callable[[], T], *absent: type[Exception]) -> T:
     """Open what a daemon stands on; while it is absent say so and try again, as a daemon must not end for that (decisions B15)."""
-    pause = 0.5
+    patience = Patience()
     while True:
         try:
             return open_it()
         except absent as error:
-            logging.getLogger("backbeat").warning("%s; trying again in %.1f s", error, pause)
+            pause, is_told = patience.next()
+            level = logging.WARNING if is_told else logging.DEBUG
+            logging.getLogger("backbeat").log(level, "%s; trying again in %.1f s", error, pause)
             time.sleep(pause)
-            pause = min(pause * 2, 10.0)
-
-
-def without_password(url: str | None) -> str:
-    """A URL that may be shown."""
-    from urllib.parse import urlsplit
-
-    if not url:
-        return "none"
-    password = urlsplit(url).password
-    return url.replace(f":{password}@", ":**@") if password else url
 
 
 @click.command()
@@ -185,7 +179,6 @@ def worker(
 
     app = options.load_app()
     set_up_logging(loglevel)
-    killpoint.arm()
     given = {
         "task_time_limit": time_limit,
         "task_soft_time_limit": soft_time_limit,
@@ -193,6 +186,7 @@ def worker(
         "worker_max_memory_per_child": max_memory_per_child,
     }
     app.conf.update({name: value for name, value in given.items() if value is not None})
+    killpoint.arm()
     chosen = WorkerOptions(
         queues=_names(queues),
         excluded=_names(exclude_queues),
@@ -229,6 +223,9 @@ def worker(
         if probes is not None:
             click.echo(f"  probes  http://{probes.shown}/healthz")
     running.run()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # all is done; one more of them must not turn a good end into another one, while Python takes itself apart
+        signal.signal(number, signal.SIG_IGN)
     if probes is not None:
         probes.close()
 

@@ -16,6 +16,7 @@ from .message import iso_of_us
 if TYPE_CHECKING:
     from .commit.base import DeadLetterCommit, KeptLetter
     from .dead import Reading
+    from .signing import Keyring
 
 
 @click.group()
@@ -70,13 +71,19 @@ def requeue(options: Options, keys: Sequence[str], everything: bool, task: str |
 
     with _opened(options) as commit:
         done, left = [], []
-        for reading in _chosen(commit, keys, everything, task):
-            if reading.message is None:
+        keyring = _keyring(options)
+        for reading in _chosen(commit, keys, everything, task, keyring):
+            if reading.message is None or reading.forged:
                 left.append(reading)
             elif again(commit, reading):
                 done.append(reading.kept.key)
     for reading in left:
-        click.echo(f"letter {reading.kept.key} holds no task message: {reading.fault}", err=True)
+        why = (
+            f"is not to be believed: {reading.forged}"
+            if reading.forged
+            else f"holds no task message: {reading.fault}"
+        )
+        click.echo(f"letter {reading.kept.key} {why}", err=True)
     kept = [reading.kept.key for reading in left]
     options.show(
         {"requeued": done, "kept": kept}, f"{len(done)} requeued, {len(kept)} cannot be and are kept"
@@ -112,6 +119,12 @@ def _opened(options: Options) -> Any:
     return closing(open_dead_letters(options.load_app().conf))
 
 
+def _keyring(options: Options) -> Keyring:
+    from .wiring import keyring_of
+
+    return keyring_of(options.load_app().conf)
+
+
 def _found(commit: DeadLetterCommit, key: str) -> KeptLetter:
     kept = commit.dead_letter(key)
     if kept is None:
@@ -121,19 +134,25 @@ def _found(commit: DeadLetterCommit, key: str) -> KeptLetter:
 
 
 def _chosen(
-    commit: DeadLetterCommit, keys: Sequence[str], everything: bool, task: str | None
+    commit: DeadLetterCommit,
+    keys: Sequence[str],
+    everything: bool,
+    task: str | None,
+    keyring: Keyring | None = None,
 ) -> list[Reading]:
     from .dead import all_letters, read
+    from .signing import NO_KEYS
 
+    keyring = keyring or NO_KEYS
     if keys and (everything or task):
         raise click.UsageError("name letters by their keys, or by --all or --task, not both")
     if keys:
-        return [read(_found(commit, key)) for key in keys]
+        return [read(_found(commit, key), keyring) for key in keys]
     if not everything and task is None:
         raise click.UsageError(
             "which letters? Write their keys (see backbeat dead list), --all or --task NAME"
         )
-    readings = [read(kept) for kept in all_letters(commit)]
+    readings = [read(kept, keyring) for kept in all_letters(commit)]
     return [each for each in readings if task is None or (each.message and each.message.task == task)]
 
 

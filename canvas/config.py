@@ -75,7 +75,10 @@ DEFAULTS: dict[str, Any] = {
     "result_expires": 86_400,
     "result_extended": True,
     "result_failure_expires": None,
+    "result_max_bytes": 1_048_576,
     "result_serializer": "json",
+    "security_accept_unsigned": False,
+    "security_keys": None,
     "task_acks_late": True,
     "task_acks_on_failure_or_timeout": True,
     "task_allow_error_cb_on_chord_header": False,
@@ -151,6 +154,7 @@ OBEYED = frozenset(
     beat_sentry_monitors
     broker_transport_options
     broker_url
+    broker_use_ssl
     broker_write_url
     canvas_mode
     canvas_wire
@@ -160,12 +164,16 @@ OBEYED = frozenset(
     include
     outbox_table
     outbox_url
+    redis_backend_use_ssl
     result_backend
     result_backend_transport_options
     result_compression
     result_expires
     result_extended
+    result_max_bytes
     result_serializer
+    security_accept_unsigned
+    security_keys
     task_acks_late
     task_default_queue
     task_ignore_result
@@ -255,11 +263,16 @@ class Config(MutableMapping[str, Any]):
         return name in self._values
 
     def read_environment(self, environ: Mapping[str, str] = os.environ) -> None:
-        """Take broker and result backend from the environment where nothing was given: BACKBEAT_..., then Celery's names."""
+        """Take broker and result backend from the environment where nothing was given: BACKBEAT_..., then Celery's names.
+
+        The path of the file of keys comes from BACKBEAT_SECURITY_KEYS.
+        """
         for name in ("broker_url", "result_backend"):
             for variable in (f"BACKBEAT_{name.upper()}", f"CELERY_{name.upper()}"):
                 if environ.get(variable) and not self.is_set(name):
                     self[name] = environ[variable]
+        if environ.get("BACKBEAT_SECURITY_KEYS") and not self.is_set("security_keys"):
+            self["security_keys"] = environ["BACKBEAT_SECURITY_KEYS"]
 
 
 def _check_value(name: str, value: Any) -> None:

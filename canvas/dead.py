@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 
 from .commit.base import DeadLetterCommit, DeadLetters, KeptLetter, Transition
 from .effect import Publish
-from .errors import MessageError
-from .message import Message
+from .errors import MessageError, SignatureError
+from .message import CONTROL_QUEUE, Message
+from .signing import NO_KEYS, Keyring, permit
 from .wire import from_wire, unpack
 
 PAGE = 200
@@ -21,11 +22,12 @@ PAGE = 200
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A dead letter, read: its message, or None and `fault` where it is none."""
+    """A dead letter, read: its message, or None and `fault` where it is none; `forged` says why it must not be believed."""
 
     kept: KeptLetter
     message: Message | None
     fault: str = ""
+    forged: str = ""
 
     @property
     def queue(self) -> str:
@@ -33,15 +35,20 @@ class Reading:
         return self.kept.letter.queue or (self.message.queue if self.message else "")
 
 
-def read(kept: KeptLetter) -> Reading:
-    """What the letter holds."""
+def read(kept: KeptLetter, keyring: Keyring = NO_KEYS) -> Reading:
+    """What the letter holds, and whether a key of `keyring` has signed it."""
+    forged = ""
     try:
         wire = unpack(kept.letter.raw)
-        queue = wire.properties.get("delivery_info", {}).get("routing_key")
-        message = from_wire(wire, kept.letter.queue or str(queue or ""))
+        queue = kept.letter.queue or str(wire.properties.get("delivery_info", {}).get("routing_key") or "")
+        message = from_wire(wire, queue)
+        try:
+            permit(keyring.verify(wire, CONTROL_QUEUE if message.guards is not None else queue), message)
+        except SignatureError as error:
+            forged = str(error)
     except (MessageError, AttributeError) as error:
         return Reading(kept, None, str(error))
-    return Reading(kept, replace(message, queue=message.guards or message.queue, guards=None))
+    return Reading(kept, replace(message, queue=message.guards or message.queue, guards=None), forged=forged)
 
 
 def all_letters(letters: DeadLetters) -> Iterator[KeptLetter]:
@@ -55,10 +62,13 @@ def all_letters(letters: DeadLetters) -> Iterator[KeptLetter]:
 def requeue(commit: DeadLetterCommit, reading: Reading) -> bool:
     """Send the message of a letter again, as if it were new: without delay or expiry, its attempts counted anew.
 
-    False if the letter is gone, so that somebody else has decided about it. Raises MessageError for a letter without a message.
+    False if the letter is gone, so that somebody else has decided about it. Raises MessageError for a letter without a message, or with one that must
+    not be believed: sent again it would be signed.
     """
     if reading.message is None:
         raise MessageError(f"dead letter {reading.kept.key} holds no task message: {reading.fault}")
+    if reading.forged:
+        raise MessageError(f"dead letter {reading.kept.key} is not to be believed: {reading.forged}")
     again = replace(
         reading.message,
         generation=reading.message.generation + 1,

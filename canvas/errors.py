@@ -6,6 +6,7 @@ clients of both kinds can catch them (see failure.py).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -27,11 +28,18 @@ class DecodeError(BackbeatError):
 
 
 class MessageError(DecodeError):
-    """A message is not a task message. `task_id` is its id where one could be read."""
+    """A message is not a task message. `task_id` is its id where one could be read, `headers` what else it says of itself."""
 
-    def __init__(self, reason: str, task_id: str | None = None) -> None:
+    def __init__(
+        self, reason: str, task_id: str | None = None, headers: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(reason)
         self.task_id = task_id
+        self.headers = headers or {}
+
+
+class SignatureError(MessageError):
+    """A message must not be believed: it is not signed, or not by a key that may send it. It has no `task_id`, as that may be forged."""
 
 
 class Unavailable(BackbeatError):
@@ -76,6 +84,18 @@ class JoinLost(TaskError):
 
 class SendInterrupted(TaskError):
     """The process that was sending a large canvas died before it had sent all of it."""
+
+
+class UniqueConflict(TaskError):
+    """Another task has the `unique_key` of what was to be sent, and `unique_conflict` is "raise". `task_id` is the one that has it."""
+
+    def __init__(self, key: str, task_id: str) -> None:
+        super().__init__(key, task_id)
+        self.key = key
+        self.task_id = task_id
+
+    def __str__(self) -> str:
+        return f"task {self.task_id} has the unique key {self.key!r}"
 
 
 class SoftTimeLimitExceeded(TaskError):

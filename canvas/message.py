@@ -122,6 +122,9 @@ def checked(message: Message) -> Message:
         _require(name, getattr(message, name), _is_seconds)
     for name in ("attempt", "generation", "group_index", "priority", "max_retries"):
         _require(name, getattr(message, name), _is_index)
+    for name in ("attempt", "generation"):
+        # before the first there is none: a store would take it for one that is long over, and drop it without a word
+        _require(name, getattr(message, name), lambda value: value >= 0)
     for name in ("headers", "errback"):
         _require(name, getattr(message, name), lambda value: isinstance(value, Mapping))
     return message

@@ -20,6 +20,7 @@ from .json_text import EMPTY_LIST, Json
 from .message import LONGEST_SECONDS, us_of_iso
 from .node import Call, Chain, Group, Node
 from .retrying import is_count
+from .unique import NAMES, checked_unique
 
 LONGEST_NAME = 255
 KNOWN = frozenset(
@@ -27,7 +28,7 @@ KNOWN = frozenset(
     "group_index headers ignore_result kwargsrepr link link_error max_retries parent_id priority producer queue reply_to "
     "retries retry retry_policy root_id router routing_key serializer shadow soft_time_limit stamped_headers task_id "
     "task_type time_limit interval".split()
-)
+).union(NAMES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,7 @@ def checked(options: Mapping[str, Any]) -> dict[str, Any]:
         raise ImproperlyConfigured(
             f"max_retries must be a whole number from 0 on, found {out['max_retries']!r:.100}"
         )
+    out.update(checked_unique(out))
     _choose_queue(out)
     return out
 

@@ -2,7 +2,7 @@
 
 `Performer` is one worker's: `route` says of each taken message whether a function must run, or gives the transition that it needs
 right away; `finished` makes the transition of a task that ended; `commit` brings transitions until each is applied, asking flow again
-where another outcome stands. `send` is a client's: it brings the effects of `flow.start`, in slices where there are many.
+where another outcome stands. What a client does is in sending.py.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .commit.base import (
     WasRevoked,
 )
 from .continuation import ChainRecord, Continuation, JoinRecord, position_of
-from .effect import Effect, OpenJoin, Publish, SealJoin, Settle
+from .effect import Effect, Publish, Settle
 from .errors import DecodeError
 from .json_text import NULL, Json
 from .killpoint import reach
@@ -51,18 +51,14 @@ from .results.base import Results
 
 logger = logging.getLogger(__name__)
 
-SLICE = 500
-"""Effects in one commit of a sender."""
-SENDER_LEASE_SECONDS = 60.0
-"""How long a sender of a large canvas may be silent between two slices."""
 UNKNOWN_JOIN_TRIES, UNKNOWN_JOIN_PAUSE_US = 60, 500_000
 """How often, and how far apart, the message of a join that this store does not know is sent again before it is a dead letter."""
 CHAINS_KEPT = 1_000
 """Chain records, which never change, kept by a worker."""
 BUILT_IN = frozenset({flow.JOIN_TASK, flow.NEXT_TASK, flow.FAILED_TASK, flow.START_TASK})
 
-VALUE_LIMIT = 8 * 1024 * 1024
-"""Bytes of a result; the next step's message must hold it, and may have twice as many (wire.MAX_BYTES)."""
+RESULT_BYTES = 1024 * 1024
+"""Bytes of a result, at most, unless the setting `result_max_bytes` says another number (decisions K19)."""
 _CARRIERS = frozenset({flow.JOIN_TASK, flow.NEXT_TASK, flow.FAILED_TASK})
 
 
@@ -95,14 +91,18 @@ class Performer:
         now_us: Callable[[], int],
         queue_of: Callable[[str], str] = lambda _task: DEFAULT_QUEUE,
         is_early: Callable[[Message], bool] = lambda _message: False,
+        result_bytes: int = RESULT_BYTES,
     ) -> None:
         self._commit = commit
         self._results = results
         self._now_us = now_us
         self._queue_of = queue_of
         self._is_early = is_early
+        self._result_bytes = result_bytes
         self._chains: OrderedDict[str, ChainRecord] = OrderedDict()
         self._left: list[Taken] = []
+        self.forgeries = 0
+        """How many messages were refused because of their signature, or for want of one."""
 
     def route(self, taken: Taken) -> Route:
         """What to do with a taken message."""
@@ -158,8 +158,11 @@ class Performer:
         if isinstance(outcome, Rejected):
             text = f"the task rejected its message: {outcome.reason}"
             return replace(self.finished(taken, message, outcome), dead=_dead_letter(taken, text))
-        if isinstance(outcome, Success) and len(outcome.value) > VALUE_LIMIT:
-            text = f"the result has {len(outcome.value):,} bytes, more than {VALUE_LIMIT:,}: return a reference to the data"
+        if isinstance(outcome, Success) and len(outcome.value) > self._result_bytes:
+            text = (
+                f"the result has {len(outcome.value):,} bytes, more than {self._result_bytes:,}: "
+                "return a reference to the data, or raise the setting result_max_bytes"
+            )
             outcome = lost("EncodeError", text, message.id)
         return self.finished(taken, message, outcome)
 
@@ -231,12 +234,14 @@ class Performer:
         )
 
     def _undecodable(self, taken: Taken) -> Transition:
+        if taken.forged:
+            self.forgeries += 1
         logger.error(
             "refused %s from queue %s: %s",
             "a message" if taken.task_id is None else f"message {taken.task_id}",
             taken.delivery.queue,
             taken.reason,
-            extra={"action": "message_refused", "id": taken.task_id},
+            extra={"action": "message_forged" if taken.forged else "message_refused", "id": taken.task_id},
         )
         dead = _dead_letter(taken, taken.reason)
         if taken.task_id is None:
@@ -244,6 +249,8 @@ class Performer:
         failure = Failure(
             error=celery_error("Reject", f"the message was refused: {taken.reason}", taken.task_id)
         )
+        if taken.stub is not None:  # the headers say what depends on it
+            return replace(self.finished(taken, taken.stub, failure), dead=dead)
         return Transition(
             effects=(Settle(taken.task_id, failure),),
             delivery=taken.delivery,
@@ -339,47 +346,6 @@ class Performer:
             while len(self._chains) > CHAINS_KEPT:
                 self._chains.popitem(last=False)
         return dict(_with_below(wanted, self._chains))
-
-
-def send_each(commit: Commit, starts: Sequence[Sequence[Effect]]) -> None:
-    """As `send`, for canvases that whoever calls brings again until all are sent, so none of them is ever left half sent."""
-    small = [effects for effects in starts if len(effects) <= SLICE]
-    if small:
-        commit.exchange([Transition(effects=tuple(effects)) for effects in small])
-    for effects in starts:
-        if len(effects) > SLICE:
-            send(commit, effects, lease_seconds=None)
-
-
-def send(
-    commit: Commit, effects: Sequence[Effect], *, lease_seconds: float | None = SENDER_LEASE_SECONDS
-) -> None:
-    """Bring the effects of `flow.start`. Raises Unavailable.
-
-    Up to SLICE effects are one commit: all or nothing. More go in slices, into joins that are sealed after the last slice, so that
-    a sender that dies in between leaves joins that workers settle as SendInterrupted (decisions K4), `lease_seconds` after its last
-    slice; None where somebody will bring all of them again.
-    """
-    reach("send.begun")
-    if len(effects) <= SLICE:
-        commit.exchange([Transition(effects=tuple(effects))])
-        reach("send.sent")
-        return
-    unsealed = {e.record.join_id: e for e in effects if isinstance(e, OpenJoin)}
-    opened: dict[str, Effect] = {}
-    for first in range(0, len(effects), SLICE):
-        part = effects[first : first + SLICE]
-        slice_: list[Effect] = list(opened.values())
-        for effect in part:
-            if isinstance(effect, OpenJoin):
-                effect = replace(effect, size=None, lease_seconds=lease_seconds)  # noqa: PLW2901 - the same, unsealed
-                opened[effect.record.join_id] = effect
-            slice_.append(effect)
-        commit.exchange([Transition(effects=tuple(slice_))])
-        reach("send.sliced")
-    seals = [SealJoin(id_, e.size) for id_, e in unsealed.items() if e.size is not None]
-    commit.exchange([Transition(effects=tuple(seals))])
-    reach("send.sealed")
 
 
 def _never_started(message: Message, outcome: _Ended) -> list[Effect]:

@@ -16,6 +16,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from .errors import EncodeError, ImproperlyConfigured, Unavailable
+from .tls import certificate_fault, warn_unless_verified, with_query, with_tls
+from .url_text import error_text, without_password
 
 try:
     import redis
@@ -32,7 +34,7 @@ except ImportError as error:
 logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 4.0
-ANSWER_SECONDS = 7.0
+ANSWER_SECONDS = 6.0
 """How long a command may take: less than a lease, after which what was taken comes back to others anyway; and less than the ten
 seconds in which a client command has to say that nobody answers (decisions B15)."""
 _SCHEMES = {
@@ -52,8 +54,10 @@ def open_redis(url: str) -> Redis:
     Raises ImproperlyConfigured, without the password, for what is not such a URL.
     """
     try:
+        plain, tls = with_tls(url, None)
+        warn_unless_verified(tls, without_password(url))
         client = Redis.from_url(
-            redis_url(url),
+            redis_url(plain if tls is None else with_query(plain, tls.query())),
             socket_connect_timeout=CONNECT_SECONDS,
             socket_timeout=ANSWER_SECONDS,
             # what was sent may have been done; who asked decides whether to ask again (see Commit)
@@ -64,12 +68,14 @@ def open_redis(url: str) -> Redis:
         # made and thrown away: an option that nobody knows shows here and not at the first command
         client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
     except (ValueError, TypeError) as error:
-        raise ImproperlyConfigured(f"{without_password(url)} is not a Redis URL: {error}") from error
+        raise ImproperlyConfigured(
+            f"{without_password(url)} is not a Redis URL: {error_text(error, url)}"
+        ) from None
     return client
 
 
 def redis_url(url: str) -> str:
-    """The URL as the client library spells it: Celery's names for sockets, databases and certificate checks are replaced."""
+    """The URL as the client library spells it: Celery's names for sockets, and databases are replaced."""
     parts = urlsplit(url)
     scheme = _SCHEMES.get(parts.scheme)
     if scheme is None:
@@ -86,9 +92,6 @@ def redis_url(url: str) -> str:
     query = dict(parse_qsl(parts.query))
     if "virtual_host" in query:
         query["db"] = query.pop("virtual_host").strip("/") or "0"
-    for name in ("ssl_cert_reqs", "ssl_check_hostname"):
-        if name in query:
-            query[name] = query[name].removeprefix("CERT_").lower()
     return f"{scheme}://{parts.netloc}{parts.path}" + (f"?{urlencode(query)}" if query else "")
 
 
@@ -99,20 +102,13 @@ def place_of(url: str) -> tuple[str, int]:
     return str(server), int(kwargs.get("db") or 0)
 
 
-def without_password(url: str) -> str:
-    """The URL for messages and logs."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{'***@' if '@' in parts.netloc else ''}{host}{parts.path}"
-
-
 @contextmanager
 def unavailable() -> Iterator[None]:
     """Turn errors of the client library into Unavailable; they do not hold the password."""
     try:
         yield
     except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-        raise Unavailable(f"Redis cannot be reached: {error}") from error
+        raise Unavailable(f"Redis cannot be reached: {certificate_fault(error) or error}") from error
     except ResponseError as error:
         if str(error).startswith("WRONGTYPE"):
             raise EncodeError(f"Redis refuses it: {error}") from error

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, cast
+from typing import Any, ClassVar, Generic, Literal, ParamSpec, TypeVar, cast
 
 from . import errors
 from .request import Request, current_request
@@ -16,6 +16,7 @@ from .result import AsyncResult
 from .retry_call import RetryCall, retry_call
 from .retrying import DELAY_SECONDS, LONGEST_BACKOFF_SECONDS, MAX_RETRIES, Exceptions, Retrying, retrying_of
 from .signature import Sender, Signature, default_sender
+from .unique_call import check_task
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,6 +63,18 @@ class TaskOptions:
     retry_backoff_max: float | timedelta = LONGEST_BACKOFF_SECONDS
     retry_jitter: bool = True
     retry_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    unique_key: bool | str | Callable[..., str | None] | None = None
+    unique_scope: Literal["pending", "running"] | float | timedelta | None = None
+    unique_conflict: Literal["existing", "replace", "raise"] | None = None
+
+    def unique(self) -> dict[str, Any]:
+        """Those that say whether two of its tasks may be there at once (see unique.py)."""
+        known = {
+            "unique_key": self.unique_key,
+            "unique_scope": self.unique_scope,
+            "unique_conflict": self.unique_conflict,
+        }
+        return {name: value for name, value in known.items() if value is not None}
 
     def sent(self) -> dict[str, Any]:
         """Those that go with each message."""
@@ -88,6 +101,7 @@ class Task(Generic[P, R]):
         self.__doc__ = run.__doc__
         self.__wrapped__ = run
         self.retrying, self._retry_kwargs = _retry_options(name, options)
+        check_task(name, options.unique(), self.run_bound)
 
     @property
     def app(self) -> Any:
@@ -130,8 +144,9 @@ class Task(Generic[P, R]):
         """Send it.
 
         Options: countdown (seconds), eta (aware datetime), expires (seconds or aware datetime), queue, priority, task_id, headers,
-        link, link_error, ignore_result, time_limit, soft_time_limit, ... Raises TypeError for arguments that the function does not
-        take or an option that does not exist, EncodeError for what JSON cannot hold, Unavailable if the broker cannot be reached.
+        link, link_error, ignore_result, time_limit, soft_time_limit, unique_key, unique_scope, unique_conflict, ... Raises TypeError
+        for arguments that the function does not take or an option that does not exist, EncodeError for what JSON cannot hold,
+        UniqueConflict if another task has the unique key and that is to be raised, Unavailable if the broker cannot be reached.
         """
         args, kwargs = list(args or ()), dict(kwargs or {})
         self._check(args, kwargs)

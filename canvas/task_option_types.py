@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypedDict
 
@@ -30,3 +30,6 @@ class TaskOptionTypes(TypedDict, total=False):
     acks_late: bool
     track_started: Literal[True]
     reject_on_worker_lost: Literal[True]
+    unique_key: bool | str | Callable[..., str | None] | None
+    unique_scope: Literal["pending", "running"] | float | timedelta | None
+    unique_conflict: Literal["existing", "replace", "raise"] | None

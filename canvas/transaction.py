@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from .effect import Effect
 from .start import Start
+from .unique import Unique
 
 
 class OutboxRelay(Protocol):
@@ -31,8 +32,13 @@ class TransactionSender(Protocol):
         """Around the code that sends; yields what it is given, or the connection of an engine."""
         ...
 
-    def send(self, session: Any, start: Start, effects: Sequence[Effect]) -> None:
-        """Send `start`, of which `effects` are what flow made, if and only if the session's transaction commits."""
+    def send(
+        self, session: Any, start: Start, effects: Sequence[Effect], unique: Unique | None = None
+    ) -> str | None:
+        """Send `start`, of which `effects` are what flow made, if and only if the session's transaction commits.
+
+        With `unique` it is not sent if another task has the key; returns the id of that one.
+        """
         ...
 
     def create_outbox(self, engine: Any) -> None:
@@ -85,9 +91,11 @@ class Transactions:
             return given
         return next((session for owner, session in reversed(_open.get()) if owner is self), None)
 
-    def send(self, session: Any, start: Start, effects: Sequence[Effect]) -> None:
+    def send(
+        self, session: Any, start: Start, effects: Sequence[Effect], unique: Unique | None = None
+    ) -> str | None:
         """See TransactionSender."""
-        self.sender.send(session, start, effects)
+        return self.sender.send(session, start, effects, unique)
 
     @contextmanager
     def _entered(self, session: Any) -> Iterator[None]:

@@ -26,6 +26,8 @@ from .mark import is_marked, plain
 from .message import CONTROL_QUEUE, Message, check_calls, checked, iso_of_us, us_of_iso
 from .node import Call, Node, node_from_data, node_to_data
 
+SIGNATURE = "backbeat_signature"
+"""The header that holds a message's signature (see signing.py)."""
 MAX_BYTES = 16 * 1024 * 1024
 """Largest body that is decoded (decisions K19)."""
 
@@ -72,6 +74,8 @@ def to_wire(message: Message) -> Wire:
         headers["backbeat_errback"] = dict(message.errback)
     if message.guards is not None:
         headers["backbeat_guards"] = message.guards
+    if isinstance(message.then, Step | Member):
+        headers["backbeat_then"] = ref_of(message.then)
     properties = {
         "correlation_id": message.id,
         "reply_to": message.reply_to,
@@ -182,11 +186,26 @@ def from_wire(wire: Wire, queue: str) -> Message:
     try:
         return _decode(wire, headers, id_, queue)
     except MessageError as error:
-        raise MessageError(str(error), id_) from error
+        raise MessageError(str(error), id_, headers) from error
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-        raise MessageError(
-            f"the message is not a task message: {type(error).__name__}: {error}", id_
-        ) from error
+        text = f"the message is not a task message: {type(error).__name__}: {error}"
+        raise MessageError(text, id_, headers) from error
+
+
+def stub_of(id_: str, headers: Mapping[str, Any]) -> Message | None:
+    """What the headers alone say of a message whose body cannot be read, enough to settle what depends on it; None if that is nothing."""
+    try:
+        stub = Message(
+            id=id_,
+            task=_text(headers, "task"),
+            root_id=headers.get("root_id") or id_,
+            attempt=int(headers.get("retries") or 0),
+            generation=int(headers.get("backbeat_generation") or 0),
+            then=position_of(headers["backbeat_then"]),
+        )
+        return checked(stub)
+    except (MessageError, KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        return None
 
 
 def _decode(wire: Wire, headers: Mapping[str, Any], id_: str, queue: str) -> Message:
@@ -250,8 +269,13 @@ _OWN_HEADERS = frozenset(
         "backbeat_max_retries",
         "backbeat_errback",
         "backbeat_guards",
+        "backbeat_then",
+        SIGNATURE,
     ]
 )
+
+
+_ENCODINGS = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 
 
 def _body(wire: Wire) -> tuple[Any, Any, Mapping[str, Any]]:
@@ -261,6 +285,13 @@ def _body(wire: Wire) -> tuple[Any, Any, Mapping[str, Any]]:
         raise MessageError(
             f"content type {wire.properties.get('content_type')!r} is not accepted; accepted is application/json"
         )
+    if compression := wire.headers.get("compression"):
+        raise MessageError(
+            f"the body is compressed ({compression!r:.100}), which is not accepted: send it as it is"
+        )
+    encoding = str(wire.properties.get("content_encoding") or "utf-8")
+    if encoding.lower() not in _ENCODINGS:
+        raise MessageError(f"content encoding {encoding!r:.100} is not accepted; accepted is utf-8")
     body = json.loads(wire.body)
     if not isinstance(body, list) or len(body) != 3:  # noqa: PLR2004 - args, kwargs, embed
         raise MessageError("the body is not [args, kwargs, embed]")

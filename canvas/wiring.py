@@ -29,8 +29,10 @@ from .message import LONGEST_SECONDS
 from .node import Node
 from .results.base import Results
 from .results.compression import method_of
+from .signing import NO_KEYS, Keyring
 from .start import Start
 from .transaction import OutboxRelay, TransactionSender
+from .url_text import without_password
 
 
 class Kind(Enum):
@@ -83,7 +85,7 @@ def broker_url(conf: Config) -> str:
             "no broker is configured. Write App(broker='sqlite:///backbeat.db'), or redis://, amqp://, postgresql://, mysql://; "
             "or set BACKBEAT_BROKER_URL."
         )
-    return str(url)
+    return _secured(str(url), conf.broker_use_ssl)
 
 
 def store_url(conf: Config) -> str | None:
@@ -100,10 +102,19 @@ def store_url(conf: Config) -> str | None:
             return None
         if kind_of(backend) is Kind.KOMBU:
             raise ImproperlyConfigured(
-                f"{backend} cannot hold results; use redis://, postgresql://, mysql:// or sqlite:///"
+                f"{without_password(backend)} cannot hold results; use redis://, postgresql://, mysql:// or sqlite:///"
             )
-        return str(backend)
+        return _secured(str(backend), conf.redis_backend_use_ssl)
     return None if kind_of(broker) is Kind.KOMBU else broker
+
+
+def _secured(url: str, setting: object) -> str:
+    """A URL that says itself what the setting says of TLS, for whoever opens it."""
+    if not setting or not url.startswith(("redis", "valkey", "amqp", "pyamqp")):
+        return url
+    from .tls import secured
+
+    return secured(url, setting)
 
 
 def uses_rpc(conf: Config) -> bool:
@@ -117,7 +128,7 @@ def open_commit(
 ) -> Commit:
     """A worker's Commit. `prefetch`: how many messages of a queue a broker may send ahead; None leaves it to the broker's class."""
     broker, store = broker_url(conf), store_url(conf)
-    limits = limits_of(conf)
+    limits, keyring = limits_of(conf), keyring_of(conf)
     if limits.compression and (store is None or kind_of(store) is not Kind.REDIS):
         warnings.warn("result_compression is obeyed where results are in Redis", UserWarning, stacklevel=2)
     if store is None:
@@ -126,23 +137,37 @@ def open_commit(
         # not `prefetch`: messages whose time has not come stay unacknowledged here, and would fill it (decisions K17)
         carrier = _open_broker(conf, broker, worker, queues, limits)
         if not uses_rpc(conf) or not queues:  # who only sends tasks has no results to send
-            return StatelessCommit(carrier)
+            return StatelessCommit(carrier, keyring=keyring)
         from .results.replies import KombuReplies
 
         replies = KombuReplies(broker, transport_options=conf.broker_transport_options)
         tracks_started = bool(conf.task_track_started)
         return StatelessCommit(
-            carrier, replies=replies, worker=worker, limits=limits, tracks_started=tracks_started
+            carrier,
+            replies=replies,
+            worker=worker,
+            limits=limits,
+            tracks_started=tracks_started,
+            keyring=keyring,
         )
     if _is_one_store(conf, store):
         prefix, result_db = _broker_prefix(conf), _result_db(broker, store)
         return _open_store(
-            broker, worker=worker, queues=queues, limits=limits, prefix=prefix, result_db=result_db
+            broker,
+            worker=worker,
+            queues=queues,
+            limits=limits,
+            prefix=prefix,
+            result_db=result_db,
+            keyring=keyring,
         )
     from .commit.split import SplitCommit
 
-    own = _open_store(store, worker=worker, limits=limits, role=Role.STORE, prefix=_result_prefix(conf))
-    return SplitCommit(_open_broker(conf, broker, worker, queues, limits, prefetch), own, limits)
+    own = _open_store(
+        store, worker=worker, limits=limits, role=Role.STORE, prefix=_result_prefix(conf), keyring=keyring
+    )
+    carrier = _open_broker(conf, broker, worker, queues, limits, prefetch)
+    return SplitCommit(carrier, own, limits, keyring=keyring)
 
 
 def open_client(conf: Config) -> Commit:
@@ -227,6 +252,7 @@ def open_session_sender(
         set_going=set_going,
         send_stored=send_stored,
         now_us=SystemClock().now_us,
+        keyring=keyring_of(conf),
     )
 
 
@@ -256,6 +282,19 @@ def canvas_start(conf: Config, node: Node, root_id: str, parent_id: str | None) 
             "a chord, or a group inside a chain, needs a result backend: write App(backend='redis://...') or postgresql://."
         )
     return effects
+
+
+def keyring_of(conf: Config) -> Keyring:
+    """The keys that messages are signed with. Raises ImproperlyConfigured for a file or a map that cannot be keys."""
+    conf.read_environment()
+    setting = conf.security_keys
+    if setting is None:
+        return NO_KEYS
+    from .key_file import read_keys
+    from .signing import keys_of
+
+    known = read_keys(setting) if isinstance(setting, str | os.PathLike) else setting
+    return Keyring(keys_of(known), accept_unsigned=bool(conf.security_accept_unsigned))
 
 
 def limits_of(conf: Config) -> Limits:
@@ -322,11 +361,23 @@ def _open_broker(
 
         ahead = PREFETCH if prefetch is None else prefetch
         options = conf.broker_transport_options or None
-        return KombuBroker(url, queues=queues, prefetch=ahead, transport_options=options)
+        return KombuBroker(
+            url,
+            queues=queues,
+            prefetch=ahead,
+            transport_options=options,
+            keyring=keyring_of(conf),
+        )
     from .commit.broker import StoreBroker
 
     own = _open_store(
-        url, worker=worker, queues=queues, limits=limits, role=Role.BROKER, prefix=_broker_prefix(conf)
+        url,
+        worker=worker,
+        queues=queues,
+        limits=limits,
+        role=Role.BROKER,
+        prefix=_broker_prefix(conf),
+        keyring=keyring_of(conf),
     )
     return StoreBroker(own)
 
@@ -353,16 +404,21 @@ def _open_store(
     role: Role = Role.WHOLE,
     prefix: str = "",
     result_db: int | None = None,
+    keyring: Keyring = NO_KEYS,
 ) -> Store:
     match kind_of(url):
         case Kind.MEMORY:
             from .commit.memory import MemoryCommit
 
-            return MemoryCommit(_memory_store(url), worker=worker, queues=queues, limits=limits, role=role)
+            return MemoryCommit(
+                _memory_store(url), worker=worker, queues=queues, limits=limits, role=role, keyring=keyring
+            )
         case Kind.SQL:
             from .commit.sql import SqlCommit
 
-            return SqlCommit(_engine(url), worker=worker, queues=queues, limits=limits, role=role)
+            return SqlCommit(
+                _engine(url), worker=worker, queues=queues, limits=limits, role=role, keyring=keyring
+            )
         case Kind.REDIS:
             from .commit.redis import RedisCommit
 
@@ -374,9 +430,12 @@ def _open_store(
                 role=role,
                 prefix=prefix,
                 result_db=result_db,
+                keyring=keyring,
             )
         case Kind.KOMBU:
-            raise ImproperlyConfigured(f"{url} only carries messages and cannot hold results")
+            raise ImproperlyConfigured(
+                f"{without_password(url)} only carries messages and cannot hold results"
+            )
 
 
 @cache

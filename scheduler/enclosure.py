@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from ..canvas.brokers.base import Broker, Posted
 from ..canvas.errors import Unavailable
+from ..canvas.signing import NO_KEYS, Keyring
 from ..canvas.template import Sendable
 from .firing import Firing
 from .store.base import Store, StoreDown
@@ -32,7 +33,8 @@ PROOF_SECONDS = 60.0
 class SqlEnclosure:
     """Sends through the store's own transactions, into the tables of the SQL broker, which are there."""
 
-    def __init__(self, store: SqlStore) -> None:
+    def __init__(self, store: SqlStore, keyring: Keyring = NO_KEYS) -> None:
+        self._keyring = keyring
         self._store = store
         self._holds: bool | None = None
 
@@ -56,7 +58,7 @@ class SqlEnclosure:
         by_id = {item.id: item for item in items}
 
         def write(conn: Connection, fresh: Sequence[Firing]) -> None:
-            put_messages(conn, [by_id[firing.task_id] for firing in fresh])
+            put_messages(conn, [by_id[firing.task_id] for firing in fresh], self._keyring)
 
         try:
             if not items:
@@ -68,11 +70,13 @@ class SqlEnclosure:
         return Posted(by_id.keys())
 
 
-def enclosure_of(store: Store, store_url: str, broker_url: str) -> SqlEnclosure | None:
+def enclosure_of(
+    store: Store, store_url: str, broker_url: str, keyring: Keyring = NO_KEYS
+) -> SqlEnclosure | None:
     """The enclosure of a store and a broker that may be one database; None where they cannot be."""
     from ..canvas.sql.engine import sql_url
 
     mine, other = sql_url(store_url), sql_url(broker_url)
     if mine is None or other is None or mine.get_backend_name() != other.get_backend_name():
         return None
-    return SqlEnclosure(cast("SqlStore", store))
+    return SqlEnclosure(cast("SqlStore", store), keyring)

@@ -25,6 +25,7 @@ from ..canvas.json_text import EMPTY_LIST, EMPTY_MAP, Json
 from ..canvas.mark import is_marked
 from ..canvas.message import CONTROL_QUEUE, Message, iso_of_us, message_of
 from ..canvas.node import Call, Node, node_to_data
+from ..canvas.signing import NO_KEYS, Keyring
 from ..canvas.template import Rendered, Sendable, Template, template_of
 from .firing import Firing, FiringKind
 from .trace_headers import TraceHeaders
@@ -56,8 +57,9 @@ class Resolver(Protocol):
 class FiringMessages:
     """Makes them. The settings and tasks of the app are taken as they are when a kind of message is first seen."""
 
-    def __init__(self, app: Resolver) -> None:
+    def __init__(self, app: Resolver, keyring: Keyring = NO_KEYS) -> None:
         self._app = app
+        self._keyring = keyring
         self._trace = TraceHeaders()
         self._templates: dict[Any, tuple[Template | None, int]] = {}
         self._templates_bytes = 0
@@ -127,7 +129,7 @@ class FiringMessages:
                 self._seen.clear()
             self._seen.add(mark)
             return message
-        template = template_of(message, names, dated=undated.expires_after is not None)
+        template = template_of(message, names, dated=undated.expires_after is not None, keyring=self._keyring)
         size = template.bytes if template is not None else len(repr(key))
         self._templates_bytes += size
         if self._templates_bytes > TEMPLATES_BYTES:

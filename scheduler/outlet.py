@@ -13,6 +13,7 @@ from typing import Protocol
 
 from ..canvas.brokers.base import Broker, Posted
 from ..canvas.errors import Unavailable
+from ..canvas.signing import NO_KEYS, Keyring
 from ..canvas.template import Sendable
 from .firing import Firing
 from .firing_messages import FiringMessages, Resolver
@@ -45,11 +46,12 @@ class BrokerOutlet:
         cluster: str,
         store_id: str,
         enclosure: Enclosure | None = None,
+        keyring: Keyring = NO_KEYS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._broker = broker
         self._enclosure = enclosure
-        self._messages = FiringMessages(app)
+        self._messages = FiringMessages(app, keyring)
         self._cluster = cluster
         self._store_id = store_id
         self._monotonic = monotonic

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..canvas.app import App
 from ..canvas.holder import LocalProcesses
 from ..canvas.message import CONTROL_QUEUE
-from ..canvas.wiring import Kind, broker_url, kind_of, open_broker
+from ..canvas.wiring import Kind, broker_url, keyring_of, kind_of, open_broker
 from ..canvas.wiring import store_url as results_url
 from .app_source import read_app
 from .beat import Beat
@@ -128,12 +128,14 @@ def open_beat(app: App, options: BeatOptions, listener: Listener, vitals: Vitals
         fit=lambda: clock.fit() and succession.is_willing(),
         version=installed_version(),
     )
+    keyring = keyring_of(app.conf)
     outlet = BrokerOutlet(
         open_broker(app.conf),
         app,
         cluster=cluster,
         store_id=store.store_id(),
-        enclosure=enclosure_of(store, url, broker_url(app.conf)),
+        keyring=keyring,
+        enclosure=enclosure_of(store, url, broker_url(app.conf), keyring),
     )
     _, records, chores = registry_of(store)
     beat = Beat(

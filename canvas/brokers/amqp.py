@@ -25,9 +25,10 @@ from amqp.exceptions import (  # type: ignore[import-untyped]  # py-amqp has no 
 )
 from kombu.connection import Connection
 
+from ..errors import EncodeError
 from ..message import Message, sent_at
+from ..signing import NO_KEYS, Keyring
 from ..template import Rendered, Sendable
-from ..wire import to_wire
 from .base import Posted
 from .confirms import Confirms
 from .frames import PUBLISH_FORMAT, FrameWriter, content_of
@@ -52,7 +53,8 @@ Receive = Callable[[str, str, Any], None]
 class AmqpLine:
     """One connection with one channel. Raises the errors of py-amqp and OSError; then it is of no use any more."""
 
-    def __init__(self, connection: Connection, *, create_queues: bool) -> None:
+    def __init__(self, connection: Connection, *, create_queues: bool, keyring: Keyring = NO_KEYS) -> None:
+        self._keyring = keyring
         self._create_queues = create_queues
         self._declared: set[str] = set()
         self.blocked = False
@@ -229,7 +231,7 @@ class AmqpLine:
             else:
                 self._flush()
                 self._send_message(item.message() if isinstance(item, Rendered) else item)
-        except (FrameSyntaxError, struct_error, ValueError, TypeError):
+        except (EncodeError, FrameSyntaxError, struct_error, ValueError, TypeError):
             # nothing of it was written yet
             logger.exception(
                 "message %s cannot be written as AMQP", item.id, extra={"action": "unsendable", "id": item.id}
@@ -241,7 +243,7 @@ class AmqpLine:
     def _send_message(self, message: Message) -> None:
         # not basic_publish, which looks for news after each message
         arguments = (0, "", message.queue, True, False)
-        content = content_of(to_wire(sent_at(message, time.time_ns() // 1000)))
+        content = content_of(self._keyring.wire(sent_at(message, time.time_ns() // 1000)))
         self._channel.send_method(spec.Basic.Publish, PUBLISH_FORMAT, arguments, content)
 
     def _flush(self) -> None:

@@ -14,9 +14,9 @@ from amqp.basic_message import Message as Content  # type: ignore[import-untyped
 from amqp.serialization import dumps  # type: ignore[import-untyped]  # the same
 
 from ..json_text import Json
-from ..message import Message, iso_of_us
+from ..message import iso_of_us
 from ..template import Rendered, Template
-from ..wire import Wire, repr_of, to_wire
+from ..wire import Wire, repr_of
 
 METHOD, HEADER, BODY, END = 1, 2, 3, b"\xce"
 PUBLISH_FORMAT = "Bssbb"
@@ -48,7 +48,7 @@ class Frames:
     def _blank(self) -> tuple[bytes, int]:
         """The properties with blanks, and the size of their table without what goes into these."""
         template = self._template
-        encoded = _properties_of(template.marked)
+        encoded = _properties_of(template.wire)
         table = 2  # behind the flags come content type and encoding, short texts, then the table
         for _ in range(2):
             table += 1 + encoded[table]
@@ -70,14 +70,14 @@ class Frames:
     def of(self, item: Rendered) -> bytes:
         """All frames of a message. Raises ValueError if its headers do not fit into one."""
         body = item.body()
-        header = pack(">HHQ", _CONTENT, 0, len(body)) + self._properties % self._blanks(item)
+        header = pack(">HHQ", _CONTENT, 0, len(body)) + self._properties % self._blanks(item, body)
         if len(header) > self._room:
             raise ValueError(f"the headers have {len(header)} bytes, more than {self._room}")
         chunks = (body[start : start + self._room] for start in range(0, len(body), self._room))
         bodies = (self._frame(BODY, chunk) for chunk in chunks)
         return b"".join((self._method, self._frame(HEADER, header), *bodies))
 
-    def _blanks(self, item: Rendered) -> dict[bytes, bytes]:
+    def _blanks(self, item: Rendered, body: bytes) -> dict[bytes, bytes]:
         id_ = item.id.encode()
         blanks = {
             b"id": _long(id_),
@@ -89,6 +89,8 @@ class Frames:
         if item.template.dated:
             assert item.expires_us is not None
             blanks[b"expires"] = _long(iso_of_us(item.expires_us).encode())
+        if item.template.keyring.signs:
+            blanks[b"signature"] = _long(item.signature(body).encode())
         counts = self._counts
         size = self._table_size + sum(counts[name.decode()] * len(text) for name, text in blanks.items())
         blanks[b"size"] = pack(">I", size)
@@ -123,12 +125,12 @@ def frames_of(template: Template, channel: int, frame_max: int) -> Frames | None
     frames = Frames(template, channel, frame_max)
     headers = tuple(f"{number}\N{SNOWMAN}" for number in range(len(template.headers)))
     trial = Rendered(template, "1-2-3", Json('["%(id)b"]'), Json("{}"), headers, 2_000_000)
-    expected = _properties_of(trial.message())
-    return frames if frames._properties % frames._blanks(trial) == expected else None
+    filled = frames._properties % frames._blanks(trial, trial.body())
+    return frames if filled == _properties_of(trial.wire()) else None
 
 
-def _properties_of(message: Message) -> bytes:
-    encoded: bytes = content_of(to_wire(message))._serialize_properties()
+def _properties_of(wire: Wire) -> bytes:
+    encoded: bytes = content_of(wire)._serialize_properties()
     return encoded
 
 

@@ -16,15 +16,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from amqp.exceptions import ChannelError  # type: ignore[import-untyped]  # py-amqp has no types
-from kombu.connection import Connection
 
 from ..delivery import Delivery
-from ..errors import ImproperlyConfigured, Unavailable
+from ..errors import Unavailable
+from ..kombu_connection import KombuConnection
 from ..message import Message
+from ..signing import NO_KEYS, Keyring
 from ..template import Sendable
+from ..tls import certificate_fault
 from ..wire import pack
 from .amqp import AmqpLine
 from .announcement import announce
@@ -62,6 +65,7 @@ class KombuBroker:
         create_queues: bool = True,
         transport_options: Mapping[str, Any] | None = None,
         open_line: Callable[..., _Line] | None = None,
+        keyring: Keyring = NO_KEYS,
     ) -> None:
         self._queues = list(queues)
         self._prefetch = prefetch
@@ -71,17 +75,12 @@ class KombuBroker:
         self._generation = 0
         self._check_at = 0.0
         self._buffer: deque[Delivery] = deque()
-        try:
-            self._connection: Any = Connection(  # type: ignore[no-untyped-call]  # kombu has no types
-                url,
-                connect_timeout=connect_seconds,
-                heartbeat=heartbeat_seconds,
-                transport_options=dict(transport_options or {}),
-            )
-            is_amqp = self._connection.transport.driver_name == "py-amqp"
-            self._open = open_line or (AmqpLine if is_amqp else VirtualLine)
-        except (KeyError, ImportError, ValueError) as error:
-            raise ImproperlyConfigured(f"the broker URL is not one that kombu knows: {error}") from error
+        self._broker = KombuConnection(
+            url, transport_options, connect_timeout=connect_seconds, heartbeat=heartbeat_seconds
+        )
+        self._connection, self._shown = self._broker.kombu, self._broker.shown
+        is_amqp = self._connection.transport.driver_name == "py-amqp"
+        self._open = open_line or partial(AmqpLine if is_amqp else VirtualLine, keyring=keyring)
 
     def publish(self, messages: Sequence[Message]) -> Sequence[Message]:
         if not messages:
@@ -95,7 +94,9 @@ class KombuBroker:
             if not items:
                 line.tick()
                 if line.blocked:
-                    raise Unavailable(f"the broker {self._name} takes nothing: it is short of memory or disk")
+                    raise Unavailable(
+                        f"the broker {self._shown} takes nothing: it is short of memory or disk"
+                    )
                 return Posted(())
             try:
                 posted = line.post(items)
@@ -149,7 +150,7 @@ class KombuBroker:
 
     def announce(self, name: str, value: str, seconds: float) -> str:
         with self._seam(self._drop_publishing):
-            return announce(self._connection, name, value, seconds)
+            return announce(self._broker.secure(), name, value, seconds)
 
     def close(self) -> None:
         self._drop_publishing()
@@ -220,11 +221,14 @@ class KombuBroker:
         """Over the first of the URL's servers (separated by `;`) that answers."""
         for _ in self._connection.alt[1:]:
             try:
-                return self._open(self._connection, create_queues=self._create_queues)
+                return self._line()
             except self._errors as error:
-                logger.warning("%s: %s; trying the next", self._name, error, extra={"action": "failover"})
+                logger.warning("%s: %s; trying the next", self._shown, error, extra={"action": "failover"})
                 self._connection.maybe_switch_next()
-        return self._open(self._connection, create_queues=self._create_queues)
+        return self._line()
+
+    def _line(self) -> _Line:
+        return self._open(self._broker.secure(), create_queues=self._create_queues)
 
     def _drop_publishing(self) -> None:
         line, self._publishing = self._publishing, None
@@ -245,10 +249,6 @@ class KombuBroker:
         )
         return errors
 
-    @property
-    def _name(self) -> str:
-        return str(self._connection.as_uri())
-
     @contextmanager
     def _seam(self, drop: Callable[[], None]) -> Iterator[None]:
         """Errors of kombu and its drivers end here; the connection that they struck is dropped."""
@@ -261,8 +261,8 @@ class KombuBroker:
             if isinstance(error, AttributeError) and all(line.alive for line in lines):
                 raise
             drop()
-            reason = str(error) or type(error).__name__
-            raise Unavailable(f"the broker {self._name} cannot be reached: {reason}") from error
+            reason = certificate_fault(error) or str(error) or type(error).__name__
+            raise Unavailable(f"the broker {self._shown} cannot be reached: {reason}") from error
 
     # --- deliveries ----------------------------------------------------------------------------------------------------------
 

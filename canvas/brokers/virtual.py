@@ -14,9 +14,10 @@ from typing import Any
 from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 
+from ..errors import EncodeError
 from ..message import sent_at
+from ..signing import NO_KEYS, Keyring
 from ..template import Rendered, Sendable
-from ..wire import to_wire
 from .base import Posted
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,8 @@ Receive = Callable[[str, str, Any], None]
 class VirtualLine:
     """One connection with one channel. Raises the errors of its transport."""
 
-    def __init__(self, connection: Connection, *, create_queues: bool) -> None:
+    def __init__(self, connection: Connection, *, create_queues: bool, keyring: Keyring = NO_KEYS) -> None:
+        self._keyring = keyring
         self._create_queues = create_queues
         self._declared: set[str] = set()
         self._outstanding: set[str] = set()
@@ -64,10 +66,17 @@ class VirtualLine:
 
     def post(self, items: Sequence[Sendable]) -> Posted:
         """Send all messages."""
+        refused: set[str] = set()
         for item in items:
             message = item.message() if isinstance(item, Rendered) else item
             self._declare(message.queue)
-            wire = to_wire(sent_at(message, time.time_ns() // 1000))
+            try:
+                wire = self._keyring.wire(sent_at(message, time.time_ns() // 1000))
+            except EncodeError:
+                extra = {"action": "unsendable", "id": item.id}
+                logger.exception("message %s cannot be sent", item.id, extra=extra)
+                refused.add(item.id)
+                continue
             properties = dict(wire.properties)
             content = self._channel.prepare_message(
                 wire.body,
@@ -78,7 +87,7 @@ class VirtualLine:
                 properties=properties,
             )
             self._channel.basic_publish(content, "", message.queue)
-        return Posted([item.id for item in items])
+        return Posted([item.id for item in items if item.id not in refused], refused)
 
     def known(self) -> Posted:
         """Of a batch that failed nothing is known."""

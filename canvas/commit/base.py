@@ -15,11 +15,13 @@ from typing import Protocol, runtime_checkable
 from ..continuation import ChainRecord, JoinRecord
 from ..delivery import Delivery
 from ..effect import Effect, Part
-from ..errors import MessageError
+from ..errors import MessageError, SignatureError
 from ..message import Message
 from ..outcome import Outcome
+from ..signing import NO_KEYS, Keyring, permit
 from ..template import Rendered
-from ..wire import Wire, from_wire, unpack
+from ..unique import Unique
+from ..wire import Wire, from_wire, stub_of, unpack
 
 KNOWN_SECONDS = 3_600.0
 """The shortest time for which what has ended is known, however short results are kept."""
@@ -132,30 +134,51 @@ Verdict = Run | Settled | Later | Stale | WasRevoked | Poison
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A message that was taken, with its verdict; `message` None and `reason` where it could not be decoded."""
+    """A message that was taken, with its verdict; `message` None and `reason` where it could not be decoded.
+
+    `forged`: it must not be believed, so the id that it names is not told: whose task that is, it must not be touched. `stub`: what its
+    headers alone say, where its body cannot be read and something depends on it.
+    """
 
     delivery: Delivery
     message: Message | None
     verdict: Verdict
     reason: str = ""
     task_id: str | None = None
+    forged: bool = False
+    stub: Message | None = None
 
 
-def decoded(delivery: Delivery) -> Taken:
-    """A delivery with its message, before anything is known about it; with the reason where it is not a task message."""
+def decoded(delivery: Delivery, keyring: Keyring = NO_KEYS) -> Taken:
+    """A delivery with its message, before anything is known about it; with the reason where it is not a task message.
+
+    Its signature is verified before its body is parsed, if there are keys.
+    """
     wire: Wire | None = delivery.wire
     try:
         wire = wire or unpack(delivery.raw)
-        return Taken(delivery, from_wire(wire, _queue_of(wire, delivery.queue)), Run())
+        queue = _queue_of(wire, delivery.queue)
+        key = keyring.verify(wire, queue)
+        message = from_wire(wire, queue)
+        permit(key, message)
+        return Taken(delivery, message, Run())
+    except SignatureError as error:
+        return Taken(delivery, None, Run(), f"it is not to be believed: {error}", forged=True)
     except MessageError as error:
-        return Taken(delivery, None, Run(), str(error), error.task_id)
+        if keyring.signs and wire is None:  # an envelope that cannot be read is signed by nobody
+            return Taken(delivery, None, Run(), str(error), forged=True)
+        stub = stub_of(error.task_id, error.headers) if error.task_id else None
+        return Taken(delivery, None, Run(), str(error), error.task_id, stub=stub)
 
 
 def _queue_of(wire: Wire, queue: str) -> str:
     """Messages in the outbox know themselves where they are going."""
     if queue != OUTBOX:
         return queue
-    return str(wire.properties["delivery_info"]["routing_key"])
+    try:
+        return str(wire.properties["delivery_info"]["routing_key"])
+    except (KeyError, TypeError) as error:
+        raise MessageError("a message in the outbox does not say where it is going") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +218,8 @@ class Transition:
     run it; it is kept where backbeat's workers alone find it, so that one of them can end it if the claim dies.
 
     With `digs_up`: that dead letter is deleted first, and if it is gone already nothing else is applied.
+
+    With `unique`, for a client: its key is taken first, and if another task has it nothing is applied (see commit/unique.py).
     """
 
     message: Message | None = None
@@ -206,6 +231,7 @@ class Transition:
     dead: DeadLetter | None = None
     early: Message | None = None
     digs_up: str | None = None
+    unique: Unique | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,13 +239,15 @@ class Exchange:
     """The answer: for each transition None (applied) or the outcome that stands instead (not applied); and new work.
 
     `claimed` holds the messages that were brought to be claimed, with their verdicts, in order. `outbox` (Role.STORE only) holds the
-    messages that this exchange wrote and that are due, held for the caller to send and then to acknowledge.
+    messages that this exchange wrote and that are due, held for the caller to send and then to acknowledge. `holders` says of each
+    transition that was not applied as its key is taken, by its index, which task has the key.
     """
 
     standing: Sequence[Standing | None]
     taken: Sequence[Taken] = ()
     claimed: Sequence[Taken] = ()
     outbox: Sequence[Delivery] = ()
+    holders: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
 -- One exchange: settle, effects and acknowledgement of each transition; then claims; then new work with its claims. One step.
--- The decisions `settle` and `judge` are those of run.py, line by line. Comes after store.lua.
+-- The decisions `settle` and `judge` are those of run.py, line by line. Comes after store.lua and unique.lua.
 
 local tags_done = {}
 local touched, touched_order = {}, {}
@@ -221,6 +221,8 @@ local apply_effect = {
 local function apply(t)
   local standing = t.outcome and settle(t)
   if standing then return standing end
+  local holder = t.unique and take_key(t.unique, documents)
+  if holder then return nil, holder end
   if dig_up(t.digs_up) and (not t.closes or close_join(t.closes)) then
     for _, effect in ipairs(t.effects) do apply_effect[effect[1]](effect) end
     if t.sent then know(t.sent) end
@@ -276,7 +278,8 @@ local function taken_of(list, queue, text, wanted)
   is_readable = is_readable and type(envelope) == 'table'
   local taken = {hold(list, text, is_readable, argument.lease_us), queue, text, {'run', 0}}
   if argument.role ~= 'broker' and queue ~= OUTBOX then
-    local message = is_readable and message_of(envelope)
+    -- the headers of a message that is signed are believed when Python has verified them, so that a forged one touches no run
+    local message = is_readable and not argument.is_signed and message_of(envelope)
     if message then
       message.taken = taken
       wanted[#wanted + 1] = message
@@ -316,11 +319,12 @@ for _, transition in ipairs(argument.transitions) do
   end
 end
 
-local standing, claimed, taken = {}, {}, {}
+local standing, claimed, taken, holders = {}, {}, {}, {}
 read_runs(ids_of(argument.transitions))
 read_runs(ids_of(argument.claim))
 for i, transition in ipairs(argument.transitions) do
-  local other = apply(transition)
+  local other, holder = apply(transition)
+  if holder then holders[#holders + 1] = {i - 1, holder} end
   if other then standing[#standing + 1] = {i - 1, other[1], other[2], other[3]} end
 end
 dispatch_complete_joins()
@@ -331,4 +335,4 @@ write_holdings()
 write_runs()
 save_serial()
 write_documents(documents)
-return {now, standing, claimed, taken, outbox}
+return {now, standing, claimed, taken, outbox, holders}

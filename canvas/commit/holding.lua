@@ -1,4 +1,4 @@
--- What happens to messages that are held: renew, release, sweep. Comes after store.lua.
+-- What happens to messages that are held: renew, release, sweep. Comes after store.lua and unique.lua.
 
 local envelope_id = function(text)
   local is_readable, envelope = pcall(cjson.decode, text)
@@ -82,39 +82,16 @@ local function sweep()
   local old = redis.call('ZRANGEBYSCORE', REVOKED, '-inf', now - argument.revoked_keep_us, 'LIMIT', 0, SLICE)
   sliced('ZREM', REVOKED, old)
   sliced('HDEL', SIGNUMS, old)
-  return {#overdue == SLICE and 1 or 0, interrupted_joins()}
-end
-
--- REVOKED at once for what nobody runs, as run.py decides; its message, when it comes, finds that it ended so.
-local function end_unclaimed(id)
-  local run = run_of(id)
-  if not run.outcome then
-    if run.worker ~= '' and run.lease_us > now then return false end
-  elseif argument.retry_mark and run.outcome:find(argument.retry_mark, 1, true) then
-    run.attempt = run.attempt + 1
-  else
-    return false
-  end
-  run.outcome, run.worker, run.lease_us, run.early, run.has_ended = argument.outcome, '', 0, false, true
-  change_run(run)
-  return true
+  local is_more = forget_free_keys()
+  return {(is_more or #overdue == SLICE) and 1 or 0, interrupted_joins()}
 end
 
 local function revoke()
   local ended = {}
   read_runs(argument.ids)
   for i, id in ipairs(argument.ids) do
-    redis.call('ZADD', REVOKED, now, id)
-    if argument.signum > 0 then redis.call('HSET', SIGNUMS, id, argument.signum) else redis.call('HDEL', SIGNUMS, id) end
-    if end_unclaimed(id) then
-      ended[#ended + 1] = id
-      ended[#ended + 1] = argument.documents[i]
-    end
-    local timer = redis.call('HGET', TIMER_OF, id)
-    if timer then
-      redis.call('ZADD', TIMERS, 'XX', now, timer)
-      redis.call('SET', TIMERS_HEAD, now)
-    end
+    remember_revoked(id, argument.signum)
+    revoke_unclaimed(id, argument.documents[i], ended)
   end
   write_runs()
   write_documents(ended) -- last, see there

@@ -24,8 +24,8 @@ from ..outcome import Failure
 from ..results.base import Trace, trace_of
 from ..results.document import Document, document_of, from_text, to_text
 from ..results.started import started
+from ..signing import NO_KEYS, Keyring
 from ..template import Rendered
-from ..wire import pack, to_wire
 from . import records
 from .base import (
     DEFAULT_LIMITS,
@@ -47,6 +47,7 @@ from .base import (
 from .mailbox import Mailbox
 from .run import RunRecord, begin_early, judge, revoke, settle
 from .sent import Sent, sent_by
+from .unique import Held, Hold, apart, is_free, message_of, take
 
 LOOK_SECONDS = 0.01
 """How often a waiter looks at timers, which nobody announces."""
@@ -77,6 +78,7 @@ class _State:
     revoked: dict[str, tuple[int | None, int]] = field(default_factory=dict)
     announced: dict[str, tuple[str, int]] = field(default_factory=dict)
     dead: dict[str, KeptLetter] = field(default_factory=dict)
+    holds: dict[str, Hold] = field(default_factory=dict)
 
 
 class MemoryStore:
@@ -100,6 +102,7 @@ class MemoryCommit:
         queues: Sequence[str] = (),
         limits: Limits = DEFAULT_LIMITS,
         role: Role = Role.WHOLE,
+        keyring: Keyring = NO_KEYS,
     ) -> None:
         self._store = store
         self._worker = worker
@@ -107,17 +110,18 @@ class MemoryCommit:
         self._role = role
         self._outbox: list[Delivery] = []
         self._limits = limits
+        self._keyring = keyring
 
     def exchange(
         self, transitions: Sequence[Transition], *, take: int = 0, claim: Sequence[Taken] = ()
     ) -> Exchange:
         with self._store.changed:
             self._outbox = []
-            standing = [self._apply(transition) for transition in transitions]
+            standing, holders = apart([self._apply(transition) for transition in transitions])
             claimed = [self._judged(item) for item in claim]
             taken = self._take(take) if take else []
             self._store.changed.notify_all()
-            return Exchange(standing, taken, claimed, self._outbox)
+            return Exchange(standing, taken, claimed, self._outbox, holders)
 
     def put(self, items: Sequence[Rendered]) -> Collection[str]:
         with self._store.changed:
@@ -164,6 +168,10 @@ class MemoryCommit:
             state.mail.put_back_overdue(now)
             for id_ in [id_ for id_, (_, at_us) in state.revoked.items() if at_us <= now - REVOKED_KEEP_US]:
                 del state.revoked[id_]
+            for key in [
+                key for key, hold in state.holds.items() if is_free(hold, state.runs.get(hold.id), now)
+            ]:
+                del state.holds[key]
             self._store.changed.notify_all()
             return [
                 records.join_from_text(join.record)
@@ -186,14 +194,7 @@ class MemoryCommit:
 
     def revoke(self, ids: Sequence[str], signum: int | None = None) -> None:
         with self._store.changed:
-            state, now = self._store.state, self._now()
-            for id_ in ids:
-                state.revoked[id_] = (signum, now)
-                record = revoke(state.runs.get(id_), now)
-                if record is not None and record.outcome is not None:
-                    state.runs[id_] = record
-                    state.documents[id_] = to_text(document_of(id_, record.outcome, now_us=now))
-            state.mail.hasten(ids, now)
+            self._revoke(ids, signum)
             self._store.changed.notify_all()
 
     def terminations(self, ids: Collection[str]) -> Mapping[str, int]:
@@ -244,13 +245,25 @@ class MemoryCommit:
     def _now(self) -> int:
         return self._store.clock.now_us()
 
-    def _apply(self, transition: Transition) -> Standing | None:
+    def _revoke(self, ids: Sequence[str], signum: int | None = None) -> None:
+        state, now = self._store.state, self._now()
+        for id_ in ids:
+            state.revoked[id_] = (signum, now)
+            record = revoke(state.runs.get(id_), now)
+            if record is not None and record.outcome is not None:
+                state.runs[id_] = record
+                state.documents[id_] = to_text(document_of(id_, record.outcome, now_us=now))
+        state.mail.hasten(ids, now)
+
+    def _apply(self, transition: Transition) -> Standing | Held | None:
         # whatever can fail (encoding) is done before anything is changed, so a transition is applied whole or not at all
         effects = [self._dated(effect) for effect in transition.effects]
-        texts = [_text_of(effect) for effect in effects]
+        texts = [_text_of(effect, self._keyring) for effect in effects]
         standing = self._settle(transition)
         if standing is not None:
             return standing
+        if (held := self._take_key(transition)) is not None:
+            return held
         if self._digs_up(transition) and self._closes(transition):
             for effect, text in zip(effects, texts, strict=True):
                 self._effect(effect, text)
@@ -290,6 +303,21 @@ class MemoryCommit:
                 )
                 state.documents[message.id] = to_text(document)
         return standing
+
+    def _take_key(self, transition: Transition) -> Held | None:
+        unique, state = transition.unique, self._store.state
+        if unique is None:
+            return None
+        hold = state.holds.get(unique.key)
+        record = state.runs.get(hold.id) if hold is not None else None
+        answer = take(unique, message_of(unique, transition.effects), hold, record, self._now())
+        if isinstance(answer, Held):
+            return answer
+        if answer.replaced is not None:
+            self._revoke([answer.replaced])
+        state.holds[unique.key] = answer.hold
+        state.runs.setdefault(unique.id, RunRecord())
+        return None
 
     def _digs_up(self, transition: Transition) -> bool:
         return transition.digs_up is None or self._store.state.dead.pop(transition.digs_up, None) is not None
@@ -366,13 +394,13 @@ class MemoryCommit:
         """Level-triggered: whoever brings a part to a complete join sends the join's message, again if need be."""
         if self._store.state.joins[join_id].complete:
             message = join_message(join_id)
-            self._publish(message, pack(to_wire(message), message.queue), None)
+            self._publish(message, self._keyring.text(message), None)
 
     def _take(self, limit: int) -> list[Taken]:
         now = self._now()
         until = now + self._limits.lease_us
         deliveries = self._store.state.mail.take(self._queues, limit, self._worker, now, until)
-        return [self._judged(decoded(delivery)) for delivery in deliveries]
+        return [self._judged(decoded(delivery, self._keyring)) for delivery in deliveries]
 
     def _judged(self, taken: Taken) -> Taken:
         """The message with its verdict, its claim stored; without claims it may always run."""
@@ -392,10 +420,10 @@ class MemoryCommit:
         return replace(taken, verdict=verdict)
 
 
-def _text_of(effect: Effect) -> str:
+def _text_of(effect: Effect, keyring: Keyring) -> str:
     match effect:
         case Publish(message):
-            return pack(to_wire(message), message.queue)
+            return keyring.text(message)
         case OpenChain(record):
             return records.chain_to_text(record)
         case OpenJoin(record):

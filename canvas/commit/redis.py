@@ -24,6 +24,7 @@ from ..incarnation import is_gone, name_of
 from ..message import CONTROL_QUEUE
 from ..redis_client import Redis, ResponseError, open_redis, script, unavailable, warn_if_evicting
 from ..redis_watch import Watch
+from ..signing import NO_KEYS, Keyring
 from ..template import Rendered
 from . import records
 from .base import (
@@ -39,7 +40,17 @@ from .base import (
     Taken,
     Transition,
 )
-from .redis_batch import STEPS, RedisBatch, claim_row, exchange_of, is_unread, letter_of, revocation, step_of
+from .redis_batch import (
+    REVOKED,
+    STEPS,
+    RedisBatch,
+    claim_row,
+    exchange_of,
+    is_unread,
+    letter_of,
+    revocation,
+    step_of,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +87,7 @@ class RedisCommit:
         role: Role = Role.WHOLE,
         prefix: str = "",
         result_db: int | None = None,
+        keyring: Keyring = NO_KEYS,
     ) -> None:
         self._is_own = isinstance(client, str)
         self._client = open_redis(client) if isinstance(client, str) else client
@@ -87,6 +99,7 @@ class RedisCommit:
         self._role = role
         self._prefix = prefix
         self._result_db = result_db
+        self._keyring = keyring
         self._watch: Watch | None = None
         self._ahead_us: int | None = None
 
@@ -97,24 +110,28 @@ class RedisCommit:
             return Exchange([])
         if self._ahead_us is None:
             self._open()
-        batch = RedisBatch(name_of(self._worker), self._now_us(), self._role, self._limits)
+        batch = RedisBatch(name_of(self._worker), self._now_us(), self._role, self._limits, self._keyring)
         argument = {
             "transitions": [batch.transition(transition) for transition in transitions],
             "claim": [claim_row(item.message) for item in claim if item.message is not None],
             "take": take,
             "queues": self._queues,
             "role": self._role.value,
+            "is_signed": self._keyring.signs,
             "max_lost": self._limits.max_lost,
             "outbox_lease_us": self._limits.outbox_lease_us,
             "result_db": self._result_db_number,
+            **(REVOKED if any(transition.unique is not None for transition in transitions) else {}),
             **self._common(),
         }
         # no queue comes first for ever: one that is always full would starve the others
         self._queues = [*self._queues[1:], *self._queues[:1]]
         asked_us = _monotonic_us()
-        reply = script("store.lua", "envelope.lua", "exchange.lua")(self._client, argument, *batch.blobs)
+        reply = script("store.lua", "unique.lua", "envelope.lua", "exchange.lua")(
+            self._client, argument, *batch.blobs
+        )
         self._heard(reply[0], asked_us)
-        return self._with_unread_claimed(exchange_of(reply, len(transitions), claim))
+        return self._with_unread_claimed(exchange_of(reply, len(transitions), claim, self._keyring))
 
     def put(self, items: Sequence[Rendered]) -> Collection[str]:
         if self._ahead_us is None or not items:
@@ -159,7 +176,7 @@ class RedisCommit:
         gone = [holder.decode() for holder in holders if is_gone(holder.decode())]
         more = True
         while more:
-            more, found = self._do("sweep", gone=gone, revoked_keep_us=REVOKED_KEEP_US)
+            more, found = self._do("sweep", gone=gone, revoked_keep_us=REVOKED_KEEP_US, **REVOKED)
         return [records.join_from_text(text) for text in found]
 
     def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
@@ -179,6 +196,7 @@ class RedisCommit:
                 "revoke",
                 signum=signum or 0,
                 result_db=self._result_db_number,
+                **REVOKED,
                 **revocation(some, self._now_us()),
             )
 
@@ -289,7 +307,9 @@ class RedisCommit:
         }
 
     def _do(self, verb: str, **fields: Any) -> Any:
-        return script("store.lua", "holding.lua")(self._client, {"verb": verb, **self._common(), **fields})
+        return script("store.lua", "unique.lua", "holding.lua")(
+            self._client, {"verb": verb, **self._common(), **fields}
+        )
 
     def _hold(self, verb: str, held: Sequence[Taken], **fields: Any) -> None:
         tags = [item.delivery.tag for item in held]
@@ -297,7 +317,7 @@ class RedisCommit:
         self._do(verb, tags=tags, ids=ids, **fields)
 
     def _with_unread_claimed(self, exchange: Exchange) -> Exchange:
-        """Messages whose headers only Python could read (an eta in an unusual form) are claimed with a second call."""
+        """Messages whose headers only Python could read (an eta in an unusual form), or verify, are claimed with a second call."""
         unread = [item for item in exchange.taken if is_unread(item)]
         if not unread:
             return exchange

@@ -21,7 +21,8 @@ from ..outcome import Outcome, Revoked, outcome_from_data, outcome_to_data
 from ..outcome import Retry as RetryOutcome
 from ..results.compression import compressed
 from ..results.document import Document, document_of, to_text
-from ..wire import pack, to_wire
+from ..signing import NO_KEYS, Keyring
+from ..unique import Unique
 from . import records
 from .base import (
     DEFAULT_LIMITS,
@@ -45,12 +46,17 @@ from .base import (
     part_without_join,
 )
 from .sent import STEP_SECONDS, WAITING_SECONDS, sent_by
+from .unique import hold_of, known_us, look_us, message_of
 
 Row = dict[str, Any]
 STEPS = (0, 3, 6, 9)
 """kombu's priorities: each has a list of its own, the lowest is taken first."""
 RETRY_MARK = '{"kind": "retry"'
 """How the text of an outcome begins that is no ending."""
+NO_ID = "\1id\1"
+"""Stands in a document for the id that only the script knows."""
+REVOKED = {"retry_mark": RETRY_MARK, "revoked": json.dumps(outcome_to_data(Revoked()))}
+"""What scripts need to know to revoke a task, and to tell whether it can still run."""
 UNREAD = "the message cannot be judged by the store"
 
 
@@ -62,6 +68,7 @@ class RedisBatch:
     now_us: int
     role: Role = Role.WHOLE
     limits: Limits = DEFAULT_LIMITS
+    keyring: Keyring = NO_KEYS
     blobs: list[bytes] = field(default_factory=list)
     """Compressed documents; a number in place of a document says which argument of the script it is."""
 
@@ -87,6 +94,8 @@ class RedisBatch:
             row["closes"] = transition.closes
         if transition.digs_up is not None:
             row["digs_up"] = transition.digs_up
+        if transition.unique is not None:
+            row["unique"] = self._unique(transition.unique, transition.effects)
         if transition.dead is not None:
             row["dead"] = self._dead(transition.dead)
         if transition.delivery is not None and transition.delivery.tag:
@@ -102,6 +111,23 @@ class RedisBatch:
             row += message.id, math.ceil(ahead + max(keep, WAITING_SECONDS))
         for id_ in sent.steps:
             row += id_, math.ceil(max(keep, STEP_SECONDS))
+        return row
+
+    def _unique(self, unique: Unique, effects: Sequence[Effect]) -> Row:
+        """The key that is wanted, what taking it keeps, and what becomes the document of a task that is revoked for it."""
+        message = message_of(unique, effects)
+        hold = hold_of(unique, message, self.now_us)
+        row: Row = {
+            "key": unique.key,
+            "id": unique.id,
+            "scope": hold.scope.value,
+            "until_us": -1 if hold.until_us is None else hold.until_us,
+            "lasts_us": 0 if hold.until_us is None else hold.until_us - self.now_us,
+            "look_us": look_us(hold, message, self.now_us),
+            "known_seconds": math.ceil((known_us(message, self.now_us) - self.now_us) / 1_000_000),
+        }
+        if unique.replaces:
+            row["document"] = to_text(document_of(NO_ID, Revoked(), now_us=self.now_us))
         return row
 
     def _document(self, transition: Transition, message: Message, outcome: Outcome) -> str | int:
@@ -143,7 +169,7 @@ class RedisBatch:
             case OpenJoin(record, size, lease_seconds):
                 dispatch = join_message(record.join_id)
                 lease_us = -1 if lease_seconds is None else round(lease_seconds * 1_000_000)
-                texts = (records.join_to_text(record), pack(to_wire(dispatch), dispatch.queue))
+                texts = (records.join_to_text(record), self.keyring.text(dispatch))
                 return ["open_join", record.join_id, *texts, -1 if size is None else size, lease_us]
             case SealJoin(join_id, size):
                 return ["seal_join", join_id, size]
@@ -154,7 +180,7 @@ class RedisBatch:
     def _publish(self, message: Message, not_before_us: int | None) -> list[Any]:
         message = sent_at(message, self.now_us)
         due = not_before_us if not_before_us is not None else message.eta_us
-        text = pack(to_wire(message), message.queue)
+        text = self.keyring.text(message)
         return ["publish", message.queue, step_of(message.priority), text, due or 0, message.id]
 
 
@@ -169,15 +195,9 @@ def outcome_text(outcome: Outcome) -> str:
 
 
 def revocation(ids: Sequence[str], now_us: int) -> Row:
-    """What the script needs to know to revoke these tasks: their outcome, and the document of each."""
-    outcome = Revoked()
-    documents = [to_text(document_of(id_, outcome, now_us=now_us)) for id_ in ids]
-    return {
-        "ids": list(ids),
-        "outcome": outcome_text(outcome),
-        "documents": documents,
-        "retry_mark": RETRY_MARK,
-    }
+    """What the script needs to know to revoke these tasks besides REVOKED: the document of each."""
+    documents = [to_text(document_of(id_, Revoked(), now_us=now_us)) for id_ in ids]
+    return {"ids": list(ids), "documents": documents}
 
 
 def letter_of(key: str, text: bytes) -> KeptLetter:
@@ -198,21 +218,24 @@ def claim_row(message: Message) -> Row:
     return row if message.eta_us is None else {**row, "eta_us": message.eta_us}
 
 
-def exchange_of(reply: Sequence[Any], count: int, claim: Sequence[Taken]) -> Exchange:
+def exchange_of(
+    reply: Sequence[Any], count: int, claim: Sequence[Taken], keyring: Keyring = NO_KEYS
+) -> Exchange:
     """The script's reply; `count` transitions were brought, and `claim` to be claimed (those with a message are in the reply)."""
-    _, others, claimed, taken, outbox = reply
+    _, others, claimed, taken, outbox, holders = reply
     standing: list[Standing | None] = [None] * count
     for index, outcome, attempt, generation in others:
         standing[index] = Standing(_outcome_of(outcome), attempt, generation)
     verdicts = iter(claimed)
     return Exchange(
         standing,
-        [_taken_of(*row) for row in taken],
+        [_taken_of(keyring, *row) for row in taken],
         [
             item if item.message is None else replace(item, verdict=verdict_of(next(verdicts)))
             for item in claim
         ],
         [Delivery(_text(tag), OUTBOX, None, _text(text)) for tag, text in outbox],
+        {index: _text(id_) for index, id_ in holders},
     )
 
 
@@ -239,8 +262,8 @@ def verdict_of(row: Sequence[Any]) -> Verdict:
     raise AssertionError(f"exchange.lua gave a verdict that is not known: {row!r}")
 
 
-def _taken_of(tag: bytes, queue: bytes, raw: bytes, verdict: Sequence[Any]) -> Taken:
-    taken = decoded(Delivery(_text(tag), _text(queue), None, _text(raw)))
+def _taken_of(keyring: Keyring, tag: bytes, queue: bytes, raw: bytes, verdict: Sequence[Any]) -> Taken:
+    taken = decoded(Delivery(_text(tag), _text(queue), None, _text(raw)), keyring)
     if taken.message is None:
         return taken
     if verdict == [b"unread"]:

@@ -22,11 +22,13 @@ from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..effect import Effect
-from ..errors import BackbeatError
+from ..errors import BackbeatError, ImproperlyConfigured
+from ..signing import NO_KEYS, Keyring
 from ..sql.outbox import WRITER_SECONDS, Outbox, create_outbox, outbox_table, write
 from ..sql.pending import Pending, Watch, connection_of, resolved
 from ..sql.place import Place
 from ..start import Start, dated, start_to_text
+from ..unique import Unique
 from .base import Limits, Role
 from .relay import Relay
 from .sql import put_effects
@@ -55,9 +57,11 @@ class SessionSender:
         set_going: Callable[[Sequence[Start]], None],
         send_stored: Callable[[], None],
         now_us: Callable[[], int],
+        keyring: Keyring = NO_KEYS,
     ) -> None:
         self._place = place
         self._role = role
+        self._keyring = keyring
         self._limits = limits
         self._table = outbox_table(table)
         self._is_relayed = is_relayed
@@ -77,15 +81,26 @@ class SessionSender:
         if isinstance(target, Connection):
             self._watch.look(target)
 
-    def send(self, session: Any, start: Start, effects: Sequence[Effect]) -> None:
-        """Send `start`, of which `effects` are what flow made, when the session's transaction commits. Raises what its database does."""
+    def send(
+        self, session: Any, start: Start, effects: Sequence[Effect], unique: Unique | None = None
+    ) -> str | None:
+        """Send `start`, of which `effects` are what flow made, when the session's transaction commits. Raises what its database does.
+
+        With `unique` the key is taken when it commits, too; returns the id of the task that has it, if it is taken.
+        """
         session = resolved(session)
         connection = connection_of(session)
         if self._place is not None and self._place.holds(connection):
-            put_effects(connection, effects, self._limits, self._role)
-            if self._role is Role.STORE:
+            _check_unique(unique)
+            holder = put_effects(connection, effects, self._limits, self._role, self._keyring, unique)
+            if self._role is Role.STORE and holder is None:
                 self._watch.pending(session, connection).is_stored = True
-            return
+            return holder
+        if unique is not None:
+            raise ImproperlyConfigured(
+                f"unique_key {unique.key!r} cannot be taken in a transaction of this database, as keys are kept by the result backend: "
+                "send the task after the commit, or name this database as the result backend"
+            )
         if connection.dialect.name != "sqlite":
             self._see_to_outbox(connection)
         self._warn_once(connection)
@@ -93,6 +108,7 @@ class SessionSender:
         pending.is_written = True
         start = replace(start, node=dated(start.node, self._now_us()))
         write(connection, self._table, start_to_text(start), pending.holder)
+        return None
 
     def _warn_once(self, connection: Connection) -> None:
         if not self._is_relayed:
@@ -141,3 +157,11 @@ class SessionSender:
                 error,
                 extra={"action": "unavailable", "pause": PAUSE_SECONDS},
             )
+
+
+def _check_unique(unique: Unique | None) -> None:
+    if unique is not None and unique.replaces:
+        raise ImproperlyConfigured(
+            f'unique_key {unique.key!r}: in a transaction unique_conflict="replace" is refused, as workers would have to wait for the '
+            'commit before they could start, or pass over, the task that is replaced; write "existing" or "raise"'
+        )

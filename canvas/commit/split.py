@@ -22,8 +22,10 @@ from ..effect import Publish
 from ..errors import Unavailable
 from ..killpoint import reach
 from ..message import guard_of
+from ..signing import NO_KEYS, Keyring
 from .base import (
     DEFAULT_LIMITS,
+    DeadLetter,
     Exchange,
     KeptLetter,
     Limits,
@@ -49,10 +51,13 @@ SOONEST_SECONDS = 0.02
 class SplitCommit:
     """A Commit over a Broker and a store that was opened with Role.STORE."""
 
-    def __init__(self, broker: Broker, store: Store, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, broker: Broker, store: Store, limits: Limits = DEFAULT_LIMITS, *, keyring: Keyring = NO_KEYS
+    ) -> None:
         self._broker = broker
         self._store = store
         self._limits = limits
+        self._keyring = keyring
         self._unclaimed: list[Taken] = []
         self._look_at = self._timer_at = 0.0
 
@@ -78,18 +83,29 @@ class SplitCommit:
                 logger.warning(
                     "%s; what was to be sent waits in the outbox", error, extra={"action": "unavailable"}
                 )
+        try:
+            taken, claimed = self._take(take, claim)
+        except Unavailable:
+            if claim or not transitions:
+                raise
+            taken, claimed = [], []  # the same: whoever next takes without bringing anything is told
+        return Exchange(stored.standing, taken, claimed, holders=stored.holders)
+
+    def _take(self, take: int, claim: Sequence[Taken]) -> tuple[list[Taken], list[Taken]]:
+        """New work with its claims, and what was brought to be claimed."""
         if take:
             self._send_due()
         if take > len(self._unclaimed):
             self._unclaimed += [
-                decoded(delivery) for delivery in self._broker.take(take - len(self._unclaimed))
+                decoded(delivery, self._keyring)
+                for delivery in self._broker.take(take - len(self._unclaimed))
             ]
         if self._unclaimed:
             reach("split.delivered")
         mine = self._unclaimed  # kept until they are claimed: the broker would not give them again
-        claimed = self._store.exchange([], claim=[*mine, *claim]).claimed if mine or claim else []
+        claimed = list(self._store.exchange([], claim=[*mine, *claim]).claimed) if mine or claim else []
         self._unclaimed = []
-        return Exchange(stored.standing, claimed[: len(mine)], claimed[len(mine) :])
+        return claimed[: len(mine)], claimed[len(mine) :]
 
     def load(self, chains: Collection[str] = (), joins: Collection[str] = ()) -> Loaded:
         return self._store.load(chains, joins)
@@ -172,7 +188,9 @@ class SplitCommit:
 
     def _send(self, outbox: Sequence[Delivery]) -> None:
         """Send outbox rows, and delete those that the broker has confirmed; the others are tried again by the next sweep."""
-        taken = [item for item in map(decoded, outbox) if item.message is not None]
+        read = [decoded(delivery, self._keyring) for delivery in outbox]
+        taken = [item for item in read if item.message is not None]
+        self._bury([item for item in read if item.message is None])
         if not taken:
             return
         confirmed = {
@@ -183,6 +201,14 @@ class SplitCommit:
         sent = [item.delivery for item in taken if item.message is not None and item.message.id in confirmed]
         self._store.exchange([Transition(delivery=delivery) for delivery in sent])
         reach("split.deleted")
+
+    def _bury(self, refused: Sequence[Taken]) -> None:
+        """Rows that are no messages of ours: nobody else could send them either."""
+        for item in refused:
+            text = "a row of the outbox is not sent: %s"
+            logger.error(text, item.reason, extra={"action": "message_refused", "id": item.task_id})
+            dead = DeadLetter(item.reason, item.delivery.raw, item.task_id)
+            self._store.exchange([Transition(delivery=item.delivery, dead=dead)])
 
 
 def _claims(held: Sequence[Taken]) -> list[Taken]:

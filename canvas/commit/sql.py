@@ -23,6 +23,7 @@ from ..errors import Unavailable
 from ..flow import chain_needed
 from ..incarnation import is_gone
 from ..message import Message
+from ..signing import NO_KEYS, Keyring
 from ..sql.dialect import ReadyMessages, dialect_of, heads
 from ..sql.engine import is_passing, now_us, reading, unavailable
 from ..sql.tables import (
@@ -37,7 +38,8 @@ from ..sql.tables import (
 )
 from ..sql.wake import Waker, open_waker
 from ..template import Rendered, Sendable
-from . import records, sql_dead, sql_revoked
+from ..unique import Unique
+from . import records, sql_dead, sql_revoked, sql_unique
 from .base import (
     DEFAULT_LIMITS,
     OUTBOX,
@@ -72,12 +74,14 @@ class SqlCommit:
         queues: Sequence[str] = (),
         limits: Limits = DEFAULT_LIMITS,
         role: Role = Role.WHOLE,
+        keyring: Keyring = NO_KEYS,
     ) -> None:
         self._engine = engine
         self._worker = worker
         self._queues = [OUTBOX] if role is Role.STORE else list(queues)
         self._role = role
         self._limits = limits
+        self._keyring = keyring
         ready = message_table.c.queue.in_(self._queues) & (
             message_table.c.visible_us <= dialect_of(engine).clock()
         )
@@ -93,14 +97,19 @@ class SqlCommit:
     ) -> Exchange:
         if not transitions and not claim and not self._anything_visible():
             return Exchange([])
+        if any(transition.unique is not None for transition in transitions):
+            with reading(self._engine) as connection:
+                holders = sql_unique.peek(connection, transitions, now_us(connection))
+            if holders and not take and not claim:
+                return Exchange([None], holders=holders)
 
         def work(connection: Connection) -> Exchange:
-            batch = SqlBatch(connection, self._worker, self._limits, now_us(connection), self._role)
-            standing = batch.apply(transitions)
+            batch = self._batch(connection)
+            standing, holders = sql_unique.apply(batch, transitions)
             claimed = self._claim(batch, claim)
             taken = self._take(batch, take) if take else []
             notify(connection, batch)
-            return Exchange(standing, taken, claimed, batch.outbox)
+            return Exchange(standing, taken, claimed, batch.outbox, holders)
 
         return self._transact(work)
 
@@ -165,7 +174,7 @@ class SqlCommit:
 
     def revoke(self, ids: Sequence[str], signum: int | None = None) -> None:
         def work(connection: Connection, some: Sequence[str]) -> None:
-            batch = SqlBatch(connection, self._worker, self._limits, now_us(connection), self._role)
+            batch = self._batch(connection)
             batch.revoke(some)  # first, as it locks
             sql_revoked.remember(connection, some, signum, batch.now_us)
             sql_revoked.hasten(connection, some, batch.now_us)
@@ -229,6 +238,9 @@ class SqlCommit:
         firsts = heads(connection, self._queues)
         return (min(firsts.values()) - now_us(connection)) / 1_000_000 if firsts else None
 
+    def _batch(self, connection: Connection) -> SqlBatch:
+        return SqlBatch(connection, self._worker, self._limits, now_us(connection), self._role, self._keyring)
+
     def _take(self, batch: SqlBatch, limit: int) -> list[Taken]:
         connection = batch.connection
         ready = ReadyMessages(self._queues, batch.now_us, limit)
@@ -240,7 +252,7 @@ class SqlCommit:
             Delivery(f"{row.seq}@{self._worker}", row.queue, None, row.body)
             for row in sorted(rows, key=lambda row: row.seq)
         ]
-        return self._claim(batch, [decoded(delivery) for delivery in deliveries])
+        return self._claim(batch, [decoded(delivery, self._keyring) for delivery in deliveries])
 
     def _claim(self, batch: SqlBatch, taken: Sequence[Taken]) -> list[Taken]:
         messages = [item.message for item in taken if item.message is not None]
@@ -282,9 +294,9 @@ class SqlCommit:
         raise AssertionError("unreachable")
 
 
-def put_messages(connection: Connection, items: Sequence[Sendable]) -> None:
+def put_messages(connection: Connection, items: Sequence[Sendable], keyring: Keyring = NO_KEYS) -> None:
     """Write messages in the caller's transaction: they are there when it commits. All of them, or an exception."""
-    batch = SqlBatch(connection, worker="", limits=DEFAULT_LIMITS, now_us=now_us(connection))
+    batch = SqlBatch(connection, worker="", limits=DEFAULT_LIMITS, now_us=now_us(connection), keyring=keyring)
     for item in items:
         if isinstance(item, Message):
             batch.publish(item)
@@ -295,15 +307,24 @@ def put_messages(connection: Connection, items: Sequence[Sendable]) -> None:
     notify(connection, batch)
 
 
-def put_effects(connection: Connection, effects: Sequence[Effect], limits: Limits, role: Role) -> None:
+def put_effects(
+    connection: Connection,
+    effects: Sequence[Effect],
+    limits: Limits,
+    role: Role,
+    keyring: Keyring = NO_KEYS,
+    unique: Unique | None = None,
+) -> str | None:
     """Bring the effects of `flow.start` in the caller's transaction: they stand when it commits.
 
-    With Role.STORE messages are in the outbox then, and nobody holds them.
+    With Role.STORE messages are in the outbox then, and nobody holds them. With `unique` nothing is brought if another task has the key;
+    returns its id.
     """
     limits = replace(limits, lease_seconds=0.0)
-    batch = SqlBatch(connection, worker="", limits=limits, now_us=now_us(connection), role=role)
-    batch.apply([Transition(effects=tuple(effects))])
+    batch = SqlBatch(connection, "", limits, now_us(connection), role, keyring)
+    _, holders = sql_unique.apply(batch, [Transition(effects=tuple(effects), unique=unique)])
     notify(connection, batch)
+    return holders.get(0)
 
 
 def notify(connection: Connection, batch: SqlBatch, *, hastened: bool = False) -> None:
@@ -350,6 +371,7 @@ def _sweep(connection: Connection) -> list[JoinRecord]:
         claimed = (run_table.c.worker == gone) & run_table.c.outcome.is_(None)
         connection.execute(update(run_table).where(claimed).values(lease_us=0))
     sql_revoked.forget_old(connection, now)
+    sql_unique.forget_free(connection, now)
     for table in (run_table, result_table, chain_table, join_table):
         connection.execute(delete(table).where(table.c.expires_us <= now))
     overdue = join_table.c.size.is_(None) & (join_table.c.deadline_us <= now) & join_table.c.closed.is_(False)

@@ -21,6 +21,7 @@ from ..message import Message, sent_at
 from ..outcome import Failure, outcome_from_data, outcome_to_data
 from ..outcome import Retry as RetryOutcome
 from ..results.document import document_of, to_text
+from ..signing import NO_KEYS, Keyring
 from ..sql.dialect import dialect_of
 from ..sql.tables import (
     chain_table,
@@ -30,7 +31,6 @@ from ..sql.tables import (
     result_table,
     run_table,
 )
-from ..wire import pack, to_wire
 from . import records
 from .base import OUTBOX, Limits, Role, Standing, Transition, part_without_join
 from .run import RunRecord, begin_early, revoke, settle
@@ -57,6 +57,7 @@ class SqlBatch:
     limits: Limits
     now_us: int
     role: Role = Role.WHOLE
+    keyring: Keyring = NO_KEYS
     outbox: list[Delivery] = field(default_factory=list)
     messages: list[Row] = field(default_factory=list)
     _runs: dict[str, RunRecord] = field(default_factory=dict)
@@ -97,7 +98,7 @@ class SqlBatch:
         """The runs of `ids`, locked; rows that do not exist are made, so that two workers cannot both make them."""
         wanted = sorted(set(ids))
         if wanted:
-            rows = [_empty_run(id_) for id_ in wanted]
+            rows = [empty_run(id_) for id_ in wanted]
             self.connection.execute(insert_missing(self.connection, run_table), rows)
             query = (
                 select(run_table)
@@ -107,7 +108,7 @@ class SqlBatch:
                 .with_hint(run_table, BY_KEY, "mysql")
             )
             for row in self.connection.execute(query):
-                self._runs[row.task_id] = _run_of(row)
+                self._runs[row.task_id] = run_of(row)
         return {id_: self._runs[id_] for id_ in wanted}
 
     def revoke(self, ids: Collection[str]) -> None:
@@ -251,7 +252,7 @@ class SqlBatch:
     def _write_known(self) -> None:
         if self._known:
             rows = [
-                {**_empty_run(id_), "expires_us": expires_us}
+                {**empty_run(id_), "expires_us": expires_us}
                 for id_, expires_us in sorted(self._known.items())
             ]
             self.connection.execute(insert_missing(self.connection, run_table), rows)
@@ -265,7 +266,7 @@ class SqlBatch:
             "queue": message.queue,
             "visible_us": visible,
             "holder": "",
-            "body": pack(to_wire(message), message.queue),
+            "body": self.keyring.text(message),
             "task_id": message.id,
         }
         if self.role is Role.STORE:
@@ -375,12 +376,14 @@ def _join_ids(transitions: Sequence[Transition]) -> set[str]:
     return closed | {e.join_id for e in _effects(transitions) if isinstance(e, AddPart | SealJoin)}
 
 
-def _empty_run(id_: str) -> Row:
+def empty_run(id_: str) -> Row:
+    """The row of an id of which nothing is known but that it was sent."""
     blank = {"generation": 0, "attempt": 0, "worker": "", "lease_us": 0, "lost": 0, "early": False}
     return {"task_id": id_, **blank}
 
 
-def _run_of(row: Any) -> RunRecord:
+def run_of(row: Any) -> RunRecord:
+    """The record of a row of bb_run."""
     return RunRecord(
         generation=row.generation,
         attempt=row.attempt,

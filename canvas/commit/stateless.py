@@ -19,6 +19,8 @@ from ..message import Message, sent_at
 from ..results.document import document_of, to_text
 from ..results.reply import Replies, Reply
 from ..results.started import started
+from ..signing import NO_KEYS, Keyring
+from ..unique import Unique
 from ..wire import unpack
 from .base import DEFAULT_LIMITS, Exchange, Limits, Loaded, Taken, Transition, decoded
 
@@ -40,8 +42,10 @@ class StatelessCommit:
         worker: str = "",
         limits: Limits = DEFAULT_LIMITS,
         tracks_started: bool = False,
+        keyring: Keyring = NO_KEYS,
     ) -> None:
         self._broker = broker
+        self._keyring = keyring
         self._clock = clock or SystemClock()
         self._replies = replies
         self._worker = worker
@@ -53,6 +57,7 @@ class StatelessCommit:
         self, transitions: Sequence[Transition], *, take: int = 0, claim: Sequence[Taken] = ()
     ) -> Exchange:
         for transition in transitions:
+            _check_unique(transition.unique)
             messages = [self._checked(effect.message) for effect in _published(transition)]
             if messages and len(self._broker.publish(messages)) < len(messages):
                 raise Unavailable("the broker did not confirm a message")
@@ -145,7 +150,8 @@ class StatelessCommit:
         taken = [item for item in self._early if not _is_early(item, now)][:limit]
         for item in taken:
             self._early.remove(item)
-        for item in map(decoded, self._broker.take(limit - len(taken))):
+        for delivery in self._broker.take(limit - len(taken)):
+            item = decoded(delivery, self._keyring)
             (self._early if _is_early(item, now) else taken).append(item)
         if self._tracks_started:
             self._tell_started(taken)
@@ -162,6 +168,14 @@ class StatelessCommit:
                 "there is no place where it could wait. Write App(backend='redis://...') or postgresql://."
             )
         return message
+
+
+def _check_unique(unique: Unique | None) -> None:
+    if unique is not None:
+        raise ImproperlyConfigured(
+            f"unique_key {unique.key!r} cannot be taken, as there is no result backend that would keep who has it. "
+            "Write App(backend='redis://...') or postgresql://."
+        )
 
 
 def _reply_to(transition: Transition) -> str:

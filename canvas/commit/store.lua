@@ -148,6 +148,7 @@ local runs, changed_runs = {}, {}
 
 local function run_from_text(key, text)
   local run = {key = key, generation = 0, attempt = 0, lease_us = 0, lost = 0, early = false, worker = '', outcome = nil}
+  run.exists = text and true or false
   if not text then return run end
   local generation, attempt, lease_us, lost, early, worker, outcome =
     text:match('^(%-?%d+) (%-?%d+) (%d+) (%d+)(e?) ([^\n]*)\n(.*)$')
@@ -181,7 +182,7 @@ end
 
 local function change_run(run)
   if not run.is_changed then changed_runs[#changed_runs + 1] = run end
-  run.is_changed = true
+  run.is_changed, run.exists = true, true
 end
 
 -- Nothing that may still go on has a time to live (decisions K11): only an outcome that is not a Retry starts one. `ended` is set
@@ -205,6 +206,35 @@ end
 local function claimed_by(id, worker)
   local run = run_of(id)
   return run.worker == worker and not run.outcome and run
+end
+
+-- REVOKED at once for what nobody runs, as run.py decides; its message, when it comes, finds that it ended so. Its document comes
+-- among `documents`. True if it is.
+local function revoke_unclaimed(id, document, documents)
+  local run = run_of(id)
+  if not run.outcome then
+    if run.worker ~= '' and run.lease_us > now then return false end
+  elseif argument.retry_mark and run.outcome:find(argument.retry_mark, 1, true) then
+    run.attempt = run.attempt + 1
+  else
+    return false
+  end
+  run.outcome, run.worker, run.lease_us, run.early, run.has_ended = argument.revoked, '', 0, false, true
+  change_run(run)
+  documents[#documents + 1] = id
+  documents[#documents + 1] = document
+  return true
+end
+
+-- What is revoked does not start, and a timer of it is due now, so that what depends on it is settled.
+local function remember_revoked(id, signum)
+  redis.call('ZADD', REVOKED, now, id)
+  if signum > 0 then redis.call('HSET', SIGNUMS, id, signum) else redis.call('HDEL', SIGNUMS, id) end
+  local timer = redis.call('HGET', TIMER_OF, id)
+  if timer then
+    redis.call('ZADD', TIMERS, 'XX', now, timer)
+    redis.call('SET', TIMERS_HEAD, now)
+  end
 end
 
 -- The last thing that a script does, as it may leave the database; only the script does, not its caller.

@@ -17,10 +17,10 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 
-from ..app import find_app
 from ..errors import MessageError
 from ..execute import Requeued, execute, time_limits_of
 from ..failure import error_of, traceback_of
+from ..find_app import find_app
 from ..killpoint import arm, reach
 from ..limit import SoftLimit, TimeLimits
 from ..message import Message

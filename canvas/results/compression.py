@@ -29,11 +29,13 @@ _PACK: dict[str, Callable[[bytes], bytes]] = {
     "application/x-bz2": bz2.compress,
     "application/x-lzma": lzma.compress,
 }
-_UNPACK: dict[str, Callable[[bytes], bytes]] = {
-    "application/x-gzip": zlib.decompress,
-    "application/x-bz2": bz2.decompress,
-    "application/x-lzma": lzma.decompress,
+_UNPACK: dict[str, Callable[[], Any]] = {
+    "application/x-gzip": zlib.decompressobj,
+    "application/x-bz2": bz2.BZ2Decompressor,
+    "application/x-lzma": lzma.LZMADecompressor,
 }
+LARGEST = 64 * 1024 * 1024
+"""Bytes of a document that is unpacked: a few kilobytes may hold gigabytes of nothing."""
 
 
 def method_of(name: Any) -> str | None:
@@ -60,10 +62,20 @@ def plain(raw: bytes) -> bytes:
         return raw
     mime, _, body = raw[len(MAGIC) :].partition(b"\x00")
     try:
-        unpack = _UNPACK.get(mime.decode()) or _kombu(mime.decode())
-        return unpack(body)
+        if (make := _UNPACK.get(mime.decode())) is None:
+            return _kombu(mime.decode())(body)
+        return _unpacked(make(), body)
     except (ValueError, OSError, EOFError, LookupError, zlib.error, lzma.LZMAError) as error:
         raise DecodeError(f"a result compressed as {mime!r:.100} cannot be read: {error!r}") from error
+
+
+def _unpacked(unpacker: Any, body: bytes) -> bytes:
+    found: bytes = unpacker.decompress(body, LARGEST + 1)
+    if len(found) > LARGEST:
+        raise ValueError(f"it holds more than {LARGEST} bytes")
+    if not unpacker.eof:
+        raise EOFError("it is cut off")
+    return found
 
 
 def _kombu(mime: str) -> Callable[[bytes], bytes]:

@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from kombu.connection import Connection
 from kombu.exceptions import KombuError
 
-from ..errors import ImproperlyConfigured
+from ..kombu_connection import KombuConnection
 
 CONNECT_SECONDS = 4.0
 
@@ -21,13 +20,9 @@ class KombuClient:
     """Not connected at first. Raises `errors` where the broker cannot be reached, ImproperlyConfigured for what is no broker's URL."""
 
     def __init__(self, url: str, transport_options: Mapping[str, Any] | None) -> None:
-        try:
-            self._connection: Any = Connection(  # type: ignore[no-untyped-call]  # kombu has no types
-                url, connect_timeout=CONNECT_SECONDS, transport_options=dict(transport_options or {})
-            )
-            transport = self._connection.transport
-        except (KeyError, ImportError, ValueError) as error:
-            raise ImproperlyConfigured(f"the broker URL is not one that kombu knows: {error}") from error
+        self._broker = KombuConnection(url, transport_options, connect_timeout=CONNECT_SECONDS)
+        self._connection = self._broker.kombu
+        transport = self._connection.transport
         self.errors: tuple[type[Exception], ...] = (
             *transport.connection_errors,
             *transport.channel_errors,
@@ -39,7 +34,7 @@ class KombuClient:
     @property
     def address(self) -> str:
         """The URL without its password."""
-        return str(self._connection.as_uri())
+        return self._broker.shown
 
     def open(self) -> Any:
         """A channel over a new connection to the first of the URL's servers (separated by `;`) that answers."""
@@ -70,7 +65,7 @@ class KombuClient:
                 self._connection.transport.close_connection(raw)
 
     def _open(self) -> Any:
-        transport = self._connection.transport
+        transport = self._broker.secure().transport
         raw = transport.establish_connection()
         try:
             channel = transport.create_channel(raw)

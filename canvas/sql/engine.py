@@ -22,11 +22,14 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ..errors import EncodeError, ImproperlyConfigured, Unavailable
+from ..url_text import error_text, without_password
 from .dialect import dialect_of
 
 BUSY_SECONDS = 15
 ANSWER_SECONDS = 30.0
 """A server that has not answered a statement by then is taken for lost."""
+_UNVERIFIED = frozenset(["allow", "prefer", "require", "verify-ca"])
+"""What may be asked for with `sslmode` and lets another server in (verify-ca: any that the same authority knows); verify-full does not."""
 _DRIVERS = {
     "sqlite": "sqlite",
     "postgresql": "postgresql+psycopg",
@@ -45,10 +48,11 @@ def sql_url(url: str) -> URL | None:
         return None
     try:
         parsed = make_url(plain)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise ImproperlyConfigured(
-            f"{url!r} is not a database URL: {error}. Write sqlite:///file, postgresql://host/db or mysql://host/db."
-        ) from error
+            f"{without_password(url)} is not a database URL: {error_text(error, url)}. "
+            "Write sqlite:///file, postgresql://host/db or mysql://host/db."
+        ) from None
     if "+" not in scheme:
         return parsed.set(drivername=_DRIVERS[base])
     # SQLAlchemy has a second name for MariaDB, whose server tells by itself what it is
@@ -60,10 +64,11 @@ def open_engine(url: str) -> Engine:
     parsed = sql_url(url)
     if parsed is None:
         raise ImproperlyConfigured(
-            f"{url!r} is not a SQL database. Write sqlite:///file, postgresql://user@host/db or mysql://user@host/db."
+            f"{without_password(url)} is not a SQL database. Write sqlite:///file, postgresql://user@host/db or mysql://user@host/db."
         )
     backend = parsed.get_backend_name()
     try:
+        warn_unless_verified(parsed)
         match backend:
             case "sqlite":
                 return _open_sqlite(parsed)
@@ -96,6 +101,22 @@ def _open_mysql(url: URL) -> Engine:
     from .bounded_mysql import open_mysql
 
     return open_mysql(url, ANSWER_SECONDS)
+
+
+def warn_unless_verified(url: URL) -> None:
+    """One warning where a URL asks for an encrypted connection and not for proof of who is at its other end."""
+    query = url.query
+    if url.get_backend_name() == "postgresql":
+        is_verified = query.get("sslmode") not in _UNVERIFIED
+    else:
+        is_verified = not any(name.startswith("ssl") for name in query) or (
+            bool({"ssl_ca", "ssl_capath"} & query.keys())
+            and str(query.get("ssl_check_hostname", "true")).lower() not in ("false", "0")
+        )
+    if not is_verified:
+        from ..tls import warn_unverified
+
+        warn_unverified(f"the database {url.host}")
 
 
 def _open_sqlite(url: URL) -> Engine:

@@ -36,7 +36,8 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, Prog
 from sqlalchemy.schema import CreateTable
 
 from ..errors import ImproperlyConfigured
-from .engine import ANSWER_SECONDS, now_us, sql_url, unavailable
+from ..url_text import error_text
+from .engine import ANSWER_SECONDS, now_us, sql_url, unavailable, warn_unless_verified
 
 WRITER_SECONDS = 2.0
 """How long a row is left to its writer (decisions K1)."""
@@ -97,10 +98,11 @@ def open_outbox_engine(url: str) -> Engine:
         engine = create_engine(
             parsed, pool_pre_ping=True, connect_args=_LIMITS.get(parsed.get_driver_name(), {})
         )
-    except (ArgumentError, ModuleNotFoundError) as error:
+    except (ArgumentError, ModuleNotFoundError, ValueError) as error:
         raise ImproperlyConfigured(
-            f"outbox_url does not name a database that can be used: {error}"
-        ) from error
+            f"outbox_url does not name a database that can be used: {error_text(error, url)}"
+        ) from None
+    warn_unless_verified(engine.url)
     if engine.driver == "psycopg":
         from .bounded_postgresql import bound_answers
 

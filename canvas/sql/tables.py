@@ -21,7 +21,7 @@ from sqlalchemy import (
     inspect,
     select,
 )
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.schema import CreateColumn
 
 from .types import Key
@@ -107,6 +107,16 @@ revoked_table = Table(
     Column("signum", Integer),
     Index("bb_revoked_at", "at_us"),
 )
+unique_table = Table(
+    "bb_unique",
+    metadata,
+    Column("unique_key", _Id, primary_key=True),
+    Column("task_id", _Id, nullable=False),
+    Column("scope", _Id, nullable=False),
+    Column("until_us", BigInteger),
+    Column("look_us", BigInteger, nullable=False),
+    Index("bb_unique_look", "look_us"),
+)
 dead_table = Table(
     "bb_dead",
     metadata,
@@ -128,19 +138,29 @@ def create_tables(engine: Engine) -> None:
         try:
             _complete(engine)
         except DBAPIError as error:
-            # PostgreSQL: the name is taken by somebody who has not committed yet; any database: another one was first
-            if not isinstance(error, IntegrityError | ProgrammingError | OperationalError):
+            if not _another_was_first(error):
                 raise
             continue
         return
     _complete(engine)
 
 
+def _another_was_first(error: DBAPIError) -> bool:
+    """PostgreSQL: the name is taken by somebody who has not committed yet; any database: it is there by now."""
+    text = str(error.orig).lower()
+    return (
+        isinstance(error, IntegrityError | ProgrammingError) or "duplicate column" in text or "exists" in text
+    )
+
+
 def _complete(engine: Engine) -> None:
-    metadata.create_all(engine)
     found = inspect(engine)
+    columns = found.get_multi_columns(filter_names=[table.name for table in metadata.sorted_tables])
+    there = {name: {column["name"] for column in each} for (_, name), each in columns.items()}
+    if not there.keys() >= metadata.tables.keys():
+        metadata.create_all(engine)
     for table in metadata.sorted_tables:
-        known = {column["name"] for column in found.get_columns(table.name)}
+        known = there.get(table.name) or {column.name for column in table.columns}
         for column in table.columns:
             if column.name not in known:
                 with engine.begin() as connection:

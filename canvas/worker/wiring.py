@@ -77,7 +77,12 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
     )
     results = None if store_url(app.conf) is None else open_results(app.conf)
     performer = Performer(
-        commit, results, now_us=SystemClock().now_us, queue_of=app.queue_of, is_early=app.is_early
+        commit,
+        results,
+        now_us=SystemClock().now_us,
+        queue_of=app.queue_of,
+        is_early=app.is_early,
+        result_bytes=int(app.conf.result_max_bytes),
     )
     runner = RunnerSpec(
         "backbeat.canvas.pools.child:make_runner",

@@ -26,6 +26,7 @@ from ..errors import Unavailable
 from ..json_text import json_list, json_string
 from ..killpoint import reach
 from ..outcome import Error, Failure
+from ..patience import Patience
 from ..perform import Execute, Performer, Route
 from ..pools.base import Ended, Lost, Pool, Report, Requeue
 from .listener import Listener
@@ -37,8 +38,6 @@ LONGEST_WAIT_SECONDS = 1.0
 SWEEP_SECONDS = 2.0
 LOOK_SECONDS = 0.5
 """How often the store is asked whether something that runs shall be ended."""
-FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 5.0
-"""Pauses while store or broker cannot be reached."""
 
 
 class Worker:
@@ -72,7 +71,7 @@ class Worker:
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
         self._next_sweep = self._next_renew = self._next_look = 0.0
-        self._pause = FIRST_RETRY_SECONDS
+        self._patience = Patience()
         self.progressed_at = time.monotonic()
 
     def stop(self) -> None:
@@ -118,36 +117,32 @@ class Worker:
         fault = ""
         try:
             moved = self._step()
-            self._pause = FIRST_RETRY_SECONDS
+            self._patience.reset()
             self.progressed_at = time.monotonic()
             if not moved and (self._stops == 0 or self._running):
                 self._wait()
                 self._drain_wake()
         except Unavailable as error:
             fault = str(error)
-            logger.warning(
-                "%s; trying again in %.1f s",
-                error,
-                self._pause,
-                extra={"action": "unavailable", "pause": self._pause},
-            )
-            select.select([self._woken], [], [], self._pause)
+            pause, is_told = self._patience.next()
+            level, extra = logging.WARNING if is_told else logging.DEBUG, {"action": "unavailable"}
+            logger.log(level, "%s; trying again in %.1f s", error, pause, extra={**extra, "pause": pause})
+            select.select([self._woken], [], [], pause)
             self._drain_wake()
-            self._pause = min(self._pause * 2, LAST_RETRY_SECONDS)
         self._listener.passed(len(self._running), fault)
 
     def _step(self) -> bool:
         self._reports += self._pool.collect()
         self._work_off()
-        self._housekeep()
-        room = max(0, self._pool.free - len(self._taken)) if self._stops == 0 else 0
+        fault = self._housekeep_fault()
+        room = max(0, self._pool.free - len(self._taken)) if self._stops == 0 and fault is None else 0
         bringing, self._pending = self._pending, []
-        if not bringing and not room:
-            return False
-        taken = self._bring(bringing, room)
+        taken = self._bring(bringing, room) if bringing or room else []
         self._taken += taken
         if taken:
             reach("worker.taken")
+        if fault is not None:
+            raise fault
         self._work_off()
         return bool(taken) or bool(bringing)
 
@@ -278,6 +273,16 @@ class Worker:
         deadline = self._running.next_deadline()
         until = min(self._grace_until, math.inf if deadline is None else deadline)
         return max(0.0, min(LONGEST_WAIT_SECONDS, until - time.monotonic()))
+
+    def _housekeep_fault(self) -> Unavailable | None:
+        """Why not all could be done, if so. What ended must be brought all the same: where the store is another server than the broker
+        it may be there, and what is not stored before its claim is over runs again.
+        """
+        try:
+            self._housekeep()
+        except Unavailable as error:
+            return error
+        return None
 
     def _housekeep(self) -> None:
         now = time.monotonic()

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...canvas.cli import Options, banner, loglevel_option, patiently, set_up_logging, without_password
+from ...canvas.cli import Options, banner, loglevel_option, patiently, set_up_logging
+from ...canvas.url_text import without_password
 from .files import chosen_files, files_option
 from .hangup import reload_on_hangup
 from .upcoming import upcoming

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...canvas.cli import Options, banner, without_password
+from ...canvas.cli import Options, banner
+from ...canvas.url_text import without_password
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

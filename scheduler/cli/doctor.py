@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...canvas.cli import EXIT_FAILED, Options, without_password
+from ...canvas.cli import EXIT_FAILED, Options
+from ...canvas.url_text import without_password
 from .files import chosen_files
 from .finding import Finding, Verdict, fail, ok, warn
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...canvas.cli import without_password
+from ...canvas.url_text import without_password
 from .finding import Finding, fail, ok, warn
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import click
 
-from ...canvas.cli import Options, banner, without_password
+from ...canvas.cli import Options, banner
+from ...canvas.url_text import without_password
 
 NEXT = 3
 

@@ -86,6 +86,7 @@ def _open_postgresql(url: str, lease_ttl_seconds: float, answer_seconds: float) 
     from sqlalchemy import create_engine, event
 
     from ...canvas.sql.bounded_postgresql import bound_answers
+    from ...canvas.sql.engine import warn_unless_verified
 
     seconds = max(1, round(lease_ttl_seconds / 4))
     limits = {
@@ -120,6 +121,7 @@ def _open_postgresql(url: str, lease_ttl_seconds: float, answer_seconds: float) 
             for name, value in settings.items():
                 conn.exec_driver_sql(f"SET LOCAL {name} = {value}")
 
+    warn_unless_verified(engine.url)
     bound_answers(engine, answer_seconds)
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", begin)
@@ -129,6 +131,8 @@ def _open_postgresql(url: str, lease_ttl_seconds: float, answer_seconds: float) 
 def _open_mysql(url: str, lease_ttl_seconds: float, answer_seconds: float) -> Engine:
     from pymysql.constants import CLIENT
     from sqlalchemy import create_engine, event
+
+    from ...canvas.sql.engine import warn_unless_verified
 
     seconds = max(1, round(lease_ttl_seconds / 4))
     limits = {
@@ -142,6 +146,7 @@ def _open_mysql(url: str, lease_ttl_seconds: float, answer_seconds: float) -> En
     }
     # READ COMMITTED: each statement sees what is committed, and a locking read locks rows that exist and no gaps between them
     engine = create_engine(url, connect_args=limits, isolation_level="READ COMMITTED")
+    warn_unless_verified(engine.url)
 
     def prepare(connection: Any, _record: object) -> None:
         with connection.cursor() as cursor:

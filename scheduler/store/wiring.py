@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
+from ...canvas.url_text import without_password
 from .base import Store, StoreRefused
 from .engine import open_engine
 from .hint import Hint, NoHint
@@ -112,7 +112,7 @@ def open_store(
             )
         case _:
             raise StoreRefused(
-                f"--store {_without_password(url)}: use sqlite:///path, postgresql://user@host/database"
+                f"--store {without_password(url)}: use sqlite:///path, postgresql://user@host/database"
                 " or mysql://user@host/database"
             )
 
@@ -159,8 +159,3 @@ def _open_sql(
         engine.dispose()
         raise
     return SqlStore(engine, MetaData(), standing or cluster or otherwise)
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return url.replace(f":{parts.password}@", ":***@") if parts.password else url

@@ -90,6 +90,11 @@ def hostile_messages(marker):
             pickle.dumps([Bomb(marker), {}, {}]),
         ),
         "pickle that says it is JSON": ({}, {}, pickle.dumps([Bomb(marker), {}, {}])),
+        "unknown content type": ({}, {"content_type": "application/x-nothing"}, body_of()),
+        "unknown content encoding": ({}, {"content_encoding": "rot-13"}, body_of()),
+        "number as eta": ({"eta": 12}, {}, body_of()),
+        "map as task": ({"task": {"name": ADD}}, {}, body_of()),
+        "negative retries": ({"retries": -1}, {}, body_of()),
         "yaml": ({}, {"content_type": "application/x-yaml"}, b"!!python/object/apply:os.abort []"),
         "unknown task": ({"task": "support.acceptance_tasks.nothing"}, {}, body_of()),
         "zero byte in the task": ({"task": "no\0thing"}, {}, body_of()),
@@ -110,7 +115,7 @@ def envelope(headers, properties, body, /, **changes):
     """The text in which SQL and Redis queues hold a message."""
     text = {
         "body": base64.b64encode(body).decode(),
-        "content-encoding": "utf-8",
+        "content-encoding": properties.get("content_encoding", "utf-8"),
         "content-type": properties.get("content_type", "application/json"),
         "headers": headers,
         "properties": {
@@ -150,8 +155,8 @@ def stack(request, tmp_path):
 
 
 def send_all(stack, marker):
-    """Send what is hostile; returns by its name the id of each that can be told by one."""
-    ids = {}
+    """Send what is hostile, and after each a good message; returns by its name the id of each that can be told by one, and the good ones."""
+    ids, good = {}, {}
     for what, (headers, properties, body) in hostile_messages(marker).items():
         id_ = headers.get("id")
         if stack.broker.startswith("amqp"):
@@ -161,11 +166,13 @@ def send_all(stack, marker):
         else:
             stack.inject(QUEUE, envelope(headers, properties, body))
         ids[what] = id_ if isinstance(id_, str) and len(id_) < 255 and "\0" not in id_ else None
+        good[what] = stack.app.send_task(ADD, [20, 22])
     if not stack.broker.startswith("amqp"):
         for what, (text, id_) in hostile_envelopes().items():
             stack.inject(QUEUE, text)
             ids[what] = id_
-    return ids
+            good[what] = stack.app.send_task(ADD, [20, 22])
+    return ids, good
 
 
 @pytest.mark.timeout(300)
@@ -175,15 +182,14 @@ def test_hostile_messages_do_not_stop_a_worker(stack, programs, tmp_path, figure
     worker.wait_for("ready$")
     begun = time.monotonic()
 
-    ids = send_all(stack, marker)
-    good = stack.app.send_task(ADD, [20, 22])
+    ids, good = send_all(stack, marker)
 
     def answer():
-        return good.ready() and len(stack.dead_letters()) >= len(ids)
+        return all(handle.ready() for handle in good.values()) and len(stack.dead_letters()) >= len(ids)
 
     wait_until(answer, 120, what=lambda: missing(stack, ids, worker))
     seconds = time.monotonic() - begun
-    assert good.get(timeout=0) == 42
+    assert {what: handle.get(timeout=0) for what, handle in good.items()} == dict.fromkeys(ids, 42)
     assert not marker.exists()
     letters = stack.dead_letters()
     assert len(letters) == len(ids)

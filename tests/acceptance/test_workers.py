@@ -186,3 +186,17 @@ def test_a_second_sigterm_hands_back_what_runs(stack, start_worker, log, gate, t
     figure(
         f"{stack.name}: exit {ended:.2f} s after the second SIGTERM, run again {again:.2f} s after another worker was started"
     )
+
+
+@pytest.mark.timeout(300)
+def test_signals_that_come_while_a_worker_takes_itself_apart_do_not_change_its_exit_code(programs, tmp_path):
+    with open_stack("sqlite", tmp_path) as stack:
+        worker = programs.start(*stack.options, "worker", "-P", "solo")
+        worker.wait_for("ready$")
+
+        def ends():
+            worker.send(signal.SIGTERM)
+            return not worker.runs
+
+        wait_until(ends)
+        assert worker.wait() == 0, worker.text

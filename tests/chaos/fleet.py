@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from support.acceptance_tasks import NAME
 from support.processes import Program, own_clocks, wait_until
 
+from .crew import Crew
 from .timetable import yaml_text
 from .world import World
 
@@ -23,7 +24,7 @@ STANDING_BY = re.compile(r"Standing by")
 SECONDS = 60.0
 
 
-class Fleet:
+class Fleet(Crew):
     """`size` beats over a world. `all` has those that have ended, too; `expected_ends` are the pids whose end was our doing.
 
     `clocks`: each beat gets clocks of its own, as far apart as those of several machines; drawn from this.
@@ -38,6 +39,7 @@ class Fleet:
         ttl_seconds: float,
         clocks: random.Random | None = None,
     ) -> None:
+        super().__init__("beat")
         self._world = world
         self._directory = directory
         path = directory / "schedules.yaml"
@@ -45,8 +47,6 @@ class Fleet:
         same = ("--store", world.store.url) if not world.is_one else ()
         first = ("-q", "-A", NAME, "-b", world.broker.url, *same)
         self._arguments = (*first, "beat", "--lease-ttl", str(ttl_seconds), "-s", str(path))
-        self.all: list[Program] = []
-        self.expected_ends: set[int] = set()
         self.size = size
         self._clocks = clocks
 
@@ -58,10 +58,6 @@ class Fleet:
     def _launcher(self) -> list[str]:
         """Clocks that are days apart."""
         return [] if self._clocks is None else own_clocks(self._clocks.randrange(0, 30 * 86_400))
-
-    @property
-    def running(self) -> list[Program]:
-        return [beat for beat in self.all if beat.runs]
 
     def leader(self, seconds: float = SECONDS) -> Program:
         """The beat that the lease row names, once there is one that runs."""
@@ -111,30 +107,6 @@ class Fleet:
             return seen >= count
 
         wait_until(is_done, seconds, what=self.text)
-
-    def strange_ends(self) -> list[str]:
-        """Beats that have ended, and it was not our doing."""
-        return [
-            f"{beat}: ended by itself, code {beat.wait(1)}"
-            for beat in self.all
-            if not beat.runs and beat.pid not in self.expected_ends
-        ]
-
-    def text(self) -> str:
-        """The last lines of each that runs."""
-        return "\n".join(f"{beat}\n" + "\n".join(beat.text.splitlines()[-12:]) for beat in self.running)
-
-    def save(self, directory: Path) -> None:
-        """Write all output down, a file a beat."""
-        directory.mkdir(parents=True, exist_ok=True)
-        for beat in self.all:
-            lines = "".join(f"{at:.3f} {line}\n" for at, line in beat.lines)
-            (directory / f"beat-{beat.pid}.log").write_text(lines)
-
-    def close(self) -> None:
-        """Kill what is left."""
-        for beat in self.all:
-            beat.end()
 
     def _leader(self) -> Program | None:
         try:

@@ -10,13 +10,12 @@ import contextlib
 import random
 import signal
 import sqlite3
-import threading
-import time
 
 from sqlalchemy import text
 
 from support.processes import Program, wait_until
 
+from .moment import now_us, wait
 from .world import World
 
 TRIES = 2_000
@@ -28,16 +27,6 @@ def freeze(leader: Program, world: World, draw: random.Random, *, patience_secon
     if world.store_kind == "sqlite":
         return _in_file(leader, world, draw)
     return _in_session(leader, world, patience_seconds)
-
-
-def wait(seconds: float) -> None:
-    """A fault lasts: it is what is tested, nothing is awaited."""
-    threading.Event().wait(max(0.0, seconds))
-
-
-def now_us() -> int:
-    """Wall-clock microseconds."""
-    return time.time_ns() // 1000
 
 
 def _in_session(leader: Program, world: World, patience_seconds: float) -> int | None:

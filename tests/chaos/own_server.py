@@ -20,6 +20,7 @@ from support.processes import wait_until
 
 SECONDS = 60.0
 RABBITMQ_PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+SQL = ("postgres", "mariadb")
 POSTGRES_PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 
@@ -48,6 +49,16 @@ class OwnServer:
     def url(self, port: int | None = None) -> str:
         """Its address, or that by way of a proxy at `port`."""
         return self._url.replace(":PORT", f":{port or self.port}")
+
+    def create_database(self, name: str) -> str:
+        """Make a database on a PostgreSQL or MariaDB that runs; its address."""
+        from sqlalchemy import create_engine, text
+
+        admin = create_engine(_admin(self.kind, self.url()), isolation_level="AUTOCOMMIT")
+        with admin.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        admin.dispose()
+        return f"{self.url()}/{name}"
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -152,9 +163,13 @@ _RECIPES: dict[str, Callable[[Path, int], Recipe]] = {
 def _ask_sql(url: str) -> None:
     from sqlalchemy import create_engine
 
-    engine = create_engine(f"{url}/postgres" if url.startswith("postgres") else url)
+    engine = create_engine(_admin(url, url))
     engine.connect().close()
     engine.dispose()
+
+
+def _admin(kind: str, url: str) -> str:
+    return f"{url}/postgres" if kind.startswith("postgres") else url
 
 
 def _ask_redis(url: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
+from .bar import Bar, percentile
 from .fault import KILLS, PAUSES, FaultKind
 from .plan import Outcome
 from .world import COMBINATIONS, SAME
@@ -29,16 +29,6 @@ COUNTS = (
 """What there must be none of, in each combination."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A figure, and what it must be; None: there was nothing to measure."""
-
-    name: str
-    figure: float | None
-    bound: str
-    is_met: bool
-
-
 Combination = Mapping[str, Any]
 """What `combination` returns: an outcome as JSON data."""
 
@@ -50,11 +40,6 @@ def gaps_of(faults: Sequence[Mapping[str, Any]], kind: FaultKind) -> list[float]
         for fault in faults
         if fault["kind"] == kind.value and fault["gap_seconds"] is not None
     )
-
-
-def percentile(ordered: Sequence[float], share: float) -> float | None:
-    """The smallest of `ordered` that `share` of them do not exceed."""
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
 
 
 def bars(combinations: Sequence[Combination], ttl_seconds: float) -> list[Bar]:

@@ -20,7 +20,8 @@ from .checker import check
 from .drain import read_remains
 from .fault import Fault, FaultKind
 from .fleet import SECONDS, Fleet
-from .freezing import freeze, now_us, wait
+from .freezing import freeze
+from .moment import now_us, wait
 from .plan import Outcome, Plan
 from .world import World
 

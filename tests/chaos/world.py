@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine
 
 from support import servers
 from support.proxy import Proxy
 
-from .own_server import RABBITMQ_PROGRAM, OwnServer
+from .own_server import RABBITMQ_PROGRAM, SQL, OwnServer
 
 SAME = "same"
 """As a broker: the tables of the store's own database."""
@@ -98,14 +98,9 @@ def _server(stack: contextlib.ExitStack, kind: str) -> Place:
     stack.callback(server.close)
     proxy = Proxy(server.port)
     stack.callback(proxy.close)
-    database = "/chaos" if kind in {"postgres", "mariadb"} else ""
+    database = "/chaos" if kind in SQL else ""
     if database:
-        admin = create_engine(
-            server.url() + ("/postgres" if kind == "postgres" else ""), isolation_level="AUTOCOMMIT"
-        )
-        with admin.connect() as conn:
-            conn.execute(text("CREATE DATABASE chaos"))
-        admin.dispose()
+        server.create_database("chaos")
 
     def crash(draw: random.Random) -> None:
         server.end(server.crash_signal)

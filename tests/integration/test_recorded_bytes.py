@@ -1,7 +1,8 @@
 """Recorded bytes: what a Celery 5.7 client wrote is read, and what we write stays what it was (the wire has a version of its own).
 
-tests/data/celery-5.7.0.json was recorded from a real client on Redis; tests/data/wire-1.json holds envelopes of our own. Where our bytes
-change on purpose, the new ones are recorded beside the old, and the old must still be read.
+tests/data/celery-5.7.0.json was recorded from a real client on Redis; tests/data/wire-1.json holds envelopes of our own, wire-2.json those that
+say in a header, too, what follows them. Where our bytes change on purpose, the new ones are recorded beside the old, and the old must still be
+read.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from backbeat.canvas.wire import from_wire, pack, to_wire, unpack
 
 DATA = Path(__file__).parents[1] / "data"
 CELERY = json.loads((DATA / "celery-5.7.0.json").read_text())["envelopes"]
-OWN = json.loads((DATA / "wire-1.json").read_text())
+OLD = json.loads((DATA / "wire-1.json").read_text())
+OWN = {**OLD, **json.loads((DATA / "wire-2.json").read_text())}
 
 MESSAGES = {
     "call": Message(
@@ -87,10 +89,11 @@ def test_what_we_write_is_byte_for_byte_what_was_recorded(name):
     assert pack(to_wire(message), message.queue) == OWN[name]
 
 
+@pytest.mark.parametrize("recorded", [OLD, OWN], ids=["old", "own"])
 @pytest.mark.parametrize("name", MESSAGES)
-def test_what_we_wrote_once_is_still_read(name):
+def test_what_we_wrote_once_is_still_read(name, recorded):
     message = MESSAGES[name]
-    found = from_wire(unpack(OWN[name]), message.queue)
+    found = from_wire(unpack(recorded[name]), message.queue)
 
     for field in Message.__slots__:
         ours, theirs = getattr(message, field), getattr(found, field)

@@ -17,8 +17,9 @@ from backbeat.canvas.commit.redis import RedisCommit
 from backbeat.canvas.errors import ImproperlyConfigured, Unavailable
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.outcome import Success
-from backbeat.canvas.redis_client import redis_url, without_password
+from backbeat.canvas.redis_client import redis_url
 from backbeat.canvas.results.redis import RedisResults
+from backbeat.canvas.url_text import without_password
 
 from support.redis_orders import QUEUE, message, now_us, publish
 
@@ -120,7 +121,7 @@ def test_a_server_that_is_not_there_is_unavailable_and_no_text_tells_the_passwor
         commit.exchange([], take=1)
 
     assert "s3cret" not in str(caught.value)
-    assert without_password("redis://u:s3cret@h:1/2?password=s3cret") == "redis://***@h:1/2"
+    assert without_password("redis://u:s3cret@h:1/2?password=s3cret") == "redis://u:**@h:1/2?password=**"
     for url in ("amqp://u:s3cret@h", "redis://u:s3cret@h:port/0", "redis://:s3cret@h/0?nonsense=1"):
         with pytest.raises((ImproperlyConfigured, Unavailable)) as refused:
             RedisCommit(url).exchange([Transition()])
@@ -131,7 +132,6 @@ def test_a_server_that_is_not_there_is_unavailable_and_no_text_tells_the_passwor
     ("given", "wanted"),
     [
         ("redis://h:1/2", "redis://h:1/2"),
-        ("rediss://h/0?ssl_cert_reqs=CERT_NONE", "rediss://h/0?ssl_cert_reqs=none"),
         ("redis+socket:///run/r.sock?virtual_host=3", "unix:///run/r.sock?db=3"),
         ("valkey://h/1", "redis://h/1"),
     ],

@@ -217,14 +217,21 @@ def test_a_job_that_cannot_be_started_is_started_at_the_next_look(tmp_path):
 
 
 def test_who_waits_for_a_reading_is_told_when_it_is_done(tmp_path):
-    done = threading.Event()
-    source = FilesSource([write(tmp_path / "a.yaml")], start=in_thread, ready=done.set)
+    done, looked = threading.Event(), threading.Event()
+
+    def start(job):
+        in_thread(lambda: looked.wait(10) and job())
+
+    source = FilesSource([write(tmp_path / "a.yaml")], start=start, ready=done.set)
     source.read()
+    looked.set()
     source()
+    looked.clear()
 
     write(tmp_path / "a.yaml", every="2h")
 
     assert source() is None
+    looked.set()
     assert done.wait(10)
     assert [entry.name for entry in source()] == ["a"]
 

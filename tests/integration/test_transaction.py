@@ -10,8 +10,8 @@ from contextlib import ExitStack, closing
 import pytest
 from backbeat.canvas import App, chain, chord, group
 from backbeat.canvas.errors import EncodeError, ImproperlyConfigured, Unavailable
-from backbeat.canvas.perform import SLICE
 from backbeat.canvas.request import Request, running
+from backbeat.canvas.sending import SLICE
 from backbeat.canvas.sql.outbox import Outbox, outbox_table
 from backbeat.canvas.worker.listener import LogListener
 from backbeat.canvas.worker.outbox import OutboxThread

@@ -7,8 +7,10 @@ import threading
 import pytest
 from backbeat.canvas import App, chain, chord
 from backbeat.canvas.clock import SystemClock
-from backbeat.canvas.commit.base import Limits
+from backbeat.canvas.commit.base import OUTBOX, Limits, Role
+from backbeat.canvas.commit.broker import StoreBroker
 from backbeat.canvas.commit.memory import MemoryCommit, MemoryResults, MemoryStore
+from backbeat.canvas.commit.split import SplitCommit
 from backbeat.canvas.errors import EncodeError, Unavailable
 from backbeat.canvas.outcome import Success
 from backbeat.canvas.perform import Performer
@@ -16,6 +18,8 @@ from backbeat.canvas.pools.child import run_job
 from backbeat.canvas.pools.solo import SoloPool
 from backbeat.canvas.worker.listener import LogListener
 from backbeat.canvas.worker.worker import Worker
+
+from support.processes import wait_until
 
 
 class Failing:
@@ -124,3 +128,104 @@ def test_k18_one_of_a_batch_that_cannot_be_stored_fails_and_the_others_are_store
     assert "the database refuses it: too long" in str(error)
     assert struck
     assert len(runs) == 3
+
+
+class Away:
+    """A Broker that cannot be reached while `is_away`; `refused` counts who tried."""
+
+    def __init__(self, inner):
+        self._inner = inner
+        self.is_away = False
+        self.refused = 0
+
+    def __getattr__(self, name):
+        real = getattr(self._inner, name)
+
+        def call(*args, **kwargs):
+            if self.is_away and name != "close":
+                self.refused += 1
+                raise Unavailable("the broker is away")
+            return real(*args, **kwargs)
+
+        return call
+
+
+class BusyPool(SoloPool):
+    """A second slot, in which a job of task `stay` stays until the worker stops."""
+
+    held = None
+
+    def submit(self, jobs):
+        for job in jobs:
+            if '"task":"stay"' in job.raw.replace(" ", ""):
+                self.held = job
+            else:
+                super().submit([job])
+
+
+class SplitFleet:
+    """An app and one worker over a broker that may go away and a store that stays; task `leave` makes it go while it runs."""
+
+    def __init__(self):
+        self.kept, self._carried = MemoryStore(), MemoryStore()
+        self.app = App("outage", broker="memory://split", set_as_current=False)
+        self.app._client, self.app._results = self._commit("client")[1], MemoryResults(self.kept)
+        self.broker, commit = self._commit("w1", queues=["celery", "backbeat"])
+        performer = Performer(commit, self.app._results, now_us=SystemClock().now_us)
+        self.runs = []
+
+        @self.app.task(name="leave")
+        def leave(*values):
+            self.runs.append(values)
+            self.broker.is_away = len(self.runs) == 1
+            self.worker._next_renew = 0.0
+            return len(self.runs)
+
+        self.pool = BusyPool(lambda job, limit: run_job(job, self.app.tasks, "celery@test", limit))
+        self.worker = Worker(commit, performer, self.pool, LogListener(), Limits(), grace_seconds=1)
+        self.thread = threading.Thread(target=self.worker.run)
+
+    def _commit(self, name, queues=()):
+        carrier = MemoryCommit(self._carried, worker=name, queues=queues, role=Role.BROKER)
+        broker = Away(StoreBroker(carrier))
+        return broker, SplitCommit(broker, MemoryCommit(self.kept, worker=name, role=Role.STORE))
+
+    def close(self):
+        self.broker.is_away = False
+        self.worker.stop()
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+
+
+@pytest.fixture
+def split_fleet():
+    opened = SplitFleet()
+    yield opened
+    opened.close()
+
+
+def test_k7_what_has_ended_is_stored_while_the_broker_is_away_so_that_its_claim_cannot_run_out(split_fleet):
+    other = split_fleet.app.send_task("stay")
+    split_fleet.thread.start()
+    wait_until(lambda: split_fleet.pool.held, 10)
+
+    handle = split_fleet.app.send_task("leave")
+
+    wait_until(handle.ready, 10)
+    assert split_fleet.broker.is_away
+    assert split_fleet.broker.refused
+    assert not other.ready()
+
+
+def test_k1_what_follows_is_written_once_however_long_the_broker_is_away(split_fleet):
+    app, broker = split_fleet.app, split_fleet.broker
+    handle = (app.signature("leave") | app.signature("leave")).apply_async()
+
+    split_fleet.thread.start()
+
+    wait_until(lambda: broker.is_away and broker.refused >= 4, 10)
+    mail = split_fleet.kept.state.mail
+    assert len(mail.waiting().get(OUTBOX, [])) + mail.held == 1
+    broker.is_away = False
+    assert handle.get(timeout=20) == 2
+    assert split_fleet.runs == [(), (1,)]

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from support import servers
 from support.celery_env import celery_python
 from support.processes import Programs, wait_until
+from support.stacks import own_redis_database
 
 FLEET = """
 import json, os
@@ -127,14 +127,9 @@ def fleet(request, tmp_path, redis_db):
 
 @pytest.fixture
 def redis_db():
-    """A Redis database of its own; suites that use it run one after the other."""
-    import redis
-
-    url = servers.require("redis").rsplit("/", 1)[0] + "/12"
-    with redis.Redis.from_url(url) as client:
-        client.flushdb()
+    """A Redis database of its own."""
+    with own_redis_database() as url:
         yield url
-        client.flushdb()
 
 
 @pytest.fixture

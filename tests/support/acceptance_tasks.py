@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
@@ -12,26 +11,13 @@ from typing import Any
 
 from backbeat.canvas import App
 
+from .journal import read_lines, write_line
+
 NAME = "support.acceptance_tasks"
 PATIENCE_SECONDS = 120.0
 """How long a task waits for its gate; nothing of a test that failed goes on for ever."""
 
 app = App("acceptance", task_lease_seconds=float(os.environ.get("BACKBEAT_TEST_LEASE", "10")))
-
-
-def write_line(path: str, **fields: Any) -> None:
-    """Append one line of JSON, whole, whoever else writes."""
-    line = json.dumps({"at": time.time(), "pid": os.getpid(), **fields}) + "\n"
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        os.write(descriptor, line.encode())
-    finally:
-        os.close(descriptor)
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """What was written so far."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def wait_for_gate(gate: str) -> None:

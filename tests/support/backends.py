@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from backbeat.canvas.clock import FakeClock
 from backbeat.canvas.commit.base import Commit, Limits, Role
@@ -45,8 +46,9 @@ class MemoryBackend:
         role: Role = Role.WHOLE,
         limits: Limits = PATIENT,
         queues: Sequence[str] = QUEUES,
+        **known: Any,
     ) -> Commit:
-        return MemoryCommit(self.store, worker=worker, queues=queues, limits=limits, role=role)
+        return MemoryCommit(self.store, worker=worker, queues=queues, limits=limits, role=role, **known)
 
     def results(self, *, is_whole: bool = True) -> Results:
         return MemoryResults(self.store, is_whole=is_whole)
@@ -80,8 +82,9 @@ class SqlBackend:
         role: Role = Role.WHOLE,
         limits: Limits = HASTY,
         queues: Sequence[str] = QUEUES,
+        **known: Any,
     ) -> Commit:
-        return SqlCommit(self._engine, worker=worker, queues=queues, limits=limits, role=role)
+        return SqlCommit(self._engine, worker=worker, queues=queues, limits=limits, role=role, **known)
 
     def results(self, *, is_whole: bool = True) -> Results:
         return SqlResults(self._engine, is_whole=is_whole)
@@ -119,8 +122,9 @@ class RedisBackend:
         role: Role = Role.WHOLE,
         limits: Limits = HASTY,
         queues: Sequence[str] = QUEUES,
+        **known: Any,
     ) -> Commit:
-        known = {"limits": limits, "role": role, "prefix": self._prefix}
+        known |= {"limits": limits, "role": role, "prefix": self._prefix}
         return RedisCommit(self._client, worker=worker, queues=queues, **known)
 
     def results(self, *, is_whole: bool = True) -> Results:

@@ -26,8 +26,12 @@ class Fleet:
         self.app._results = MemoryResults(self.store)
         self.executed: list[str] = []
 
-    def open(self, worker: str, *queues: str) -> MemoryCommit:
-        return MemoryCommit(self.store, worker=worker, queues=queues, limits=Limits())
+    def open(self, worker: str, *queues: str, **known: Any) -> MemoryCommit:
+        return MemoryCommit(self.store, worker=worker, queues=queues, limits=Limits(), **known)
+
+    def put(self, queue: str, text: str) -> None:
+        """Anybody's text, as it lies in a queue."""
+        self.store.state.mail.put(queue, text)
 
     def performer(self, commit: MemoryCommit) -> Performer:
         results = MemoryResults(self.store)

@@ -19,8 +19,9 @@ from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
 from backbeat.canvas.node import Node, root_of
 from backbeat.canvas.outcome import Error, Failure, Ignored, Outcome, Retry, Success
-from backbeat.canvas.perform import Execute, Performer, send
+from backbeat.canvas.perform import Execute, Performer
 from backbeat.canvas.results.base import Results
+from backbeat.canvas.sending import send
 
 QUEUES = ("celery", "backbeat")
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from functools import partial
-
-from backbeat.canvas import app as app_module
-from backbeat.canvas import killpoint, perform
+from backbeat.canvas import killpoint, sending
 from backbeat.scheduler.cli import main as command_line
 
 from .kill_scenarios import SCENARIOS
-from .kill_tasks import LEASE_SECONDS, WORKER, app
+from .kill_tasks import LEASE_SECONDS, app
 
 
 def worker(arguments: list[str]) -> None:
     """`backbeat ARGUMENTS`."""
-    os.environ[WORKER] = str(os.getpid())
     command_line(arguments)
 
 
@@ -26,7 +21,6 @@ def client(arguments: list[str]) -> None:
     killpoint.arm()
     app.conf.broker_url, app.conf.result_backend = broker, backend
     if scenario.sliced:
-        perform.SLICE = 2
-        app_module.send = partial(perform.send, lease_seconds=LEASE_SECONDS)
+        sending.SLICE, sending.SENDER_LEASE_SECONDS = 2, LEASE_SECONDS
     scenario.canvas().apply_async(task_id=id_)
     app.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 from amqp.exceptions import NotFound
 from backbeat.canvas.brokers.base import Broker
@@ -20,14 +21,14 @@ from kombu import Connection
 from support.backends import PATIENT, MemoryBackend, calm
 from support.flow_world import QUEUES, Backend
 
-BrokerFactory = Callable[[str, Sequence[str]], Broker]
+BrokerFactory = Callable[..., Broker]
 
 
 def memory_broker(backend: MemoryBackend) -> BrokerFactory:
     """Brokers over a store in memory, for `SplitBackend`."""
 
-    def open_broker(worker: str, queues: Sequence[str]) -> Broker:
-        commit = backend.open(worker, role=Role.BROKER, limits=PATIENT, queues=queues)
+    def open_broker(worker: str, queues: Sequence[str], **signing: Any) -> Broker:
+        commit = backend.open(worker, role=Role.BROKER, limits=PATIENT, queues=queues, **signing)
         return StoreBroker(commit, sweep_seconds=0.0)
 
     return open_broker
@@ -36,8 +37,8 @@ def memory_broker(backend: MemoryBackend) -> BrokerFactory:
 def amqp_broker(url: str) -> BrokerFactory:
     """Brokers over a vhost of RabbitMQ, for `SplitBackend`."""
 
-    def open_broker(worker: str, queues: Sequence[str]) -> Broker:
-        return KombuBroker(url, queues=queues, prefetch=8)
+    def open_broker(worker: str, queues: Sequence[str], **signing: Any) -> Broker:
+        return KombuBroker(url, queues=queues, prefetch=8, **signing)
 
     return open_broker
 
@@ -118,11 +119,12 @@ class SplitBackend:
         *,
         limits: Limits | None = None,
         queues: Sequence[str] = QUEUES,
+        **signing: Any,
     ) -> Commit:
         known = {} if limits is None else {"limits": limits}
-        store = self._store.open(worker, role=Role.STORE, **known)
-        broker = self._open_broker(worker, queues)
-        return SplitCommit(CrashingBroker(broker, crash), CrashingStore(store, crash))  # type: ignore[arg-type]
+        store = self._store.open(worker, role=Role.STORE, **known, **signing)
+        broker = self._open_broker(worker, queues, **signing)
+        return SplitCommit(CrashingBroker(broker, crash), CrashingStore(store, crash), **signing)  # type: ignore[arg-type]
 
     def results(self) -> Results:
         return self._store.results(is_whole=False)

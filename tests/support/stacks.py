@@ -24,6 +24,7 @@ class Stack:
     name: str
     broker: str
     backend: str
+    tasks: str = "support.acceptance_tasks"
     app: App = field(init=False)
 
     def __post_init__(self) -> None:
@@ -32,7 +33,7 @@ class Stack:
     @property
     def options(self) -> list[str]:
         """What the command line needs to know."""
-        return ["-A", "support.acceptance_tasks", "-b", self.broker, "--result-backend", self.backend]
+        return ["-A", self.tasks, "-b", self.broker, "--result-backend", self.backend]
 
     def inject(self, queue: str, envelope: str) -> None:
         """Put a text where envelopes lie: in the queue's table or list; there is no such thing on RabbitMQ."""
@@ -100,11 +101,11 @@ def _lend(server: str, directory: Path, lent: ExitStack) -> str:
         case "rabbitmq":
             return lent.enter_context(servers.own_vhost())
         case _:
-            return lent.enter_context(_own_redis_database())
+            return lent.enter_context(own_redis_database())
 
 
 @contextmanager
-def _own_redis_database() -> Iterator[str]:
+def own_redis_database() -> Iterator[str]:
     """The URL of an empty database of the Redis server, for programs that know no key prefix; emptied afterwards."""
     url = servers.require("redis").rsplit("/", 1)[0]
     for number in range(13, 3, -1):  # 14 and 15 are the benchmarks'

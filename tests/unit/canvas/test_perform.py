@@ -12,10 +12,12 @@ from backbeat.canvas.commit.base import Delivery, Poison, Run, Settled, Stale, S
 from backbeat.canvas.continuation import Member, Step, ref_of
 from backbeat.canvas.effect import AddPart, Publish
 from backbeat.canvas.errors import ChordError, Reject, SendInterrupted, TaskRevokedError
+from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import CONTROL_QUEUE, Message
 from backbeat.canvas.node import Call, Chain, Group, calls, freeze, node_to_data, root_of
 from backbeat.canvas.outcome import Error, Failure, Revoked, Success
-from backbeat.canvas.perform import SENDER_LEASE_SECONDS, SLICE, Execute, Performer, send
+from backbeat.canvas.perform import RESULT_BYTES, Execute, Performer
+from backbeat.canvas.sending import SENDER_LEASE_SECONDS, SLICE, send
 
 from support.eager import Fleet
 
@@ -563,3 +565,54 @@ def test_a_canvas_that_travelled_as_one_message_and_never_started_settles_too(fl
             result(fleet, call.id).get(timeout=0)
     assert fleet.executed == ["note"]
     assert fleet.noted == [frozen.steps[1].id]
+
+
+# --- sizes ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_k19_a_result_that_is_too_large_is_a_failure_that_says_what_to_do(fleet):
+    performer = Performer(fleet.open("w"), None, now_us=fleet.clock.now_us, result_bytes=10)
+
+    fits = performer.ended(taken(message()), message(), Success(value=Json('"12345678"')))
+    large = performer.ended(taken(message()), message(), Success(value=Json('"123456789"')))
+
+    assert isinstance(fits.outcome, Success)
+    assert isinstance(large.outcome, Failure)
+    assert large.outcome.error.type == "EncodeError"
+    assert "11 bytes, more than 10" in large.outcome.error.text
+    assert "result_max_bytes" in large.outcome.error.text
+
+
+def test_k19_a_chord_whose_members_are_larger_together_than_one_result_may_be_works(fleet):
+    fleet.app.task(name="long")(lambda: "x" * (RESULT_BYTES - 2))
+    members = Group(members=(Call(task="long"),) * 3)
+    fleet.app.task(name="lengths")(lambda values: [len(value) for value in values])
+    canvas = freeze(Chain(steps=(members, Call(task="lengths", id="body"))), "body")
+
+    send(fleet.open("client"), flow.start(canvas, root_of(canvas)))
+    fleet.drain()
+
+    assert result(fleet, "body").get(timeout=0) == [RESULT_BYTES - 2] * 3
+
+
+@pytest.mark.parametrize("shape", ["chord", "chain"])
+def test_what_depends_on_a_message_whose_body_cannot_be_read_is_settled(fleet, shape):
+    one = Call(
+        task="one", kwargs=Json(json.dumps({"filler": "x" * 3_000}))
+    )  # a chain too long to travel inline
+    first = Group(members=(Call(task="one"), Call(task="one"))) if shape == "chord" else one
+    node = freeze(Chain(steps=(first, Call(task="count"), Call(task="one"))), "last")
+    send(fleet.open("client"), flow.start(node, root_of(node), parent_id=None))
+    for queue, texts in fleet.store.state.mail.waiting().items():
+        taken_ones = fleet.open("thief", queue).exchange([], take=len(texts)).taken
+        for item, text in zip(taken_ones, texts, strict=True):
+            envelope = json.loads(text)
+            fleet.store.state.mail.ack(item.delivery.tag)
+            fleet.store.state.mail.put(queue, json.dumps({**envelope, "body": "bm8="}))
+    fleet.store.state.runs.clear()
+    fleet.drain()
+
+    for call in calls(node):
+        with pytest.raises((Reject, ChordError)):
+            result(fleet, call.id).get(timeout=0)
+    assert fleet.executed == []

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
+import lzma
+import zlib
 from datetime import timedelta
 
 import pytest
 from backbeat.canvas import App
 from backbeat.canvas.errors import DecodeError, ImproperlyConfigured
+from backbeat.canvas.results import compression
 from backbeat.canvas.results.compression import MAGIC, compressed, plain
 from backbeat.canvas.wiring import limits_of, open_client
 
@@ -73,3 +77,17 @@ def test_damage_is_a_decode_error(rest):
 def test_extended_results_can_be_switched_off():
     assert limits().extended
     assert not limits(result_extended=False).extended
+
+
+@pytest.mark.parametrize(
+    ("mime", "pack"), [("x-gzip", zlib.compress), ("x-bz2", bz2.compress), ("x-lzma", lzma.compress)]
+)
+def test_a_few_bytes_that_hold_gigabytes_are_not_unpacked(mime, pack, monkeypatch):
+    monkeypatch.setattr(compression, "LARGEST", 1_000_000)
+    head = MAGIC + f"application/{mime}".encode() + b"\0"
+
+    assert plain(head + pack(b"0" * 1_000_000)) == b"0" * 1_000_000
+    with pytest.raises(DecodeError, match="more than 1000000 bytes"):
+        plain(head + pack(b"0" * 1_000_001))
+    with pytest.raises(DecodeError, match="cut off"):
+        plain(head + pack(b"0" * 1_000)[:-1])

@@ -12,8 +12,9 @@ from backbeat.canvas.continuation import Step
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message, sent_at
 from backbeat.canvas.node import Call
+from backbeat.canvas.signing import NO_KEYS, Key, Keyring
 from backbeat.canvas.template import _EXPIRES_US, LARGEST, Rendered, template_of
-from backbeat.canvas.wire import pack, to_wire
+from backbeat.canvas.wire import to_wire
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,10 +59,11 @@ messages = st.builds(
     odd_texts,
     odd_texts,
     st.booleans(),
+    st.sampled_from([NO_KEYS, Keyring([Key(id="k", secret=b"s" * 32)])]),
 )
-@settings(max_examples=150, deadline=None)
-def test_what_is_rendered_is_what_is_encoded(message, id_, args, kwargs, name, fire_time, dated):
-    template = template_of(message, NAMES, dated=dated)
+@settings(max_examples=200, deadline=None)
+def test_what_is_rendered_is_what_is_encoded(message, id_, args, kwargs, name, fire_time, dated, keyring):
+    template = template_of(message, NAMES, dated=dated, keyring=keyring)
     assert template is not None
     expires_us = 1_234_567_890 if dated else None
 
@@ -77,11 +79,11 @@ def test_what_is_rendered_is_what_is_encoded(message, id_, args, kwargs, name, f
         expires_us=expires_us if dated else message.expires_us,
     )
     assert rendered.message() == expected
-    assert rendered.envelope() == pack(to_wire(expected), message.queue)
+    assert rendered.envelope() == keyring.text(expected)
     assert (rendered.queue, rendered.priority) == (message.queue, message.priority)
     frames = frames_of(template, 1, FRAME_MAX)
     if frames is not None:
-        _assert_frames(frames.of(rendered), expected)
+        _assert_frames(frames.of(rendered), keyring.wire(expected))
 
 
 def _assert_frames(written, expected):
@@ -96,7 +98,7 @@ def _assert_frames(written, expected):
             content._load_properties(60, payload, 12)
         elif kind == 3:
             body += payload
-    own = content_of(to_wire(expected))
+    own = content_of(expected)
     again = Content()
     again._load_properties(60, own._serialize_properties(), 0)
     assert (content.properties, body, size) == (again.properties, own.body, len(own.body))

@@ -353,6 +353,8 @@ HEADERS = {
     "group_index text": {"group_index": "first"},
     "shadow a list": {"shadow": ["x"]},
     "generation text": {"backbeat_generation": "x"},
+    "retries below zero": {"retries": -1},
+    "generation below zero": {"backbeat_generation": -1},
     "errback a list": {"backbeat_errback": [1]},
 }
 
@@ -369,6 +371,8 @@ PROPERTIES = {
     "yaml": {"content_type": "application/x-yaml"},
     "no type": {"content_type": None},
     "type a list": {"content_type": ["application/json"]},
+    "unknown encoding": {"content_encoding": "rot-13"},
+    "encoding a list": {"content_encoding": ["utf-8"]},
     "priority text": {"priority": "high"},
     "reply_to a list": {"reply_to": ["q"]},
 }
@@ -541,3 +545,16 @@ def test_whatever_comes_is_a_message_that_can_be_sent_on_or_a_message_error(head
             continue
         again = from_wire(unpack(pack(to_wire(found), "q")), "q")
         assert again.id == found.id
+
+
+def test_a_compressed_body_is_refused_and_not_unpacked():
+    wire = to_wire(message())
+    wire.headers["compression"] = "application/x-gzip"
+
+    with pytest.raises(MessageError, match="compressed"):
+        from_wire(replace(wire, body=b"x\x9c"), "celery")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "UTF-8", "us-ascii", None])
+def test_the_encodings_of_json_clients_are_read(encoding):
+    assert from_wire(celery_wire(properties={"content_encoding": encoding}), "q").id == "t1"

@@ -1,0 +1,122 @@
+"""Defaults: what a call is sent with that its caller did not say: from its task, the routes and the settings."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from .config import Config
+from .errors import EncodeError
+from .message import Message
+from .node import Call, Node
+from .options import Given, checked, laid_on, map_calls, named
+from .signature import Signature, links_of
+from .tasks import Tasks
+from .unique_call import UniqueCall, callbacks_without_keys, is_unique, plain, unique_call, without_keys
+
+
+class Defaults:
+    """The options of the calls of one app. Reads its settings and tasks as they are at the time."""
+
+    def __init__(self, conf: Config, tasks: Tasks) -> None:
+        self._conf = conf
+        self._tasks = tasks
+
+    def resolved(
+        self,
+        signature: Signature,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Node:
+        """The canvas with all options laid on: the caller's, the signatures', the tasks' and the settings'."""
+        given = dict(options or {})
+        links = links_of(given.pop("link", None))
+        errbacks = links_of(given.pop("link_error", None))
+        id_ = given.pop("task_id", None)
+        node = signature.to_node()
+        given_options = checked({name: value for name, value in given.items() if value is not None})
+        laid = laid_on(
+            node,
+            Given(
+                args=list(args),
+                kwargs=dict(kwargs or {}),
+                options=given_options,
+                link=links,
+                link_error=errbacks,
+            ),
+        )
+        node = named(map_calls(laid, self._with_defaults), id_)
+        if isinstance(node, Call):
+            return callbacks_without_keys(node, self.is_unique)
+        return without_keys(node, self.is_unique)
+
+    def keyed(self, node: Node) -> tuple[Node, UniqueCall | None]:
+        """What is to be sent, and the key that it asks for."""
+        if not isinstance(node, Call):
+            return node, None
+        task = self._tasks.get(node.task)
+        options, run = ({}, None) if task is None else (task.options.unique(), task.run_bound)
+        return plain(node), unique_call(node, options, run)
+
+    def is_unique(self, call: Call) -> bool:
+        """Whether a call asks for a unique key, by its own options or its task's."""
+        task = self._tasks.get(call.task)
+        return is_unique(call, None if task is None else task.options.unique_key)
+
+    def queue_of(self, name: str) -> str:
+        """The queue of a task: its own, its route's, or the default one."""
+        task = self._tasks.get(name)
+        own = task.options.queue if task is not None else None
+        return str(own or self._route(name).get("queue") or self._conf.task_default_queue)
+
+    def is_early(self, message: Message) -> bool:
+        """Whether a message is acknowledged before it runs: at most once rather than at least once (decisions K9)."""
+        if message.headers.get("delivery") == "at_most_once":
+            return True
+        task = self._tasks.get(message.task)
+        late = None if task is None else task.options.acks_late
+        return not (self._conf.task_acks_late if late is None else late)
+
+    def _with_defaults(self, call: Call) -> Call:
+        """The call with its task's and the settings' defaults under its own options; its callbacks too."""
+        size, limit = len(call.args) + len(call.kwargs), self._conf.task_max_argument_bytes
+        if size > limit:
+            raise EncodeError(
+                f"the arguments of {call.task} have {size:,} bytes, more than {limit:,}: pass a reference to the data, "
+                "or raise the setting task_max_argument_bytes"
+            )
+        task = self._tasks.get(call.task)
+        defaults: dict[str, Any] = {"queue": self._conf.task_default_queue, "origin": _origin()}
+        if self._conf.task_ignore_result:
+            defaults["ignore_result"] = True
+        if self._conf.task_time_limit:
+            defaults["time_limit"] = self._conf.task_time_limit
+        if self._conf.task_soft_time_limit:
+            defaults["soft_time_limit"] = self._conf.task_soft_time_limit
+        defaults |= self._route(call.task)
+        if task is not None:
+            defaults |= task.options.sent()
+        options = checked(
+            {name: value for name, value in {**defaults, **call.options}.items() if name != "origin"}
+        )
+        options["origin"] = defaults["origin"]
+        links = tuple(map_calls(link, self._with_defaults) for link in call.link)
+        errbacks = tuple(map_calls(link, self._with_defaults) for link in call.link_error)
+        return replace(call, options=options, link=links, link_error=errbacks)
+
+    def _route(self, name: str) -> dict[str, Any]:
+        routes = self._conf.task_routes or {}
+        for pattern, route in routes.items():
+            if fnmatchcase(name, pattern):
+                return {"queue": route} if isinstance(route, str) else dict(route)
+        return {}
+
+
+def _origin() -> str:
+    """Who sends, in the form that Flower and operators know: gen<pid>@<host>."""
+    return f"gen{os.getpid()}@{socket.gethostname()}"

@@ -1,0 +1,210 @@
+"""UniqueCall: what one call asks for by `unique_key`, `unique_scope` and `unique_conflict`, of its own or by its task's options.
+
+What a task's option says as a text may name parameters, "user:{user_id}"; what a call says as a text is the key as it is, as its caller
+has the arguments, and so that no text from elsewhere is ever taken for a format. A key belongs to all tasks of a store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from string import Formatter
+from typing import Any
+
+from .codec import dumps, loads
+from .errors import BackbeatError, ImproperlyConfigured
+from .node import Call, Chain, Group, Node
+from .unique import (
+    LONGEST_KEY,
+    NAMES,
+    Conflict,
+    Scope,
+    Unique,
+    checked_key,
+    checked_unique,
+    conflict_of,
+    scope_of,
+)
+
+Run = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class UniqueCall:
+    """What a store is asked, and what becomes of the send if the key is taken."""
+
+    unique: Unique
+    conflict: Conflict
+
+
+def check_task(name: str, options: Mapping[str, Any], run: Run) -> None:
+    """Check the options of a task. Raises ImproperlyConfigured."""
+    try:
+        given = checked_unique(options)
+        key = given.get("unique_key")
+        if not key:
+            _check_none(given)
+        if isinstance(key, str):
+            _check_format(key, run)
+    except ImproperlyConfigured as error:
+        raise ImproperlyConfigured(f"task {name}: {error}") from None
+
+
+def is_unique(call: Call, task_key: Any) -> bool:
+    """Whether a call, or else its task by its option `unique_key`, asks for a key."""
+    return bool(call.options.get("unique_key", task_key))
+
+
+def unique_call(call: Call, task_options: Mapping[str, Any], run: Run | None) -> UniqueCall | None:
+    """What a frozen call asks for; None if nothing. `run` is its function, as callers see it, where that is known.
+
+    Raises ImproperlyConfigured for a key that cannot be made or taken.
+    """
+    own = checked_unique(call.options)
+    given = {**checked_unique(task_options), **own}
+    asked = given.get("unique_key")
+    if not asked:
+        if "unique_key" not in own:
+            _check_none(own)
+        return None
+    key = _key_of(call, asked, run, is_format="unique_key" not in own)
+    if key is None:
+        return None
+    scope, seconds = scope_of(given.get("unique_scope", Scope.RUNNING.value))
+    conflict = conflict_of(given.get("unique_conflict", Conflict.EXISTING.value))
+    unique = Unique(key=key, id=call.id, scope=scope, seconds=seconds, replaces=conflict is Conflict.REPLACE)
+    return UniqueCall(unique, conflict)
+
+
+def plain(call: Call) -> Call:
+    """The call without what only its sender needs."""
+    if NAMES.isdisjoint(call.options):
+        return call
+    return replace(call, options={name: value for name, value in call.options.items() if name not in NAMES})
+
+
+def without_keys(node: Node, asks: Callable[[Call], bool]) -> Node:
+    """A part of a canvas, or a callback, in which no call may ask for a key. Raises ImproperlyConfigured if one does."""
+    match node:
+        case Call():
+            if asks(node):
+                raise ImproperlyConfigured(
+                    f"task {node.task} has a unique_key, and so it cannot be part of a chain, group or chord, nor a callback: what "
+                    "follows it waits for a run of its own, which it has not if another task has the key. Send it alone, or give "
+                    "its signature unique_key=False"
+                )
+            return callbacks_without_keys(plain(node), asks)
+        case Chain():
+            return replace(node, steps=tuple(without_keys(step, asks) for step in node.steps))
+        case Group():
+            return replace(node, members=tuple(without_keys(member, asks) for member in node.members))
+
+
+def callbacks_without_keys(call: Call, asks: Callable[[Call], bool]) -> Call:
+    """The call, in whose callbacks no call may ask for a key. Raises ImproperlyConfigured if one does."""
+    if not call.link and not call.link_error:
+        return call
+    links = tuple(without_keys(link, asks) for link in call.link)
+    errbacks = tuple(without_keys(errback, asks) for errback in call.link_error)
+    return replace(call, link=links, link_error=errbacks)
+
+
+def _check_none(given: Mapping[str, Any]) -> None:
+    others = [name for name in given if name != "unique_key"]
+    if others:
+        raise ImproperlyConfigured(f"{' and '.join(others)} without a unique_key means nothing")
+
+
+# --- keys --------------------------------------------------------------------------------------------------------------------------
+
+
+def _key_of(call: Call, asked: Any, run: Run | None, *, is_format: bool) -> str | None:
+    if asked is True:
+        return _key_of_arguments(call, run)
+    try:
+        if callable(asked):
+            made = asked(*loads(call.args), **loads(call.kwargs))
+            return None if made is None else checked_key(made)
+        return checked_key(_formatted(asked, call, run) if is_format else asked)
+    except (BackbeatError, TypeError) as error:
+        raise ImproperlyConfigured(f"task {call.task}: {error}") from error
+
+
+def _key_of_arguments(call: Call, run: Run | None) -> str:
+    """The same for the same task and arguments, however they are given; defaults count only where the function is known."""
+    args, kwargs = json.loads(call.args), json.loads(call.kwargs)
+    if run is None:
+        return _digest(call.task, [args, kwargs])
+    signature = inspect.signature(run)
+    given = signature.bind(*args, **kwargs).arguments
+    return _digest(
+        call.task,
+        {
+            name: value
+            for name, value in given.items()
+            if not _is_default(value, signature.parameters[name].default)
+        },
+    )
+
+
+def _digest(task: str, arguments: Any) -> str:
+    digest = hashlib.sha256(json.dumps([task, arguments], sort_keys=True).encode()).hexdigest()
+    key = f"{task}:{digest}"
+    return key if key.isprintable() and len(key.encode()) <= LONGEST_KEY else digest
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    if default is inspect.Parameter.empty:
+        return False
+    try:
+        return json.dumps(value, sort_keys=True) == json.dumps(json.loads(dumps(default)), sort_keys=True)
+    except BackbeatError:
+        return False  # it cannot be written, so nobody has sent it
+
+
+def _formatted(text: str, call: Call, run: Run | None) -> str:
+    if run is None:
+        return text
+    bound = inspect.signature(run).bind(*loads(call.args), **loads(call.kwargs))
+    bound.apply_defaults()
+    values = dict(bound.arguments)
+    for name, parameter in bound.signature.parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            values = {**values.pop(name), **values}
+    missing = [name for name in _fields(text) if name not in values]
+    if missing:
+        raise ImproperlyConfigured(f"unique_key {text!r} names {missing[0]!r}, which this call was not given")
+    return text.format_map(values)
+
+
+def _check_format(text: str, run: Run) -> None:
+    parameters = inspect.signature(run).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        _fields(text)
+        return
+    for name in _fields(text):
+        if name not in parameters:
+            raise ImproperlyConfigured(
+                f"unique_key {text!r} names {name!r}; the task's parameters are {', '.join(parameters) or 'none'}"
+            )
+
+
+def _fields(text: str) -> list[str]:
+    """The parameters that a format names. It may name them and nothing more. Raises ImproperlyConfigured."""
+    try:
+        parts = list(Formatter().parse(text))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"unique_key {text!r}: {error}; write {{{{ and }}}} for braces") from None
+    found = []
+    for _, name, spec, conversion in parts:
+        if name is None:
+            continue
+        if not name.isidentifier() or spec or conversion:
+            raise ImproperlyConfigured(
+                f"unique_key {text!r}: {{{name}}} must be the name of a parameter alone; for more write a callable of the arguments"
+            )
+        found.append(name)
+    return found

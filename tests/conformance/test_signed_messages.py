@@ -1,0 +1,90 @@
+"""Signed messages over every implementation of Commit: what is signed is taken, what is not touches nothing that it names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from backbeat.canvas.commit.base import DeadLetter, Run, Settled, Transition
+from backbeat.canvas.effect import Publish
+from backbeat.canvas.outcome import State
+from backbeat.canvas.perform import Performer
+from backbeat.canvas.signing import Key, Keyring
+
+from support.commit_world import LIVING, CommitWorld, ok, part
+from support.kinds import KINDS, open_backend
+
+RING = Keyring([Key(id="k", secret=b"0123456789abcdef")])
+STRANGER = Keyring([Key(id="k", secret=b"fedcba9876543210")])
+
+
+@pytest.fixture(params=KINDS)
+def world(request):
+    opened = CommitWorld(open_backend(request.param, request), request.param)
+    yield opened
+    opened.close()
+
+
+def signing(world, worker=""):
+    return world.open(worker, LIVING, keyring=RING)
+
+
+def forge(world, message, **known):
+    """What somebody sends who can reach the broker and has no key."""
+    world.do(world.open("forger", **known), Publish(message))
+
+
+@pytest.mark.parametrize("known", [{}, {"keyring": STRANGER}], ids=["unsigned", "with another key"])
+def test_a_forged_message_neither_runs_nor_touches_the_run_that_it_names(world, known):
+    worker, message = signing(world), world.message()
+    worker.exchange([Transition(message=message, outcome=ok(1))])
+    for attempt in (0, 1, 99):  # Redis would have forgotten the outcome for the claim of a later attempt
+        forge(world, replace(message, attempt=attempt), **known)
+
+    forged = world.take(worker, 3)
+    performer = Performer(worker, None, now_us=world.now_us)
+    performer.commit([performer.route(taken) for taken in forged])
+    world.do(signing(world), Publish(message))
+    (real,) = world.take(worker)
+
+    assert [(taken.message, taken.task_id, taken.forged) for taken in forged] == [(None, None, True)] * 3
+    assert performer.forgeries == 3
+    assert isinstance(real.verdict, Settled)
+    assert world.document(message.id).value == "1"
+    assert len(worker.dead_letters(10)) == 3
+
+
+def test_a_forged_message_claims_nothing(world):
+    worker, message = signing(world), world.message()
+    forge(world, replace(message, attempt=5))
+    (forged,) = world.take(worker)
+
+    assert world.document(message.id).state is State.PENDING
+    worker.exchange([Transition(delivery=forged.delivery, dead=DeadLetter("forged", forged.delivery.raw))])
+    world.do(signing(world), Publish(message))
+    (real,) = world.take(worker)
+
+    assert (real.message.id, real.verdict) == (message.id, Run())
+
+
+def test_all_that_a_store_sends_by_itself_is_signed(world):
+    """What waits for its time, what a worker hands on, and the message of a join."""
+    worker = signing(world)
+    soon = world.message("soon", countdown=0.05)
+    world.do(worker, Publish(soon))
+    join = world.open_join(worker, 1)
+    world.do(worker, part(join, 0))
+
+    world.pass_time(0.06)
+    taken = world.take(worker, 2)
+
+    assert {item.message.task for item in taken if item.message} == {"t", "backbeat.join"}
+    assert all(item.verdict == Run() for item in taken)
+
+
+def test_what_is_signed_is_taken_where_there_are_no_keys(world):
+    world.do(signing(world), Publish(message := world.message()))
+
+    (taken,) = world.take(world.open())
+
+    assert (taken.message.id, taken.verdict) == (message.id, Run())
