@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 from backbeat.canvas import killpoint, sending
 from backbeat.scheduler.cli import main as command_line
 
 from .kill_scenarios import SCENARIOS
-from .kill_tasks import LEASE_SECONDS, app
+from .kill_tasks import LEASE_SECONDS, WORKER, app
 
 
 def worker(arguments: list[str]) -> None:
     """`backbeat ARGUMENTS`."""
+    os.environ[WORKER] = str(os.getpid())
     command_line(arguments)
 
 
