@@ -34,7 +34,7 @@ except ImportError as error:
 logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 4.0
-ANSWER_SECONDS = 6.0
+ANSWER_SECONDS = 5.0
 """How long a command may take: less than a lease, after which what was taken comes back to others anyway; and less than the ten
 seconds in which a client command has to say that nobody answers (decisions B15)."""
 _SCHEMES = {

@@ -62,6 +62,7 @@ class OwnServer:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
+        self._mend()
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 self._as_user(self._command),
@@ -90,6 +91,14 @@ class OwnServer:
     def _run(self, command: Sequence[str]) -> None:
         done = subprocess.run(self._as_user(command), capture_output=True, cwd=self._directory, check=False)
         assert done.returncode == 0, done.stderr.decode(errors="replace")[-2000:]
+
+    def _mend(self) -> None:
+        """Cut off the transaction in whose write a Redis was killed: Redis 7.0 passes over it once, and replays half of it at the next start."""
+        manifest = self._directory / "appendonlydir" / "appendonly.aof.manifest"
+        if self.kind == "redis" and manifest.exists():
+            mend = ["redis-check-aof", "--fix", str(manifest)]
+            done = subprocess.run(mend, input=b"y\n", capture_output=True, check=False)
+            assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
 
     def _as_user(self, command: Sequence[str]) -> list[str]:
         if os.geteuid() != 0 or not self._user:

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from support import doomed_sender
 from support.drain import drain
 from support.servers import own_database, own_vhost
-from support.stacks import _own_redis_database
+from support.stacks import own_redis_database
 
 OUTBOX = outbox_table("bb_outbox")
 ABSENT = "redis://127.0.0.1:1/0"
@@ -115,7 +115,7 @@ def lend(name, lent, directory):
         case "postgres" | "mariadb":
             return lent.enter_context(own_database(name))
         case "redis":
-            return lent.enter_context(_own_redis_database())
+            return lent.enter_context(own_redis_database())
         case "rabbitmq":
             return lent.enter_context(own_vhost())
     return f"memory://{directory}"

@@ -21,7 +21,7 @@ from sqlalchemy import create_engine, inspect, select, text, update
 from support.doomed_sender import make_app
 from support.drain import drain
 from support.servers import own_database
-from support.stacks import _own_redis_database
+from support.stacks import own_redis_database
 
 OUTBOX = outbox_table("bb_outbox")
 PLACES = {"one sqlite": 50, "sqlite is the backend": 50, "postgres, and redis": 100}
@@ -38,9 +38,9 @@ def places(request, tmp_path):
             case "one sqlite":
                 yield file, file, file
             case "sqlite is the backend":
-                yield file, lent.enter_context(_own_redis_database()), file
+                yield file, lent.enter_context(own_redis_database()), file
             case _:
-                broker = lent.enter_context(_own_redis_database())
+                broker = lent.enter_context(own_redis_database())
                 yield lent.enter_context(own_database("postgres")), broker, broker
 
 

@@ -30,7 +30,7 @@ from support.drain import drain
 from support.processes import TESTS
 from support.redis_orders import QUEUE, message, now_us
 from support.servers import own_database
-from support.stacks import _own_redis_database
+from support.stacks import own_redis_database
 from support.unique_senders import make_app
 
 ALIVE, DEAD = Limits(lease_seconds=1_000.0), Limits(lease_seconds=0.0)
@@ -381,7 +381,7 @@ def test_r18_many_processes_that_send_one_key_get_handles_of_one_task(name, tmp_
     with ExitStack() as lent:
         match name:
             case "redis":
-                url = lent.enter_context(_own_redis_database())
+                url = lent.enter_context(own_redis_database())
             case "postgres":
                 url = lent.enter_context(own_database("postgres"))
             case _:
