@@ -1,8 +1,8 @@
-"""The suite in two lanes side by side, for `make test`: python tests/lanes.py [pytest arguments].
+"""The suite in lanes side by side, for `make test`: python tests/lanes.py [pytest arguments].
 
-Most of the suite waits: for a lease to pass, a process to start, a server to answer. The second lane has the tests of parts on real
-servers, the first all others; each test has a database, a vhost or a key prefix of its own, so neither sees the other. What the second lane
-says is shown when the first is done.
+Most of the suite waits: for a lease to pass, a process to start, a server to answer. One lane has the tests with real processes, one those of
+parts on real servers, one all others; each test has a database, a vhost or a key prefix of its own, so none sees the others. What a lane
+but the first says is shown when the first is done.
 """
 
 from __future__ import annotations
@@ -14,37 +14,42 @@ import tempfile
 from pathlib import Path
 
 TESTS = Path(__file__).parent
-SERVERS = ("conformance", "integration")
+PROCESSES, SERVERS = ("acceptance",), ("conformance", "integration")
 NOTHING_COLLECTED = 5
 
 
-def lanes() -> tuple[list[Path], list[Path]]:
-    """The paths of both lanes: every directory with tests, and every test file beside them, is in one of them."""
+def lanes() -> list[list[Path]]:
+    """The paths of all lanes: every directory with tests, and every test file beside them, is in one of them."""
     found = [
         path
         for path in sorted(TESTS.iterdir())
         if path.name.startswith("test_") or (path.is_dir() and any(path.rglob("test_*.py")))
     ]
-    second = [path for path in found if path.name in SERVERS]
-    return [path for path in found if path not in second], second
+    others = [path for path in found if path.name not in (*PROCESSES, *SERVERS)]
+    return [[path for path in found if path.name in names] for names in (PROCESSES, SERVERS)] + [others]
 
 
 def main(arguments: list[str]) -> int:
-    first, second = lanes()
+    first, *others = lanes()
     command = [sys.executable, "-m", "pytest", *arguments]
-    with tempfile.TemporaryFile("w+") as said:
-        other = subprocess.Popen(
-            [*command, "-p", "no:cacheprovider", *map(str, second)],
+    beside = []
+    for paths in others:
+        said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - read when the lane is done
+        running = subprocess.Popen(
+            [*command, "-p", "no:cacheprovider", *map(str, paths)],
             stdout=said,
             stderr=subprocess.STDOUT,
             cwd=TESTS.parent,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
-        try:
-            code = subprocess.run([*command, *map(str, first)], cwd=TESTS.parent, check=False).returncode
-            codes = [code, other.wait()]
-        finally:
-            other.kill()
+        beside.append((running, said))
+    try:
+        codes = [subprocess.run([*command, *map(str, first)], cwd=TESTS.parent, check=False).returncode]
+        codes += [running.wait() for running, _ in beside]
+    finally:
+        for running, _ in beside:
+            running.kill()
+    for _, said in beside:
         said.seek(0)
         sys.stdout.write(said.read())
     failed = [code for code in codes if code not in (0, NOTHING_COLLECTED)]
