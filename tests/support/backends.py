@@ -69,7 +69,7 @@ class MemoryBackend:
 class SqlBackend:
     """A database of its own: a SQLite file, or a new database on the PostgreSQL or the MariaDB server."""
 
-    patience_seconds = 20.0
+    patience_seconds = 60.0
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -108,7 +108,7 @@ class SqlBackend:
 class RedisBackend:
     """Keys with a prefix of their own on a Redis server."""
 
-    patience_seconds = 20.0
+    patience_seconds = 60.0
 
     def __init__(self, url: str, prefix: str) -> None:
         self._client = open_redis(url)
