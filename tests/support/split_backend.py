@@ -144,9 +144,10 @@ class SplitBackend:
         self._store.clear()
         if self._amqp_url:
             with Connection(self._amqp_url) as connection:
+                # not purged: what a consumer held that has just gone may come back after that
                 for queue in QUEUES:
                     with suppress(NotFound), connection.channel() as channel:
-                        channel.queue_purge(queue)
+                        channel.queue_delete(queue)
 
     def close(self) -> None:
         self._store.close()
