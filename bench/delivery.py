@@ -10,26 +10,29 @@ from __future__ import annotations
 
 import os
 import secrets
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 from backbeat.canvas import App
-from backbeat.canvas.commit.base import Commit, Transition
+from backbeat.canvas.commit.base import Transition
 from backbeat.canvas.effect import Publish
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
 from backbeat.canvas.wiring import open_commit
 from sqlalchemy import create_engine, text
 
-from .pairs import Outcome, absolute
+from .pairs import Outcome, absolute, alternate
 
 TIMERS, REVOKED, SLICE = 100_000, 100_000, 1_000
-LATE_TIMERS = 200
+LATE_TIMERS, ROUNDS = 200, 3
 TASKS = """
 import time
 from backbeat.canvas import App
@@ -56,15 +59,18 @@ def _measure(store: str) -> Iterator[Outcome]:
             _send_timers(app)
             grown = _rss_mb(pid) - before
             yield absolute(f"D1a {store}", "100,000 timers: memory of a worker", "MB", [max(0.0, grown)], 20)
-            yield absolute(f"D1b {store}", "timers, idle: 99th of 100 late by", "ms", [_lateness(app)], 250)
-            yield absolute(
-                f"D1c {store}", "call behind 100,000 timers starts after", "ms", [_start_ms(app)], 50
-            )
+            late = [_lateness_ms(app) for _ in range(ROUNDS)]
+            yield absolute(f"D1b {store}", "timers, idle: 99th of 100 late by", "ms", late, 250)
+            starts = [_start_ms(app) for _ in range(ROUNDS)]
+            yield absolute(f"D1c {store}", "call behind 100,000 timers starts after", "ms", starts, 50)
         app.close()
-    with tempfile.TemporaryDirectory() as directory, _place(store, directory) as url:
-        yield absolute(
-            f"D2 {store}", "100,000 revoked ids: a start takes longer by", "ms", [_revoked_ms(url)], 1
-        )
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        _place(store, directory) as url,
+        _place(store, directory, 1) as plain_url,
+    ):
+        longer = _revoked_ms(url, plain_url)
+        yield absolute(f"D2 {store}", "100,000 revoked ids: a start takes longer by", "ms", longer, 1)
 
 
 def _send_timers(app: App) -> None:
@@ -77,13 +83,12 @@ def _send_timers(app: App) -> None:
         commit.exchange([Transition(effects=effects)])
 
 
-def _lateness(app: App) -> float:
+def _lateness_ms(app: App) -> float:
     """Milliseconds, of timers that are spread over ten seconds."""
-    began = time.time()
-    handles = [app.send_task("bench.now", countdown=1 + n / 20) for n in range(LATE_TIMERS)]
-    late = []
-    for number, handle in enumerate(handles):
-        late.append(handle.get(timeout=60) - began - 1 - number / 20)
+    first = time.time() + 1
+    etas = [first + n / 20 for n in range(LATE_TIMERS)]
+    handles = [app.send_task("bench.now", eta=datetime.fromtimestamp(eta, UTC)) for eta in etas]
+    late = [handle.get(timeout=60) - eta for eta, handle in zip(etas, handles, strict=True)]
     if min(late) < 0:
         raise SystemExit(f"a timer was early by {-min(late):.3f} s")
     return sorted(late)[round(LATE_TIMERS * 0.99) - 1] * 1_000
@@ -94,35 +99,44 @@ def _start_ms(app: App) -> float:
     for _ in range(20):
         began = time.time()
         late.append(app.send_task("bench.now").get(timeout=60) - began)
-    return sorted(late)[len(late) // 2] * 1_000
+    return statistics.median(late) * 1_000
 
 
-def _revoked_ms(url: str) -> float:
-    """How much longer it takes to take and claim one message, with and without revoked ids."""
-    app = App("bench_revoked", broker=url, backend=url, set_as_current=False)
-    client = open_commit(app.conf, worker="client")
-    worker = open_commit(app.conf, worker="w1", queues=["celery"])
-    without = _claims(client, worker)
-    for first in range(0, REVOKED, 10_000):
-        client.revoke([f"revoked-{first + n}" for n in range(10_000)])
-    beside = _claims(client, worker)
-    client.close()
-    worker.close()
-    return max(0.0, beside - without) * 1_000
+def _revoked_ms(url: str, plain_url: str) -> list[float]:
+    """How much longer it takes to take and claim one message where ids are revoked than where none is, in turns."""
+    with _Place(url) as revoked, _Place(plain_url) as plain:
+        for first in range(0, REVOKED, 10_000):
+            revoked.client.revoke([f"revoked-{first + n}" for n in range(10_000)])
+        pairs = alternate(revoked.claim_seconds, plain.claim_seconds, pairs=5)
+        return [(longer - shorter) * 1_000 for longer, shorter in zip(*pairs, strict=True)]
 
 
-def _claims(client: Commit, worker: Commit, count: int = 300) -> float:
-    """Seconds, the median."""
-    took = []
-    for _ in range(count):
-        client.exchange(
-            [Transition(effects=(Publish(Message(id=secrets.token_hex(8), task="t", args=Json("[]"))),))]
-        )
-        began = time.perf_counter()
-        (item,) = worker.exchange([], take=1).taken
-        took.append(time.perf_counter() - began)
-        worker.exchange([Transition(delivery=item.delivery)])
-    return sorted(took)[count // 2]
+class _Place:
+    """A store, with a client and a worker on it."""
+
+    def __init__(self, url: str) -> None:
+        app = App("bench_revoked", broker=url, backend=url, set_as_current=False)
+        self.client = open_commit(app.conf, worker="client")
+        self._worker = open_commit(app.conf, worker="w1", queues=["celery"])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+        self._worker.close()
+
+    def claim_seconds(self, count: int = 200) -> float:
+        """The median."""
+        took = []
+        for _ in range(count):
+            message = Message(id=secrets.token_hex(8), task="t", args=Json("[]"))
+            self.client.exchange([Transition(effects=(Publish(message),))])
+            began = time.perf_counter()
+            (item,) = self._worker.exchange([], take=1).taken
+            took.append(time.perf_counter() - began)
+            self._worker.exchange([Transition(delivery=item.delivery)])
+        return statistics.median(took)
 
 
 @contextmanager
@@ -144,13 +158,13 @@ def _rss_mb(pid: int) -> float:
 
 
 @contextmanager
-def _place(store: str, directory: str) -> Iterator[str]:
+def _place(store: str, directory: str, number: int = 0) -> Iterator[str]:
     """A place of its own for each run; what was in it goes."""
     match store:
         case "redis":
             import redis
 
-            url = "redis://127.0.0.1:6379/13"
+            url = f"redis://127.0.0.1:6379/{13 - number}"
             with redis.Redis.from_url(url) as client:
                 client.flushdb()
                 yield url
@@ -164,7 +178,7 @@ def _place(store: str, directory: str) -> Iterator[str]:
             yield f"postgresql://postgres@127.0.0.1:5432/{name}"
             _run(admin, [f"DROP DATABASE {name} WITH (FORCE)"])
         case _:
-            yield f"sqlite:///{directory}/store.db"
+            yield f"sqlite:///{directory}/store{number}.db"
 
 
 def _run(engine: object, statements: Sequence[str]) -> None:

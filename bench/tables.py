@@ -18,6 +18,7 @@ from .pairs import ROOT
 
 FIGURES, WORKER_FIGURES = "figures", "worker figures"
 """What stands in the marks of a document: <!-- figures: begin -->, <!-- figures: end -->."""
+PAGE = ROOT / "docs" / "benchmarks.md"
 RESULTS = ROOT / "var" / "bench" / "results.json"
 CHAOS = ROOT / "var" / "chaos.json"
 CHAOS_WORKERS = ROOT / "var" / "chaos-workers.json"
@@ -44,16 +45,24 @@ def write(document: Path, text: str, name: str = FIGURES) -> None:
 
 
 def benchmarks() -> str:
-    """The table of all outcomes that are kept, by name."""
-    known = json.loads(RESULTS.read_text())
-    rows = [HEAD, *(_row(name, known[name]) for name in sorted(known, key=_order))]
-    return table(rows)
+    """The table of all outcomes, by name: those that were kept, and those of the page that were not measured since."""
+    rows = {row[0]: row for row in _rows_of(PAGE.read_text())}
+    rows |= {name: _row(name, outcome) for name, outcome in json.loads(RESULTS.read_text()).items()}
+    return table([HEAD, *(rows[name] for name in sorted(rows, key=_order))])
 
 
-def _order(name: str) -> tuple[bool, int, str]:
-    """Those that have a peer's or a spec's number first: P1, P2, ...; then our own: E1, ..."""
+def _rows_of(page: str) -> list[list[str]]:
+    """The rows of the table of all outcomes in a page, cell by cell."""
+    figures = page.partition(f"<!-- {FIGURES}: begin -->")[2].partition(f"<!-- {FIGURES}: end -->")[0]
+    lines = figures.strip().splitlines()[2:]
+    return [[cell.replace("\\|", "|") for cell in re.split(r"(?<!\\) ?\| ?", line)[1:-1]] for line in lines]
+
+
+def _order(name: str) -> tuple[bool, str, int, str]:
+    """Those that have a peer's or a spec's number first: P1, P2, ...; then our own: D1, ..., E1, ..."""
     match = re.match(r"([A-Za-z]+)([0-9]+)", name)
-    return (match[1].lower() != "p", int(match[2]), name) if match else (True, 0, name)
+    kind, number = (match[1].lower(), int(match[2])) if match else ("", 0)
+    return kind != "p", kind, number, name
 
 
 def _row(name: str, outcome: dict[str, Any]) -> list[str]:

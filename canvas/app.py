@@ -21,6 +21,7 @@ from .importing import imported
 from .message import Message
 from .node import Call, Chain, Group, Node, freeze, root_of
 from .options import named, replying
+from .places import uses_rpc
 from .request import running_request
 from .result import AsyncResult, GroupResult, result_from_tuple
 from .results.base import Results
@@ -41,7 +42,6 @@ from .wiring import (
     open_session_sender,
     reply_queue,
     send_stored,
-    uses_rpc,
 )
 
 P = ParamSpec("P")

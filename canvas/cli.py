@@ -170,8 +170,8 @@ def worker(
 ) -> None:
     """Run tasks. SIGTERM: what runs may end within the grace, the rest is handed back; a second one: the grace is over."""
     from . import killpoint
+    from .places import broker_url, store_url
     from .probe_server import ProbeServer, address_of
-    from .wiring import broker_url, store_url
     from .worker.listener import Listeners, LogListener
     from .worker.systemd import STOPPING_SECONDS, SystemdListener
     from .worker.vitals import WorkerVitals

@@ -40,6 +40,10 @@ class Holder:
                 return None
 
 
+_EXITING = 0x4
+"""The kernel's mark of a process that is on its way out: none of its own code runs any more (PF_EXITING)."""
+
+
 class Sighting(Enum):
     """What one process can see of the process of a holder."""
 
@@ -116,11 +120,15 @@ def _host_id() -> str:
 
 
 def _started(pid: int) -> int | None:
-    """Start time of a process, in ticks since boot; -1 for a zombie, which is as good as gone; None: not known."""
+    """Start time of a process, in ticks since boot; -1 for one that is ending, which is as good as gone; None: not known.
+
+    A broker may hear that its connections are closed before it is a zombie.
+    """
     fields = _stat(pid)
     if not fields:
         return None
-    return -1 if fields[0] in "ZX" else int(fields[19])
+    is_ending = fields[0] in "ZX" or int(fields[6]) & _EXITING
+    return -1 if is_ending else int(fields[19])
 
 
 def _is_stopped(pid: int) -> bool:

@@ -15,7 +15,6 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from enum import Enum
 from functools import cache
 from typing import Any
 
@@ -27,100 +26,23 @@ from .effect import Effect, OpenChain, OpenJoin
 from .errors import ImproperlyConfigured
 from .message import LONGEST_SECONDS
 from .node import Node
+from .places import (
+    Kind,
+    broker_prefix,
+    broker_url,
+    is_one_store,
+    kind_of,
+    result_db,
+    result_prefix,
+    store_url,
+    uses_rpc,
+)
 from .results.base import Results
 from .results.compression import method_of
 from .signing import NO_KEYS, Keyring
 from .start import Start
 from .transaction import OutboxRelay, TransactionSender
 from .url_text import without_password
-
-
-class Kind(Enum):
-    """What a URL leads to."""
-
-    MEMORY = "memory"
-    SQL = "sql"
-    REDIS = "redis"
-    KOMBU = "kombu"
-
-
-_SCHEMES = {"memory": Kind.MEMORY, "redis": Kind.REDIS, "rediss": Kind.REDIS}
-_SQL = ("sqlite", "postgresql", "postgres", "mysql", "mariadb")
-_KOMBU = (
-    "amqp",
-    "amqps",
-    "pyamqp",
-    "sqs",
-    "filesystem",
-    "confluentkafka",
-    "gcpubsub",
-    "azurestoragequeues",
-    "qpid",
-    "pyro",
-)
-
-
-def kind_of(url: str) -> Kind:
-    """What `url` leads to. Raises ImproperlyConfigured for a scheme that is not known."""
-    scheme = url.split(":", 1)[0].lower()
-    plain = scheme.removeprefix("sqla+").removeprefix("sqlalchemy+").removeprefix("db+").split("+", 1)[0]
-    if plain in _SQL:
-        return Kind.SQL
-    if scheme in _SCHEMES:
-        return _SCHEMES[scheme]
-    if plain in _KOMBU:
-        return Kind.KOMBU
-    known = ", ".join((*_SQL, *_SCHEMES, "amqp"))
-    raise ImproperlyConfigured(
-        f"{scheme}:// is not a broker or result backend that is known; known are {known}"
-    )
-
-
-def broker_url(conf: Config) -> str:
-    """The broker's URL. Raises ImproperlyConfigured if there is none."""
-    conf.read_environment()
-    url = conf.broker_write_url or conf.broker_url
-    if not url:
-        raise ImproperlyConfigured(
-            "no broker is configured. Write App(broker='sqlite:///backbeat.db'), or redis://, amqp://, postgresql://, mysql://; "
-            "or set BACKBEAT_BROKER_URL."
-        )
-    return _secured(str(url), conf.broker_use_ssl)
-
-
-def store_url(conf: Config) -> str | None:
-    """The URL of the result backend; the broker's where that is a store; None if there is none."""
-    broker = broker_url(conf)
-    backend = conf.result_backend
-    if backend:
-        if uses_rpc(conf):
-            if kind_of(broker) in (Kind.MEMORY, Kind.SQL):
-                raise ImproperlyConfigured(
-                    "rpc:// sends results back through amqp:// or redis://; leave the backend out here: results are kept where "
-                    "messages are"
-                )
-            return None
-        if kind_of(backend) is Kind.KOMBU:
-            raise ImproperlyConfigured(
-                f"{without_password(backend)} cannot hold results; use redis://, postgresql://, mysql:// or sqlite:///"
-            )
-        return _secured(str(backend), conf.redis_backend_use_ssl)
-    return None if kind_of(broker) is Kind.KOMBU else broker
-
-
-def _secured(url: str, setting: object) -> str:
-    """A URL that says itself what the setting says of TLS, for whoever opens it."""
-    if not setting or not url.startswith(("redis", "valkey", "amqp", "pyamqp")):
-        return url
-    from .tls import secured
-
-    return secured(url, setting)
-
-
-def uses_rpc(conf: Config) -> bool:
-    """True if results are sent back as messages."""
-    conf.read_environment()
-    return str(conf.result_backend or "").partition(":")[0] == "rpc"
 
 
 def open_commit(
@@ -150,21 +72,20 @@ def open_commit(
             tracks_started=tracks_started,
             keyring=keyring,
         )
-    if _is_one_store(conf, store):
-        prefix, result_db = _broker_prefix(conf), _result_db(broker, store)
+    if is_one_store(conf, store):
         return _open_store(
             broker,
             worker=worker,
             queues=queues,
             limits=limits,
-            prefix=prefix,
-            result_db=result_db,
+            prefix=broker_prefix(conf),
+            db_of_results=result_db(broker, store),
             keyring=keyring,
         )
     from .commit.split import SplitCommit
 
     own = _open_store(
-        store, worker=worker, limits=limits, role=Role.STORE, prefix=_result_prefix(conf), keyring=keyring
+        store, worker=worker, limits=limits, role=Role.STORE, prefix=result_prefix(conf), keyring=keyring
     )
     carrier = _open_broker(conf, broker, worker, queues, limits, prefetch)
     return SplitCommit(carrier, own, limits, keyring=keyring)
@@ -207,11 +128,11 @@ def open_results(conf: Config) -> Results:
         raise ImproperlyConfigured(
             "no result backend is configured. Write App(backend='redis://...') or postgresql://."
         )
-    broker, is_one = broker_url(conf), _is_one_store(conf, url)
+    broker, is_one = broker_url(conf), is_one_store(conf, url)
     is_whole = is_one and not conf.outbox_url  # else a task may wait where no store knows of it
     match kind_of(url):
         case Kind.MEMORY:
-            from .commit.memory import MemoryResults
+            from .commit.memory_results import MemoryResults
 
             return MemoryResults(_memory_store(url), is_whole=is_whole)
         case Kind.SQL:
@@ -222,8 +143,8 @@ def open_results(conf: Config) -> Results:
             from .redis_client import open_redis
             from .results.redis import RedisResults
 
-            runs = open_redis(broker) if is_one and _result_db(broker, url) is not None else None
-            return RedisResults(url, prefix=_result_prefix(conf), runs=runs, is_whole=is_whole)
+            runs = open_redis(broker) if is_one and result_db(broker, url) is not None else None
+            return RedisResults(url, prefix=result_prefix(conf), runs=runs, is_whole=is_whole)
 
 
 def reply_queue(results: Results) -> str:
@@ -245,7 +166,7 @@ def open_session_sender(
     store = store_url(conf)
     return SessionSender(
         place=Place(_engine(store)) if store is not None and kind_of(store) is Kind.SQL else None,
-        role=Role.WHOLE if store is not None and _is_one_store(conf, store) else Role.STORE,
+        role=Role.WHOLE if store is not None and is_one_store(conf, store) else Role.STORE,
         limits=limits_of(conf),
         table=str(conf.outbox_table),
         is_relayed=bool(conf.outbox_url),
@@ -323,36 +244,6 @@ def expires_seconds(conf: Config) -> float:
     return float(seconds)
 
 
-def _is_one_store(conf: Config, store: str) -> bool:
-    """True if messages, canvas and results are in one store, so that each step is one transaction or script."""
-    return _same(broker_url(conf), store) and _broker_prefix(conf) == _result_prefix(conf)
-
-
-def _same(broker: str, store: str) -> bool:
-    kind = kind_of(broker)
-    if kind is not kind_of(store):
-        return False
-    if kind is Kind.SQL:
-        from .sql.engine import sql_url
-
-        return sql_url(broker) == sql_url(store)
-    if kind is Kind.REDIS:
-        from .redis_client import place_of
-
-        return place_of(broker)[0] == place_of(store)[0]
-    return broker.rstrip("/") == store.rstrip("/")
-
-
-def _result_db(broker: str, store: str) -> int | None:
-    """The database of the results on the broker's own Redis, if it is another one: one script reaches both (decisions K1)."""
-    if kind_of(store) is not Kind.REDIS or kind_of(broker) is not Kind.REDIS:
-        return None
-    from .redis_client import place_of
-
-    number = place_of(store)[1]
-    return None if number == place_of(broker)[1] else number
-
-
 def _open_broker(
     conf: Config, url: str, worker: str, queues: Sequence[str], limits: Limits, prefetch: int | None = None
 ) -> Broker:
@@ -376,23 +267,10 @@ def _open_broker(
         queues=queues,
         limits=limits,
         role=Role.BROKER,
-        prefix=_broker_prefix(conf),
+        prefix=broker_prefix(conf),
         keyring=keyring_of(conf),
     )
     return StoreBroker(own)
-
-
-def _broker_prefix(conf: Config) -> str:
-    """What stands in front of all keys of a Redis broker, as kombu's option says."""
-    return str((conf.broker_transport_options or {}).get("global_keyprefix", ""))
-
-
-def _result_prefix(conf: Config) -> str:
-    """The same for results; Celery puts an underscore behind it. Where nothing is said it is the broker's."""
-    prefix = (conf.result_backend_transport_options or {}).get("global_keyprefix")
-    if prefix is None:
-        return _broker_prefix(conf)
-    return prefix if not prefix or prefix[-1] in ":_-." else f"{prefix}_"
 
 
 def _open_store(
@@ -403,7 +281,7 @@ def _open_store(
     queues: Sequence[str] = (),
     role: Role = Role.WHOLE,
     prefix: str = "",
-    result_db: int | None = None,
+    db_of_results: int | None = None,
     keyring: Keyring = NO_KEYS,
 ) -> Store:
     match kind_of(url):
@@ -429,7 +307,7 @@ def _open_store(
                 limits=limits,
                 role=role,
                 prefix=prefix,
-                result_db=result_db,
+                result_db=db_of_results,
                 keyring=keyring,
             )
         case Kind.KOMBU:

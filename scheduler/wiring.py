@@ -11,8 +11,9 @@ from pathlib import Path
 from ..canvas.app import App
 from ..canvas.holder import LocalProcesses
 from ..canvas.message import CONTROL_QUEUE
-from ..canvas.wiring import Kind, broker_url, keyring_of, kind_of, open_broker
-from ..canvas.wiring import store_url as results_url
+from ..canvas.places import Kind, broker_url, kind_of
+from ..canvas.places import store_url as results_url
+from ..canvas.wiring import keyring_of, open_broker
 from .app_source import read_app
 from .beat import Beat
 from .clock import SystemClock

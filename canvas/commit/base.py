@@ -106,9 +106,10 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Verdict: its eta has not come, or a living worker runs it; look again at `until_us`."""
+    """Verdict: its eta has not come, or the worker `holder` runs it, for all that is known; look again at `until_us`."""
 
     until_us: int
+    holder: str = ""
 
 
 @dataclass(frozen=True, slots=True)

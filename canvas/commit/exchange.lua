@@ -243,15 +243,20 @@ local function is_revoked(message)
     and (redis.call('ZSCORE', REVOKED, message.id) or redis.call('ZSCORE', REVOKED, message.root_id))
 end
 
+local is_gone = {}
+for _, holder in ipairs(argument.gone) do is_gone[holder] = true end
+
 local function judge(message)
   local run = run_of(message.id)
   local order = compare(run, message.generation, message.attempt)
   if run.outcome and order >= 0 then return {'settled', run.outcome, run.attempt, run.generation} end
   if order > 0 then return {'stale'} end
   if is_revoked(message) then return {'revoked'} end
-  if message.eta_us and message.eta_us > now then return {'later', message.eta_us} end
+  if message.eta_us and message.eta_us > now then return {'later', message.eta_us, ''} end
   local same = order == 0
-  if same and run.worker ~= '' and run.lease_us > now then return {'later', run.lease_us} end
+  if same and run.worker ~= '' and run.lease_us > now and not is_gone[run.worker] then
+    return {'later', run.lease_us, run.worker}
+  end
   -- a claim that died counts; a retry or a later generation starts counting anew
   local lost = same and run.lost + (run.worker ~= '' and 1 or 0) or 0
   if lost >= argument.max_lost or (same and run.early and lost > 0) then

@@ -1,4 +1,4 @@
-"""Memory: the reference implementation of Commit and Results, in one process. It is what the others are compared with.
+"""Memory: the reference implementation of Commit, in one process. It is what the others are compared with.
 
 Messages are kept as the text that travels on a wire, and records as the text that stores keep, so what works here has been through
 the codec. A `MemoryStore` is shared by all who open it; `MemoryCommit` is one worker's or client's view of it.
@@ -18,12 +18,10 @@ from ..continuation import JoinRecord
 from ..delivery import Delivery
 from ..effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Publish, SealJoin, Settle
 from ..flow import chain_needed, join_message
-from ..incarnation import name_of
+from ..incarnation import is_gone, name_of
 from ..message import Message, sent_at
 from ..outcome import Failure
-from ..results.base import Trace, trace_of
-from ..results.document import Document, document_of, from_text, to_text
-from ..results.started import started
+from ..results.document import document_of, to_text
 from ..signing import NO_KEYS, Keyring
 from ..template import Rendered
 from . import records
@@ -33,7 +31,6 @@ from .base import (
     REVOKED_KEEP_US,
     DeadLetter,
     Exchange,
-    JoinState,
     KeptLetter,
     Limits,
     Loaded,
@@ -45,25 +42,13 @@ from .base import (
     part_without_join,
 )
 from .mailbox import Mailbox
+from .memory_joins import MemoryJoins
 from .run import RunRecord, begin_early, judge, revoke, settle
 from .sent import Sent, sent_by
 from .unique import Held, Hold, apart, is_free, message_of, take
 
 LOOK_SECONDS = 0.01
 """How often a waiter looks at timers, which nobody announces."""
-
-
-@dataclass(slots=True)
-class _Join:
-    record: str
-    size: int | None
-    deadline_us: int | None
-    parts: dict[int, str] = field(default_factory=dict)
-    closed: bool = False
-
-    @property
-    def complete(self) -> bool:
-        return not self.closed and self.size is not None and len(self.parts) >= self.size
 
 
 @dataclass(slots=True)
@@ -74,7 +59,7 @@ class _State:
     runs: dict[str, RunRecord] = field(default_factory=dict)
     documents: dict[str, str] = field(default_factory=dict)
     chains: dict[str, str] = field(default_factory=dict)
-    joins: dict[str, _Join] = field(default_factory=dict)
+    joins: MemoryJoins = field(default_factory=MemoryJoins)
     revoked: dict[str, tuple[int | None, int]] = field(default_factory=dict)
     announced: dict[str, tuple[str, int]] = field(default_factory=dict)
     dead: dict[str, KeptLetter] = field(default_factory=dict)
@@ -141,7 +126,8 @@ class MemoryCommit:
                     found[id_] = records.chain_from_text(state.chains[id_])
                     below = chain_needed(found[id_].below)
                     wanted += [below] if below else []
-            return Loaded(found, {id_: _join_state(state.joins[id_]) for id_ in joins if id_ in state.joins})
+            states = {id_: state.joins.load(id_) for id_ in joins}
+            return Loaded(found, {id_: join for id_, join in states.items() if join is not None})
 
     def renew(self, held: Sequence[Taken]) -> None:
         with self._store.changed:
@@ -173,14 +159,7 @@ class MemoryCommit:
             ]:
                 del state.holds[key]
             self._store.changed.notify_all()
-            return [
-                records.join_from_text(join.record)
-                for join in state.joins.values()
-                if not join.closed
-                and join.size is None
-                and join.deadline_us is not None
-                and join.deadline_us <= now
-            ]
+            return state.joins.interrupted(now)
 
     def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
         deadline = time.monotonic() + timeout
@@ -264,7 +243,8 @@ class MemoryCommit:
             return standing
         if (held := self._take_key(transition)) is not None:
             return held
-        if self._digs_up(transition) and self._closes(transition):
+        closes = transition.closes
+        if self._digs_up(transition) and (closes is None or self._store.state.joins.close(closes)):
             for effect, text in zip(effects, texts, strict=True):
                 self._effect(effect, text)
             if self._role is not Role.BROKER:
@@ -322,15 +302,6 @@ class MemoryCommit:
     def _digs_up(self, transition: Transition) -> bool:
         return transition.digs_up is None or self._store.state.dead.pop(transition.digs_up, None) is not None
 
-    def _closes(self, transition: Transition) -> bool:
-        if transition.closes is None:
-            return True
-        join = self._store.state.joins.get(transition.closes)
-        if join is None or join.closed:
-            return False
-        join.closed, join.parts = True, {}
-        return True
-
     def _know(self, sent: Sent) -> None:
         for id_ in (*(message.id for message in sent.messages), *sent.steps):
             self._store.state.runs.setdefault(id_, RunRecord())
@@ -353,18 +324,16 @@ class MemoryCommit:
                 pass  # a store in memory lives as long as its process
             case OpenJoin(record, size, lease_seconds):
                 deadline = None if lease_seconds is None else self._now() + round(lease_seconds * 1_000_000)
-                state.joins.setdefault(record.join_id, _Join(text, size, deadline)).deadline_us = deadline
+                state.joins.open(record.join_id, text, size, deadline)
             case SealJoin(join_id, size):
-                if state.joins[join_id].size is None:
-                    state.joins[join_id].size = size
-                    self._dispatch_if_complete(join_id)
+                state.joins.seal(join_id, size)
+                self._dispatch_if_complete(join_id)
             case AddPart(join_id, index, id_):
-                join = state.joins.get(join_id)
-                if join is None:
-                    self._bury(part_without_join(join_id, id_, text))
-                elif not join.closed:
-                    join.parts.setdefault(index, text)
+                if join_id in state.joins:
+                    state.joins.add(join_id, index, text)
                     self._dispatch_if_complete(join_id)
+                else:
+                    self._bury(part_without_join(join_id, id_, text))
 
     def _publish(self, message: Message, text: str, not_before_us: int | None) -> None:
         mail = self._store.state.mail
@@ -392,7 +361,7 @@ class MemoryCommit:
 
     def _dispatch_if_complete(self, join_id: str) -> None:
         """Level-triggered: whoever brings a part to a complete join sends the join's message, again if need be."""
-        if self._store.state.joins[join_id].complete:
+        if self._store.state.joins.is_complete(join_id):
             message = join_message(join_id)
             self._publish(message, self._keyring.text(message), None)
 
@@ -414,6 +383,7 @@ class MemoryCommit:
             now_us=self._now(),
             limits=self._limits,
             revoked=message.id in state.revoked or message.root_id in state.revoked,
+            is_gone=is_gone,
         )
         if record is not None:
             state.runs[message.id] = record
@@ -432,54 +402,3 @@ def _text_of(effect: Effect, keyring: Keyring) -> str:
             return records.part_to_text(id_, outcome)
         case _:
             return ""
-
-
-def _join_state(join: _Join) -> JoinState:
-    parts = [records.part_from_text(index, text) for index, text in join.parts.items()]
-    return JoinState(records.join_from_text(join.record), parts, join.complete)
-
-
-class MemoryResults:
-    """Reads a MemoryStore; a Results. `is_whole`: the messages are in it, too."""
-
-    def __init__(self, store: MemoryStore, *, is_whole: bool = True) -> None:
-        self._store = store
-        self._is_whole = is_whole
-
-    def get(self, ids: Sequence[str]) -> list[Document]:
-        with self._store.changed:
-            return [self._document(id_) for id_ in ids]
-
-    def wait(self, ids: Sequence[str], timeout: float | None) -> bool:
-        with self._store.changed:
-            return self._store.changed.wait_for(
-                lambda: all(self._document(id_).ready for id_ in ids), timeout
-            )
-
-    def trace(self, ids: Sequence[str]) -> list[Trace]:
-        with self._store.changed:
-            state = self._store.state
-            return [
-                trace_of(
-                    id_,
-                    has_document=id_ in state.documents,
-                    is_open=None if (run := state.runs.get(id_)) is None else run.is_open,
-                    is_whole=self._is_whole,
-                )
-                for id_ in ids
-            ]
-
-    def forget(self, ids: Sequence[str]) -> None:
-        with self._store.changed:
-            for id_ in ids:
-                self._store.state.documents.pop(id_, None)
-
-    def close(self) -> None:
-        """Nothing to let go of."""
-
-    def _document(self, id_: str) -> Document:
-        state = self._store.state
-        if id_ in state.documents:
-            return from_text(state.documents[id_])
-        run = state.runs.get(id_)
-        return started(id_, run.worker) if run is not None and run.worker else Document(id=id_)

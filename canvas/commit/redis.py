@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter
@@ -34,6 +34,7 @@ from .base import (
     Exchange,
     JoinState,
     KeptLetter,
+    Later,
     Limits,
     Loaded,
     Role,
@@ -106,6 +107,12 @@ class RedisCommit:
     def exchange(
         self, transitions: Sequence[Transition], *, take: int = 0, claim: Sequence[Taken] = ()
     ) -> Exchange:
+        return self._with_claims_looked_at_again(self._exchange(transitions, take, claim))
+
+    def _exchange(
+        self, transitions: Sequence[Transition], take: int, claim: Sequence[Taken], gone: Sequence[str] = ()
+    ) -> Exchange:
+        """`gone`: workers whose processes are over, so that their claims are dead."""
         if not transitions and not claim and not (take and self._queues):
             return Exchange([])
         if self._ahead_us is None:
@@ -118,6 +125,7 @@ class RedisCommit:
             "queues": self._queues,
             "role": self._role.value,
             "is_signed": self._keyring.signs,
+            "gone": gone,
             "max_lost": self._limits.max_lost,
             "outbox_lease_us": self._limits.outbox_lease_us,
             "result_db": self._result_db_number,
@@ -131,7 +139,7 @@ class RedisCommit:
             self._client, argument, *batch.blobs
         )
         self._heard(reply[0], asked_us)
-        return self._with_unread_claimed(exchange_of(reply, len(transitions), claim, self._keyring))
+        return exchange_of(reply, len(transitions), claim, self._keyring)
 
     def put(self, items: Sequence[Rendered]) -> Collection[str]:
         if self._ahead_us is None or not items:
@@ -316,13 +324,36 @@ class RedisCommit:
         ids = [item.message.id for item in held if item.message is not None]
         self._do(verb, tags=tags, ids=ids, **fields)
 
-    def _with_unread_claimed(self, exchange: Exchange) -> Exchange:
-        """Messages whose headers only Python could read (an eta in an unusual form), or verify, are claimed with a second call."""
-        unread = [item for item in exchange.taken if is_unread(item)]
-        if not unread:
+    def _with_claims_looked_at_again(self, exchange: Exchange) -> Exchange:
+        """Claim with another call what the script cannot decide by itself: messages whose headers only Python can read (an eta in an
+        unusual form) or verify, and those whose claims are held by processes of this machine, which may be over.
+        """
+        exchange = self._claimed_again(exchange, is_unread)
+        gone = {
+            holder
+            for item in (*exchange.taken, *exchange.claimed)
+            if (holder := _holder_of(item)) and is_gone(holder)
+        }
+        return (
+            self._claimed_again(exchange, lambda item: _holder_of(item) in gone, sorted(gone))
+            if gone
+            else exchange
+        )
+
+    def _claimed_again(
+        self, exchange: Exchange, is_wanted: Callable[[Taken], bool], gone: Sequence[str] = ()
+    ) -> Exchange:
+        wanted = [
+            replace(item, reason="") for item in (*exchange.taken, *exchange.claimed) if is_wanted(item)
+        ]
+        if not wanted:
             return exchange
-        judged = iter(self.exchange([], claim=[replace(item, reason="") for item in unread]).claimed)
-        return replace(exchange, taken=[next(judged) if is_unread(item) else item for item in exchange.taken])
+        judged = iter(self._exchange([], 0, wanted, gone).claimed)
+        return replace(
+            exchange,
+            taken=[next(judged) if is_wanted(item) else item for item in exchange.taken],
+            claimed=[next(judged) if is_wanted(item) else item for item in exchange.claimed],
+        )
 
     # --- loading -------------------------------------------------------------------------------------------------------------
 
@@ -357,3 +388,8 @@ class RedisCommit:
             return dict(self._client.hscan_iter(key, count=GATHER_SLICE))
         parts: Any = self._client.hgetall(key)
         return dict(parts)
+
+
+def _holder_of(taken: Taken) -> str:
+    """Whose claim this message waits for; "" if for none."""
+    return taken.verdict.holder if isinstance(taken.verdict, Later) else ""

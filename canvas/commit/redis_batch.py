@@ -251,8 +251,8 @@ def verdict_of(row: Sequence[Any]) -> Verdict:
             return Run(lost)
         case [b"settled", outcome, attempt, generation]:
             return Settled(Standing(_outcome_of(outcome), attempt, generation))
-        case [b"later", until_us]:
-            return Later(until_us)
+        case [b"later", until_us, holder]:
+            return Later(until_us, _text(holder))
         case [b"stale"]:
             return Stale()
         case [b"revoked"]:

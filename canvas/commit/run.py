@@ -3,7 +3,7 @@
                  claim                  outcome (compare-and-set)
     nothing  ------------> claimed  -----------------------------> ended(attempt)
                              ^   \\                                    |  Retry: a message of the next attempt
-          lease is dead: lost+1 |  \\-- max_lost, or early: Poison  v
+          claim is dead: lost+1 |  \\-- max_lost, or early: Poison  v
                              \\--+                                  claimed(attempt + 1) ...
 
 The identity of a run is (generation, attempt) under its id (decisions K6). The Redis script `exchange.lua` takes the same decisions;
@@ -12,6 +12,7 @@ the conformance suite holds them together.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ..message import Message
@@ -44,9 +45,19 @@ class RunRecord:
 
 
 def judge(
-    record: RunRecord | None, message: Message, *, worker: str, now_us: int, limits: Limits, revoked: bool
+    record: RunRecord | None,
+    message: Message,
+    *,
+    worker: str,
+    now_us: int,
+    limits: Limits,
+    revoked: bool,
+    is_gone: Callable[[str], bool],
 ) -> tuple[Verdict, RunRecord | None]:
-    """May `worker` run `message` now? Returns the verdict and the record to store, if it changed."""
+    """May `worker` run `message` now? Returns the verdict and the record to store, if it changed.
+
+    `is_gone` knows of a worker for certain that its process is over; such a claim is dead before its lease is.
+    """
     record = record or RunRecord()
     key = (message.generation, message.attempt)
     if record.outcome is not None and record.key >= key:
@@ -58,8 +69,8 @@ def judge(
     if message.eta_us is not None and message.eta_us > now_us:
         return Later(message.eta_us), None
     same = record.key == key
-    if same and record.worker and record.lease_us > now_us:
-        return Later(record.lease_us), None
+    if same and record.worker and record.lease_us > now_us and not is_gone(record.worker):
+        return Later(record.lease_us, record.worker), None
     # a claim that died counts; a retry or a later generation starts counting anew
     lost = (record.lost + (1 if record.worker else 0)) if same else 0
     if lost >= limits.max_lost or (same and record.early and lost):

@@ -54,7 +54,7 @@ from .base import (
     decoded,
 )
 from .run import judge
-from .sql_batch import SqlBatch, insert_missing
+from .sql_batch import SqlBatch
 
 T = TypeVar("T")
 TRIES = 8
@@ -210,7 +210,8 @@ class SqlCommit:
             until = now + round(seconds * 1_000_000)
             connection.execute(delete(table).where(table.c.name == name, table.c.until_us <= now))
             connection.execute(
-                insert_missing(connection, table), {"name": name, "value": value, "until_us": until}
+                dialect_of(connection).insert_missing(table),
+                {"name": name, "value": value, "until_us": until},
             )
             mine = (table.c.name == name) & (table.c.value == value)
             connection.execute(update(table).where(mine).values(until_us=until))
@@ -258,7 +259,7 @@ class SqlCommit:
         messages = [item.message for item in taken if item.message is not None]
         if not messages or self._role is Role.BROKER or taken[0].delivery.queue == OUTBOX:
             return list(taken)
-        runs = batch.lock_runs([message.id for message in messages])
+        runs = batch.runs.lock([message.id for message in messages])
         refused = sql_revoked.revoked_of(batch.connection, messages)
         claimed = []
         for item in taken:
@@ -273,12 +274,13 @@ class SqlCommit:
                 now_us=batch.now_us,
                 limits=self._limits,
                 revoked=message.id in refused or message.root_id in refused,
+                is_gone=is_gone,
             )
             if record is not None:
-                batch.put_run(message.id, record)
+                batch.runs.put(message.id, record)
                 runs[message.id] = record
             claimed.append(replace(item, verdict=verdict))
-        batch.write_runs()
+        batch.runs.write()
         return claimed
 
     def _transact(self, work: Callable[[Connection], T]) -> T:

@@ -13,12 +13,14 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, update
 
 from ..message import Message
+from ..sql.dialect import dialect_of
 from ..sql.tables import run_table, unique_table
 from ..unique import Scope, Unique
 from . import sql_revoked
 from .base import Standing, Transition
 from .run import RunRecord
-from .sql_batch import SqlBatch, empty_run, insert_missing, run_of
+from .sql_batch import SqlBatch
+from .sql_runs import empty_run, run_of
 from .unique import LOOK_AGAIN_US, Held, Hold, hold_of, is_free, known_us, look_us, message_of, take
 
 LOOKED_AT = 2_000
@@ -89,7 +91,7 @@ def _take(batch: SqlBatch, transition: Transition) -> Held | None:
     mine = update(unique_table).where(unique_table.c.unique_key == unique.key)
     connection.execute(mine.values(_row(answer.hold, message, now_us)))
     known = {**empty_run(unique.id), "expires_us": known_us(message, now_us)}
-    connection.execute(insert_missing(connection, run_table), known)
+    connection.execute(dialect_of(connection).insert_missing(run_table), known)
     return None
 
 
@@ -109,7 +111,7 @@ def _locked(batch: SqlBatch, unique: Unique, message: Message) -> Hold:
     first = hold_of(unique, message, batch.now_us)
     row = {"unique_key": unique.key, **_row(first, message, batch.now_us)}
     for _ in range(TRIES):
-        connection.execute(insert_missing(connection, unique_table), row)
+        connection.execute(dialect_of(connection).insert_missing(unique_table), row)
         found = _hold(connection, unique.key, lock=True)
         if found is not None:
             return found

@@ -33,6 +33,9 @@ from .tables import message_table
 
 Values = Mapping[str, Any]
 
+BY_KEY = "FORCE INDEX (PRIMARY)"
+"""A hint for MySQL: a search that goes another way locks rows that are not wanted, out of their order."""
+
 FROZEN_MS = 1000
 """After it PostgreSQL ends an announcement whose process is frozen: shorter than any lease that matters."""
 

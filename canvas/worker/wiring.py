@@ -15,9 +15,10 @@ from ..incarnation import incarnation
 from ..limit import LimitsKept, TimeLimits
 from ..message import CONTROL_QUEUE
 from ..perform import Performer
+from ..places import broker_url, store_url
 from ..pools.runner import RunnerSpec
 from ..pools.wiring import open_pool
-from ..wiring import broker_url, limits_of, open_commit, open_results, store_url
+from ..wiring import limits_of, open_commit, open_results
 from .listener import Listener
 from .outbox import OutboxThread
 from .worker import Worker

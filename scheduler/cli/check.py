@@ -113,7 +113,7 @@ def _task_problems(options: Options, loaded: Loaded, path: Path) -> list[Problem
 
 def _has_results(app: App) -> bool:
     from ...canvas.errors import ImproperlyConfigured
-    from ...canvas.wiring import store_url
+    from ...canvas.places import store_url
 
     try:
         return store_url(app.conf) is not None

@@ -115,7 +115,8 @@ def _writable_by_others(path: Path) -> str | None:
 def _servers(app: App) -> Iterator[Finding]:
     from contextlib import closing
 
-    from ...canvas.wiring import broker_url, open_broker, open_client
+    from ...canvas.places import broker_url
+    from ...canvas.wiring import open_broker, open_client
 
     def ask_broker() -> None:
         with closing(open_broker(app.conf)) as broker:

@@ -18,7 +18,8 @@ NEXT = 3
 def status(options: Options) -> None:
     """Show who leads, how many schedules the store holds, what comes next, and whether broker and store answer."""
     from ...canvas.holder import Holder
-    from ...canvas.wiring import broker_url, open_broker, open_client
+    from ...canvas.places import broker_url
+    from ...canvas.wiring import open_broker, open_client
     from ..store.base import StoreRefused
     from ..store.store_reader import StoreReader, open_reading
     from ..wiring import store_url

@@ -18,6 +18,7 @@ from support.stacks import STACKS, open_stack, states
 
 TASKS = "support.acceptance_tasks"
 MEMBERS = 20
+LEASE = 10.0
 
 
 @pytest.fixture(params=STACKS)
@@ -80,11 +81,12 @@ def test_a_worker_killed_while_header_members_run(stack, start_worker, log, gate
     twice = {index for (index, _), count in starts.items() if count > 1}
     assert twice == {line["index"] for line in struck}
     assert [line["id"] for line in events(log, "body")] == [handle.id]
+    assert seconds < LEASE / 2  # the other worker is on the same machine, and need not wait for the lease
     other.send(signal.SIGTERM)
     assert other.wait() == 0, other.text
     assert "Traceback" not in other.text
     figure(
-        f"{stack.name}: settled {seconds:.2f} s after the kill (a lease is 10 s), {len(twice)} members ran twice, the body once"
+        f"{stack.name}: settled {seconds:.2f} s after the kill (a lease is {LEASE:g} s), {len(twice)} members ran twice, the body once"
     )
 
 

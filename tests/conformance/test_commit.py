@@ -25,6 +25,7 @@ from backbeat.canvas.commit.base import (
 )
 from backbeat.canvas.continuation import ChainRecord, Inline, Step
 from backbeat.canvas.effect import CloseChain, OpenChain, Publish, SealJoin, Settle
+from backbeat.canvas.incarnation import incarnation, name_of
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import DEFAULT_QUEUE
 from backbeat.canvas.node import Call
@@ -32,6 +33,7 @@ from backbeat.canvas.outcome import Retry, Revoked, State
 from backbeat.canvas.perform import Performer
 
 from support.commit_world import DYING, LIVING, CommitWorld, broken, ok, part
+from support.gone import gone_incarnation
 from support.kinds import KINDS, OUTBOXES, open_backend
 
 
@@ -531,6 +533,20 @@ def test_k20_a_dead_claim_of_a_revoked_task_is_not_taken_over(world):
 
     (item,) = world.take(commit)
     assert item.verdict == Settled(Standing(Revoked(), 0))
+
+
+def test_k6_a_claim_is_dead_as_soon_as_its_process_is_known_to_be_over(world):
+    dead, message = world.open(gone_incarnation()), world.message()
+    assert taken_by(world, dead, message)[0].verdict == Run()
+    dead.close()  # RabbitMQ delivers it again, and it is sent again for the others, which hold it until they sweep
+    world.send(message)
+
+    other = world.open(incarnation("alive"))
+    assert world.take(other)[0].verdict == Run(lost=1)
+    world.send(message)
+    waiting = world.take_any([world.open(), other])[0].verdict
+    assert isinstance(waiting, Later)
+    assert name_of(waiting.holder) == "alive"
 
 
 # --- early acknowledgement -------------------------------------------------------------------------------------------------------

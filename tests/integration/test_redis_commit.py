@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -27,12 +25,13 @@ from backbeat.canvas.commit.run import begin_early, judge, revoke, settle
 from backbeat.canvas.continuation import JoinRecord
 from backbeat.canvas.delivery import Delivery
 from backbeat.canvas.effect import AddPart, OpenJoin, Settle
-from backbeat.canvas.incarnation import incarnation
+from backbeat.canvas.incarnation import incarnation, is_gone
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import us_of_iso
 from backbeat.canvas.outcome import Error, Failure, Retry, Success
 from backbeat.canvas.wire import pack, to_wire
 
+from support.gone import gone_incarnation
 from support.redis_orders import QUEUE, message, now_us, publish
 
 ALIVE, DEAD = Limits(lease_seconds=1_000.0), Limits(lease_seconds=0.0)
@@ -46,14 +45,15 @@ def random_step(rng, now):
 
 
 def test_lua_decides_as_python_does(ours):
-    """Random claims and outcomes over few ids; a claim is alive or dead by the lease of who took it."""
+    """Random claims and outcomes over few ids; a claim is alive or dead by the lease of who took it, and by its process."""
+    over = gone_incarnation()
     seed = random.randrange(1_000_000)
     print(f"seed {seed}")
     for number in range(60):
         rng, model, revoked = random.Random(f"{seed}/{number}"), {}, set()
         opened = {
             (w, limits): ours(w, role=Role.STORE, limits=limits)
-            for w in ("v", "w")
+            for w in ("v", incarnation("w"), over)
             for limits in (ALIVE, DEAD)
         }
         for step in range(25):
@@ -78,8 +78,10 @@ def test_lua_decides_as_python_does(ours):
                     now_us=now_us(),
                     limits=limits,
                     revoked=each.id in revoked,
+                    is_gone=is_gone,
                 )
                 if isinstance(got, Later) and isinstance(want, Later):
+                    assert got.holder == want.holder
                     assert abs(got.until_us - want.until_us) < 5_000_000
                     got = want
             else:
@@ -181,10 +183,7 @@ def test_a_join_of_many_parts_is_gathered_in_slices(ours):
 
 
 def test_what_a_dead_process_held_comes_back_at_once_and_its_claim_counts(ours):
-    program = "from backbeat.canvas.incarnation import incarnation; print(incarnation('dead'))"
-    gone = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    ).stdout.strip()
+    gone = gone_incarnation()
     publish(ours(), message("a"), message("b"))
     dead, alive = ours(gone), ours(incarnation("alive"))
     assert len(dead.exchange([], take=1).taken) == 1

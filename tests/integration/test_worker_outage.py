@@ -9,7 +9,8 @@ from backbeat.canvas import App, chain, chord
 from backbeat.canvas.clock import SystemClock
 from backbeat.canvas.commit.base import OUTBOX, Limits, Role
 from backbeat.canvas.commit.broker import StoreBroker
-from backbeat.canvas.commit.memory import MemoryCommit, MemoryResults, MemoryStore
+from backbeat.canvas.commit.memory import MemoryCommit, MemoryStore
+from backbeat.canvas.commit.memory_results import MemoryResults
 from backbeat.canvas.commit.split import SplitCommit
 from backbeat.canvas.errors import EncodeError, Unavailable
 from backbeat.canvas.outcome import Success

@@ -8,7 +8,8 @@ from typing import Any
 
 from backbeat.canvas.clock import FakeClock
 from backbeat.canvas.commit.base import Commit, Limits, Role
-from backbeat.canvas.commit.memory import MemoryCommit, MemoryResults, MemoryStore
+from backbeat.canvas.commit.memory import MemoryCommit, MemoryStore
+from backbeat.canvas.commit.memory_results import MemoryResults
 from backbeat.canvas.commit.redis import RedisCommit
 from backbeat.canvas.commit.sql import SqlCommit
 from backbeat.canvas.redis_client import open_redis

@@ -11,7 +11,8 @@ from backbeat.canvas.commit.base import Transition
 from backbeat.canvas.execute import Requeued, execute
 from backbeat.canvas.message import CONTROL_QUEUE
 from backbeat.canvas.perform import Execute, Performer
-from backbeat.canvas.wiring import open_commit, open_results, store_url
+from backbeat.canvas.places import store_url
+from backbeat.canvas.wiring import open_commit, open_results
 
 HOSTNAME = "celery@test"
 

@@ -79,8 +79,8 @@ def test_a_large_canvas_goes_in_slices_and_its_join_is_sealed_at_the_end(fleet):
     effects = flow.start(node, root_of(node))
 
     send(fleet.open("client"), effects)
-    join = fleet.store.state.joins[node.steps[0].id]
-    assert (join.size, len(join.parts)) == (MEMBERS, 0)
+    join = fleet.store.state.joins.load(node.steps[0].id)
+    assert (len(join.parts), join.complete) == (0, False)
     fleet.drain(limit=5_000)
 
     assert result(fleet, "body").get(timeout=0) == MEMBERS

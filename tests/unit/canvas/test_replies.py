@@ -19,8 +19,9 @@ from backbeat.canvas.message import Message
 from backbeat.canvas.node import root_of
 from backbeat.canvas.options import replying
 from backbeat.canvas.perform import Execute, Performer
+from backbeat.canvas.places import store_url
 from backbeat.canvas.wire import pack, to_wire
-from backbeat.canvas.wiring import open_client, open_results, store_url
+from backbeat.canvas.wiring import open_client, open_results
 
 
 class Sink:

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 from backbeat.canvas import AsyncResult, GroupResult, chain, group, result_from_tuple
-from backbeat.canvas.commit.memory import MemoryResults
+from backbeat.canvas.commit.memory_results import MemoryResults
 from backbeat.canvas.errors import TimeoutError, UnknownResult  # noqa: A004 - Celery's name
 
 from support.eager import Fleet

@@ -19,8 +19,10 @@ def message(attempt=0, generation=0, eta_us=None):
     return Message(id="t", task="t", attempt=attempt, generation=generation, eta_us=eta_us)
 
 
-def claim(attempt=0, *, generation=0, worker="w", lease_us=LEASE, lost=0):
-    return RunRecord(attempt=attempt, generation=generation, worker=worker, lease_us=lease_us, lost=lost)
+def claim(attempt=0, *, generation=0, worker="w", lease_us=LEASE, lost=0, early=False):
+    return RunRecord(
+        attempt=attempt, generation=generation, worker=worker, lease_us=lease_us, lost=lost, early=early
+    )
 
 
 def ended(outcome, attempt=0, generation=0):
@@ -35,7 +37,7 @@ JUDGEMENTS = {
     "eta ahead": (None, message(eta_us=NOW + 1), False, Later(NOW + 1)),
     "eta come": (None, message(eta_us=NOW), False, Run()),
     "revoked and eta ahead": (None, message(eta_us=NOW + 1), True, WasRevoked()),
-    "claimed and alive": (claim(), message(), False, Later(LEASE)),
+    "claimed and alive": (claim(), message(), False, Later(LEASE, "w")),
     "claim dead": (claim(lease_us=DEAD), message(), False, Run(lost=1)),
     "claimed, then revoked": (claim(), message(), True, WasRevoked()),
     "lost twice": (claim(lease_us=DEAD, lost=1), message(), False, Run(lost=2)),
@@ -59,9 +61,13 @@ JUDGEMENTS = {
 }
 
 
+def judged(record, given, *, revoked=False, is_gone=lambda _: False):
+    return judge(record, given, worker="me", now_us=NOW, limits=LIMITS, revoked=revoked, is_gone=is_gone)
+
+
 @pytest.mark.parametrize(("record", "given", "revoked", "verdict"), JUDGEMENTS.values(), ids=JUDGEMENTS)
 def test_may_it_run_now(record, given, revoked, verdict):
-    found, stored = judge(record, given, worker="me", now_us=NOW, limits=LIMITS, revoked=revoked)
+    found, stored = judged(record, given, revoked=revoked)
 
     assert found == verdict
     match verdict:
@@ -79,10 +85,18 @@ def test_may_it_run_now(record, given, revoked, verdict):
 def test_each_death_counts_until_it_is_poison():
     record, lost = None, []
     for _ in range(4):
-        verdict, stored = judge(record, message(), worker="w", now_us=NOW, limits=LIMITS, revoked=False)
+        verdict, stored = judged(record, message())
         lost.append((type(verdict).__name__, stored.lost))
         record = RunRecord(**{**_fields(stored), "lease_us": DEAD})
     assert lost == [("Run", 0), ("Run", 1), ("Run", 2), ("Poison", 3)]
+
+
+@pytest.mark.parametrize(("early", "verdict"), [(False, Run(lost=1)), (True, Poison(1, early=True))])
+def test_a_claim_is_dead_before_its_lease_is_if_its_process_is_over(early, verdict):
+    record = claim(early=early)
+
+    assert judged(record, message(), is_gone=lambda worker: worker == record.worker)[0] == verdict
+    assert judged(record, message(1), is_gone=lambda _: True)[0] == Run()
 
 
 def _fields(record):

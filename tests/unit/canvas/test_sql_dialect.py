@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from backbeat.canvas.errors import EncodeError, ImproperlyConfigured, Unavailable
+from backbeat.canvas.places import Kind, kind_of
 from backbeat.canvas.sql.bounded_mysql import BoundedConnection, refuse_old
 from backbeat.canvas.sql.dialect import ReadyMessages, dialect_of
 from backbeat.canvas.sql.engine import is_passing, open_engine, sql_url, unavailable
 from backbeat.canvas.sql.tables import chain_table, join_table, message_table, metadata, part_table, run_table
-from backbeat.canvas.wiring import Kind, kind_of
 from pymysql.cursors import RE_INSERT_VALUES
 from pymysql.err import DataError as DriverDataError
 from pymysql.err import OperationalError as DriverError

@@ -8,10 +8,10 @@ import ssl
 import pytest
 from backbeat.canvas.config import Config
 from backbeat.canvas.errors import ImproperlyConfigured
+from backbeat.canvas.places import broker_url, store_url
 from backbeat.canvas.redis_client import open_redis
 from backbeat.canvas.sql.engine import warn_unless_verified
 from backbeat.canvas.tls import Tls, warn_unverified, with_tls
-from backbeat.canvas.wiring import broker_url, store_url
 from sqlalchemy.engine import make_url
 
 

@@ -8,10 +8,10 @@ import pytest
 from backbeat.canvas.brokers.kombu import KombuBroker
 from backbeat.canvas.config import Config
 from backbeat.canvas.errors import BackbeatError, ImproperlyConfigured
+from backbeat.canvas.places import kind_of, store_url
 from backbeat.canvas.redis_client import open_redis
 from backbeat.canvas.sql.engine import open_engine
 from backbeat.canvas.url_text import error_text, without_password
-from backbeat.canvas.wiring import kind_of, store_url
 
 
 @pytest.mark.parametrize(

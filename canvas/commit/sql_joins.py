@@ -1,0 +1,105 @@
+"""SqlJoins: the joins that one exchange changes in a SQL database: opened, sealed, filled, closed; and which are complete then.
+
+Rows are locked in the order of their keys, and parts are counted under these locks, so that two workers can neither both see a join one
+part short nor wait for each other (decisions K3). Everything happens in the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, select, update
+
+from ..sql.dialect import BY_KEY, dialect_of
+from ..sql.tables import join_table, part_table
+
+Row = dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Join:
+    size: int | None
+    closed: bool
+
+
+@dataclass(slots=True)
+class SqlJoins:
+    """`locked` must be called before anything is changed in a join, with all that will be."""
+
+    connection: Connection
+    _joins: dict[str, _Join] = field(default_factory=dict)
+    _parts: dict[tuple[str, int], str] = field(default_factory=dict)
+    _touched: set[str] = field(default_factory=set)
+
+    def open(self, rows: Sequence[Row]) -> None:
+        """Joins that are not there yet; of one that is, its sender may take longer. `rows` are columns of bb_join."""
+        if not rows:
+            return
+        rows = sorted(rows, key=lambda row: row["join_id"])
+        self.connection.execute(dialect_of(self.connection).insert_missing(join_table), rows)
+        for row in rows:
+            if row["deadline_us"] is not None:
+                unsealed = (join_table.c.join_id == row["join_id"]) & join_table.c.size.is_(None)
+                renewing = update(join_table).where(unsealed)
+                self.connection.execute(renewing.values(deadline_us=row["deadline_us"]))
+
+    def lock(self, ids: Collection[str]) -> None:
+        """Nobody else changes these, or counts their parts, until the transaction is over."""
+        if not ids:
+            return
+        query = select(join_table.c.join_id, join_table.c.size, join_table.c.closed)
+        query = (
+            query.where(join_table.c.join_id.in_(sorted(ids)))
+            .order_by(join_table.c.join_id)
+            .with_for_update()
+            .with_hint(join_table, BY_KEY, "mysql")
+        )
+        self._joins = {row.join_id: _Join(row.size, row.closed) for row in self.connection.execute(query)}
+
+    def seal(self, id_: str, size: int) -> None:
+        """All members have been sent, and so many there are."""
+        self._joins[id_].size = size
+        sealing = update(join_table).where(join_table.c.join_id == id_)
+        self.connection.execute(sealing.values(size=size, deadline_us=None))
+        self._touched.add(id_)
+
+    def add(self, id_: str, index: int, text: str) -> bool:
+        """The part of one member, if it is the first of it; a join that is closed wants none. False if there is no such join."""
+        join = self._joins.get(id_)
+        if join is not None and not join.closed:
+            self._parts.setdefault((id_, index), text)
+            self._touched.add(id_)
+        return join is not None
+
+    def close(self, id_: str, expires_us: int | None) -> bool:
+        """True for the one who goes on from here: it was open. What is kept of it is deleted then."""
+        join = self._joins.get(id_)
+        if join is None or join.closed:
+            return False
+        join.closed = True
+        closing = update(join_table).where(join_table.c.join_id == id_)
+        self.connection.execute(closing.values(closed=True, expires_us=expires_us))
+        self.connection.execute(delete(part_table).where(part_table.c.join_id == id_))
+        return True
+
+    def write_parts(self) -> list[str]:
+        """Write the parts; returns the joins that were touched and are complete, whoever brought the last part."""
+        if self._parts:
+            rows = [
+                {"join_id": id_, "part": index, "outcome": text}
+                for (id_, index), text in sorted(self._parts.items())
+            ]
+            self.connection.execute(dialect_of(self.connection).insert_missing(part_table), rows)
+        if not self._touched:
+            return []
+        counting = select(part_table.c.join_id, func.count()).where(
+            part_table.c.join_id.in_(sorted(self._touched))
+        )
+        counts = dict(tuple(row) for row in self.connection.execute(counting.group_by(part_table.c.join_id)))
+        return [id_ for id_ in sorted(self._touched) if _is_complete(self._joins[id_], counts.get(id_, 0))]
+
+
+def _is_complete(join: _Join, count: int) -> bool:
+    return not join.closed and join.size is not None and count >= join.size

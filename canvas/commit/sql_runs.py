@@ -1,0 +1,97 @@
+"""SqlRuns: the runs that one exchange looks at and changes in a SQL database.
+
+Rows are locked in the order of their keys before anything is decided by them, so that no two workers wait for each other. Everything
+happens in the caller's transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from ..outcome import Retry, outcome_from_data, outcome_to_data
+from ..sql.dialect import BY_KEY, dialect_of
+from ..sql.tables import run_table
+from .run import RunRecord
+
+Row = dict[str, Any]
+
+
+@dataclass(slots=True)
+class SqlRuns:
+    """Runs by task id. `ended_until_us` is until when one that has ended is kept; None for ever."""
+
+    connection: Connection
+    ended_until_us: int | None
+    _runs: dict[str, RunRecord] = field(default_factory=dict)
+    _changed: dict[str, RunRecord] = field(default_factory=dict)
+
+    def lock(self, ids: Collection[str]) -> dict[str, RunRecord]:
+        """The runs of `ids`, locked; rows that do not exist are made, so that two workers cannot both make them."""
+        wanted = sorted(set(ids))
+        if wanted:
+            rows = [empty_run(id_) for id_ in wanted]
+            self.connection.execute(dialect_of(self.connection).insert_missing(run_table), rows)
+            query = (
+                select(run_table)
+                .where(run_table.c.task_id.in_(wanted))
+                .order_by(run_table.c.task_id)
+                .with_for_update()
+                .with_hint(run_table, BY_KEY, "mysql")
+            )
+            for row in self.connection.execute(query):
+                self._runs[row.task_id] = run_of(row)
+        return {id_: self._runs[id_] for id_ in wanted}
+
+    def get(self, id_: str) -> RunRecord | None:
+        """A run that is locked, as it is by now; None for one that is not."""
+        return self._runs.get(id_)
+
+    def put(self, id_: str, record: RunRecord) -> None:
+        """Remember a changed run; `write` writes it."""
+        self._runs[id_] = self._changed[id_] = record
+
+    def write(self) -> None:
+        """Write the runs that changed."""
+        rows = [self._row(id_, record) for id_, record in sorted(self._changed.items())]
+        if rows:
+            dialect = dialect_of(self.connection)
+            self.connection.execute(dialect.overwrite(run_table, rows[0].keys()), rows)
+        self._changed = {}
+
+    def _row(self, id_: str, record: RunRecord) -> Row:
+        ended = record.outcome is not None and not isinstance(record.outcome, Retry)
+        return {
+            "task_id": id_,
+            "generation": record.generation,
+            "attempt": record.attempt,
+            "outcome": None if record.outcome is None else json.dumps(outcome_to_data(record.outcome)),
+            "worker": record.worker,
+            "lease_us": record.lease_us,
+            "lost": record.lost,
+            "early": record.early,
+            "expires_us": self.ended_until_us if ended else None,
+        }
+
+
+def empty_run(id_: str) -> Row:
+    """The row of an id of which nothing is known but that it was sent."""
+    blank = {"generation": 0, "attempt": 0, "worker": "", "lease_us": 0, "lost": 0, "early": False}
+    return {"task_id": id_, **blank}
+
+
+def run_of(row: Any) -> RunRecord:
+    """The record of a row of bb_run."""
+    return RunRecord(
+        generation=row.generation,
+        attempt=row.attempt,
+        outcome=None if row.outcome is None else outcome_from_data(json.loads(row.outcome)),
+        worker=row.worker,
+        lease_us=row.lease_us,
+        lost=row.lost,
+        early=row.early,
+    )

@@ -1,0 +1,140 @@
+"""Places: which broker and which store the settings name, and how they belong together. Nothing is opened here."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from .config import Config
+from .errors import ImproperlyConfigured
+from .url_text import without_password
+
+
+class Kind(Enum):
+    """What a URL leads to."""
+
+    MEMORY = "memory"
+    SQL = "sql"
+    REDIS = "redis"
+    KOMBU = "kombu"
+
+
+_SCHEMES = {"memory": Kind.MEMORY, "redis": Kind.REDIS, "rediss": Kind.REDIS}
+_SQL = ("sqlite", "postgresql", "postgres", "mysql", "mariadb")
+_KOMBU = (
+    "amqp",
+    "amqps",
+    "pyamqp",
+    "sqs",
+    "filesystem",
+    "confluentkafka",
+    "gcpubsub",
+    "azurestoragequeues",
+    "qpid",
+    "pyro",
+)
+
+
+def kind_of(url: str) -> Kind:
+    """What `url` leads to. Raises ImproperlyConfigured for a scheme that is not known."""
+    scheme = url.split(":", 1)[0].lower()
+    plain = scheme.removeprefix("sqla+").removeprefix("sqlalchemy+").removeprefix("db+").split("+", 1)[0]
+    if plain in _SQL:
+        return Kind.SQL
+    if scheme in _SCHEMES:
+        return _SCHEMES[scheme]
+    if plain in _KOMBU:
+        return Kind.KOMBU
+    known = ", ".join((*_SQL, *_SCHEMES, "amqp"))
+    raise ImproperlyConfigured(
+        f"{scheme}:// is not a broker or result backend that is known; known are {known}"
+    )
+
+
+def broker_url(conf: Config) -> str:
+    """The broker's URL. Raises ImproperlyConfigured if there is none."""
+    conf.read_environment()
+    url = conf.broker_write_url or conf.broker_url
+    if not url:
+        raise ImproperlyConfigured(
+            "no broker is configured. Write App(broker='sqlite:///backbeat.db'), or redis://, amqp://, postgresql://, mysql://; "
+            "or set BACKBEAT_BROKER_URL."
+        )
+    return _secured(str(url), conf.broker_use_ssl)
+
+
+def store_url(conf: Config) -> str | None:
+    """The URL of the result backend; the broker's where that is a store; None if there is none."""
+    broker = broker_url(conf)
+    backend = conf.result_backend
+    if backend:
+        if uses_rpc(conf):
+            if kind_of(broker) in (Kind.MEMORY, Kind.SQL):
+                raise ImproperlyConfigured(
+                    "rpc:// sends results back through amqp:// or redis://; leave the backend out here: results are kept where "
+                    "messages are"
+                )
+            return None
+        if kind_of(backend) is Kind.KOMBU:
+            raise ImproperlyConfigured(
+                f"{without_password(backend)} cannot hold results; use redis://, postgresql://, mysql:// or sqlite:///"
+            )
+        return _secured(str(backend), conf.redis_backend_use_ssl)
+    return None if kind_of(broker) is Kind.KOMBU else broker
+
+
+def _secured(url: str, setting: object) -> str:
+    """A URL that says itself what the setting says of TLS, for whoever opens it."""
+    if not setting or not url.startswith(("redis", "valkey", "amqp", "pyamqp")):
+        return url
+    from .tls import secured
+
+    return secured(url, setting)
+
+
+def uses_rpc(conf: Config) -> bool:
+    """True if results are sent back as messages."""
+    conf.read_environment()
+    return str(conf.result_backend or "").partition(":")[0] == "rpc"
+
+
+def is_one_store(conf: Config, store: str) -> bool:
+    """True if messages, canvas and results are in one store, so that each step is one transaction or script."""
+    return _same(broker_url(conf), store) and broker_prefix(conf) == result_prefix(conf)
+
+
+def _same(broker: str, store: str) -> bool:
+    kind = kind_of(broker)
+    if kind is not kind_of(store):
+        return False
+    if kind is Kind.SQL:
+        from .sql.engine import sql_url
+
+        return sql_url(broker) == sql_url(store)
+    if kind is Kind.REDIS:
+        from .redis_client import place_of
+
+        return place_of(broker)[0] == place_of(store)[0]
+    return broker.rstrip("/") == store.rstrip("/")
+
+
+def result_db(broker: str, store: str) -> int | None:
+    """The database of the results on the broker's own Redis, if it is another one: one script reaches both (decisions K1)."""
+    if kind_of(store) is not Kind.REDIS or kind_of(broker) is not Kind.REDIS:
+        return None
+    from .redis_client import place_of
+
+    number = place_of(store)[1]
+    return None if number == place_of(broker)[1] else number
+
+
+def broker_prefix(conf: Config) -> str:
+    """What stands in front of all keys of a Redis broker, as kombu's option says."""
+    return str((conf.broker_transport_options or {}).get("global_keyprefix", ""))
+
+
+def result_prefix(conf: Config) -> str:
+    """The same for results; Celery puts an underscore behind it. Where nothing is said it is the broker's."""
+    prefix = (conf.result_backend_transport_options or {}).get("global_keyprefix")
+    if prefix is None:
+        return broker_prefix(conf)
+    return prefix if not prefix or prefix[-1] in ":_-." else f"{prefix}_"
