@@ -26,7 +26,7 @@ from backbeat.canvas.commit.base import Transition
 from backbeat.canvas.effect import Publish
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
-from backbeat.canvas.wiring import open_commit
+from backbeat.canvas.wiring import open_client, open_commit
 from sqlalchemy import create_engine, text
 
 from .pairs import Outcome, absolute, alternate
@@ -75,12 +75,13 @@ def _measure(store: str) -> Iterator[Outcome]:
 
 def _send_timers(app: App) -> None:
     """In slices, as a client that has many to send would."""
-    commit, later = app._open_client(), time.time_ns() // 1_000 + 3_600_000_000
+    client, later = open_client(app.conf), time.time_ns() // 1_000 + 3_600_000_000
     for first in range(0, TIMERS, SLICE):
         effects = tuple(
             Publish(Message(id=f"timer-{first + n}", task="bench.now", eta_us=later)) for n in range(SLICE)
         )
-        commit.exchange([Transition(effects=effects)])
+        client.exchange([Transition(effects=effects)])
+    client.close()
 
 
 def _lateness_ms(app: App) -> float:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import os
 import signal as signals
-import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
-from .commit.base import Commit
 from .config import Config
+from .connections import Connections
 from .defaults import Defaults
 from .errors import ImproperlyConfigured, NotRegistered, UniqueConflict
 from .hook import Hook
@@ -79,13 +77,10 @@ class App:
         self._defaults = Defaults(self.conf, self.tasks)
         self.periodic_tasks: dict[str, Mapping[str, Any]] = {}
         self.on_after_configure, self.on_after_finalize = Hook(), Hook()
-        self._lock = threading.RLock()
-        self._client: Commit | None = None
-        self._results: Results | None = None
+        self._connections = Connections(lambda: open_client(self.conf), lambda: open_results(self.conf))
         self._transactions = Transactions(
             lambda: open_session_sender(self.conf, self._set_going, self._send_stored)
         )
-        self._pid = os.getpid()
         if set_as_current:
             self.set_default()
 
@@ -222,10 +217,10 @@ class App:
         unique = asked.unique if asked is not None else None
         if session is not None:
             return self._transactions.send(session, start, effects, unique)
-        with self._lock:
+        with self._connections.client() as client:
             if unique is not None:
-                return send_unique(self._open_client(), effects, unique)
-            send(self._open_client(), effects)
+                return send_unique(client, effects, unique)
+            send(client, effects)
         return None
 
     def transaction(self, session: Any) -> AbstractContextManager[Any]:
@@ -263,13 +258,13 @@ class App:
     def _set_going(self, starts: Sequence[Start]) -> None:
         """Send canvases whose ids are known, perhaps not for the first time."""
         effects = [canvas_start(self.conf, start.node, start.root_id, start.parent_id) for start in starts]
-        with self._lock:
-            send_each(self._open_client(), effects)
+        with self._connections.client() as client:
+            send_each(client, effects)
 
     def _send_stored(self) -> None:
         """Send what committed transactions have put into the store's outbox."""
-        with self._lock:
-            send_stored(self._open_client())
+        with self._connections.client() as client:
+            send_stored(client)
 
     def prepare(
         self,
@@ -339,11 +334,7 @@ class App:
     @property
     def results(self) -> Results:
         """Where results are read. Raises ImproperlyConfigured if there is no result backend."""
-        with self._lock:
-            self._forget_parent_process()
-            if self._results is None:
-                self._results = open_results(self.conf)
-            return self._results
+        return self._connections.results
 
     @property
     def backend(self) -> Results:
@@ -372,8 +363,8 @@ class App:
         """
         wanted = [ids] if isinstance(ids, str) else list(ids)
         signum = signum_of(signal) if terminate else None
-        with self._lock:
-            self._open_client().revoke(wanted, signum)
+        with self._connections.client() as client:
+            client.revoke(wanted, signum)
 
     def signature(
         self, task: Any, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -391,12 +382,7 @@ class App:
 
     def close(self) -> None:
         """Let go of connections; they are opened again when they are needed."""
-        with self._lock:
-            if self._client is not None:
-                self._client.close()
-            if self._results is not None:
-                self._results.close()
-            self._client = self._results = None
+        self._connections.close()
         self._transactions.close()
 
     def __enter__(self) -> Self:
@@ -409,17 +395,6 @@ class App:
     def cluster(self) -> str:
         """The name under which firings of this project are known (decisions B1)."""
         return str(self.conf.cluster or self.name or "backbeat")
-
-    def _open_client(self) -> Commit:
-        self._forget_parent_process()
-        if self._client is None:
-            self._client = open_client(self.conf)
-        return self._client
-
-    def _forget_parent_process(self) -> None:
-        """A connection that was opened before a fork must not be used by both."""
-        if self._pid != os.getpid():
-            self._pid, self._client, self._results = os.getpid(), None, None
 
     def __repr__(self) -> str:
         return f"<App {self.name}>"

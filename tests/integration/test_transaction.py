@@ -306,7 +306,7 @@ def test_a_send_in_a_transaction_does_not_wait_for_what_another_thread_sends(sho
     held, over = threading.Event(), threading.Event()
 
     def hold():
-        with shop.app._lock:
+        with shop.app._connections.client():
             held.set()
             over.wait(SECONDS)
 
@@ -496,8 +496,8 @@ def test_k4_a_large_canvas_that_a_relay_left_half_sent_is_sent_whole_by_the_next
         lambda app: chord([app.tasks["add"].s(n) for n in range(size)], app.tasks["total"].s()).apply_async()
     )
     small.make_due()
-    client = small.app._open_client()
-    exchange, left = client.exchange, [1]
+    with small.app._connections.client() as client:
+        exchange, left = client.exchange, [1]
 
     def cut(*args, **known):
         if not left:

@@ -12,6 +12,7 @@ from backbeat.canvas.commit.broker import StoreBroker
 from backbeat.canvas.commit.memory import MemoryCommit, MemoryStore
 from backbeat.canvas.commit.memory_results import MemoryResults
 from backbeat.canvas.commit.split import SplitCommit
+from backbeat.canvas.connections import Connections
 from backbeat.canvas.errors import EncodeError, Unavailable
 from backbeat.canvas.outcome import Success
 from backbeat.canvas.perform import Performer
@@ -46,7 +47,7 @@ def fleet():
     """An app on a store in memory, and a worker over a commit that can be made to fail."""
     store = MemoryStore()
     app = App("outage", broker="memory://outage", set_as_current=False)
-    app._client, app._results = MemoryCommit(store, worker="client"), MemoryResults(store)
+    app._connections = Connections(lambda: MemoryCommit(store, worker="client"), lambda: MemoryResults(store))
     runs = []
 
     @app.task(name="note")
@@ -55,7 +56,7 @@ def fleet():
         return len(runs)
 
     commit = Failing(MemoryCommit(store, worker="w1", queues=["celery", "backbeat"]))
-    performer = Performer(commit, app._results, now_us=SystemClock().now_us)
+    performer = Performer(commit, app.results, now_us=SystemClock().now_us)
     pool = SoloPool(lambda job, limit: run_job(job, app.tasks, "celery@test", limit))
     worker = Worker(commit, performer, pool, LogListener(), Limits())
     thread = threading.Thread(target=worker.run)
@@ -170,9 +171,11 @@ class SplitFleet:
     def __init__(self):
         self.kept, self._carried = MemoryStore(), MemoryStore()
         self.app = App("outage", broker="memory://split", set_as_current=False)
-        self.app._client, self.app._results = self._commit("client")[1], MemoryResults(self.kept)
+        self.app._connections = Connections(
+            lambda: self._commit("client")[1], lambda: MemoryResults(self.kept)
+        )
         self.broker, commit = self._commit("w1", queues=["celery", "backbeat"])
-        performer = Performer(commit, self.app._results, now_us=SystemClock().now_us)
+        performer = Performer(commit, self.app.results, now_us=SystemClock().now_us)
         self.runs = []
 
         @self.app.task(name="leave")

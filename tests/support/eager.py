@@ -10,6 +10,7 @@ from backbeat.canvas.clock import FakeClock
 from backbeat.canvas.commit.base import Limits, Taken
 from backbeat.canvas.commit.memory import MemoryCommit, MemoryStore
 from backbeat.canvas.commit.memory_results import MemoryResults
+from backbeat.canvas.connections import Connections
 from backbeat.canvas.execute import Requeued, execute
 from backbeat.canvas.perform import Execute, Performer
 
@@ -23,8 +24,7 @@ class Fleet:
         self.clock = FakeClock()
         self.store = MemoryStore(self.clock)
         self.app = App("proj", broker="memory://", set_as_current=False, **settings)
-        self.app._client = self.open("client")
-        self.app._results = MemoryResults(self.store)
+        self.app._connections = Connections(lambda: self.open("client"), lambda: MemoryResults(self.store))
         self.executed: list[str] = []
 
     def open(self, worker: str, *queues: str, **known: Any) -> MemoryCommit:
