@@ -306,7 +306,7 @@ def test_a_send_in_a_transaction_does_not_wait_for_what_another_thread_sends(sho
     held, over = threading.Event(), threading.Event()
 
     def hold():
-        with shop.app._connections.client():
+        with shop.app._connections._lock:
             held.set()
             over.wait(SECONDS)
 
