@@ -51,6 +51,16 @@ def sqlite_url(tmp_path):
     return f"sqlite:///{tmp_path}/backbeat.db"
 
 
+@pytest.fixture
+def job_gate(tmp_path):
+    """Where jobs of a pool arrive and wait."""
+    from support.pool_jobs import Gate
+
+    opened = Gate(tmp_path / "gate")
+    yield opened
+    opened.close()
+
+
 def pytest_terminal_summary(terminalreporter):
     for server, reason in sorted(servers.missing.items()):
         terminalreporter.write_line(f"MISSING SERVER {server} ({reason}): its tests did not run", red=True)

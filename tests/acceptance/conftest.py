@@ -16,6 +16,18 @@ def programs(tmp_path):
 
 
 @pytest.fixture
+def log(tmp_path):
+    """Where tasks write what they do."""
+    return tmp_path / "log.jsonl"
+
+
+@pytest.fixture
+def gate(tmp_path):
+    """Where tasks wait until this file is there."""
+    return tmp_path / "gate"
+
+
+@pytest.fixture
 def figure(request, capsys):
     """Prints a line in the output of the test run, captured or not."""
 

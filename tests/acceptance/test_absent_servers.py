@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from support.acceptance_tasks import NAME, read_lines
+from support.acceptance_tasks import NAME
+from support.journal import read_lines
 from support.processes import SECONDS, wait_until
 from support.stacks import open_stack
 

@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 from backbeat.canvas.errors import TaskRevokedError, WorkerLostError
 
-from support.acceptance_tasks import read_lines
+from support.journal import read_events
 from support.processes import wait_until
 from support.proxy import Proxy
 from support.stacks import open_stack
@@ -26,16 +26,6 @@ def stack(request, tmp_path):
 
 
 @pytest.fixture
-def log(tmp_path):
-    return tmp_path / "log.jsonl"
-
-
-@pytest.fixture
-def gate(tmp_path):
-    return tmp_path / "gate"
-
-
-@pytest.fixture
 def start_worker(programs, stack):
     def start(*options, concurrency=1):
         environ = {"BACKBEAT_TEST_LEASE": str(LEASE)}
@@ -46,17 +36,13 @@ def start_worker(programs, stack):
     return start
 
 
-def events(log, event):
-    return [line for line in read_lines(log) if line.get("event") == event]
-
-
 @pytest.mark.timeout(300)
 def test_k9_what_was_acknowledged_early_does_not_run_again_when_its_worker_is_killed(
     stack, start_worker, log, gate, figure
 ):
     victim = start_worker()
     handle = stack.app.send_task(f"{TASKS}.wait_early", [str(log), str(gate)])
-    wait_until(lambda: events(log, "started"), what=lambda: victim.text)
+    wait_until(lambda: read_events(log, "started"), what=lambda: victim.text)
     os.kill(victim.pid, signal.SIGKILL)
     wait_until(lambda: not victim.processes)
     killed_at = time.monotonic()
@@ -67,7 +53,7 @@ def test_k9_what_was_acknowledged_early_does_not_run_again_when_its_worker_is_ki
     seconds = time.monotonic() - killed_at
     gate.touch()
     assert stack.app.send_task(f"{TASKS}.add", [1, 2]).get(timeout=60) == 3
-    assert len(events(log, "started")) == 1, other.text
+    assert len(read_events(log, "started")) == 1, other.text
     assert [dead["task_id"] for dead in stack.dead_letters()] == [handle.id]
     assert seconds < 2 * LEASE + 2
     figure(f"{stack.name}: failed {seconds:.2f} s after the kill (a lease is {LEASE:g} s), one run")
@@ -79,18 +65,18 @@ def test_what_outlives_the_grace_is_started_by_another_worker_within_a_second(
 ):
     worker = start_worker("--grace", "0.5")
     handle = stack.app.send_task(f"{TASKS}.wait_at_gate", [str(log), str(gate)])
-    wait_until(lambda: events(log, "started"), what=lambda: worker.text)
+    wait_until(lambda: read_events(log, "started"), what=lambda: worker.text)
     other = start_worker()
 
     worker.send(signal.SIGTERM)
     stopped_at = time.time()
     assert worker.wait() == 0, worker.text
-    wait_until(lambda: len(events(log, "started")) == 2, what=lambda: other.text)
-    again = events(log, "started")[1]["at"] - stopped_at
+    wait_until(lambda: len(read_events(log, "started")) == 2, what=lambda: other.text)
+    again = read_events(log, "started")[1]["at"] - stopped_at
     gate.touch()
 
     assert handle.get(timeout=60) == "done"
-    assert len(events(log, "started")) == 2
+    assert len(read_events(log, "started")) == 2
     assert 0.5 <= again < 0.5 + 1.0
     figure(f"{stack.name}: started elsewhere {again - 0.5:.2f} s after the grace")
 
@@ -103,7 +89,7 @@ def test_k20_a_task_that_runs_is_terminated_and_one_that_waits_is_revoked_also_a
     running = stack.app.send_task(f"{TASKS}.wait_at_gate", [str(log), str(gate)])
     waiting = stack.app.send_task(f"{TASKS}.note_time", [str(log)])
     later = stack.app.send_task(f"{TASKS}.note_time", [str(log)], countdown=1.0)
-    wait_until(lambda: events(log, "started"), what=lambda: worker.text)
+    wait_until(lambda: read_events(log, "started"), what=lambda: worker.text)
     waiting.revoke()
     later.revoke()
     asked_at = time.monotonic()
@@ -122,8 +108,8 @@ def test_k20_a_task_that_runs_is_terminated_and_one_that_waits_is_revoked_also_a
 
     assert [handle.state for handle in (running, waiting, later)] == ["REVOKED"] * 3
     assert stack.app.AsyncResult("sent-after-its-revoke").state == "REVOKED"
-    assert len(events(log, "started")) == 1
-    assert events(log, "ran") == []
+    assert len(read_events(log, "started")) == 1
+    assert read_events(log, "ran") == []
     assert seconds < 5
     figure(f"{stack.name}: terminated after {seconds:.2f} s")
 
@@ -142,7 +128,7 @@ def test_k16_timers_survive_the_death_of_all_workers_and_are_never_early(stack, 
 
     ran_at = [handle.get(timeout=60) for handle in handles]
     late = sorted(at - sent_at - 1.5 - number / 20 for number, at in enumerate(ran_at))
-    assert len(events(log, "ran")) == len(handles), other.text
+    assert len(read_events(log, "ran")) == len(handles), other.text
     assert late[0] >= 0
     figure(f"{stack.name}: late by {late[10] * 1000:.0f} ms (median), {late[-1] * 1000:.0f} ms at most")
 

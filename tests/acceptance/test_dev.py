@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from support.acceptance_tasks import NAME, read_lines
+from support.acceptance_tasks import NAME
+from support.journal import read_lines
 from support.processes import wait_until
 
 SHOWN = """
@@ -46,11 +47,6 @@ schedules:
   slow: {every: 2s, task: support.acceptance_tasks.note_firing, kwargs: {log: LOG}}
 """
 PERIODS_US = {"quick": 250_000, "second": 1_000_000, "slow": 2_000_000}
-
-
-@pytest.fixture
-def log(tmp_path):
-    return tmp_path / "log.jsonl"
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import signal
 import pytest
 from backbeat.canvas import chain, chord
 
-from support.acceptance_tasks import read_lines
+from support.journal import read_events
 from support.processes import wait_until
 from support.servers import own_database
 from support.stacks import Stack, states
@@ -26,10 +26,6 @@ def stack():
         opened.app.close()
 
 
-def events(log, event):
-    return [line for line in read_lines(log) if line.get("event") == event]
-
-
 @pytest.mark.timeout(300)
 def test_calls_chains_chords_and_retries_end_also_when_a_worker_is_killed(programs, stack, tmp_path):
     log, gate, task = tmp_path / "log.jsonl", tmp_path / "gate", stack.app.signature
@@ -45,7 +41,7 @@ def test_calls_chains_chords_and_retries_end_also_when_a_worker_is_killed(progra
     assert called.get(timeout=SECONDS) == 3
     assert chained.get(timeout=SECONDS) == 15
     assert retried.get(timeout=SECONDS) == 1
-    assert [line["retries"] for line in events(log, "attempt")] == [0, 1]
+    assert [line["retries"] for line in read_events(log, "attempt")] == [0, 1]
     with pytest.raises(ValueError, match="Ünglück 🂡"):
         failed.get(timeout=SECONDS)
 
@@ -54,8 +50,10 @@ def test_calls_chains_chords_and_retries_end_also_when_a_worker_is_killed(progra
         for index in range(MEMBERS)
     ]
     joined = chord(header)(task(f"{TASKS}.body", kwargs={"log": str(log)}))
-    wait_until(lambda: len(events(log, "started")) == MEMBERS, what=lambda: f"{victim.text}\n{other.text}")
-    running = [line for line in events(log, "started") if line["index"] >= 4]  # the others ended at once
+    wait_until(
+        lambda: len(read_events(log, "started")) == MEMBERS, what=lambda: f"{victim.text}\n{other.text}"
+    )
+    running = [line for line in read_events(log, "started") if line["index"] >= 4]  # the others ended at once
     struck = {line["id"] for line in running if line["pid"] in victim.processes}
     os.kill(victim.pid, signal.SIGKILL)
     wait_until(lambda: not victim.processes)
@@ -63,8 +61,8 @@ def test_calls_chains_chords_and_retries_end_also_when_a_worker_is_killed(progra
 
     assert joined.get(timeout=SECONDS) == sum(range(MEMBERS))
     assert states(stack.app, [part.id for part in joined.parent.results]) == ["SUCCESS"] * MEMBERS
-    assert [line["id"] for line in events(log, "body")] == [joined.id]
-    starts = [line["id"] for line in events(log, "started")]
+    assert [line["id"] for line in read_events(log, "body")] == [joined.id]
+    starts = [line["id"] for line in read_events(log, "started")]
     assert len(struck) == 1
     assert {id_ for id_ in starts if starts.count(id_) > 1} == struck
     other.send(signal.SIGTERM)

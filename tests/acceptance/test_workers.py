@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 from backbeat.canvas import chord
 
-from support.acceptance_tasks import read_lines
+from support.journal import read_events, read_lines
 from support.processes import wait_until
 from support.stacks import STACKS, open_stack, states
 
@@ -28,16 +28,6 @@ def stack(request, tmp_path):
 
 
 @pytest.fixture
-def log(tmp_path):
-    return tmp_path / "log.jsonl"
-
-
-@pytest.fixture
-def gate(tmp_path):
-    return tmp_path / "gate"
-
-
-@pytest.fixture
 def start_worker(programs, stack):
     def start(concurrency, **environ):
         worker = programs.start(*stack.options, "worker", "-c", concurrency, environ=environ)
@@ -45,10 +35,6 @@ def start_worker(programs, stack):
         return worker
 
     return start
-
-
-def events(log, event):
-    return [line for line in read_lines(log) if line.get("event") == event]
 
 
 @pytest.mark.timeout(300)
@@ -61,8 +47,8 @@ def test_a_worker_killed_while_header_members_run(stack, start_worker, log, gate
     ]
 
     handle = chord(header)(task(f"{TASKS}.body", kwargs={"log": str(log)}))
-    wait_until(lambda: len(events(log, "started")) == 4 + 4, what=lambda: f"{victim.text}\n{other.text}")
-    running = [line for line in events(log, "started") if line["index"] >= 4]
+    wait_until(lambda: len(read_events(log, "started")) == 4 + 4, what=lambda: f"{victim.text}\n{other.text}")
+    running = [line for line in read_events(log, "started") if line["index"] >= 4]
     struck = [line for line in running if line["pid"] in victim.processes]
     killed_at = time.monotonic()
     os.kill(victim.pid, signal.SIGKILL)
@@ -76,11 +62,11 @@ def test_a_worker_killed_while_header_members_run(stack, start_worker, log, gate
     assert len(struck) == 2
     assert states(stack.app, ids) == ["SUCCESS"] * MEMBERS
     assert [member.get(timeout=0) for member in handle.parent.results] == list(range(MEMBERS))
-    starts = Counter((line["index"], line["id"]) for line in events(log, "started"))
+    starts = Counter((line["index"], line["id"]) for line in read_events(log, "started"))
     assert starts.keys() == set(enumerate(ids))
     twice = {index for (index, _), count in starts.items() if count > 1}
     assert twice == {line["index"] for line in struck}
-    assert [line["id"] for line in events(log, "body")] == [handle.id]
+    assert [line["id"] for line in read_events(log, "body")] == [handle.id]
     assert seconds < LEASE / 2  # the other worker is on the same machine, and need not wait for the lease
     other.send(signal.SIGTERM)
     assert other.wait() == 0, other.text
@@ -135,7 +121,7 @@ def wait_for_note(notes, start):
 def test_sigterm_finishes_what_runs(stack, start_worker, log, gate, figure):
     worker = start_worker(1)
     running = stack.app.send_task(f"{TASKS}.wait_at_gate", [str(log), str(gate)])
-    wait_until(lambda: events(log, "started"), what=lambda: worker.text)
+    wait_until(lambda: read_events(log, "started"), what=lambda: worker.text)
     waiting = stack.app.send_task(f"{TASKS}.add", [1, 2])
 
     worker.send_to_group(signal.SIGTERM)
@@ -152,7 +138,7 @@ def test_sigterm_finishes_what_runs(stack, start_worker, log, gate, figure):
     next_at = time.monotonic()
     start_worker(1)
     assert waiting.get(timeout=60) == 3
-    assert len(events(log, "started")) == 1
+    assert len(read_events(log, "started")) == 1
     figure(
         f"{stack.name}: exit {seconds:.2f} s after its task could end; the waiting task was done "
         f"{time.monotonic() - next_at:.2f} s after the start of the next worker"
@@ -164,7 +150,7 @@ def test_a_second_sigterm_hands_back_what_runs(stack, start_worker, log, gate, t
     with service_manager(tmp_path / "notify") as notes:
         worker = start_worker(1, NOTIFY_SOCKET=tmp_path / "notify")
         handle = stack.app.send_task(f"{TASKS}.wait_at_gate", [str(log), str(gate)])
-        wait_until(lambda: events(log, "started"), what=lambda: worker.text)
+        wait_until(lambda: read_events(log, "started"), what=lambda: worker.text)
 
         worker.send(signal.SIGTERM)
         wait_for_note(notes, "STOPPING=1")
@@ -175,15 +161,15 @@ def test_a_second_sigterm_hands_back_what_runs(stack, start_worker, log, gate, t
     left = worker.processes
     started_at = time.monotonic()
     other = start_worker(1)
-    wait_until(lambda: len(events(log, "started")) == 2, what=lambda: other.text)
+    wait_until(lambda: len(read_events(log, "started")) == 2, what=lambda: other.text)
     again = time.monotonic() - started_at
     gate.touch()
 
     assert code == 0, worker.text
     assert left == []
     assert handle.get(timeout=60) == "done"
-    assert len(events(log, "started")) == 2
-    assert len(events(log, "ended")) == 1
+    assert len(read_events(log, "started")) == 2
+    assert len(read_events(log, "ended")) == 1
     assert again < 8  # a lease is 10 s
     figure(
         f"{stack.name}: exit {ended:.2f} s after the second SIGTERM, run again {again:.2f} s after another worker was started"

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import select
 import time
 
 import pytest
 from backbeat.canvas.errors import ImproperlyConfigured
-from backbeat.canvas.outcome import Failure, Success
-from backbeat.canvas.pools.base import Ended, Requeue
+from backbeat.canvas.outcome import Failure
+from backbeat.canvas.pools.base import Requeue
 from backbeat.canvas.pools.processes import ProcessPool
 from backbeat.canvas.pools.solo import SoloPool
 from backbeat.canvas.pools.wiring import open_pool
 
-from support.pool_jobs import SECONDS, job, make_spec, run_all, wait_free, wait_until
+from support.pool_jobs import SECONDS, job, make_spec, run_all, value_of, wait_free, wait_until
 
 POOLS = {
     "solo": ("solo", "forkserver"),
@@ -38,12 +37,6 @@ def new_pool(request):
     yield new
     for pool in opened:
         pool.stop(0)
-
-
-def value_of(report):
-    assert isinstance(report, Ended)
-    assert isinstance(report.outcome, Success)
-    return json.loads(report.outcome.value)
 
 
 def test_each_job_is_reported_once(new_pool):

@@ -15,7 +15,7 @@ from backbeat.canvas.pools.runner import RunnerSpec
 from backbeat.canvas.pools.wiring import open_pool
 from backbeat.canvas.wire import pack, to_wire
 
-from support.pool_jobs import SECONDS, Gate, job, make_spec, run_all, wait_free, wait_until, wait_until_busy
+from support.pool_jobs import SECONDS, job, make_spec, run_all, wait_free, wait_until, wait_until_busy
 
 POOLS = {
     "solo": LimitsKept(soft=True, hard=False),
@@ -41,13 +41,6 @@ def pool(request):
     opened.name = request.param
     yield opened
     opened.stop(0)
-
-
-@pytest.fixture
-def gate(tmp_path):
-    opened = Gate(tmp_path / "gate")
-    yield opened
-    opened.close()
 
 
 def call(task, *args, **limits):
@@ -147,8 +140,8 @@ def test_a_message_whose_hard_limit_the_pool_cannot_keep_fails_and_does_not_run(
 
 @pytest.mark.parametrize("how", ["sleep", "spin", "hold", "deaf"])
 @pytest.mark.parametrize("name", ENDED_BY_KILL)
-def test_a_hung_job_that_is_killed_leaves_a_free_slot_within_a_fifth_of_a_second(gate, name, how):
-    pool = open_pool(name, size=2, runner=make_spec(gate.path))
+def test_a_hung_job_that_is_killed_leaves_a_free_slot_within_a_fifth_of_a_second(job_gate, name, how):
+    pool = open_pool(name, size=2, runner=make_spec(job_gate.path))
     wait_free(pool, 2)
     seconds = []
 
@@ -157,7 +150,7 @@ def test_a_hung_job_that_is_killed_leaves_a_free_slot_within_a_fifth_of_a_second
         while len(seconds) < 3 and min(seconds, default=1) >= 0.2:
             key = f"hung {len(seconds)}"
             pool.submit([job(key, "hang", how)])
-            pid = gate.arrival().pid
+            pid = job_gate.arrival().pid
             if how in ("spin", "hold"):
                 wait_until_busy(pid)
             before, reports = time.monotonic(), []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -10,31 +9,32 @@ from collections import Counter
 
 import pytest
 from backbeat.canvas.message import Message
-from backbeat.canvas.outcome import Success
-from backbeat.canvas.pools.base import Ended, Job, Lost
+from backbeat.canvas.pools.base import Job, Lost
 from backbeat.canvas.pools.nursery import StartMethod
 from backbeat.canvas.pools.processes import ProcessPool
 from backbeat.canvas.pools.runner import RunnerSpec
 from backbeat.canvas.wire import pack, to_wire
 
-from support.pool_jobs import SECONDS, Gate, job, run_all, wait_dead, wait_free, wait_until, wait_until_busy
+from support.pool_jobs import (
+    SECONDS,
+    job,
+    run_all,
+    value_of,
+    wait_dead,
+    wait_free,
+    wait_until,
+    wait_until_busy,
+)
 
 SHAPES = {"processes": {"size": 2, "slots": 1}, "threads": {"size": 1, "slots": 2}}
 
 
 @pytest.fixture
-def gate(tmp_path):
-    opened = Gate(tmp_path / "gate")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def new_pool(gate):
+def new_pool(job_gate):
     opened = []
 
     def new(size=1, slots=1, factory="support.pool_jobs:make", args=None, **options):
-        spec = RunnerSpec(factory, (gate.path,) if args is None else args)
+        spec = RunnerSpec(factory, (job_gate.path,) if args is None else args)
         pool = ProcessPool(size, spec, slots=slots, **options)
         opened.append(pool)
         wait_free(pool, size * slots)
@@ -43,12 +43,6 @@ def new_pool(gate):
     yield new
     for pool in opened:
         pool.stop(0)
-
-
-def value_of(report):
-    assert isinstance(report, Ended), report
-    assert isinstance(report.outcome, Success), report
-    return json.loads(report.outcome.value)
 
 
 # --- after so many jobs ----------------------------------------------------------------------------------------------------------
@@ -67,17 +61,17 @@ def test_a_child_is_replaced_after_so_many_jobs_and_no_job_is_lost(new_pool, sha
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_its_successor_is_ready_before_its_last_job_has_ended_and_adds_no_slot(new_pool, gate, shape):
+def test_its_successor_is_ready_before_its_last_job_has_ended_and_adds_no_slot(new_pool, job_gate, shape):
     pool = new_pool(**SHAPES[shape], max_tasks=2)
     run_all(pool, [job(n, "echo", n) for n in range(SHAPES[shape]["size"])])
     pool.submit([job("last", "wait")])
-    last = gate.arrival()
+    last = job_gate.arrival()
     reports = []
 
     wait_until(pool, lambda: last.pid not in pool.pids and len(pool.pids) == pool_size(shape), reports)
     assert pool.free == 1
     pool.submit([job("next", "wait")])
-    following = gate.arrival()
+    following = job_gate.arrival()
     assert following.pid != last.pid
     assert pool.free == 0
 
@@ -126,11 +120,11 @@ def test_a_child_that_has_grown_is_replaced_after_its_job(new_pool, shape):
     ],
 )
 def test_a_task_is_ended_by_the_signal_and_may_tidy_up_where_it_is_told(
-    new_pool, gate, tmp_path, signum, raised
+    new_pool, job_gate, tmp_path, signum, raised
 ):
     pool, note = new_pool(), tmp_path / "note"
     pool.submit([job("a", "tidy", str(note), False)])
-    pid = gate.arrival().pid
+    pid = job_gate.arrival().pid
 
     pool.kill("a", signum)
     (report,) = wait_free(pool, 1)
@@ -144,10 +138,10 @@ def test_a_task_is_ended_by_the_signal_and_may_tidy_up_where_it_is_told(
 
 
 @pytest.mark.parametrize("method", [StartMethod.SPAWN])
-def test_a_child_that_is_a_program_of_its_own_is_ended_alike(new_pool, gate, tmp_path, method):
+def test_a_child_that_is_a_program_of_its_own_is_ended_alike(new_pool, job_gate, tmp_path, method):
     pool, note = new_pool(start_method=method), tmp_path / "note"
     pool.submit([job("a", "tidy", str(note), False)])
-    gate.arrival()
+    job_gate.arrival()
 
     pool.kill("a", signal.SIGTERM)
 
@@ -156,30 +150,30 @@ def test_a_child_that_is_a_program_of_its_own_is_ended_alike(new_pool, gate, tmp
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
-def test_a_task_that_does_not_end_is_killed(new_pool, gate, tmp_path, signum):
+def test_a_task_that_does_not_end_is_killed(new_pool, job_gate, tmp_path, signum):
     pool, note = new_pool(terminate_seconds=0.1), tmp_path / "note"
     pool.submit([job("a", "tidy", str(note), True)])
-    gate.arrival()
+    job_gate.arrival()
 
     pool.kill("a", signum)
 
     assert wait_free(pool, 1) == [Lost("a", "signal 9 (SIGKILL)")]
 
 
-def test_a_task_that_holds_the_interpreter_is_killed(new_pool, gate):
+def test_a_task_that_holds_the_interpreter_is_killed(new_pool, job_gate):
     pool = new_pool(terminate_seconds=0.1)
     pool.submit([job("a", "hang", "hold")])
-    wait_until_busy(gate.arrival().pid)
+    wait_until_busy(job_gate.arrival().pid)
 
     pool.kill("a", signal.SIGTERM)
 
     assert wait_free(pool, 1) == [Lost("a", "signal 9 (SIGKILL)")]
 
 
-def test_a_second_kill_does_not_wait_for_the_first(new_pool, gate, tmp_path):
+def test_a_second_kill_does_not_wait_for_the_first(new_pool, job_gate, tmp_path):
     pool = new_pool(terminate_seconds=1_000)
     pool.submit([job("a", "tidy", str(tmp_path / "note"), True)])
-    gate.arrival()
+    job_gate.arrival()
 
     pool.kill("a", signal.SIGTERM)
     pool.kill("a")
@@ -187,11 +181,11 @@ def test_a_second_kill_does_not_wait_for_the_first(new_pool, gate, tmp_path):
     assert wait_free(pool, 1) == [Lost("a", "signal 9 (SIGKILL)")]
 
 
-def test_a_termination_that_comes_too_late_hits_no_later_job(new_pool, gate):
+def test_a_termination_that_comes_too_late_hits_no_later_job(new_pool, job_gate):
     pool = new_pool()
     for n in range(20):
         pool.submit([job(n, "wait")])
-        gate.arrival().let_go()
+        job_gate.arrival().let_go()
         pool.kill(str(n), [signal.SIGTERM, signal.SIGUSR1][n % 2])
         reports = wait_free(pool, 1)
         assert [report.key for report in reports] == [str(n)]
@@ -220,27 +214,27 @@ def test_what_is_no_signal_is_refused(new_pool):
         new_pool().kill("a", 9999)
 
 
-def test_a_signal_of_a_stranger_means_what_it_usually_means(new_pool, gate):
+def test_a_signal_of_a_stranger_means_what_it_usually_means(new_pool, job_gate):
     pool = new_pool()
     pool.submit([job("a", "wait")])
-    held = gate.arrival()
+    held = job_gate.arrival()
 
     os.kill(held.pid, signal.SIGTERM)  # as an init system does
     held.let_go()
     assert [value_of(report) for report in wait_free(pool, 1)] == ["a"]
 
     pool.submit([job("b", "wait")])
-    os.kill(gate.arrival().pid, signal.SIGUSR1)
+    os.kill(job_gate.arrival().pid, signal.SIGUSR1)
     assert wait_free(pool, 1) == [Lost("b", "signal 10 (SIGUSR1)")]
 
 
 @pytest.mark.parametrize("method", StartMethod)
-def test_an_app_may_have_a_use_of_its_own_for_sigusr1(new_pool, gate, tmp_path, method):
+def test_an_app_may_have_a_use_of_its_own_for_sigusr1(new_pool, job_gate, tmp_path, method):
     note = tmp_path / "traceback"
     factory = "support.pool_jobs:make_with_faulthandler"
-    pool = new_pool(factory=factory, args=(gate.path, str(note)), start_method=method)
+    pool = new_pool(factory=factory, args=(job_gate.path, str(note)), start_method=method)
     pool.submit([job("a", "wait")])
-    held = gate.arrival()
+    held = job_gate.arrival()
 
     os.kill(held.pid, signal.SIGUSR1)
     deadline = time.monotonic() + SECONDS
@@ -255,7 +249,7 @@ def test_an_app_may_have_a_use_of_its_own_for_sigusr1(new_pool, gate, tmp_path, 
 # --- a spare child ---------------------------------------------------------------------------------------------------------------
 
 
-def test_where_a_child_takes_an_import_a_spare_one_is_ready(new_pool, gate):
+def test_where_a_child_takes_an_import_a_spare_one_is_ready(new_pool, job_gate):
     pool = new_pool(factory="support.pool_jobs:make_with_thread", spare=True)
     wait_until(pool, lambda: len(pool.pids) == 2, [])
     seconds = []
@@ -265,7 +259,7 @@ def test_where_a_child_takes_an_import_a_spare_one_is_ready(new_pool, gate):
     ):  # the best of three: others use this machine too
         assert pool.free == 1
         pool.submit([job("a", "hang", "spin")])
-        gate.arrival()
+        job_gate.arrival()
         assert pool.free == 0
         before = time.monotonic()
         pool.kill("a")

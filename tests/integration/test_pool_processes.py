@@ -17,32 +17,25 @@ from pathlib import Path
 
 import pytest
 from backbeat.canvas.message import Message
-from backbeat.canvas.outcome import Failure, Success
+from backbeat.canvas.outcome import Failure
 from backbeat.canvas.pools.base import Ended, Job, Lost
 from backbeat.canvas.pools.nursery import StartMethod
 from backbeat.canvas.pools.processes import ChildrenCannotStart, ProcessPool
 from backbeat.canvas.pools.runner import RunnerSpec
 from backbeat.canvas.wire import pack, to_wire
 
-from support.pool_jobs import SECONDS, Gate, alive, job, run_all, wait_dead, wait_free, wait_until
+from support.pool_jobs import SECONDS, alive, job, run_all, value_of, wait_dead, wait_free, wait_until
 
 METHODS = list(StartMethod)
 TESTS = Path(__file__).parent.parent
 
 
 @pytest.fixture
-def gate(tmp_path):
-    opened = Gate(tmp_path / "gate")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def new_pool(gate):
+def new_pool(job_gate):
     opened = []
 
     def new(size=2, factory="make", args=None, method=StartMethod.FORKSERVER, ready=True, **options):
-        spec = RunnerSpec(f"support.pool_jobs:{factory}", (gate.path,) if args is None else args)
+        spec = RunnerSpec(f"support.pool_jobs:{factory}", (job_gate.path,) if args is None else args)
         pool = ProcessPool(size, spec, method, **options)
         opened.append(pool)
         if ready:
@@ -52,12 +45,6 @@ def new_pool(gate):
     yield new
     for pool in opened:
         pool.stop(0)
-
-
-def value_of(report):
-    assert isinstance(report, Ended), report
-    assert isinstance(report.outcome, Success), report
-    return json.loads(report.outcome.value)
 
 
 def descriptors():
@@ -86,10 +73,12 @@ def processes():
         (["exit", 0], "exit code 0"),
     ],
 )
-def test_a_child_that_dies_costs_its_own_job_only_and_is_replaced(new_pool, gate, method, command, reason):
+def test_a_child_that_dies_costs_its_own_job_only_and_is_replaced(
+    new_pool, job_gate, method, command, reason
+):
     pool = new_pool(method=method)
     pool.submit([job("held", "wait")])
-    held = gate.arrival()
+    held = job_gate.arrival()
 
     pool.submit([job("fatal", *command)])
     reports = wait_free(pool, 1)
@@ -113,10 +102,10 @@ def test_an_idle_child_that_is_killed_is_replaced(new_pool):
     assert len(run_all(pool, [job(n, "echo", n) for n in range(20)])) == 20
 
 
-def test_the_job_of_a_killed_key_is_lost_and_no_other(new_pool, gate):
+def test_the_job_of_a_killed_key_is_lost_and_no_other(new_pool, job_gate):
     pool = new_pool()
     pool.submit([job("a", "wait"), job("b", "wait")])
-    arrivals = {arrival.key: arrival for arrival in (gate.arrival(), gate.arrival())}
+    arrivals = {arrival.key: arrival for arrival in (job_gate.arrival(), job_gate.arrival())}
 
     pool.kill("a")
     pool.kill("unknown")
@@ -126,11 +115,11 @@ def test_the_job_of_a_killed_key_is_lost_and_no_other(new_pool, gate):
     assert [value_of(report) for report in wait_free(pool, 2)] == ["b"]
 
 
-def test_a_kill_that_comes_too_late_hits_no_later_job(new_pool, gate):
+def test_a_kill_that_comes_too_late_hits_no_later_job(new_pool, job_gate):
     pool = new_pool(size=1)
     for n in range(20):
         pool.submit([job(n, "wait")])
-        gate.arrival().let_go()
+        job_gate.arrival().let_go()
         pool.kill(str(n))
         reports = wait_free(pool, 1)
         assert [report.key for report in reports] == [str(n)]
@@ -149,10 +138,10 @@ def test_a_report_that_was_written_before_the_death_counts(new_pool):
     assert len(value_of(report)) == 50_000
 
 
-def test_a_death_is_noticed_though_a_grandchild_keeps_the_pipe_open(new_pool, gate):
+def test_a_death_is_noticed_though_a_grandchild_keeps_the_pipe_open(new_pool, job_gate):
     pool = new_pool()
     pool.submit([job("heir", "heir")])
-    heir = gate.arrival()
+    heir = job_gate.arrival()
 
     assert wait_free(pool, 2) == [Lost("heir", "exit code 7")]
     assert alive(heir.pid)
@@ -191,10 +180,10 @@ def test_two_hundred_random_kills_lose_and_repeat_nothing(new_pool):
     assert len(pool.pids) == 4
 
 
-def test_a_nursery_that_is_killed_costs_no_job(new_pool, gate):
+def test_a_nursery_that_is_killed_costs_no_job(new_pool, job_gate):
     pool = new_pool()
     pool.submit([job("held", "wait")])
-    held = gate.arrival()
+    held = job_gate.arrival()
     (idle,) = set(pool.pids) - {held.pid}
 
     os.kill(pool._brood._nursery.pid, signal.SIGKILL)
@@ -208,11 +197,11 @@ def test_a_nursery_that_is_killed_costs_no_job(new_pool, gate):
     wait_dead(held.pid)
 
 
-def test_an_orphan_can_be_killed_and_can_die(new_pool, gate):
+def test_an_orphan_can_be_killed_and_can_die(new_pool, job_gate):
     for end in (lambda pool, held: pool.kill("held"), lambda pool, held: os.kill(held.pid, signal.SIGKILL)):
         pool = new_pool(size=1)
         pool.submit([job("held", "wait")])
-        held = gate.arrival()
+        held = job_gate.arrival()
         nursery = pool._brood._nursery.pid
         os.kill(nursery, signal.SIGKILL)
         wait_until(pool, lambda pool=pool, nursery=nursery: pool._brood._nursery.pid != nursery, [])
@@ -265,10 +254,10 @@ def test_an_app_that_is_not_safe_to_fork_is_imported_by_each_child(new_pool, fac
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_stop_ends_idle_children_at_once_and_waits_for_busy_ones(new_pool, gate, method):
+def test_stop_ends_idle_children_at_once_and_waits_for_busy_ones(new_pool, job_gate, method):
     pool = new_pool(method=method)
     pool.submit([job("held", "wait")])
-    held = gate.arrival()
+    held = job_gate.arrival()
     (idle,) = set(pool.pids) - {held.pid}
 
     def let_go_when_the_idle_one_is_gone():
@@ -284,10 +273,10 @@ def test_stop_ends_idle_children_at_once_and_waits_for_busy_ones(new_pool, gate,
     assert not alive(held.pid)
 
 
-def test_stop_kills_what_runs_after_the_grace_and_reports_it_lost(new_pool, gate):
+def test_stop_kills_what_runs_after_the_grace_and_reports_it_lost(new_pool, job_gate):
     pool = new_pool()
     pool.submit([job("held", "wait"), job("quick", "echo", 1)])
-    held = gate.arrival()
+    held = job_gate.arrival()
 
     reports = pool.stop(0.2)
 
@@ -299,16 +288,16 @@ def test_stop_kills_what_runs_after_the_grace_and_reports_it_lost(new_pool, gate
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_stop_does_not_wait_for_an_import(new_pool, gate, method):
+def test_stop_does_not_wait_for_an_import(new_pool, job_gate, method):
     pool = new_pool(factory="make_endless", method=method, ready=False)
     if method is StartMethod.SPAWN:
-        thread = threading.Thread(target=gate.arrival)  # an import has begun in a child
+        thread = threading.Thread(target=job_gate.arrival)  # an import has begun in a child
         thread.start()
         while thread.is_alive():
             pool.collect()
             thread.join(0.01)
     else:
-        gate.arrival()
+        job_gate.arrival()
     before = time.monotonic()
 
     assert pool.stop(1_000) == []
@@ -317,14 +306,14 @@ def test_stop_does_not_wait_for_an_import(new_pool, gate, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_nothing_is_left_behind(new_pool, gate, method):
+def test_nothing_is_left_behind(new_pool, job_gate, method):
     before = descriptors(), processes()
 
     pool = new_pool(size=3, method=method)
     nursery = pool._brood._nursery.pid
     run_all(pool, [job(n, *(["echo", n] if n % 5 else ["kill"])) for n in range(20)])
     pool.submit([job("held", "wait")])
-    held = gate.arrival()
+    held = job_gate.arrival()
     pids = pool.pids
     pool.stop(0)
     held.knock.close()
@@ -375,9 +364,9 @@ def test_a_task_may_use_multiprocessing(new_pool):
 
 
 @contextmanager
-def program(gate, method, *, command=("-m", "support.pool_program")):
-    """The program, in a process group of its own, with a job that waits at the gate."""
-    argv = [sys.executable, *command, gate.path, method]
+def program(job_gate, method, *, command=("-m", "support.pool_program")):
+    """The program, in a process group of its own, with a job that waits at the job_gate."""
+    argv = [sys.executable, *command, job_gate.path, method]
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])}
     started = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=environ, process_group=0)
     with started:
@@ -394,11 +383,11 @@ def line_of(started):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_when_the_worker_is_killed_all_its_processes_go(gate, method):
-    with program(gate, method) as started:
+def test_when_the_worker_is_killed_all_its_processes_go(job_gate, method):
+    with program(job_gate, method) as started:
         assert line_of(started) == ["main", "__main__\n"]
         pids = json.loads(line_of(started)[1])
-        assert gate.arrival().pid in pids
+        assert job_gate.arrival().pid in pids
         assert all(map(alive, pids))
         assert len(pids) == 4
 
@@ -409,11 +398,11 @@ def test_when_the_worker_is_killed_all_its_processes_go(gate, method):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT])
-def test_a_signal_to_the_whole_process_group_ends_no_job(gate, method, signum):
-    with program(gate, method) as started:
+def test_a_signal_to_the_whole_process_group_ends_no_job(job_gate, method, signum):
+    with program(job_gate, method) as started:
         assert line_of(started)[0] == "main"
         pids = json.loads(line_of(started)[1])
-        held = gate.arrival()
+        held = job_gate.arrival()
 
         os.killpg(started.pid, signum)
         os.killpg(started.pid, signum)
@@ -427,12 +416,12 @@ def test_a_signal_to_the_whole_process_group_ends_no_job(gate, method, signum):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_program_that_opens_a_pool_is_not_imported_again_by_its_children(gate, method):
+def test_the_program_that_opens_a_pool_is_not_imported_again_by_its_children(job_gate, method):
     script = TESTS / "support" / "pool_program.py"
-    with program(gate, method, command=(str(script),)) as started:
+    with program(job_gate, method, command=(str(script),)) as started:
         assert line_of(started) == ["main", "__main__\n"]
         assert line_of(started)[0] == "up"
-        gate.arrival().let_go()
+        job_gate.arrival().let_go()
         assert line_of(started) == ["report", "Ended 0\n"]
         assert started.wait(SECONDS) == 0
         assert started.stdout.read() == ""

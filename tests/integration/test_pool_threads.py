@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import select
@@ -14,7 +13,7 @@ from dataclasses import replace
 
 import pytest
 from backbeat.canvas.errors import SoftTimeLimitExceeded
-from backbeat.canvas.outcome import Failure, Success
+from backbeat.canvas.outcome import Failure
 from backbeat.canvas.pools.base import Ended, Lost
 from backbeat.canvas.pools.processes import ProcessPool
 from backbeat.canvas.pools.strike import Strike, StrikeLimit, _set_exception
@@ -22,11 +21,11 @@ from backbeat.canvas.pools.wiring import open_pool
 
 from support.pool_jobs import (
     SECONDS,
-    Gate,
     alive,
     job,
     make_spec,
     run_all,
+    value_of,
     wait_dead,
     wait_free,
     wait_until,
@@ -37,33 +36,20 @@ SLOTS = 3
 
 
 @pytest.fixture
-def gate(tmp_path):
-    opened = Gate(tmp_path / "gate")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def pool(gate):
-    opened = open_pool("threads", size=SLOTS, runner=make_spec(gate.path))
+def pool(job_gate):
+    opened = open_pool("threads", size=SLOTS, runner=make_spec(job_gate.path))
     wait_free(opened, SLOTS)
     yield opened
     opened.stop(0)
 
 
-def held_at(gate, pool, *keys):
+def held_at(job_gate, pool, *keys):
     pool.submit([job(key, "wait") for key in keys])
-    return {arrival.key: arrival for arrival in (gate.arrival() for _ in keys)}
+    return {arrival.key: arrival for arrival in (job_gate.arrival() for _ in keys)}
 
 
-def value_of(report):
-    assert isinstance(report, Ended), report
-    assert isinstance(report.outcome, Success), report
-    return json.loads(report.outcome.value)
-
-
-def test_jobs_run_side_by_side_in_one_process_that_is_not_ours(pool, gate):
-    held = held_at(gate, pool, "a", "b", "c")
+def test_jobs_run_side_by_side_in_one_process_that_is_not_ours(pool, job_gate):
+    held = held_at(job_gate, pool, "a", "b", "c")
 
     assert {arrival.pid for arrival in held.values()} == set(pool.pids) != {os.getpid()}
     for arrival in held.values():
@@ -71,8 +57,8 @@ def test_jobs_run_side_by_side_in_one_process_that_is_not_ours(pool, gate):
     assert sorted(value_of(report) for report in wait_free(pool, SLOTS)) == ["a", "b", "c"]
 
 
-def test_the_job_of_a_killed_key_is_lost_at_once_and_the_others_end_well(pool, gate):
-    held = held_at(gate, pool, "a", "b")
+def test_the_job_of_a_killed_key_is_lost_at_once_and_the_others_end_well(pool, job_gate):
+    held = held_at(job_gate, pool, "a", "b")
     old = held["a"].pid
 
     pool.kill("a")
@@ -89,11 +75,11 @@ def test_the_job_of_a_killed_key_is_lost_at_once_and_the_others_end_well(pool, g
     wait_dead(old)
 
 
-def test_a_job_that_was_ended_does_not_go_on_if_it_can_be_told(pool, gate, tmp_path):
-    held = held_at(gate, pool, "held")
+def test_a_job_that_was_ended_does_not_go_on_if_it_can_be_told(pool, job_gate, tmp_path):
+    held = held_at(job_gate, pool, "held")
     note = tmp_path / "note"
     pool.submit([job("a", "spin_tidily", str(note))])
-    gate.arrival()
+    job_gate.arrival()
 
     pool.kill("a")
     deadline = time.monotonic() + SECONDS
@@ -107,14 +93,14 @@ def test_a_job_that_was_ended_does_not_go_on_if_it_can_be_told(pool, gate, tmp_p
 
 
 def test_where_the_ended_job_holds_the_interpreter_the_process_is_killed_and_the_others_are_run_elsewhere(
-    gate,
+    job_gate,
 ):
-    pool = ProcessPool(1, make_spec(gate.path), slots=SLOTS, terminate_seconds=0.2)
+    pool = ProcessPool(1, make_spec(job_gate.path), slots=SLOTS, terminate_seconds=0.2)
     wait_free(pool, SLOTS)
     pool.submit([job("held", "wait")])
-    gate.arrival()
+    job_gate.arrival()
     pool.submit([job("a", "hang", "hold")])
-    wait_until_busy(gate.arrival().pid)
+    wait_until_busy(job_gate.arrival().pid)
 
     pool.kill("a")
     reports = wait_free(pool, SLOTS)
@@ -124,10 +110,10 @@ def test_where_the_ended_job_holds_the_interpreter_the_process_is_killed_and_the
     assert reports[1].reason.endswith("a job of the same process was ended, and the process did not answer")
 
 
-def test_a_process_that_answers_is_not_killed(gate):
-    pool = ProcessPool(1, make_spec(gate.path), slots=SLOTS, terminate_seconds=0.2)
+def test_a_process_that_answers_is_not_killed(job_gate):
+    pool = ProcessPool(1, make_spec(job_gate.path), slots=SLOTS, terminate_seconds=0.2)
     wait_free(pool, SLOTS)
-    held = held_at(gate, pool, "a", "b", "c")
+    held = held_at(job_gate, pool, "a", "b", "c")
     reports = []
 
     pool.kill("a")
@@ -141,11 +127,11 @@ def test_a_process_that_answers_is_not_killed(gate):
     assert [type(report) for report in reports] == [Lost, Lost, Ended]
 
 
-def test_threads_of_a_program_of_its_own(gate):
-    pool = open_pool("threads", size=SLOTS, runner=make_spec(gate.path), start_method="spawn")
+def test_threads_of_a_program_of_its_own(job_gate):
+    pool = open_pool("threads", size=SLOTS, runner=make_spec(job_gate.path), start_method="spawn")
     wait_free(pool, SLOTS)
 
-    held = held_at(gate, pool, "a", "b")
+    held = held_at(job_gate, pool, "a", "b")
     for arrival in held.values():
         arrival.let_go()
 
@@ -153,8 +139,8 @@ def test_threads_of_a_program_of_its_own(gate):
     pool.stop(0)
 
 
-def test_a_process_whose_only_job_is_killed_is_killed(pool, gate):
-    held = held_at(gate, pool, "a")
+def test_a_process_whose_only_job_is_killed_is_killed(pool, job_gate):
+    held = held_at(job_gate, pool, "a")
 
     pool.kill("a", signal.SIGTERM)
 
@@ -162,8 +148,8 @@ def test_a_process_whose_only_job_is_killed_is_killed(pool, gate):
     wait_dead(held["a"].pid)
 
 
-def test_a_process_of_many_jobs_that_dies_loses_all_and_says_that_it_was_shared(pool, gate):
-    held = held_at(gate, pool, "a", "b")
+def test_a_process_of_many_jobs_that_dies_loses_all_and_says_that_it_was_shared(pool, job_gate):
+    held = held_at(job_gate, pool, "a", "b")
 
     os.kill(held["a"].pid, signal.SIGKILL)
     reports = wait_free(pool, SLOTS)
@@ -179,8 +165,8 @@ def test_a_process_of_one_job_that_dies_was_ended_by_that_job(pool):
     assert run_all(pool, [job("a", "exit", 3)]) == [Lost("a", "exit code 3")]
 
 
-def test_what_ends_a_process_elsewhere_ends_its_own_job_only(pool, gate):
-    held = held_at(gate, pool, "held")
+def test_what_ends_a_process_elsewhere_ends_its_own_job_only(pool, job_gate):
+    held = held_at(job_gate, pool, "held")
 
     (report,) = run_all(pool, [job("a", "sys_exit", 4)])
 
@@ -190,8 +176,8 @@ def test_what_ends_a_process_elsewhere_ends_its_own_job_only(pool, gate):
     assert [value_of(report) for report in wait_free(pool, SLOTS)] == ["held"]
 
 
-def test_a_nursery_that_is_killed_costs_no_job(pool, gate):
-    held = held_at(gate, pool, "a", "b")
+def test_a_nursery_that_is_killed_costs_no_job(pool, job_gate):
+    held = held_at(job_gate, pool, "a", "b")
 
     os.kill(pool._brood._nursery.pid, signal.SIGKILL)
     assert wait_free(pool, 1) == []
@@ -203,8 +189,8 @@ def test_a_nursery_that_is_killed_costs_no_job(pool, gate):
     wait_dead(held["b"].pid)
 
 
-def test_stop_waits_for_what_runs_and_kills_what_does_not_end(pool, gate):
-    held = held_at(gate, pool, "slow", "ended", "hung")
+def test_stop_waits_for_what_runs_and_kills_what_does_not_end(pool, job_gate):
+    held = held_at(job_gate, pool, "slow", "ended", "hung")
     pool.kill("ended")
     held["slow"].let_go()
 
@@ -347,22 +333,22 @@ def test_the_clock_wakes_for_a_strike_that_is_due_sooner_than_all_others():
     waiting.join()
 
 
-def arrived(gate, pool):
+def arrived(job_gate, pool):
     """The next job that has reached the gate; the pool is turned meanwhile, as it has children to start."""
     deadline = time.monotonic() + SECONDS
-    while not select.select([gate.fileno()], [], [], 0)[0]:
+    while not select.select([job_gate.fileno()], [], [], 0)[0]:
         pool.collect()
         assert time.monotonic() < deadline
-        select.select([*pool.wakers(), gate.fileno()], [], [], 0.1)
-    return gate.arrival()
+        select.select([*pool.wakers(), job_gate.fileno()], [], [], 0.1)
+    return job_gate.arrival()
 
 
-def test_a_job_whose_process_died_before_runs_in_one_of_its_own(pool, gate):
-    (beside,) = held_at(gate, pool, "a").values()
+def test_a_job_whose_process_died_before_runs_in_one_of_its_own(pool, job_gate):
+    (beside,) = held_at(job_gate, pool, "a").values()
     pool.submit([replace(job("b", "wait"), alone=True)])
-    suspect = arrived(gate, pool)
+    suspect = arrived(job_gate, pool)
     wait_free(pool, SLOTS - 2)
-    (later,) = held_at(gate, pool, "c").values()
+    (later,) = held_at(job_gate, pool, "c").values()
     assert len({beside.pid, suspect.pid, later.pid}) == 3
 
     os.kill(suspect.pid, signal.SIGKILL)
@@ -374,8 +360,8 @@ def test_a_job_whose_process_died_before_runs_in_one_of_its_own(pool, gate):
     assert sorted(value_of(report) for report in wait_free(pool, SLOTS)) == ["a", "c"]
 
 
-def test_a_suspect_that_still_waits_for_its_process_can_be_ended(pool, gate):
-    (beside,) = held_at(gate, pool, "a").values()
+def test_a_suspect_that_still_waits_for_its_process_can_be_ended(pool, job_gate):
+    (beside,) = held_at(job_gate, pool, "a").values()
     pool.submit([replace(job("b", "wait"), alone=True)])
     pool.kill("b")
 

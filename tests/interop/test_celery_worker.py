@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from contextlib import contextmanager
 
 import pytest
 
-from support.celery_env import celery_python
+from support.celery_env import celery_python, ready_program
 from support.processes import Programs, wait_until
 from support.stacks import own_redis_database
 
@@ -66,7 +64,6 @@ schedules:
 """
 
 
-@contextmanager
 def celery_worker(home, *, queues):
     """A Celery worker, ready."""
     command = [
@@ -85,16 +82,7 @@ def celery_worker(home, *, queues):
         "-Q",
         queues,
     ]
-    path = home / "celery.log"
-    with path.open("w") as log:
-        process = subprocess.Popen(command, cwd=home, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        wait_until(lambda: "ready" in path.read_text() or process.poll() is not None, 60, what=path.read_text)
-        assert process.poll() is None, path.read_text()
-        yield
-    finally:
-        process.terminate()
-        process.wait(30)
+    return ready_program(home, *command)
 
 
 OURS = """
@@ -160,7 +148,7 @@ def test_celery_runs_what_the_beat_sends(fleet, programs, redis_db):
                 and lines(home / "noted.jsonl")
             )
 
-        wait_until(done, 40, what=lambda: f"{beat.text}\n{(home / 'celery.log').read_text()}")
+        wait_until(done, 40, what=lambda: f"{beat.text}\n{(home / 'worker.log').read_text()}")
         wait_until(lambda: lines(home / "typed.jsonl"), 10)
 
     seconds = [each for each in lines(home / "ran.jsonl") if each["periodic_task_name"] == "every second"]

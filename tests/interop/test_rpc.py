@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
-from contextlib import contextmanager
 
 import pytest
 from backbeat.canvas import App, chain, group
 
 from support import servers
-from support.celery_env import celery_python, run_celery
-from support.processes import wait_until
+from support.celery_env import celery_python, ready_program, run_celery
 
 OURS = """
 from backbeat.canvas import App
@@ -69,21 +66,6 @@ print(json.dumps(found))
 """
 
 
-@contextmanager
-def program(home, *command):
-    """A worker that is ready."""
-    path = home / "worker.log"
-    with path.open("w") as log:
-        process = subprocess.Popen(command, cwd=home, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        wait_until(lambda: "ready" in path.read_text() or process.poll() is not None, 60, what=path.read_text)
-        assert process.poll() is None, path.read_text()
-        yield
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
 @pytest.fixture(params=["rabbitmq", "redis"])
 def broker(request):
     if request.param == "rabbitmq":
@@ -102,7 +84,7 @@ def broker(request):
 def test_a_celery_client_gets_its_results_from_a_backbeat_worker(broker, tmp_path):
     (tmp_path / "ours.py").write_text(OURS)
     options = ["-A", "ours:app", "-b", broker, "worker", "-P", "solo", "-Q", "rpc_interop"]
-    with program(tmp_path, sys.executable, "-m", "backbeat.scheduler.cli", *options):
+    with ready_program(tmp_path, sys.executable, "-m", "backbeat.scheduler.cli", *options):
         found = run_celery(CLIENT, broker)
 
     assert found == {
@@ -120,7 +102,7 @@ def test_a_backbeat_client_gets_its_results_from_a_celery_worker(tmp_path):
         (tmp_path / "theirs.py").write_text(THEIRS.format(broker=url))
         options = ["-A", "theirs", "worker", "-P", "solo", "-c", "1", "-l", "INFO", "-Q", "celery"]
         with (
-            program(tmp_path, str(celery_python()), "-m", "celery", *options),
+            ready_program(tmp_path, str(celery_python()), "-m", "celery", *options),
             App("client", broker=url, backend="rpc://", set_as_current=False) as app,
         ):
             add, fail = app.signature("rpc.add"), app.signature("rpc.fail")

@@ -6,8 +6,12 @@ import fcntl
 import json
 import subprocess
 import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from .processes import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,3 +45,18 @@ def run_celery(script: str, *arguments: str, version: str = "5.7.0", timeout: fl
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd="/")
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+@contextmanager
+def ready_program(home: Path, *command: str) -> Iterator[None]:
+    """A worker, Celery's or ours, that has said that it is ready. `home` is its directory, and gets its log."""
+    path = home / "worker.log"
+    with path.open("w") as log:
+        process = subprocess.Popen(command, cwd=home, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        wait_until(lambda: "ready" in path.read_text() or process.poll() is not None, 60, what=path.read_text)
+        assert process.poll() is None, path.read_text()
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)

@@ -76,3 +76,16 @@ class Fleet:
                 return
             route = performer.ended(taken, route.message, outcome)
         performer.commit([route])
+
+
+class Shop(Fleet):
+    """A fleet with one task."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+
+        @self.app.task(name="add")
+        def add(x: Any, y: Any = 0) -> Any:
+            return x + y
+
+        self.add = add

@@ -22,3 +22,8 @@ def write_line(path: str, **fields: Any) -> None:
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """What was written so far."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def read_events(path: Path, event: str) -> list[dict[str, Any]]:
+    """The lines about one kind of event."""
+    return [line for line in read_lines(path) if line.get("event") == event]

@@ -34,6 +34,13 @@ def job(key, *command):
     return Job(str(key), json.dumps(command), "celery")
 
 
+def value_of(report):
+    """The value of a job that ended well."""
+    assert isinstance(report, Ended), report
+    assert isinstance(report.outcome, Success), report
+    return json.loads(report.outcome.value)
+
+
 def make(gate=None):
     """The runner. `gate` is the path of the test's socket."""
 

@@ -6,25 +6,12 @@ import pytest
 from backbeat.canvas.dead import all_letters, drop, read, requeue
 from backbeat.canvas.errors import Ignore, MessageError, Reject
 
-from support.eager import Fleet
-
-
-class Proj(Fleet):
-    """A fleet with one task."""
-
-    def __init__(self):
-        super().__init__()
-
-        @self.app.task(name="add")
-        def add(x, y=0):
-            return x + y
-
-        self.add = add
+from support.eager import Shop
 
 
 @pytest.fixture
 def proj():
-    return Proj()
+    return Shop()
 
 
 def test_k8_a_dead_letter_runs_again_and_what_follows_it_too(proj):

@@ -11,18 +11,7 @@ from backbeat.canvas.commit.memory_results import MemoryResults
 from backbeat.canvas.connections import Connections
 from backbeat.canvas.errors import TimeoutError, UnknownResult  # noqa: A004 - Celery's name
 
-from support.eager import Fleet
-
-
-class Shop(Fleet):
-    def __init__(self):
-        super().__init__()
-
-        @self.app.task(name="add")
-        def add(x, y=0):
-            return x + y
-
-        self.add = add
+from support.eager import Shop
 
 
 @pytest.fixture
