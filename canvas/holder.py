@@ -110,7 +110,10 @@ class LocalProcesses:
 
 
 def _host_id() -> str:
+    """Of this boot and of the namespaces; "" where /proc is not there, or is that of other processes (`unshare --pid` alone)."""
     try:
+        if Path("/proc/self").readlink() != Path(str(os.getpid())):
+            return ""
         boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         kinds = [kind for kind in ("pid", "time") if Path("/proc/self/ns", kind).exists()]  # time: since 5.6
         namespaces = [str(Path("/proc/self/ns", kind).stat().st_ino) for kind in kinds]

@@ -218,11 +218,20 @@ local apply_effect = {
   add_part = function(e) add_part(e[2], e[3], e[4], e[5]) end,
 }
 
+-- As run.py's: the next attempt of what was revoked while it ran waits no longer.
+local function hasten(t)
+  if not t.again or not redis.call('ZSCORE', REVOKED, t.id) then return end
+  for _, effect in ipairs(t.effects) do
+    if effect[1] == 'publish' and effect[6] == t.id then effect[5] = 0 end
+  end
+end
+
 local function apply(t)
   local standing = t.outcome and settle(t)
   if standing then return standing end
   local holder = t.unique and take_key(t.unique, documents)
   if holder then return nil, holder end
+  hasten(t)
   if dig_up(t.digs_up) and (not t.closes or close_join(t.closes)) then
     for _, effect in ipairs(t.effects) do apply_effect[effect[1]](effect) end
     if t.sent then know(t.sent) end
@@ -251,12 +260,12 @@ local function judge(message)
   local order = compare(run, message.generation, message.attempt)
   if run.outcome and order >= 0 then return {'settled', run.outcome, run.attempt, run.generation} end
   if order > 0 then return {'stale'} end
-  if is_revoked(message) then return {'revoked'} end
-  if message.eta_us and message.eta_us > now then return {'later', message.eta_us, ''} end
   local same = order == 0
   if same and run.worker ~= '' and run.lease_us > now and not is_gone[run.worker] then
     return {'later', run.lease_us, run.worker}
   end
+  if is_revoked(message) then return {'revoked'} end
+  if message.eta_us and message.eta_us > now then return {'later', message.eta_us, ''} end
   -- a claim that died counts; a retry or a later generation starts counting anew
   local lost = same and run.lost + (run.worker ~= '' and 1 or 0) or 0
   if lost >= argument.max_lost or (same and run.early and lost > 0) then

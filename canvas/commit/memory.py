@@ -43,7 +43,7 @@ from .base import (
 )
 from .mailbox import Mailbox
 from .memory_joins import MemoryJoins
-from .run import RunRecord, begin_early, judge, revoke, settle
+from .run import RunRecord, begin_early, hastened, judge, revoke, settle
 from .sent import Sent, sent_by
 from .unique import Held, Hold, apart, is_free, message_of, take
 
@@ -235,6 +235,9 @@ class MemoryCommit:
         state.mail.hasten(ids, now)
 
     def _apply(self, transition: Transition) -> Standing | Held | None:
+        message = transition.message
+        if message is not None and message.id in self._store.state.revoked:
+            transition = hastened(transition)
         # whatever can fail (encoding) is done before anything is changed, so a transition is applied whole or not at all
         effects = [self._dated(effect) for effect in transition.effects]
         texts = [_text_of(effect, self._keyring) for effect in effects]

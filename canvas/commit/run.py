@@ -15,9 +15,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from ..effect import Publish
 from ..message import Message
 from ..outcome import Outcome, Retry, Revoked
-from .base import Later, Limits, Poison, Settled, Stale, Standing, Verdict, WasRevoked
+from .base import Later, Limits, Poison, Settled, Stale, Standing, Transition, Verdict, WasRevoked
 from .base import Run as RunIt
 
 
@@ -64,13 +65,13 @@ def judge(
         return Settled(Standing(record.outcome, record.attempt, record.generation)), None
     if record.key > key:
         return Stale(), None
+    same = record.key == key
+    if same and record.worker and record.lease_us > now_us and not is_gone(record.worker):
+        return Later(record.lease_us, record.worker), None  # also if it is revoked: what runs goes on
     if revoked:
         return WasRevoked(), None
     if message.eta_us is not None and message.eta_us > now_us:
         return Later(message.eta_us), None
-    same = record.key == key
-    if same and record.worker and record.lease_us > now_us and not is_gone(record.worker):
-        return Later(record.lease_us, record.worker), None
     # a claim that died counts; a retry or a later generation starts counting anew
     lost = (record.lost + (1 if record.worker else 0)) if same else 0
     if lost >= limits.max_lost or (same and record.early and lost):
@@ -83,6 +84,20 @@ def judge(
         lost=lost,
     )
     return RunIt(lost), claim
+
+
+def hastened(transition: Transition) -> Transition:
+    """A transition of a task that was revoked while it ran: if it shall run again its message waits no longer, and ends as revoked."""
+    if not isinstance(transition.outcome, Retry) or transition.message is None:
+        return transition
+    id_ = transition.message.id
+    effects = [
+        replace(effect, not_before_us=0)
+        if isinstance(effect, Publish) and effect.message.id == id_
+        else effect
+        for effect in transition.effects
+    ]
+    return replace(transition, effects=tuple(effects))
 
 
 def begin_early(record: RunRecord | None, message: Message, worker: str) -> RunRecord | None:

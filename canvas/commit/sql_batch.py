@@ -17,7 +17,7 @@ from ..effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Publish, 
 from ..flow import join_message
 from ..incarnation import name_of
 from ..message import Message, sent_at
-from ..outcome import Failure
+from ..outcome import Failure, Retry
 from ..results.document import document_of, to_text
 from ..signing import NO_KEYS, Keyring
 from ..sql.dialect import dialect_of
@@ -29,10 +29,11 @@ from ..sql.tables import (
 )
 from . import records
 from .base import OUTBOX, Limits, Role, Standing, Transition, part_without_join
-from .run import RunRecord, begin_early, revoke, settle
+from .run import RunRecord, begin_early, hastened, revoke, settle
 from .sent import STEP_SECONDS, WAITING_SECONDS, Sent, sent_by
 from .sql_dead import bury, drop
 from .sql_joins import SqlJoins
+from .sql_revoked import revoked_of
 from .sql_runs import SqlRuns, empty_run
 
 Row = dict[str, Any]
@@ -99,6 +100,10 @@ class SqlBatch:
     # --- deciding ------------------------------------------------------------------------------------------------------------
 
     def _apply(self, transition: Transition) -> Standing | None:
+        message = transition.message
+        if message is not None and isinstance(transition.outcome, Retry):
+            is_revoked = message.id in revoked_of(self.connection, [message])
+            transition = hastened(transition) if is_revoked else transition
         standing = self._settle(transition)
         if standing is not None:
             return standing

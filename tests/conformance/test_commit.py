@@ -535,6 +535,34 @@ def test_k20_a_dead_claim_of_a_revoked_task_is_not_taken_over(world):
     assert item.verdict == Settled(Standing(Revoked(), 0))
 
 
+def test_k20_what_runs_goes_on_when_it_is_revoked_also_if_a_copy_of_it_comes(world):
+    message = world.message()
+    worker, other = world.open(), world.open()
+    assert taken_by(world, worker, message)[0].verdict == Run()
+    worker.revoke([message.id])
+
+    world.send(message)
+    assert isinstance(world.take_any([worker, other])[0].verdict, Later)
+    assert worker.exchange([Transition(message=message, outcome=ok(1))]).standing == [None]
+    assert world.document(message.id).value == "1"
+
+
+def test_k20_what_was_revoked_while_it_ran_ends_when_it_asks_to_run_again(world):
+    message, worker = world.message(), world.open()
+    (item,) = taken_by(world, worker, message)
+    worker.revoke([message.id])
+    due = world.now_us() + 3_600_000_000
+
+    again = replace(message, attempt=1, eta_us=due)
+    retried = Transition(
+        message=message, outcome=Retry(eta_us=due), effects=(Publish(again),), delivery=item.delivery
+    )
+    assert worker.exchange([retried]).standing == [None]
+
+    (item,) = world.take(worker)
+    assert (item.message.attempt, item.verdict) == (1, WasRevoked())
+
+
 def test_k6_a_claim_is_dead_as_soon_as_its_process_is_known_to_be_over(world):
     dead, message = world.open(gone_incarnation()), world.message()
     assert taken_by(world, dead, message)[0].verdict == Run()
