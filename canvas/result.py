@@ -199,8 +199,8 @@ class AsyncResult(Generic[R_co]):
         self._app.revoke([self.id], terminate, signal)
 
     def forget(self) -> None:
-        """Delete its result."""
-        self._known = None
+        """Delete its result; who asks for it then is told that there is none."""
+        self._known, self._sent = None, False
         self._app.results.forget([self.id])
 
     def value_ids(self) -> Iterator[str]:
