@@ -194,7 +194,7 @@ def test_stop_waits_for_what_runs_and_kills_what_does_not_end(pool, job_gate):
     pool.kill("ended")
     held["slow"].let_go()
 
-    reports = pool.stop(0.3)
+    reports = pool.stop(2.0)
 
     assert {report.key: type(report) for report in reports} == {"slow": Ended, "ended": Lost, "hung": Lost}
     assert not alive(held["slow"].pid)
