@@ -8,6 +8,7 @@ but the first says is shown when the first is done.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,15 @@ def lanes() -> list[list[Path]]:
     return [[path for path in found if path.name in names] for names in (PROCESSES, SERVERS)] + [others]
 
 
+def end(lane: subprocess.Popen[bytes]) -> None:
+    """End a lane that runs still, as Ctrl-C does: so it ends its processes and gives back what it was lent."""
+    lane.send_signal(signal.SIGINT)
+    try:
+        lane.wait(60)
+    except subprocess.TimeoutExpired:
+        lane.kill()
+
+
 def main(arguments: list[str]) -> int:
     first, *others = lanes()
     command = [sys.executable, "-m", "pytest", *arguments]
@@ -48,7 +58,7 @@ def main(arguments: list[str]) -> int:
         codes += [running.wait() for running, _ in beside]
     finally:
         for running, _ in beside:
-            running.kill()
+            end(running)
     for _, said in beside:
         said.seek(0)
         sys.stdout.write(said.read())
