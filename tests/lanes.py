@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 TESTS = Path(__file__).parent
@@ -31,12 +32,13 @@ def lanes() -> list[list[Path]]:
 
 
 def end(lane: subprocess.Popen[bytes]) -> None:
-    """End a lane that runs still, as Ctrl-C does: so it ends its processes and gives back what it was lent."""
-    lane.send_signal(signal.SIGINT)
-    try:
-        lane.wait(60)
-    except subprocess.TimeoutExpired:
-        lane.kill()
+    """Let a lane end its processes and give back what it was lent. A Ctrl-C has reached it too, and a second one would cut that short."""
+    for number in (0, signal.SIGINT):
+        lane.send_signal(number)
+        with suppress(subprocess.TimeoutExpired):
+            lane.wait(30)
+            return
+    lane.kill()
 
 
 def main(arguments: list[str]) -> int:
@@ -45,20 +47,21 @@ def main(arguments: list[str]) -> int:
     beside = []
     for paths in others:
         said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - read when the lane is done
-        running = subprocess.Popen(
+        lane = subprocess.Popen(
             [*command, "-p", "no:cacheprovider", *map(str, paths)],
             stdout=said,
             stderr=subprocess.STDOUT,
             cwd=TESTS.parent,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
-        beside.append((running, said))
+        beside.append((lane, said))
+    shown = subprocess.Popen([*command, *map(str, first)], cwd=TESTS.parent)
+    running = [shown, *(lane for lane, _ in beside)]
     try:
-        codes = [subprocess.run([*command, *map(str, first)], cwd=TESTS.parent, check=False).returncode]
-        codes += [running.wait() for running, _ in beside]
+        codes = [lane.wait() for lane in running]
     finally:
-        for running, _ in beside:
-            end(running)
+        for lane in running:
+            end(lane)
     for _, said in beside:
         said.seek(0)
         sys.stdout.write(said.read())

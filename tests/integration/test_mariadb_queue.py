@@ -274,9 +274,8 @@ def test_k25_a_result_is_there_for_its_waiter_soon_after_it_was_stored(engine, o
             storing.join()
             lags.append(waited_until - stored[0])
 
-    assert (
-        sorted(lags)[len(lags) // 4] <= 0.010
-    )  # the quickest show how often it looks, the others how busy the machine is
+    # the quickest show how often it looks, the others how busy the machine is
+    assert sorted(lags)[len(lags) // 4] <= 0.010
 
 
 def test_waiting_goes_on_after_the_server_closed_all_connections(url, engine, open_commit):
