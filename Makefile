@@ -45,7 +45,7 @@ oracle: $(VENV)/.test ## Every zone, every clock change from 1970 to 2037, fifty
 bench: $(VENV)/.test ## Side by side with Celery and other schedulers; ARGS="p1 p2" names some; medians and ratios, kept in var/bench
 	$(BIN)/python -m bench $(ARGS)
 
-chaos: $(VENV)/.test ## Beats under fire, then workers, over all stores and brokers, in half an hour; ARGS="workers --seed 1 --only redis" (see --help)
+chaos: $(VENV)/.test ## Beats under fire, then workers, over all stores and brokers, in half an hour; ARGS="workers --seed 1 --only redis" (ARGS=--help says more)
 	PYTHONPATH=tests $(BIN)/python -m chaos $(ARGS)
 
 crashes: $(VENV)/.test ## The loop ended before and after each effect and at every pair of them; a quarter of an hour

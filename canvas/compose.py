@@ -1,4 +1,4 @@
-"""Compose: signatures made of signatures: chain, group, chord, and what `|` makes of two of them (canvas.md 2.2-2.6).
+"""Compose: signatures made of signatures: chain, group, chord, and what `|` makes of two of them.
 
 They are faces, as Signature is: in nodes there are only calls, chains and groups, and a chord is a chain whose first step is a group.
 """

@@ -199,7 +199,7 @@ def _enter(node: Node, value: Json | None, then: Continuation | None, scope: _Sc
 
 
 def _labelled(member: Node, group_id: str, index: int) -> Node:
-    """A member that reports to no join still says whose it is: its call, or the last one of its chain (canvas.md G10)."""
+    """A member that reports to no join still says whose it is: its call, or the last one of its chain."""
     match member:
         case Call():
             return replace(member, options={**member.options, "group_id": group_id, "group_index": index})

@@ -126,7 +126,7 @@ Load = Callable[[str], Any]
 
 
 def node_to_data(node: Node, load: Load) -> dict[str, Any]:
-    """`node` as a signature in Celery's JSON shape (canvas.md S1, S2). `load` decodes JSON text into plain data."""
+    """`node` as a signature in Celery's JSON shape. `load` decodes JSON text into plain data."""
     match node:
         case Call():
             options = dict(node.options)
@@ -206,7 +206,7 @@ def _group_from_data(tasks: Any, options: Mapping[str, Any], dump: Dump, depth: 
     members: list[Node] = []
     for task in tasks:
         member = node_from_data(task, dump, depth - 1)
-        # a group directly inside a group gives its members to it, in order (canvas.md G3, H6)
+        # a group directly inside a group gives its members to it, in order
         members.extend(member.members if isinstance(member, Group) else (member,))
     return Group(id=options.get("task_id") or "", members=tuple(members))
 

@@ -1,4 +1,4 @@
-"""Options: what `apply_async` takes, checked and laid onto the calls of a canvas (canvas.md S4, C2-C9, G2, H2, H8).
+"""Options: what `apply_async` takes, checked and laid onto the calls of a canvas.
 
 Positional arguments, keyword arguments and most options go to what starts first; `task_id` and `link` belong to what ends last;
 `link_error` to every step but the members of a chord's header: these fail through its body, which calls it once.
@@ -173,7 +173,7 @@ def _on_first(node: Node, given: Given) -> Node:
 
 
 def _without_polling(given: Given) -> Given:
-    """Of a chord `interval` and `max_retries` say how Celery polls for its members (canvas.md H10); nothing is polled for here."""
+    """Of a chord `interval` and `max_retries` say how Celery polls for its members; nothing is polled for here."""
     kept = {name: value for name, value in given.options.items() if name not in ("interval", "max_retries")}
     return replace(given, options=kept)
 

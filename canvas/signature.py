@@ -1,6 +1,6 @@
 """Signature: one task to run, as users write it: `add.s(2, 2)`. Chains, groups and chords stand in compose.py.
 
-As in Celery a signature is a mapping {task, args, kwargs, options, subtask_type, immutable} that survives JSON (canvas.md S1-S10). It is
+As in Celery a signature is a mapping {task, args, kwargs, options, subtask_type, immutable} that survives JSON. It is
 a face only: sending turns it into nodes (node.py), and flow knows nothing of this module. Signatures know their app as a `Sender`.
 """
 

@@ -1,4 +1,4 @@
-"""Wire: the bytes of a message: Celery's task protocol 2, in and out (wire.md 4.1, 4.2). The wire format is versioned by it.
+"""Wire: the bytes of a message: Celery's task protocol 2, in and out. The wire format is versioned by it.
 
 `to_wire` and `from_wire` change between messages and (headers, properties, body); `pack` and `unpack` between these and the
 envelope text that Redis lists and the SQL queue hold.

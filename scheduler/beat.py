@@ -2,7 +2,7 @@
 
 Theory of operation. Record first, publish second, mark third: a firing is a row in the ledger before it is a message, so that
 no crash loses it or decides it again, and its task id is derived from entry and fire time, so that a second copy of the
-message is the same task. The order (spec/reliability.md 2.3), and where each part lives:
+message is the same task. The order, and where each part lives:
 
     E0  gate: a term that is far enough from its deadline; no term, no emission        leader.py
     L   once per term, and after every doubt: entries, cursors, open firings, fenced   ledger.py

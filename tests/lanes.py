@@ -8,9 +8,11 @@ but the first says is shown when the first is done.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 TESTS = Path(__file__).parent
@@ -29,26 +31,37 @@ def lanes() -> list[list[Path]]:
     return [[path for path in found if path.name in names] for names in (PROCESSES, SERVERS)] + [others]
 
 
+def end(lane: subprocess.Popen[bytes]) -> None:
+    """Let a lane end its processes and give back what it was lent. A Ctrl-C has reached it too, and a second one would cut that short."""
+    for number in (0, signal.SIGINT):
+        lane.send_signal(number)
+        with suppress(subprocess.TimeoutExpired):
+            lane.wait(30)
+            return
+    lane.kill()
+
+
 def main(arguments: list[str]) -> int:
     first, *others = lanes()
     command = [sys.executable, "-m", "pytest", *arguments]
     beside = []
     for paths in others:
         said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - read when the lane is done
-        running = subprocess.Popen(
+        lane = subprocess.Popen(
             [*command, "-p", "no:cacheprovider", *map(str, paths)],
             stdout=said,
             stderr=subprocess.STDOUT,
             cwd=TESTS.parent,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
-        beside.append((running, said))
+        beside.append((lane, said))
+    shown = subprocess.Popen([*command, *map(str, first)], cwd=TESTS.parent)
+    running = [shown, *(lane for lane, _ in beside)]
     try:
-        codes = [subprocess.run([*command, *map(str, first)], cwd=TESTS.parent, check=False).returncode]
-        codes += [running.wait() for running, _ in beside]
+        codes = [lane.wait() for lane in running]
     finally:
-        for running, _ in beside:
-            running.kill()
+        for lane in running:
+            end(lane)
     for _, said in beside:
         said.seek(0)
         sys.stdout.write(said.read())

@@ -1,6 +1,6 @@
 """RedisCommit: broker, results and canvas in one Redis: every exchange is one script, so one step (decisions K1).
 
-Queues, held messages and results lie as Celery's clients and workers expect them (wire.md 4.2, 4.3), so they can share them; runs,
+Queues, held messages and results lie as Celery's clients and workers expect them, so they can share them; runs,
 chains, joins and timers lie under `backbeat:`. A message that is held stands in kombu's `unacked` and in our own index of leases,
 by the server's clock; what a killed worker held comes back after its lease, or at once when its process is known to be gone.
 

@@ -1,6 +1,6 @@
 -- What every script of backbeat shares; the loader puts it in front of exchange.lua and holding.lua.
 --
--- Lists, `unacked` and `unacked_index` are kombu's own layout (wire.md 4.2). All other keys are ours, under `backbeat:`.
+-- Lists, `unacked` and `unacked_index` are kombu's own layout. All other keys are ours, under `backbeat:`.
 -- Times are microseconds of the server's clock; they fit a double. Never join a number to a text with `..` (14 digits only), and
 -- never write one with cjson: redis.call writes numbers in full.
 

@@ -1,4 +1,4 @@
-"""Compression: documents of key-value stores as Celery compresses them (wire.md 4.3): NUL, "celery-compressed", NUL, MIME type, NUL, bytes.
+"""Compression: documents of key-value stores as Celery compresses them: NUL, "celery-compressed", NUL, MIME type, NUL, bytes.
 
 What is written is chosen by `result_compression`; what is read says itself how it was compressed.
 """

@@ -1,4 +1,4 @@
-"""Document: a result as Celery's clients read it (wire.md 4.3): one JSON object for each task. PURE.
+"""Document: a result as Celery's clients read it: one JSON object for each task. PURE.
 
 Errors are data: {exc_type, exc_module, exc_message}. More keys are ours, which Celery's reader passes over: `exc_text` (the exception's
 own text), `exc_node` (the id of the task that broke), `exc_cause` (what caused it, in the same shape), and where there are any

@@ -1,4 +1,4 @@
-"""Replies: a worker's side of rpc: sends result documents to the queues of those who asked for them (wire.md 4.3).
+"""Replies: a worker's side of rpc: sends result documents to the queues of those who asked for them.
 
 At most once: a reply that cannot be sent is tried once more over a new connection and then given up, as the task itself has ended and
 must not be held up. The broker drops what is sent to a queue whose owner is gone.

@@ -1,4 +1,4 @@
-"""RpcResults: results that workers send back as messages, to a queue that belongs to this process; a Results (wire.md 4.3, rpc).
+"""RpcResults: results that workers send back as messages, to a queue that belongs to this process; a Results.
 
 At most once: a result is lost when this process ends, when its connection to the broker is lost (its queue goes with it), or when it is
 asked for by another process. No store is needed, so there are no chords (decisions K17).

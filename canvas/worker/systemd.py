@@ -16,7 +16,7 @@ from ..notify import Notifier
 from ..outcome import Failure, Success
 
 DRAIN_SECONDS = 600.0
-"""How long tasks may run on after a stop was asked for; then systemd's patience ends, and it kills them."""
+"""How long more time is asked for after a stop was asked for, unless a grace is known: a worker that has not ended by then is killed."""
 STOPPING_SECONDS = 30.0
 """What ending the pool and handing back may take after the grace."""
 EXTENSION_SECONDS = 30.0

@@ -1,7 +1,7 @@
 """Step: a task, chain, group or chord as it is written in YAML, read into a signature in Celery's JSON shape.
 
 PURE. A signature is {task, args, kwargs, options, subtask_type, immutable}; a chain is the task "celery.chain" with its steps
-in kwargs, and so on (spec/canvas.md S1, S2). Callbacks go where Celery's own link() and link_error() put them: on the task, on the chain as
+in kwargs, and so on. Callbacks go where Celery's own link() and link_error() put them: on the task, on the chain as
 a whole, on a chord's body, and link_error of a group on each member.
 """
 

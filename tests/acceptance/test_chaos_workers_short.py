@@ -11,7 +11,7 @@ from chaos.workers.report import CONSUME_SECONDS, COUNTS, lines, row
 from chaos.workers.scenario import Setting, run_one
 from support import servers
 
-COMMON = {"name": "short", "size": 2, "per_second": 6.0, "seconds": 60.0}
+COMMON = {"name": "short", "size": 2, "per_second": 6.0, "seconds": 150.0}
 SETTINGS = {
     # a lease that outlasts a restart: then only a killed process, or a grace that is over, explains a second run
     "redis": Setting(kills=3, rolls=1, restarts=3, lease_seconds=6.0, **COMMON),

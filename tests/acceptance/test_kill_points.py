@@ -28,6 +28,7 @@ from support.zygote import Zygote
 
 ALL = os.environ.get("BACKBEAT_KILL_MATRIX") == "all"
 SEED = os.environ.get("BACKBEAT_SEED", "") or str(random.randrange(1_000_000))
+pytestmark = pytest.mark.timeout(3 * 3600 if ALL else 600)
 SHARE = 0.01
 """Of the points beyond the first of each name."""
 MISSED = 0.05
@@ -80,7 +81,6 @@ def explored():
         return {name: threads.submit(explore, name, choice) for name in STACKS}
 
 
-@pytest.mark.timeout(3 * 3600 if ALL else 300)
 @pytest.mark.parametrize("stack", STACKS)
 def test_killed_at_any_point_everything_ends_with_the_right_value(stack, explored, figure):
     figures = explored[stack].result()
@@ -93,10 +93,13 @@ def test_killed_at_any_point_everything_ends_with_the_right_value(stack, explore
 def test_each_point_of_the_product_was_met_and_killed_at(explored):
     places = Path(canvas.__file__).parent.rglob("*.py")
     names = {name for path in places for name in re.findall(r'\breach\("([a-z_.]+)"\)', path.read_text())}
-    killed = {name for future in explored.values() for name in future.result().by_name}
+    figures = [future.result() for future in explored.values()]
+    killed = {name for each in figures for name in each.by_name}
+    missed = {name_of(plan[-1]) for each in figures for _, plan in each.missed}
 
     assert len(names) > 20
-    assert killed == names
+    assert killed <= names
+    assert names - killed <= missed
 
 
 # --- the judge itself ------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import subprocess
 import time
@@ -25,9 +24,7 @@ PASSWORD, KEY = "canary-of-the-broker", "canary-of-the-signatures"
 def guarded_redis():
     """The port of a Redis that wants a password; it is told by its standard input, so that it is in no argument there either."""
     servers.require("redis")
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("there is no redis-server")
+    program = servers.require_program("redis-server")
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         port = server.getsockname()[1]
     process = subprocess.Popen([program, "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
@@ -73,11 +70,12 @@ def test_no_secret_is_shown_or_kept(programs, guarded_redis, tmp_path):
     worker = programs.start("-A", APP, "worker", "-c", 1, "-l", "debug", environ=known)
     worker.wait_for("ready$")
     client.lpush("celery", NO_KEYS.text(Message(id="forged", task=f"{APP}.add", args="[1,2]")))
-    beat = programs.start("-A", APP, "beat", "--store", f"sqlite:///{tmp_path}/beat.db", environ=known)
+    beat = programs.start("-A", APP, "--store", f"sqlite:///{tmp_path}/beat.db", "beat", environ=known)
     called = programs.start("-A", APP, "call", f"{APP}.add", "--args", "[1, 2]", environ=known)
     bad = programs.start("-A", APP, "call", f"{APP}.add", "--args", '["x"]', environ=known)
     refused = programs.start("-A", APP, "call", f"{APP}.add", "--args", "[1, 2]", environ=wrong)
     locked_out = programs.start("-A", APP, "worker", "-c", 1, environ=wrong)
+    beat.wait_for(r"127\.0\.0\.1")
     worker.wait_for("succeeded")
     worker.wait_for("raised TypeError")
     worker.wait_for("refused a message from queue celery: it is not to be believed")

@@ -16,11 +16,13 @@ def main(arguments: Sequence[str]) -> int:
     if not arguments:
         return max([suite([]) for suite in SUITES.values()])
     name, *options = arguments
-    if name not in SUITES:
-        sys.exit(
-            f"write: chaos [{' | '.join(SUITES)} [options]]; see chaos {name if name in SUITES else 'workers'} --help"
-        )
-    return SUITES[name](options)
+    if name in SUITES:
+        return SUITES[name](options)
+    shown = f"write: chaos [{' | '.join(SUITES)} [options]]; the options: chaos {' --help, chaos '.join(SUITES)} --help"
+    if name in ("-h", "--help"):
+        print(shown)
+        return 0
+    sys.exit(shown)
 
 
 if __name__ == "__main__":

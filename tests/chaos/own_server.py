@@ -16,18 +16,26 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from support import servers
 from support.processes import wait_until
 
 SECONDS = 60.0
 RABBITMQ_PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 SQL = ("postgres", "mariadb")
 POSTGRES_PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+PROGRAMS = {
+    "redis": "redis-server",
+    "rabbitmq": str(RABBITMQ_PROGRAM),
+    "postgres": str(Path(*POSTGRES_PROGRAMS[-1:], "postgres")),
+    "mariadb": "mariadbd",
+}
 
 
 class OwnServer:
     """One server. `crash_signal` ends it without any good-bye, `stop_signal` in good order."""
 
     def __init__(self, kind: str) -> None:
+        servers.require_program(PROGRAMS[kind])
         self.kind = kind
         self.port = _free_port()
         self._directory = Path(tempfile.mkdtemp(prefix=f"backbeat-{kind}-"))
@@ -127,7 +135,7 @@ def _redis(data: Path, port: int) -> Recipe:
 
 
 def _postgres(data: Path, port: int) -> Recipe:
-    programs = POSTGRES_PROGRAMS[-1] if POSTGRES_PROGRAMS else Path()
+    programs = POSTGRES_PROGRAMS[-1]
     prepare = [str(programs / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "--no-sync"]
     options = ["-p", str(port), "-k", str(data), "-c", "listen_addresses=127.0.0.1"]
     command = [str(programs / "postgres"), "-D", str(data), *options]

@@ -1,4 +1,4 @@
-"""Unique keys (canvas.md R18): a send whose key another task has is dropped, over every implementation of Commit and every split pair."""
+"""Unique keys: a send whose key another task has is dropped, over every implementation of Commit and every split pair."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_r18_what_expired_before_it_started_has_no_key(world):
     assert not world.is_taken("stale")
 
 
-def test_r18_a_timer_has_its_key_until_it_is_due_and_ended(world):
+def test_r18_a_timer_keeps_its_key_however_long_it_waits(world):
     message = world.message(eta_us=world.now_us() + 40 * 24 * HOUR_US)
     assert world.offer(message) is None
     world.open().sweep()

@@ -15,8 +15,8 @@ from backbeat.canvas.pools.processes import ProcessPool
 from backbeat.canvas.pools.runner import RunnerSpec
 from backbeat.canvas.wire import pack, to_wire
 
+from support import processes
 from support.pool_jobs import (
-    SECONDS,
     job,
     run_all,
     value_of,
@@ -237,10 +237,7 @@ def test_an_app_may_have_a_use_of_its_own_for_sigusr1(new_pool, job_gate, tmp_pa
     held = job_gate.arrival()
 
     os.kill(held.pid, signal.SIGUSR1)
-    deadline = time.monotonic() + SECONDS
-    while "_wait" not in note.read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    processes.wait_until(lambda: "_wait" in note.read_text())
 
     held.let_go()
     assert [value_of(report) for report in wait_free(pool, 1)] == ["a"]

@@ -19,6 +19,7 @@ from backbeat.canvas.pools.processes import ProcessPool
 from backbeat.canvas.pools.strike import Strike, StrikeLimit, _set_exception
 from backbeat.canvas.pools.wiring import open_pool
 
+from support import processes
 from support.pool_jobs import (
     SECONDS,
     alive,
@@ -82,10 +83,7 @@ def test_a_job_that_was_ended_does_not_go_on_if_it_can_be_told(pool, job_gate, t
     job_gate.arrival()
 
     pool.kill("a")
-    deadline = time.monotonic() + SECONDS
-    while not (note.exists() and note.read_text()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    processes.wait_until(lambda: note.exists() and note.read_text())
 
     assert note.read_text() == "SystemExit"
     held["held"].let_go()
@@ -194,7 +192,7 @@ def test_stop_waits_for_what_runs_and_kills_what_does_not_end(pool, job_gate):
     pool.kill("ended")
     held["slow"].let_go()
 
-    reports = pool.stop(0.3)
+    reports = pool.stop(2.0)
 
     assert {report.key: type(report) for report in reports} == {"slow": Ended, "ended": Lost, "hung": Lost}
     assert not alive(held["slow"].pid)

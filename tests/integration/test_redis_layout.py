@@ -1,10 +1,11 @@
-"""What lies in Redis is what kombu and Celery expect (wire.md 4.2, 4.3): they can read ours, we can read theirs, and nobody robs anybody."""
+"""What lies in Redis is what kombu and Celery expect: they can read ours, we can read theirs, and nobody robs anybody."""
 
 from __future__ import annotations
 
 import json
 import time
 import zlib
+from contextlib import closing
 
 import pytest
 from backbeat.canvas.commit.base import Limits, Run, Taken, Transition
@@ -19,6 +20,8 @@ from backbeat.canvas.results.base import Trace
 from backbeat.canvas.results.redis import RedisResults
 from backbeat.canvas.results.redis_search import DEEPEST
 from kombu import Connection, Consumer, Exchange, Producer, Queue
+
+from support.stacks import own_redis_database
 
 QUEUE = "orders"
 
@@ -260,21 +263,21 @@ def test_a_result_of_a_celery_worker_is_read(shared):
 
 
 def test_results_may_have_a_database_of_their_own(shared):
-    address = shared.url.partition("?")[0].rpartition("/")[0]
-    other = open_redis(f"{address}/9")
-    worker, results = shared.ours(result_db=9), RedisResults(other, prefix=shared.prefix, runs=shared.client)
-    publish(worker, message(), message("b"))
-    (taken,) = worker.exchange([], take=1).taken
-    assert results.get(["a"])[0].state == "STARTED"
+    with own_redis_database() as url, closing(open_redis(url)) as other:
+        worker = shared.ours(result_db=int(url.rpartition("/")[2]))
+        results = RedisResults(other, prefix=shared.prefix, runs=shared.client)
+        publish(worker, message(), message("b"))
+        (taken,) = worker.exchange([], take=1).taken
+        assert results.get(["a"])[0].state == "STARTED"
 
-    worker.exchange([Transition(message=taken.message, outcome=Success(value=Json("1")))], take=1)
+        outcome = Success(value=Json("1"))
+        worker.exchange([Transition(message=taken.message, outcome=outcome)], take=1)
 
-    assert results.wait(["a"], 5)
-    assert shared.client.get(shared.key("celery-task-meta-a")) is None
-    assert shared.client.llen(shared.key(QUEUE)) == 0  # what came after still went to the broker's database
-    results.forget(["a"])
-    results.close()
-    other.close()
+        assert results.wait(["a"], 5)
+        assert shared.client.get(shared.key("celery-task-meta-a")) is None
+        # what came after still went to the broker's database
+        assert shared.client.llen(shared.key(QUEUE)) == 0
+        results.close()
 
 
 def test_a_compressed_document_is_what_celery_reads_and_writes(shared):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import subprocess
 import threading
 import time
@@ -21,6 +20,7 @@ from backbeat.canvas.redis_client import redis_url
 from backbeat.canvas.results.redis import RedisResults
 from backbeat.canvas.url_text import without_password
 
+from support import servers
 from support.redis_orders import QUEUE, message, now_us, publish
 
 
@@ -140,11 +140,8 @@ def test_urls_of_celery_are_read(given, wanted):
     assert redis_url(given) == wanted
 
 
-@pytest.mark.skipif(
-    shutil.which("redis-server") is None, reason="NO redis-server to start: eviction is not tested"
-)
 def test_a_redis_that_may_evict_gets_one_warning(tmp_path, caplog):
-    path = tmp_path / "redis.sock"
+    program, path = servers.require_program("redis-server"), tmp_path / "redis.sock"
     arguments = [
         "--port",
         "0",
@@ -155,7 +152,7 @@ def test_a_redis_that_may_evict_gets_one_warning(tmp_path, caplog):
         "--maxmemory-policy",
         "allkeys-lru",
     ]
-    server = subprocess.Popen(["redis-server", *map(str, arguments), "--save", ""], stdout=subprocess.DEVNULL)
+    server = subprocess.Popen([program, *map(str, arguments), "--save", ""], stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 5
         while not path.exists() and time.monotonic() < deadline:

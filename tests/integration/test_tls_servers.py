@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import socket
 import ssl
 import subprocess
 import threading
-import time
 from contextlib import closing, contextmanager, suppress
 
 import pytest
@@ -20,6 +18,9 @@ from backbeat.canvas.redis_client import open_redis, unavailable
 from backbeat.canvas.tls import warn_unverified
 from backbeat.canvas.wiring import open_broker
 
+from support import servers
+from support.processes import wait_until
+
 SECONDS = 10.0
 
 
@@ -30,8 +31,7 @@ def openssl(*words, cwd):
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
     """ca.pem, and two certificates of it: server.pem for localhost and other.pem for another host."""
-    if shutil.which("openssl") is None:
-        pytest.skip("there is no openssl")
+    servers.require_program("openssl")
     here = tmp_path_factory.mktemp("tls")
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     openssl(
@@ -52,29 +52,28 @@ def free_port():
         return server.getsockname()[1]
 
 
+def answers(port):
+    with suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    return False
+
+
 # --- Redis -----------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def redis_port(certificates):
     """A Redis that speaks TLS only."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("there is no redis-server")
+    program = servers.require_program("redis-server")
     port = free_port()
     tls = ["--tls-cert-file", "server.pem", "--tls-key-file", "server.key", "--tls-ca-cert-file", "ca.pem"]
     words = [program, "--port", "0", "--tls-port", str(port), *tls, "--tls-auth-clients", "no", "--save", ""]
     server = subprocess.Popen(words, cwd=certificates, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + SECONDS
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                if server.poll() is not None or time.monotonic() > deadline:
-                    pytest.skip("this redis-server has no TLS")
-                time.sleep(0.02)
+        wait_until(lambda: answers(port) or server.poll() is not None, what="redis-server")
+        if server.poll() is not None:
+            servers.lack("redis-server", "without TLS", "NO REDIS-SERVER with TLS: this one is built without")
         yield port
     finally:
         server.terminate()

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from backbeat.canvas.errors import TaskError
 
-from support import servers
 from support.celery_env import run_celery
+from support.processes import wait_until
+from support.stacks import own_redis_database
 
 TASKS = """
 from enum import StrEnum
@@ -79,34 +80,26 @@ def sig(name, *args, **options):
 @pytest.fixture(scope="module")
 def worker_url(tmp_path_factory):
     """The URL of a Redis database of its own, with a backbeat worker on it."""
-    import redis
-
-    url = servers.require("redis").rsplit("/", 1)[0] + "/2"  # none of those that are lent out
-    client = redis.Redis.from_url(url)
-    client.flushdb()
     home = tmp_path_factory.mktemp("interop")
     (home / "interop_tasks.py").write_text(TASKS)
-    command = [sys.executable, "-m", "backbeat.scheduler.cli", "-A", "interop_tasks:app", "-b", url]
-    with (home / "worker.log").open("w") as log:
-        process = subprocess.Popen(
-            [*command, "worker", "-Q", "interop", "-c", "2"], cwd=home, stdout=log, stderr=subprocess.STDOUT
-        )
-    deadline = time.monotonic() + 30
-    while "ready" not in (home / "worker.log").read_text():
-        assert process.poll() is None, (home / "worker.log").read_text()
-        assert time.monotonic() < deadline, (home / "worker.log").read_text()
-        select_briefly()
-    yield url
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0, (home / "worker.log").read_text()
-    client.flushdb()
-
-
-def select_briefly() -> None:
-    """Let the others run; the caller's loop has the deadline."""
-    import select
-
-    select.select([], [], [], 0.02)
+    path = home / "worker.log"
+    with own_redis_database() as url:
+        command = [sys.executable, "-m", "backbeat.scheduler.cli", "-A", "interop_tasks:app", "-b", url]
+        with path.open("w") as log:
+            process = subprocess.Popen(
+                [*command, "worker", "-Q", "interop", "-c", "2"],
+                cwd=home,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            wait_until(lambda: "ready" in path.read_text() or process.poll() is not None, what=path.read_text)
+            assert process.poll() is None, path.read_text()
+            yield url
+        finally:
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(30)
+        assert code == 0, path.read_text()
 
 
 def test_a_call_comes_back_with_its_value(worker_url):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 
 import pytest
 
-from support import servers
 from support.celery_env import celery_python
+from support.processes import wait_until
+from support.stacks import own_redis_database
 
 OURS = """
 from backbeat.canvas import App
@@ -67,12 +67,9 @@ def running(command, home, log_name):
     path = home / log_name
     with path.open("w") as log:
         process = subprocess.Popen(command, cwd=home, stdout=log, stderr=subprocess.STDOUT)
-    deadline = time.monotonic() + 40
     try:
-        while "ready" not in path.read_text():
-            assert process.poll() is None, path.read_text()
-            assert time.monotonic() < deadline, path.read_text()
-            time.sleep(0.02)
+        wait_until(lambda: "ready" in path.read_text() or process.poll() is not None, what=path.read_text)
+        assert process.poll() is None, path.read_text()
         yield
     finally:
         process.send_signal(signal.SIGTERM)
@@ -82,13 +79,13 @@ def running(command, home, log_name):
 @pytest.fixture(scope="module")
 def app(tmp_path_factory):
     """A client of a Redis database of its own, on which a backbeat worker and a Celery worker run."""
-    import redis
+    with own_redis_database() as url:
+        yield from client_of_both(url, tmp_path_factory.mktemp("mixed"))
+
+
+def client_of_both(url, home):
     from backbeat.canvas import App
 
-    url = servers.require("redis").rsplit("/", 1)[0] + "/3"  # none of those that are lent out
-    store = redis.Redis.from_url(url)
-    store.flushdb()
-    home = tmp_path_factory.mktemp("mixed")
     (home / "mixed_new.py").write_text(OURS)
     (home / "mixed_old.py").write_text(THEIRS.format(url=url))
     ours = [
@@ -120,8 +117,6 @@ def app(tmp_path_factory):
     client = App("client", broker=url, set_as_current=False)
     with running(ours, home, "new.log"), running(theirs, home, "old.log"), client:
         yield client
-    store.flushdb()
-    store.close()
 
 
 def sig(app, name, *args):

@@ -9,6 +9,7 @@ from backbeat.canvas import App, chain, group
 
 from support import servers
 from support.celery_env import celery_python, ready_program, run_celery
+from support.stacks import own_redis_database
 
 OURS = """
 from backbeat.canvas import App
@@ -72,13 +73,8 @@ def broker(request):
         with servers.own_vhost() as url:
             yield url
         return
-    import redis
-
-    url = servers.require("redis").rsplit("/", 1)[0] + "/3"
-    with redis.Redis.from_url(url) as client:
-        client.flushdb()
+    with own_redis_database() as url:
         yield url
-        client.flushdb()
 
 
 def test_a_celery_client_gets_its_results_from_a_backbeat_worker(broker, tmp_path):

@@ -15,7 +15,8 @@ from backbeat.canvas.errors import Reject
 NAME = "support.kill_tasks"
 LOG = "KILL_LOG"
 """The environment variable with the path of the log."""
-LEASE_SECONDS = 1.0
+LEASE_SECONDS = 2.5
+"""Longer than a worker is kept waiting on a machine that is busy: its claims must not run out while it lives."""
 WORKER = "KILL_WORKER"
 """The environment variable with the pid of the worker; its children inherit it."""
 HELD_SECONDS = 30.0

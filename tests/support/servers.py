@@ -15,6 +15,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 import pytest
@@ -34,10 +35,22 @@ missing: dict[str, str] = {}
 def require(server: str) -> str:
     """The address of a server that answers; else skips the test, or fails it in CI."""
     reason = _why_not(server)
-    if reason is None:
-        return SERVERS[server]
-    missing[server] = reason
-    text = f"NO {server.upper()} at {SERVERS[server]}: {reason}"
+    if reason is not None:
+        lack(server, reason, f"NO {server.upper()} at {SERVERS[server]}: {reason}")
+    return SERVERS[server]
+
+
+def require_program(name: str) -> str:
+    """The path of a program that a test starts itself; else skips the test, or fails it in CI."""
+    found = shutil.which(name)
+    if found is None:
+        lack(name, "not installed", f"NO {name.upper()}: there is no such program")
+    return found
+
+
+def lack(what: str, reason: str, text: str) -> NoReturn:
+    """Skip the test, or fail it in CI, as something is missing."""
+    missing[what] = reason
     if os.environ.get("CI") == "true":
         pytest.fail(text)
     pytest.skip(text)

@@ -112,7 +112,9 @@ def own_redis_database() -> Iterator[str]:
         with _redis(f"{url}/{number}") as client:
             # what a run left behind that was aborted may be at work there
             connected = [each for each in client.client_list() if each["db"] == str(number)]
-            if len(connected) == 1 and client.dbsize() == 0 and client.set("bb_test_taken", 1, nx=True):
+            is_free = len(connected) == 1 and client.dbsize() == 0
+            # the mark of a run that was killed is gone in an hour
+            if is_free and client.set("bb_test_taken", 1, nx=True, ex=3600):
                 try:
                     yield f"{url}/{number}"
                 finally:

@@ -19,7 +19,7 @@ COUNTS = {
     "wrong": "tasks that ended otherwise than they should",
     "changed": "outcomes that changed after they were seen",
     "unexplained": "second runs without a dead claim",
-    "over_bound": "blows with more second runs than a worker runs tasks",
+    "over_bound": "blows with more second runs than tasks that ran, or had ended and were not committed",
     "early_twice": "acknowledged early, and run twice",
     "strangers": "ids that nobody asked for, second bodies of a chord",
     "dead_letters": "dead letters without a reason",

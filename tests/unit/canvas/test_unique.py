@@ -1,4 +1,4 @@
-"""When a unique key is free (canvas.md R18): the laws that every store keeps."""
+"""When a unique key is free: the laws that every store keeps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""unique_key, unique_scope and unique_conflict: which values there are, and which keys they make (canvas.md R18)."""
+"""unique_key, unique_scope and unique_conflict: which values there are, and which keys they make."""
 
 from __future__ import annotations
 

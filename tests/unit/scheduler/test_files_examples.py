@@ -1,4 +1,4 @@
-"""The examples of spec/schedules-yaml.md 2.5, and what each key becomes in an Entry. Pure: text in, entries out."""
+"""The examples of the schedules, and what each key becomes in an Entry. Pure: text in, entries out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fifteen commonest mistakes of spec/schedules-yaml.md, each with the text that is promised there; and what an app adds to it."""
+"""The fifteen commonest mistakes, each with the text that is promised there; and what an app adds to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each mistake of spec/schedules-yaml.md's table, at its line and column; all of them at once; and hostile text."""
+"""Each mistake of the table of mistakes in schedules, at its line and column; all of them at once; and hostile text."""
 
 from __future__ import annotations
 
