@@ -57,6 +57,8 @@ class Message:
     errback: Mapping[str, Any] | None = None
     guards: str | None = None
     """It is a copy of a message of this queue that was acknowledged before it ran, see `guard_of`."""
+    stub: bool = False
+    """Its headers alone could be read: it can end, and not go on, see stub.py."""
 
 
 def guard_of(message: Message, seconds: float) -> Message:

@@ -229,6 +229,9 @@ class Performer:
     def _instead(self, transition: Transition, standing: Standing) -> Transition:
         assert transition.message is not None
         assert transition.delivery is not None
+        if transition.message.stub:
+            # what follows was sent with what stands, whole; of a stub it would be sent without its arguments
+            return Transition(delivery=transition.delivery, dead=transition.dead)
         return self._stands(
             Taken(transition.delivery, transition.message, Run()), transition.message, standing
         )

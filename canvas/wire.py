@@ -4,7 +4,8 @@
 envelope text that Redis lists and the SQL queue hold.
 
 What follows a message travels as embedded signatures that a Celery worker forwards: `backbeat.next(ref)` in `chain`, for when the
-task succeeds, and `backbeat.failed(ref)` in `errbacks`, for when it does not. They are routed to the queue `backbeat`.
+task succeeds, and `backbeat.failed(ref)` in `errbacks`, for when it does not. They are routed to the queue `backbeat`. Headers say it again, in short, for
+when the body cannot be read (see stub.py).
 
 Arguments of types that Celery does not have (see mark.py) are written twice: in front for Celery, in the embed for us.
 """
@@ -25,6 +26,7 @@ from .json_text import Json
 from .mark import is_marked, plain
 from .message import CONTROL_QUEUE, Message, check_calls, checked, iso_of_us, us_of_iso
 from .node import Call, Node, node_from_data, node_to_data
+from .stub import STUB_HEADERS, stub_headers
 
 SIGNATURE = "backbeat_signature"
 """The header that holds a message's signature (see signing.py)."""
@@ -74,8 +76,7 @@ def to_wire(message: Message) -> Wire:
         headers["backbeat_errback"] = dict(message.errback)
     if message.guards is not None:
         headers["backbeat_guards"] = message.guards
-    if isinstance(message.then, Step | Member):
-        headers["backbeat_then"] = ref_of(message.then)
+    headers |= stub_headers(message)
     properties = {
         "correlation_id": message.id,
         "reply_to": message.reply_to,
@@ -192,22 +193,6 @@ def from_wire(wire: Wire, queue: str) -> Message:
         raise MessageError(text, id_, headers) from error
 
 
-def stub_of(id_: str, headers: Mapping[str, Any]) -> Message | None:
-    """What the headers alone say of a message whose body cannot be read, enough to settle what depends on it; None if that is nothing."""
-    try:
-        stub = Message(
-            id=id_,
-            task=_text(headers, "task"),
-            root_id=headers.get("root_id") or id_,
-            attempt=int(headers.get("retries") or 0),
-            generation=int(headers.get("backbeat_generation") or 0),
-            then=position_of(headers["backbeat_then"]),
-        )
-        return checked(stub)
-    except (MessageError, KeyError, TypeError, ValueError, AttributeError, OverflowError):
-        return None
-
-
 def _decode(wire: Wire, headers: Mapping[str, Any], id_: str, queue: str) -> Message:
     args, kwargs, embed = _body(wire)
     then, errbacks = _then_of(embed)
@@ -269,7 +254,7 @@ _OWN_HEADERS = frozenset(
         "backbeat_max_retries",
         "backbeat_errback",
         "backbeat_guards",
-        "backbeat_then",
+        *STUB_HEADERS,
         SIGNATURE,
     ]
 )

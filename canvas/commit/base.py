@@ -18,10 +18,11 @@ from ..effect import Effect, Part
 from ..errors import MessageError, SignatureError
 from ..message import Message
 from ..outcome import Outcome
-from ..signing import NO_KEYS, Keyring, permit
+from ..signing import NO_KEYS, Key, Keyring, permit
+from ..stub import stub_of
 from ..template import Rendered
 from ..unique import Unique
-from ..wire import Wire, from_wire, stub_of, unpack
+from ..wire import Wire, from_wire, unpack
 
 KNOWN_SECONDS = 3_600.0
 """The shortest time for which what has ended is known, however short results are kept."""
@@ -155,21 +156,31 @@ def decoded(delivery: Delivery, keyring: Keyring = NO_KEYS) -> Taken:
 
     Its signature is verified before its body is parsed, if there are keys.
     """
+    try:
+        return _decoded(delivery, keyring)
+    except SignatureError as error:
+        return Taken(delivery, None, Run(), f"it is not to be believed: {error}", forged=True)
+
+
+def _decoded(delivery: Delivery, keyring: Keyring) -> Taken:
     wire: Wire | None = delivery.wire
+    key: Key | None = None
     try:
         wire = wire or unpack(delivery.raw)
         queue = _queue_of(wire, delivery.queue)
         key = keyring.verify(wire, queue)
         message = from_wire(wire, queue)
-        permit(key, message)
-        return Taken(delivery, message, Run())
-    except SignatureError as error:
-        return Taken(delivery, None, Run(), f"it is not to be believed: {error}", forged=True)
+    except SignatureError:
+        raise
     except MessageError as error:
         if keyring.signs and wire is None:  # an envelope that cannot be read is signed by nobody
             return Taken(delivery, None, Run(), str(error), forged=True)
-        stub = stub_of(error.task_id, error.headers) if error.task_id else None
+        stub = stub_of(error.task_id, error.headers, queue) if error.task_id else None
+        if stub is not None:
+            permit(key, stub)  # it may bring error callbacks along
         return Taken(delivery, None, Run(), str(error), error.task_id, stub=stub)
+    permit(key, message)
+    return Taken(delivery, message, Run())
 
 
 def _queue_of(wire: Wire, queue: str) -> str:

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Sequence
 
 from ..errors import BackbeatError, DecodeError, Unavailable
+from ..killpoint import reach
 from ..sql.outbox import Outbox, Row
 from ..start import Start, start_from_text
 
@@ -66,7 +67,9 @@ class Relay:
                 return sum(self._send([row]) for row in rows)
             self._refused(rows[0], error)
             return 0
+        reach("relay.sent")
         self._outbox.delete(rows)
+        reach("relay.deleted")
         return len(rows)
 
     def _refused(self, row: Row, error: BackbeatError) -> None:

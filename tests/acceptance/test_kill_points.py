@@ -33,6 +33,8 @@ SHARE = 0.01
 """Of the points beyond the first of each name."""
 MISSED = 0.05
 """How many plans, at most, may come to a point no more: which of two messages comes first is not up to a test."""
+RELAYED = {"relay.sent", "relay.deleted"}
+"""No worker of these scenarios relays a transaction: integration/test_transaction_kills.py kills who does."""
 
 
 class Choice:
@@ -99,7 +101,7 @@ def test_each_point_of_the_product_was_met_and_killed_at(explored):
 
     assert len(names) > 20
     assert killed <= names
-    assert names - killed <= missed
+    assert names - RELAYED - killed <= missed
 
 
 # --- the judge itself ------------------------------------------------------------------------------------------------------------

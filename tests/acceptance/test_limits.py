@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from backbeat.canvas import chord
 
+from support.journal import read_lines
+from support.processes import wait_until
 from support.stacks import open_stack, states
 
 TASKS = "support.acceptance_tasks"
@@ -35,6 +38,39 @@ def test_a_task_beyond_the_worker_s_limit_ends_and_its_neighbour_goes_on(stack, 
     assert states(stack.app, [neighbour.id]) == ["STARTED"]
     gate.touch()
     assert neighbour.get(timeout=30) == "done"
+
+
+@pytest.mark.timeout(180)
+def test_a_chord_with_a_member_that_cannot_end_well_settles_and_calls_its_errback_once(
+    stack, programs, tmp_path
+):
+    worker = programs.start(*stack.options, "worker", "-P", "processes", "-c", "2")
+    worker.wait_for("ready$")
+
+    def sig(name, *args, **options):
+        return stack.app.signature(f"{TASKS}.{name}", args).set(**options)
+
+    runs, gate = str(tmp_path / "runs.jsonl"), str(tmp_path / "gate")
+    members = {
+        "EncodeError": sig("opaque"),
+        "TimeLimitExceeded": sig("wait_at_gate", runs, gate, time_limit=0.3),
+        "WorkerLostError": sig("die_always", runs),
+    }
+    tails = {}
+    for what, bad in members.items():
+        body = sig("total").on_error(sig("note_failure", str(tmp_path / what)))
+        tails[what] = (chord([sig("add", 1, 2), bad], body) | sig("add", 1)).apply_async()
+
+    for what, tail in tails.items():
+        error = tail.get(timeout=60, propagate=False)
+        log = tmp_path / what
+        wait_until(log.exists, what=lambda: worker.text)
+        assert type(error).__name__ == "ChordError"
+        assert type(error.__cause__).__name__ == what
+        assert states(stack.app, [tail.parent.id, tail.id]) == ["FAILURE"] * 2
+        assert sorted(each.state for each in tail.parent.parent) == ["FAILURE", "SUCCESS"]
+    assert sig("add", 1, 2).apply_async().get(timeout=30) == 3
+    assert [len(read_lines(tmp_path / what)) for what in members] == [1, 1, 1]
 
 
 def test_a_worker_does_not_start_with_a_limit_that_its_pool_cannot_keep(stack, programs):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 import time
@@ -9,6 +10,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from backbeat.canvas.commit import memory, redis, sql_revoked
 from backbeat.canvas.commit.base import (
     DeadLetter,
     Later,
@@ -23,8 +25,8 @@ from backbeat.canvas.commit.base import (
     Transition,
     WasRevoked,
 )
-from backbeat.canvas.continuation import ChainRecord, Inline, Step
-from backbeat.canvas.effect import CloseChain, OpenChain, Publish, SealJoin, Settle
+from backbeat.canvas.continuation import ChainRecord, Inline, JoinRecord, Step
+from backbeat.canvas.effect import CloseChain, OpenChain, OpenJoin, Publish, SealJoin, Settle
 from backbeat.canvas.incarnation import incarnation, name_of
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import DEFAULT_QUEUE
@@ -35,6 +37,9 @@ from backbeat.canvas.perform import Performer
 from support.commit_world import DYING, LIVING, CommitWorld, broken, ok, part
 from support.gone import gone_incarnation
 from support.kinds import KINDS, OUTBOXES, open_backend
+
+MORTAL = Limits(lease_seconds=2.0)
+"""For a worker that dies after a test has looked at what it holds: long enough for a busy machine."""
 
 
 @pytest.fixture(params=KINDS)
@@ -346,6 +351,52 @@ def test_k7_a_dead_worker_that_comes_back_gets_the_outcome_that_stands(world):
     assert standing == Standing(ok(1), 0)
 
 
+def test_k2_a_late_result_of_a_lost_claim_stands_if_it_is_first(world):
+    dying, message = world.open("dying", DYING), world.message()
+    taken_by(world, dying, message)
+    dying.close()
+    world.pass_lease()
+    other = world.open("other")
+    (item,) = world.take(other)
+
+    late = world.open("dying", DYING).exchange([Transition(message=message, outcome=ok(1))]).standing
+    own = Transition(message=message, outcome=ok(2), delivery=item.delivery)
+    (standing,) = other.exchange([own]).standing
+
+    assert item.verdict == Run(lost=1)
+    assert list(late) == [None]
+    assert standing == Standing(ok(1), 0)
+    assert world.document(message.id).value == "1"
+
+
+def copy_of_what_runs(world, held, runner, other):
+    """A copy of what `runner` runs comes to one of them, and goes back until the claim is over; its verdict."""
+    world.send(held.message)
+    runner.renew([held])
+    takers = itertools.cycle([other, runner])  # RabbitMQ deals messages out
+    taker, copy = next((taker, item) for taker in takers for item in world.take(taker, 1, 0.01))
+    performer = Performer(taker, None, now_us=world.now_us)
+    performer.commit([performer.route(copy)])
+    return copy.verdict
+
+
+def test_k7_a_copy_that_came_while_it_ran_completes_when_the_first_worker_dies(world):
+    dying, other = world.open("dying", MORTAL), world.open("other")
+    (held,) = taken_by(world, dying, world.message())
+
+    verdict = copy_of_what_runs(world, held, dying, other)
+    dying.exchange([Transition(delivery=held.delivery)])  # the copy is all that is left
+    dying.close()
+    world.pass_time(MORTAL.lease_seconds * 1.1)
+    (copy,) = world.take(other)
+    other.exchange([Transition(message=copy.message, outcome=ok(1), delivery=copy.delivery)])
+
+    assert isinstance(verdict, Later)
+    assert (copy.message.id, copy.verdict) == (held.message.id, Run(lost=1))
+    assert world.document(held.message.id).value == "1"
+    assert world.none(other)
+
+
 def test_k8_a_task_that_takes_three_workers_with_it_is_poison(world):
     message = world.message()
     world.send(message)
@@ -523,6 +574,21 @@ def test_k20_what_runs_can_be_ended_by_a_signal(world):
 
     assert commit.terminations([one.id, other.id, "unknown"]) == {one.id: 15}
     assert commit.terminations([]) == {}
+
+
+def test_k20_a_revoked_root_is_forgotten_when_its_time_is_over_and_no_sooner(world, monkeypatch):
+    for module in (memory, redis, sql_revoked):
+        monkeypatch.setattr(module, "REVOKED_KEEP_US", 2_000_000)
+    commit, old, young = world.open(), world.message(root_id="old"), world.message(root_id="young")
+    commit.revoke(["old"])
+    world.pass_time(2.1)
+    commit.revoke(["young"])
+    commit.sweep()
+    world.send(old, young)
+
+    verdicts = {item.message.id: item.verdict for item in world.take(commit, 2)}
+
+    assert verdicts == {old.id: Run(), young.id: WasRevoked()}
 
 
 def test_k20_a_dead_claim_of_a_revoked_task_is_not_taken_over(world):
@@ -895,6 +961,27 @@ def test_k22_a_join_is_closed_only_once(world):
     assert [list(answer) for answer in answers] == [[None], [None]]
     assert [item.message.id for item in world.take(commit)] == [one.id]
     assert world.none(commit)
+
+
+def test_k22_a_body_starts_again_only_if_the_worker_that_ran_it_died(world):
+    dying = world.open("dying", MORTAL)
+    body = Call(task="t", id=f"body-{world.mark}", options={"queue": DEFAULT_QUEUE})
+    join = JoinRecord(join_id=f"join-{world.mark}", then=Inline((body,)), root_id="root")
+    world.do(dying, OpenJoin(join, 1), part(join.join_id, 0))
+    (dispatch,) = world.take(dying)
+    performer = Performer(dying, None, now_us=world.now_us)
+    performer.commit([performer.route(dispatch)])
+
+    (held,) = world.take(dying)
+    other = world.open("other")
+    verdict = copy_of_what_runs(world, held, dying, other)
+    dying.close()
+    world.pass_time(MORTAL.lease_seconds * 1.1)
+    (again,) = world.take(other)
+
+    assert (held.message.id, held.verdict) == (body.id, Run())
+    assert isinstance(verdict, Later)
+    assert (again.message.id, again.verdict) == (body.id, Run(lost=1))
 
 
 def test_closing_a_closed_join_still_acknowledges(world):

@@ -422,3 +422,6 @@ def test_long_results_are_compressed_where_that_is_asked_and_read_by_all(world, 
     documents = results.get([long.id, short.id, failed.id])
     assert (documents[0].value, documents[1].value) == (text, "1")
     assert documents[2].error.text == "x" * 5_000
+    if world.kind == "redis":
+        stored = world.backend._client.get(f"{world.backend._prefix}celery-task-meta-{long.id}")
+        assert len(stored) < len(text) / 2

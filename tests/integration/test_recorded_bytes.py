@@ -1,8 +1,8 @@
 """Recorded bytes: what a Celery 5.7 client wrote is read, and what we write stays what it was (the wire has a version of its own).
 
 tests/data/celery-5.7.0.json was recorded from a real client on Redis; tests/data/wire-1.json holds envelopes of our own, wire-2.json those that
-say in a header, too, what follows them. Where our bytes change on purpose, the new ones are recorded beside the old, and the old must still be
-read.
+say in a header, too, what follows them, wire-3.json those that say there which steps and error callbacks they carry. Where our bytes change on
+purpose, the new ones are recorded beside the old, and the old must still be read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from backbeat.canvas.wire import from_wire, pack, to_wire, unpack
 DATA = Path(__file__).parents[1] / "data"
 CELERY = json.loads((DATA / "celery-5.7.0.json").read_text())["envelopes"]
 OLD = json.loads((DATA / "wire-1.json").read_text())
-OWN = {**OLD, **json.loads((DATA / "wire-2.json").read_text())}
+SECOND = {**OLD, **json.loads((DATA / "wire-2.json").read_text())}
+OWN = {**SECOND, **json.loads((DATA / "wire-3.json").read_text())}
 
 MESSAGES = {
     "call": Message(
@@ -89,7 +90,7 @@ def test_what_we_write_is_byte_for_byte_what_was_recorded(name):
     assert pack(to_wire(message), message.queue) == OWN[name]
 
 
-@pytest.mark.parametrize("recorded", [OLD, OWN], ids=["old", "own"])
+@pytest.mark.parametrize("recorded", [OLD, SECOND, OWN], ids=["old", "second", "own"])
 @pytest.mark.parametrize("name", MESSAGES)
 def test_what_we_wrote_once_is_still_read(name, recorded):
     message = MESSAGES[name]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from backbeat.canvas.commit.base import OUTBOX as OUTBOX_QUEUE
+from backbeat.canvas.killpoint import VARIABLE
 from backbeat.canvas.sql.outbox import outbox_table
 from backbeat.canvas.sql.tables import message_table
 from sqlalchemy import create_engine, inspect, select, text, update
@@ -58,14 +59,16 @@ def engine(places):
     engine.dispose()
 
 
+def run_python(*arguments, **environ):
+    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    environ = {**os.environ, "PYTHONPATH": path, **environ}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=110, check=False)
+
+
 def kill_senders(places, points):
     """How each child ended, by its number."""
-    command = [sys.executable, "-m", "support.doomed_sender", *places, str(points)]
-    environ = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]),
-    }
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=110)
+    done = run_python("-m", "support.doomed_sender", *places, str(points))
     assert done.returncode == 0, done.stderr
     words = [line.split() for line in done.stdout.splitlines()]
     return {int(number): int(ended) for word, number, _, ended in (w for w in words if w[0] == "child")}
@@ -108,3 +111,42 @@ def test_tasks_exist_if_and_only_if_their_transaction_committed_wherever_it_is_k
     assert set(ran.values()) == {1}, "a second copy has the same id and does not run"
     assert left_unsent(engine) == 0
     assert (left > 0) == (places[0] != places[1]), "some were killed between commit and send"
+
+
+ARMED = """
+import sys
+from backbeat.canvas.killpoint import arm
+from sqlalchemy import create_engine
+from support.doomed_sender import make_app, send_in_transaction
+
+what, database, broker, backend = sys.argv[1:]
+app = make_app(broker, backend, outbox_url=database)
+arm()
+if what == "send":
+    send_in_transaction(app, database, 0)
+else:
+    app.relay_outbox(create_engine(database))
+"""
+
+
+@pytest.mark.parametrize("point", ["relay.sent", "relay.deleted"])
+@pytest.mark.parametrize(
+    "places", ["postgres, and redis"], indirect=True
+)  # the one with an outbox of its own
+def test_a_relay_that_is_killed_after_it_sent_is_followed_by_another_and_each_task_runs_once(
+    places, engine, tmp_path, point
+):
+    for what, where in (("send", "relay.sent"), ("relay", point)):
+        variables = {VARIABLE: f"{where}#1@{tmp_path}/{what}.log"}
+        done = run_python("-c", ARMED, what, *places, **variables)
+        assert done.returncode == -9, done.stderr
+        left = left_unsent(engine)
+        assert (left == 0) == (where == "relay.deleted")
+
+    with closing(make_app(*places[1:])) as app:
+        assert app.relay_outbox(engine) == left
+        ends = {"call-0", "chord-0"}
+        ran = Counter(drain(app, lambda ids: ends <= set(ids)))
+        assert {app.AsyncResult(id_).state for id_ in ends} == {"SUCCESS"}
+    assert set(ran.values()) == {1}
+    assert left_unsent(engine) == 0

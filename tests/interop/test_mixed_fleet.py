@@ -62,6 +62,34 @@ def show(*values):
 """
 
 
+VISIBILITY_SECONDS = 2
+PATIENCE = f"""
+app.conf.worker_prefetch_multiplier = 1
+app.conf.broker_transport_options = {{"visibility_timeout": {VISIBILITY_SECONDS}}}
+"""
+
+BOTH = """
+import os, time
+
+@app.task(name="both.slow", bind=True{options})
+def slow(self, log, seconds):
+    with open(log, "a") as lines:
+        lines.write(self.request.id + "\\n")
+    time.sleep(seconds)
+    return os.getpid()
+"""
+
+
+def our_worker(module, url):
+    program = [sys.executable, "-m", "backbeat.scheduler.cli"]
+    return [*program, "-A", f"{module}:app", "-b", url, "worker", "-c", "1"]
+
+
+def their_worker(module):
+    program = [str(celery_python()), "-m", "celery"]
+    return [*program, "-A", module, "worker", "-c", "1", "-P", "solo", "-l", "INFO"]
+
+
 @contextmanager
 def running(command, home, log_name):
     path = home / log_name
@@ -88,32 +116,7 @@ def client_of_both(url, home):
 
     (home / "mixed_new.py").write_text(OURS)
     (home / "mixed_old.py").write_text(THEIRS.format(url=url))
-    ours = [
-        sys.executable,
-        "-m",
-        "backbeat.scheduler.cli",
-        "-A",
-        "mixed_new:app",
-        "-b",
-        url,
-        "worker",
-        "-c",
-        "1",
-    ]
-    theirs = [
-        str(celery_python()),
-        "-m",
-        "celery",
-        "-A",
-        "mixed_old",
-        "worker",
-        "-c",
-        "1",
-        "-P",
-        "solo",
-        "-l",
-        "INFO",
-    ]
+    ours, theirs = our_worker("mixed_new", url), their_worker("mixed_old")
     client = App("client", broker=url, set_as_current=False)
     with running(ours, home, "new.log"), running(theirs, home, "old.log"), client:
         yield client
@@ -169,3 +172,33 @@ def test_a_celery_worker_gets_tuples_as_lists_and_ours_as_they_are(app):
     seen = [handle.get(timeout=20) for handle in handles]
 
     assert seen == ["(((1,), {2}),)", "([[1], [2]],)", "([[1], [2]],)"]
+
+
+@pytest.mark.timeout(120)
+def test_k14_neither_fleet_takes_what_the_other_one_runs_from_a_queue_of_both(tmp_path):
+    """Tasks run for longer than our lease and than Celery's visibility timeout, and are acknowledged when they have ended."""
+    from backbeat.canvas import App
+
+    log = tmp_path / "log"
+    log.touch()
+    with own_redis_database() as url, App("client", broker=url, set_as_current=False) as client:
+        ours = OURS + BOTH.format(options="") + "app.conf.task_lease_seconds = 1\n"
+        theirs = THEIRS.format(url=url) + BOTH.format(options=", acks_late=True") + PATIENCE
+        (tmp_path / "both_new.py").write_text(ours.replace("mixed-new", "both"))
+        (tmp_path / "both_old.py").write_text(theirs.replace("mixed-old", "both"))
+
+        def send(seconds):
+            return client.signature("both.slow", (str(log), seconds)).set(queue="both").apply_async()
+
+        with running(our_worker("both_new", url), tmp_path, "new.log"):
+            handles = [send(8)]
+            wait_until(log.read_text)
+            begun = time.monotonic()
+            # a worker of Celery restores what is overdue when it starts
+            wait_until(lambda: time.monotonic() - begun > 2 * VISIBILITY_SECONDS)
+            with running(their_worker("both_old"), tmp_path, "old.log"):
+                handles += [send(4) for _ in range(3)]
+                workers = {handle.get(timeout=60) for handle in handles}
+
+    assert sorted(log.read_text().split()) == sorted(handle.id for handle in handles)
+    assert len(workers) == 2

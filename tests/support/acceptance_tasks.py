@@ -59,6 +59,12 @@ def total(values: list[int]) -> int:
 
 
 @app.task
+def opaque() -> object:
+    """Its result cannot be written down."""
+    return object()
+
+
+@app.task
 def fail(text: str) -> None:
     raise ValueError(text)
 

@@ -595,14 +595,8 @@ def test_k19_a_chord_whose_members_are_larger_together_than_one_result_may_be_wo
     assert result(fleet, "body").get(timeout=0) == [RESULT_BYTES - 2] * 3
 
 
-@pytest.mark.parametrize("shape", ["chord", "chain"])
-def test_what_depends_on_a_message_whose_body_cannot_be_read_is_settled(fleet, shape):
-    one = Call(
-        task="one", kwargs=Json(json.dumps({"filler": "x" * 3_000}))
-    )  # a chain too long to travel inline
-    first = Group(members=(Call(task="one"), Call(task="one"))) if shape == "chord" else one
-    node = freeze(Chain(steps=(first, Call(task="count"), Call(task="one"))), "last")
-    send(fleet.open("client"), flow.start(node, root_of(node), parent_id=None))
+def spoil(fleet):
+    """Whatever lies in the queues gets a body that cannot be read."""
     for queue, texts in fleet.store.state.mail.waiting().items():
         taken_ones = fleet.open("thief", queue).exchange([], take=len(texts)).taken
         for item, text in zip(taken_ones, texts, strict=True):
@@ -610,9 +604,49 @@ def test_what_depends_on_a_message_whose_body_cannot_be_read_is_settled(fleet, s
             fleet.store.state.mail.ack(item.delivery.tag)
             fleet.store.state.mail.put(queue, json.dumps({**envelope, "body": "bm8="}))
     fleet.store.state.runs.clear()
+
+
+@pytest.mark.parametrize("shape", ["chord", "long chain", "short chain"])
+def test_what_depends_on_a_message_whose_body_cannot_be_read_is_settled(fleet, shape):
+    filler = "x" * (3_000 if shape == "long chain" else 3)  # what is long does not travel inline
+    one = Call(task="one", kwargs=Json(json.dumps({"filler": filler})))
+    first = Group(members=(Call(task="one"), Call(task="one"))) if shape == "chord" else one
+    node = freeze(Chain(steps=(first, Call(task="count"), Call(task="one"))), "last")
+    send(fleet.open("client"), flow.start(node, root_of(node), parent_id=None))
+    spoil(fleet)
     fleet.drain()
 
     for call in calls(node):
         with pytest.raises((Reject, ChordError)):
             result(fleet, call.id).get(timeout=0)
     assert fleet.executed == []
+
+
+@pytest.mark.parametrize("shape", ["call", "member", "step"])
+def test_the_errback_of_a_message_whose_body_cannot_be_read_is_called_once(fleet, shape):
+    errback = Call(task="note", kwargs=Json("{}"), options={"queue": "celery"})
+    one = Call(task="one", kwargs=Json('{"id": "é"}'), link_error=(errback,))
+    parents = {"call": one, "member": Chain(steps=(Group(members=(one,)), Call(task="count")))}
+    node = freeze(parents.get(shape, Chain(steps=(one, Call(task="one")))), "last")
+    first = next(calls(node))
+    send(fleet.open("client"), flow.start(node, root_of(node), parent_id=None))
+    spoil(fleet)
+    fleet.drain()
+
+    assert fleet.noted == [first.id]
+    assert {result(fleet, call.id).state for call in calls(node)} == {"FAILURE"}
+
+
+def test_a_copy_whose_body_cannot_be_read_neither_ends_nor_goes_on_with_what_has_ended(fleet):
+    first, second = (Call(task=name, options={"queue": name}) for name in ("one", "double"))
+    node = freeze(Chain(steps=(first, second)), "last")
+    send(fleet.open("client"), flow.start(node, root_of(node), parent_id=None))
+    ((text,),) = fleet.store.state.mail.waiting().values()
+    fleet.drain("one")
+    fleet.put("one", json.dumps({**json.loads(text), "body": "bm8="}))
+    fleet.drain("one", "celery")
+    fleet.drain()
+
+    assert result(fleet, "last").get(timeout=0) == 2
+    assert fleet.executed == ["one", "double"]
+    assert len(fleet.store.state.dead) == 1

@@ -20,7 +20,7 @@ from backbeat.canvas.errors import EncodeError, ImproperlyConfigured, MessageErr
 from backbeat.canvas.message import CONTROL_QUEUE, Message, guard_of
 from backbeat.canvas.node import Call, Chain, Group, node_to_data
 from backbeat.canvas.outcome import Revoked
-from backbeat.canvas.signing import NO_KEYS, Key, Keyring, keys_of
+from backbeat.canvas.signing import NO_KEYS, Key, Keyring, keys_of, with_signature
 from backbeat.canvas.wire import SIGNATURE, Wire, pack, to_wire, unpack
 from backbeat.canvas.wiring import keyring_of
 from hypothesis import given, settings
@@ -285,6 +285,18 @@ def test_a_key_reaches_its_own_tasks_and_queues_only(changes, objection):
     assert objection in refusal(FORGED_BY_SHOP.wire(message), message.queue, Keyring([SHOP]))
     with pytest.raises(EncodeError, match=r"key 'shop' may not send"):
         Keyring([SHOP]).wire(message)
+
+
+@pytest.mark.parametrize("name", ["shop.alarm", "bank.pay"])
+def test_an_errback_of_a_message_whose_body_cannot_be_read_is_judged_too(name):
+    message = replace(MESSAGE, queue="mail.fast", link_error=(Call(task=name, id="l"),))
+    wire = replace(to_wire(message), body=b"no")
+    signed = with_signature(wire, FORGED_BY_SHOP.signature(FORGED_BY_SHOP.head(wire, "mail.fast"), b"no"))
+
+    taken = opened(signed, "mail.fast", Keyring([SHOP]))
+
+    assert taken.forged == (name == "bank.pay")
+    assert (taken.stub is None) == taken.forged
 
 
 def test_a_key_with_limits_sends_what_it_may_and_joins_and_starts():
