@@ -24,7 +24,7 @@ from ..flow import chain_needed
 from ..incarnation import is_gone
 from ..message import Message
 from ..signing import NO_KEYS, Keyring
-from ..sql.dialect import ReadyMessages, dialect_of, heads
+from ..sql.dialect import dialect_of, heads, hold_ready
 from ..sql.engine import is_passing, now_us, reading, unavailable
 from ..sql.tables import (
     announced_table,
@@ -244,11 +244,8 @@ class SqlCommit:
 
     def _take(self, batch: SqlBatch, limit: int) -> list[Taken]:
         connection = batch.connection
-        ready = ReadyMessages(self._queues, batch.now_us, limit)
-        until_us = batch.now_us + self._limits.lease_us
-        rows = dialect_of(connection).hold(
-            connection, ready, {"visible_us": until_us, "holder": self._worker}
-        )
+        hold = {"visible_us": batch.now_us + self._limits.lease_us, "holder": self._worker}
+        rows = hold_ready(connection, self._queues, batch.now_us, limit, hold)
         deliveries = [
             Delivery(f"{row.seq}@{self._worker}", row.queue, None, row.body)
             for row in sorted(rows, key=lambda row: row.seq)

@@ -13,7 +13,6 @@ from sqlalchemy import (
     Connection,
     Engine,
     Index,
-    Inspector,
     Integer,
     MetaData,
     Table,
@@ -48,7 +47,8 @@ message_table = Table(
     Column("holder", Text, nullable=False, default=""),
     Column("body", Text, nullable=False),
     Column("task_id", _Id),
-    Index("bb_message_queue", "queue", "visible_us"),
+    # all of the order in which messages are taken, so that a backlog is never sorted
+    Index("bb_message_ready", "queue", "visible_us", "seq"),
     Index("bb_message_task", "task_id"),
 )
 run_table = Table(
@@ -130,7 +130,7 @@ dead_table = Table(
 
 
 def create_tables(engine: Engine) -> None:
-    """Make what is missing, also columns that an earlier version did not know.
+    """Make what is missing, also columns and indexes that an earlier version did not know.
 
     Of two programs that do so at once one meets a table that is there, and looks again.
     """
@@ -166,17 +166,17 @@ def _complete(engine: Engine) -> None:
                 with engine.begin() as connection:
                     definition = CreateColumn(column).compile(dialect=engine.dialect)
                     connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
-        if known != {column.name for column in table.columns} or _may_lack_indexes(engine, found, table):
-            for index in table.indexes:
-                index.create(engine, checkfirst=True)
+    for index in _missing_indexes(engine):
+        index.create(engine, checkfirst=True)
 
 
-def _may_lack_indexes(engine: Engine, found: Inspector, table: Table) -> bool:
-    """MySQL makes a table and its indexes in several steps: who makes them may die in between, or another one looks there."""
-    if engine.dialect.name != "mysql":
-        return False
-    there = {index["name"] for index in found.get_indexes(table.name)}
-    return not there >= {index.name for index in table.indexes}
+def _missing_indexes(engine: Engine) -> list[Index]:
+    """Those that an earlier version did not know; and MySQL makes a table and its indexes in several steps: who makes them may die in
+    between, or another one looks there."""
+    tables = metadata.sorted_tables
+    found = inspect(engine).get_multi_indexes(filter_names=[table.name for table in tables])
+    there = {index["name"] for each in found.values() for index in each}
+    return [index for table in tables for index in table.indexes if index.name not in there]
 
 
 announced_table = Table(
