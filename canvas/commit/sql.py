@@ -27,6 +27,7 @@ from ..signing import NO_KEYS, Keyring
 from ..sql.dialect import dialect_of, heads, hold_ready
 from ..sql.engine import is_passing, now_us, reading, unavailable
 from ..sql.tables import (
+    IS_HELD,
     announced_table,
     chain_table,
     create_tables,
@@ -59,6 +60,8 @@ from .sql_batch import SqlBatch
 T = TypeVar("T")
 TRIES = 8
 """How often a transaction that lost against another one is tried."""
+FREED_AT_ONCE = 500
+"""Messages of a process that is over, in one statement."""
 REVOKED_AT_ONCE = 500
 """Ids that are revoked in one transaction."""
 
@@ -362,13 +365,10 @@ def _load(connection: Connection, chains: Collection[str], joins: Collection[str
 
 def _sweep(connection: Connection) -> list[JoinRecord]:
     now = now_us(connection)
-    holding = select(message_table.c.holder).where(message_table.c.holder != "").distinct()
+    holding = select(message_table.c.holder).where(IS_HELD).distinct()
+    holding = holding.with_hint(message_table, "FORCE INDEX (bb_message_holder)", "mysql")
     for gone in [row.holder for row in connection.execute(holding) if is_gone(row.holder)]:
-        connection.execute(
-            update(message_table).where(message_table.c.holder == gone).values(visible_us=0, holder="")
-        )
-        claimed = (run_table.c.worker == gone) & run_table.c.outcome.is_(None)
-        connection.execute(update(run_table).where(claimed).values(lease_us=0))
+        _free(connection, gone)
     sql_revoked.forget_old(connection, now)
     sql_unique.forget_free(connection, now)
     for table in (run_table, result_table, chain_table, join_table):
@@ -378,6 +378,21 @@ def _sweep(connection: Connection) -> list[JoinRecord]:
         records.join_from_text(row.record)
         for row in connection.execute(select(join_table.c.record).where(overdue))
     ]
+
+
+def _free(connection: Connection, gone: str) -> None:
+    """What a process held that is over: its messages, and the claims of their runs. A claim without a message here is judged to be dead
+    when its message comes again."""
+    table = message_table.c
+    found = select(table.seq, table.task_id).where(IS_HELD, table.holder == gone)
+    held = sorted(connection.execute(found).all(), key=lambda row: row.seq)
+    for first in range(0, len(held), FREED_AT_ONCE):
+        some = held[first : first + FREED_AT_ONCE]
+        mine = table.seq.in_([row.seq for row in some]) & (table.holder == gone)
+        connection.execute(update(message_table).where(mine).values(visible_us=0, holder=""))
+        ids = sorted({row.task_id for row in some if row.task_id is not None})
+        claimed = run_table.c.task_id.in_(ids) & (run_table.c.worker == gone) & run_table.c.outcome.is_(None)
+        connection.execute(update(run_table).where(claimed).values(lease_us=0))
 
 
 def _held_keys(held: Sequence[Taken]) -> tuple[list[int], list[str]]:

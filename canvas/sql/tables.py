@@ -19,6 +19,7 @@ from sqlalchemy import (
     false,
     inspect,
     select,
+    text,
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.schema import CreateColumn
@@ -30,12 +31,9 @@ TRIES = 5
 
 metadata = MetaData()
 _Id = Key(255)
+IS_HELD = text("holder > ''")
+"""Of a message. It is the text of the index, as databases do not look into parameters for it; no <>, for which MySQL uses none."""
 _Sequence = BigInteger().with_variant(Integer, "sqlite")
-
-
-def _mysql_index(name: str, column: str) -> Index:
-    """InnoDB locks every row that a DELETE looks at, whether or not it is deleted: it must find them by an index."""
-    return Index(name, column).ddl_if(dialect="mysql")
 
 
 message_table = Table(
@@ -49,6 +47,14 @@ message_table = Table(
     Column("task_id", _Id),
     # all of the order in which messages are taken, so that a backlog is never sorted
     Index("bb_message_ready", "queue", "visible_us", "seq"),
+    # few are held; MySQL has no index of some rows, and none of a whole text
+    Index(
+        "bb_message_holder",
+        "holder",
+        sqlite_where=IS_HELD,
+        postgresql_where=IS_HELD,
+        mysql_length={"holder": 255},
+    ),
     Index("bb_message_task", "task_id"),
 )
 run_table = Table(
@@ -79,7 +85,7 @@ chain_table = Table(
     Column("chain_id", _Id, primary_key=True),
     Column("record", Text, nullable=False),
     Column("expires_us", BigInteger),
-    _mysql_index("bb_chain_expires", "expires_us"),
+    Index("bb_chain_expires", "expires_us"),
 )
 join_table = Table(
     "bb_join",
@@ -90,7 +96,8 @@ join_table = Table(
     Column("deadline_us", BigInteger),
     Column("closed", Boolean, nullable=False, default=False),
     Column("expires_us", BigInteger),
-    _mysql_index("bb_join_expires", "expires_us"),
+    Index("bb_join_expires", "expires_us"),
+    Index("bb_join_deadline", "deadline_us"),
 )
 part_table = Table(
     "bb_part",

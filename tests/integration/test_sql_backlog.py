@@ -1,4 +1,4 @@
-"""What a long backlog costs in a SQL database: whoever takes goes by an index, and sorts nothing. Told by the plans of the statements."""
+"""What a long backlog costs in a SQL database: whoever takes or sweeps goes by an index, and sorts nothing. Told by the plans of the statements."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import pytest
 from backbeat.canvas.commit.base import Limits
 from backbeat.canvas.commit.sql import SqlCommit
 from backbeat.canvas.sql.engine import open_engine
-from backbeat.canvas.sql.tables import create_tables, message_table
-from sqlalchemy import event, inspect, text
+from backbeat.canvas.sql.tables import chain_table, create_tables, join_table, message_table, run_table
+from sqlalchemy import event, inspect, select, text
 
+from support.gone import gone_incarnation
 from support.servers import own_database
 
 QUEUES = ["celery", "backbeat"]
 LIMITS = Limits(lease_seconds=60.0)
 MANY = 20_000
+LARGE = ("bb_message", "bb_run", "bb_chain", "bb_join")
 DEAR = {
     "sqlite": ("SCAN bb_", "TEMP B-TREE FOR ORDER BY"),
     "postgresql": ("Seq Scan", "Sort"),
@@ -112,3 +114,28 @@ def test_an_index_that_an_earlier_version_did_not_know_is_made(engine):
     create_tables(engine)
 
     assert "bb_message_ready" in {index["name"] for index in inspect(engine).get_indexes("bb_message")}
+
+
+def test_a_sweep_looks_at_no_more_than_is_held_or_over(engine):
+    gone = gone_incarnation()
+    held = {"queue": "celery", "visible_us": 2**60, "holder": gone, "body": "{}", "task_id": "held"}
+    fill(engine, message_table, [*(backlog(number) for number in range(MANY)), held])
+    fill(engine, run_table, [{"task_id": f"id{number}", "worker": "w"} for number in range(MANY)])
+    claim = {"task_id": "held", "worker": gone, "lease_us": 2**60}
+    fill(engine, run_table, [claim])
+    fill(engine, chain_table, [{"chain_id": f"c{number}", "record": ""} for number in range(MANY)])
+    fill(engine, join_table, [{"join_id": f"j{number}", "record": "", "size": 2} for number in range(MANY)])
+    with (
+        closing(SqlCommit(engine, worker="w", queues=QUEUES, limits=LIMITS)) as commit,
+        plans(engine) as found,
+    ):
+        assert commit.sweep() == []
+
+    of_many = [plan for plan in found if any(name in plan[0] for name in LARGE)]
+    assert len(of_many) >= 7
+    assert dear(engine, of_many) == []
+    with engine.connect() as connection:
+        query = select(message_table.c.holder, message_table.c.visible_us)
+        assert connection.execute(query.where(message_table.c.task_id == "held")).one() == ("", 0)
+        claimed = select(run_table.c.lease_us).where(run_table.c.task_id == "held")
+        assert connection.execute(claimed).scalar_one() == 0
