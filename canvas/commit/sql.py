@@ -60,6 +60,8 @@ from .sql_batch import SqlBatch
 T = TypeVar("T")
 TRIES = 8
 """How often a transaction that lost against another one is tried."""
+PATIENCE_SECONDS = 10.0
+"""After it none is tried again: SQLite has waited for its lock by then, once, and MySQL a few times."""
 FREED_AT_ONCE = 500
 """Messages of a process that is over, in one statement."""
 REVOKED_AT_ONCE = 500
@@ -284,12 +286,14 @@ class SqlCommit:
         return claimed
 
     def _transact(self, work: Callable[[Connection], T]) -> T:
+        deadline = time.monotonic() + PATIENCE_SECONDS
         for attempt in range(TRIES):
             try:
                 with self._engine.begin() as connection:
                     return work(connection)
             except (DBAPIError, PoolTimeout) as error:
-                if isinstance(error, PoolTimeout) or not is_passing(error) or attempt == TRIES - 1:
+                is_last = attempt == TRIES - 1 or time.monotonic() >= deadline
+                if isinstance(error, PoolTimeout) or not is_passing(error) or is_last:
                     with unavailable():
                         raise
                 time.sleep(0.005 * 2**attempt)
