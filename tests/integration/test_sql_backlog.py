@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack, closing, contextmanager
 
 import pytest
-from backbeat.canvas.commit.base import Limits
+from backbeat.canvas.commit.base import Limits, Transition
 from backbeat.canvas.commit.sql import SqlCommit
 from backbeat.canvas.sql.engine import open_engine
 from backbeat.canvas.sql.tables import chain_table, create_tables, join_table, message_table, run_table
@@ -139,3 +139,15 @@ def test_a_sweep_looks_at_no_more_than_is_held_or_over(engine):
         assert connection.execute(query.where(message_table.c.task_id == "held")).one() == ("", 0)
         claimed = select(run_table.c.lease_us).where(run_table.c.task_id == "held")
         assert connection.execute(claimed).scalar_one() == 0
+
+
+def test_many_messages_are_acknowledged_in_one_statement(engine):
+    fill(engine, message_table, [backlog(number) for number in range(50)])
+    with closing(SqlCommit(engine, worker="w", queues=QUEUES, limits=LIMITS)) as commit:
+        taken = commit.exchange([], take=49).taken
+        with plans(engine) as found:
+            commit.exchange([Transition(delivery=item.delivery) for item in taken])
+        rest = commit.exchange([], take=50).taken
+
+    assert [statement.split()[0] for statement, _ in found].count("DELETE") == 1
+    assert len(rest) == 1
