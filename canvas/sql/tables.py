@@ -24,10 +24,13 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.schema import CreateColumn
 
+from ..errors import ImproperlyConfigured
 from .types import Key
 from .types import LongText as Text
 
 TRIES = 5
+_FORBIDDEN = "42501"
+"""PostgreSQL's insufficient_privilege."""
 
 metadata = MetaData()
 _Id = Key(255)
@@ -139,17 +142,29 @@ dead_table = Table(
 def create_tables(engine: Engine) -> None:
     """Make what is missing, also columns and indexes that an earlier version did not know.
 
-    Of two programs that do so at once one meets a table that is there, and looks again.
+    Of two programs that do so at once one meets a table that is there, and looks again. Raises ImproperlyConfigured if PostgreSQL does
+    not permit it.
     """
     for _ in range(TRIES - 1):
         try:
             _complete(engine)
         except DBAPIError as error:
+            _raise_if_forbidden(engine, error)
             if not _another_was_first(error):
                 raise
             continue
         return
     _complete(engine)
+
+
+def _raise_if_forbidden(engine: Engine, error: DBAPIError) -> None:
+    if getattr(error.orig, "sqlstate", None) != _FORBIDDEN:
+        return
+    first, *_ = str(error.orig).splitlines()
+    raise ImproperlyConfigured(
+        f"tables cannot be made or completed in {engine.url.render_as_string()}: {first}. Grant the role CREATE on its schema, or start a"
+        " program of this version once as the owner of the tables."
+    ) from error
 
 
 def _another_was_first(error: DBAPIError) -> bool:
