@@ -232,6 +232,7 @@ def test_tables_whose_maker_died_half_way_get_their_indexes():
 
         assert {index["name"] for index in inspect(engine).get_indexes("bb_message")} == {
             "bb_message_ready",
+            "bb_message_holder",
             "bb_message_task",
         }
         engine.dispose()
