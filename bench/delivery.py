@@ -165,19 +165,24 @@ def _place(store: str, directory: str, number: int = 0) -> Iterator[str]:
         case "redis":
             import redis
 
-            url = f"redis://127.0.0.1:6379/{13 - number}"
+            url = f"redis://127.0.0.1:6379/{15 - number}"  # tests lend out those below 14
             with redis.Redis.from_url(url) as client:
                 client.flushdb()
-                yield url
-                client.flushdb()
+                try:
+                    yield url
+                finally:
+                    client.flushdb()
         case "postgresql":
             name = f"bench_{secrets.token_hex(4)}"
             admin = create_engine(
-                "postgresql+psycopg://postgres@127.0.0.1:5432/test", isolation_level="AUTOCOMMIT"
+                "postgresql+psycopg://postgres@127.0.0.1:5432/postgres", isolation_level="AUTOCOMMIT"
             )
             _run(admin, [f"CREATE DATABASE {name}"])
-            yield f"postgresql://postgres@127.0.0.1:5432/{name}"
-            _run(admin, [f"DROP DATABASE {name} WITH (FORCE)"])
+            try:
+                yield f"postgresql://postgres@127.0.0.1:5432/{name}"
+            finally:
+                _run(admin, [f"DROP DATABASE {name} WITH (FORCE)"])
+                admin.dispose()
         case _:
             yield f"sqlite:///{directory}/store{number}.db"
 

@@ -24,9 +24,10 @@ from ..flow import chain_needed
 from ..incarnation import is_gone
 from ..message import Message
 from ..signing import NO_KEYS, Keyring
-from ..sql.dialect import ReadyMessages, dialect_of, heads
+from ..sql.dialect import dialect_of, heads, hold_ready
 from ..sql.engine import is_passing, now_us, reading, unavailable
 from ..sql.tables import (
+    IS_HELD,
     announced_table,
     chain_table,
     create_tables,
@@ -59,6 +60,10 @@ from .sql_batch import SqlBatch
 T = TypeVar("T")
 TRIES = 8
 """How often a transaction that lost against another one is tried."""
+PATIENCE_SECONDS = 10.0
+"""After it none is tried again: SQLite has waited for its lock by then, once, and MySQL a few times."""
+FREED_AT_ONCE = 500
+"""Messages of a process that is over, in one statement."""
 REVOKED_AT_ONCE = 500
 """Ids that are revoked in one transaction."""
 
@@ -244,11 +249,8 @@ class SqlCommit:
 
     def _take(self, batch: SqlBatch, limit: int) -> list[Taken]:
         connection = batch.connection
-        ready = ReadyMessages(self._queues, batch.now_us, limit)
-        until_us = batch.now_us + self._limits.lease_us
-        rows = dialect_of(connection).hold(
-            connection, ready, {"visible_us": until_us, "holder": self._worker}
-        )
+        hold = {"visible_us": batch.now_us + self._limits.lease_us, "holder": self._worker}
+        rows = hold_ready(connection, self._queues, batch.now_us, limit, hold)
         deliveries = [
             Delivery(f"{row.seq}@{self._worker}", row.queue, None, row.body)
             for row in sorted(rows, key=lambda row: row.seq)
@@ -284,12 +286,14 @@ class SqlCommit:
         return claimed
 
     def _transact(self, work: Callable[[Connection], T]) -> T:
+        deadline = time.monotonic() + PATIENCE_SECONDS
         for attempt in range(TRIES):
             try:
                 with self._engine.begin() as connection:
                     return work(connection)
             except (DBAPIError, PoolTimeout) as error:
-                if isinstance(error, PoolTimeout) or not is_passing(error) or attempt == TRIES - 1:
+                is_last = attempt == TRIES - 1 or time.monotonic() >= deadline
+                if isinstance(error, PoolTimeout) or not is_passing(error) or is_last:
                     with unavailable():
                         raise
                 time.sleep(0.005 * 2**attempt)
@@ -365,13 +369,10 @@ def _load(connection: Connection, chains: Collection[str], joins: Collection[str
 
 def _sweep(connection: Connection) -> list[JoinRecord]:
     now = now_us(connection)
-    holding = select(message_table.c.holder).where(message_table.c.holder != "").distinct()
+    holding = select(message_table.c.holder).where(IS_HELD).distinct()
+    holding = holding.with_hint(message_table, "FORCE INDEX (bb_message_holder)", "mysql")
     for gone in [row.holder for row in connection.execute(holding) if is_gone(row.holder)]:
-        connection.execute(
-            update(message_table).where(message_table.c.holder == gone).values(visible_us=0, holder="")
-        )
-        claimed = (run_table.c.worker == gone) & run_table.c.outcome.is_(None)
-        connection.execute(update(run_table).where(claimed).values(lease_us=0))
+        _free(connection, gone)
     sql_revoked.forget_old(connection, now)
     sql_unique.forget_free(connection, now)
     for table in (run_table, result_table, chain_table, join_table):
@@ -381,6 +382,21 @@ def _sweep(connection: Connection) -> list[JoinRecord]:
         records.join_from_text(row.record)
         for row in connection.execute(select(join_table.c.record).where(overdue))
     ]
+
+
+def _free(connection: Connection, gone: str) -> None:
+    """What a process held that is over: its messages, and the claims of their runs. A claim without a message here is judged to be dead
+    when its message comes again."""
+    table = message_table.c
+    found = select(table.seq, table.task_id).where(IS_HELD, table.holder == gone)
+    held = sorted(connection.execute(found).all(), key=lambda row: row.seq)
+    for first in range(0, len(held), FREED_AT_ONCE):
+        some = held[first : first + FREED_AT_ONCE]
+        mine = table.seq.in_([row.seq for row in some]) & (table.holder == gone)
+        connection.execute(update(message_table).where(mine).values(visible_us=0, holder=""))
+        ids = sorted({row.task_id for row in some if row.task_id is not None})
+        claimed = run_table.c.task_id.in_(ids) & (run_table.c.worker == gone) & run_table.c.outcome.is_(None)
+        connection.execute(update(run_table).where(claimed).values(lease_us=0))
 
 
 def _held_keys(held: Sequence[Taken]) -> tuple[list[int], list[str]]:

@@ -55,6 +55,8 @@ class SqlBatch:
     _joins: SqlJoins = field(init=False)
     _documents: dict[str, str] = field(default_factory=dict)
     _known: dict[str, int] = field(default_factory=dict)
+    _acknowledged: dict[str, set[int]] = field(default_factory=dict)
+    """By holder the numbers of messages."""
 
     def __post_init__(self) -> None:
         self.runs = SqlRuns(self.connection, self.known_until_us)
@@ -81,6 +83,7 @@ class SqlBatch:
         standing = [self._apply(transition) for transition in transitions]
         for join_id in self._joins.write_parts():
             self.publish(join_message(join_id))
+        self._delete_acknowledged()
         self._write_known()
         self.runs.write()
         self._write_documents()
@@ -118,8 +121,7 @@ class SqlBatch:
             self._begin_early(transition.early)
         elif transition.delivery is not None and transition.delivery.tag:
             seq, holder = transition.delivery.tag.split("@", 1)
-            where = (message_table.c.seq == int(seq)) & (message_table.c.holder == holder)
-            self.connection.execute(delete(message_table).where(where))
+            self._acknowledged.setdefault(holder, set()).add(int(seq))
         return None
 
     def _begin_early(self, message: Message) -> None:
@@ -180,6 +182,11 @@ class SqlBatch:
             for message in sent.messages:
                 due = max(self.now_us, sent_at(message, self.now_us).eta_us or 0)
                 self._known.setdefault(message.id, due + round(max(keep, WAITING_SECONDS) * 1_000_000))
+
+    def _delete_acknowledged(self) -> None:
+        for holder, seqs in self._acknowledged.items():
+            mine = message_table.c.seq.in_(sorted(seqs)) & (message_table.c.holder == holder)
+            self.connection.execute(delete(message_table).where(mine))
 
     def _write_known(self) -> None:
         if self._known:

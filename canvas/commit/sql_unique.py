@@ -96,10 +96,19 @@ def _take(batch: SqlBatch, transition: Transition) -> Held | None:
 
 
 def _lock_of(connection: Connection, unique: Unique) -> _Lock:
-    """How the run of who has the key is read: alone if it may be revoked. In a user's transaction MySQL shows the past, unless it locks."""
+    """How the run of who has the key is read: alone if it may be revoked.
+
+    A user's transaction may show the past: MySQL shows the present to who locks, PostgreSQL ends the transaction then, which its user
+    tries again. Where it shows the present anyway nothing is locked, as a worker would wait for it.
+    """
     if unique.replaces:
         return _Lock.OWN
-    return _Lock.SHARED if connection.dialect.name in ("mysql", "mariadb") else _Lock.NONE
+    match connection.dialect.name:
+        case "mysql" | "mariadb":
+            return _Lock.SHARED
+        case "postgresql" if connection.get_isolation_level() in ("REPEATABLE READ", "SERIALIZABLE"):
+            return _Lock.SHARED
+    return _Lock.NONE
 
 
 def _locked(batch: SqlBatch, unique: Unique, message: Message) -> Hold:

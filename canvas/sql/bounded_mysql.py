@@ -21,7 +21,7 @@ from ..errors import ImproperlyConfigured
 
 CONNECT_SECONDS = 4
 LOCK_SECONDS = 3
-"""How long a statement waits for a lock. Transactions that lose are tried 8 times (commit/sql.py): about as long as a server may be silent."""
+"""How long a statement waits for a lock. Transactions that lose are tried again for 10 s (commit/sql.py)."""
 FROZEN_SECONDS = 5
 """After it MariaDB ends a session that idles inside a transaction: half of a lease."""
 STATEMENT_BYTES = 1_000_000

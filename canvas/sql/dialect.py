@@ -60,7 +60,10 @@ class Dialect(Protocol):
         ...
 
     def hold(self, connection: Connection, ready: ReadyMessages, hold: Values) -> Sequence[Row[Any]]:
-        """Write `hold` into the messages that are ready, and that nobody else is about to hold; returns their seq, queue and body."""
+        """Write `hold` into the messages that are ready, and that nobody else is about to hold; returns their seq, queue and body.
+
+        `hold_ready` does so for several queues.
+        """
         ...
 
     def add_held(self, connection: Connection, rows: Sequence[Values]) -> Sequence[Row[Any]]:
@@ -104,18 +107,40 @@ def heads(connection: Connection, queues: Sequence[str]) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class ReadyMessages:
-    """The first `limit` messages of some queues whose time has come: those that came first."""
+    """The first `limit` messages of a queue whose time has come: those that came first."""
 
-    queues: Sequence[str]
+    queue: str
     now_us: int
     limit: int
 
-    def of(self, queues: Sequence[str], limit: int, *columns: ColumnElement[Any]) -> Any:
-        """A query for these columns of as many as are free, which locks them."""
+    def query(self, *columns: ColumnElement[Any]) -> Any:
+        """A query for these columns of those that are free, which locks them."""
         table = message_table.c
-        query = select(*columns).where(table.queue.in_(queues), table.visible_us <= self.now_us)
-        query = query.order_by(table.visible_us, table.seq).limit(limit)
+        query = select(*columns).where(table.queue == self.queue, table.visible_us <= self.now_us)
+        query = query.order_by(table.visible_us, table.seq).limit(self.limit)
         return query.with_for_update(skip_locked=True)
+
+
+def hold_ready(
+    connection: Connection, queues: Sequence[str], now_us: int, limit: int, hold: Values
+) -> Sequence[Row[Any]]:
+    """Dialect.hold for several queues: one by one, that with the oldest message first.
+
+    A query over several would sort all that is ready, however few are wanted; and InnoDB locks all rows that are sorted.
+    """
+    dialect, found = dialect_of(connection), list[Row[Any]]()
+    for queue in _ripe_queues(connection, queues, now_us):
+        found.extend(dialect.hold(connection, ReadyMessages(queue, now_us, limit - len(found)), hold))
+        if len(found) >= limit:
+            break
+    return found
+
+
+def _ripe_queues(connection: Connection, queues: Sequence[str], now_us: int) -> Sequence[str]:
+    if len(queues) == 1:
+        return queues
+    firsts = heads(connection, queues)
+    return sorted((queue for queue, us in firsts.items() if us <= now_us), key=firsts.__getitem__)
 
 
 def _hold(seqs: Any, hold: Values) -> Update:
@@ -140,8 +165,7 @@ class _Returning:
 
     def hold(self, connection: Connection, ready: ReadyMessages, hold: Values) -> Sequence[Row[Any]]:
         table = message_table.c
-        free = ready.of(ready.queues, ready.limit, table.seq)
-        holding = _hold(free.scalar_subquery(), hold)
+        holding = _hold(ready.query(table.seq).scalar_subquery(), hold)
         return connection.execute(holding.returning(table.seq, table.queue, table.body)).all()
 
     def add_held(self, connection: Connection, rows: Sequence[Values]) -> Sequence[Row[Any]]:
@@ -208,25 +232,14 @@ class _Mysql:
         return insert.on_duplicate_key_update({name: insert.inserted[name] for name in _others(table, names)})
 
     def hold(self, connection: Connection, ready: ReadyMessages, hold: Values) -> Sequence[Row[Any]]:
-        """Queue by queue, the one with the oldest message first: a query over several would have to sort, and InnoDB locks all rows
-        that are sorted, whatever the limit. The index must be used for the same reason."""
+        """By the index, as InnoDB locks all rows that it looks at."""
         table = message_table.c
-        found: list[Row[Any]] = []
-        for queue in self._ripe_queues(connection, ready):
-            query = ready.of([queue], ready.limit - len(found), table.seq, table.queue, table.body)
-            query = query.with_hint(message_table, "FORCE INDEX (bb_message_queue)", "mysql")
-            found.extend(connection.execute(query).all())
-            if len(found) >= ready.limit:
-                break
+        query = ready.query(table.seq, table.queue, table.body)
+        query = query.with_hint(message_table, "FORCE INDEX (bb_message_ready)", "mysql")
+        found = connection.execute(query).all()
         if found:
             connection.execute(_hold([row.seq for row in found], hold))
         return found
-
-    def _ripe_queues(self, connection: Connection, ready: ReadyMessages) -> Sequence[str]:
-        if len(ready.queues) == 1:
-            return ready.queues
-        firsts = heads(connection, ready.queues)
-        return sorted((queue for queue, us in firsts.items() if us <= ready.now_us), key=firsts.__getitem__)
 
     def add_held(self, connection: Connection, rows: Sequence[Values]) -> Sequence[Row[Any]]:
         """Only MariaDB has INSERT ... RETURNING. They are known by their holder and the end of their lease, which no two batches share."""

@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, bindparam, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from ..errors import ImproperlyConfigured
 from .dialect import family_of
 from .tables import create_tables, message_table, metadata
 
@@ -78,7 +79,7 @@ class Place:
         if known is None:
             try:
                 known = self._prove(connection, schema, sees_lock)
-            except SQLAlchemyError as error:
+            except (SQLAlchemyError, ImproperlyConfigured) as error:
                 # if it was theirs that failed, what is written next will say so
                 logger.warning(
                     "it cannot be told whether the database of a transaction is the broker's own: %s",

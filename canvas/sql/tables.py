@@ -13,30 +13,30 @@ from sqlalchemy import (
     Connection,
     Engine,
     Index,
-    Inspector,
     Integer,
     MetaData,
     Table,
     false,
     inspect,
     select,
+    text,
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.schema import CreateColumn
 
+from ..errors import ImproperlyConfigured
 from .types import Key
 from .types import LongText as Text
 
 TRIES = 5
+_FORBIDDEN = "42501"
+"""PostgreSQL's insufficient_privilege."""
 
 metadata = MetaData()
 _Id = Key(255)
+IS_HELD = text("holder > ''")
+"""Of a message. It is the text of the index, as databases do not look into parameters for it; no <>, for which MySQL uses none."""
 _Sequence = BigInteger().with_variant(Integer, "sqlite")
-
-
-def _mysql_index(name: str, column: str) -> Index:
-    """InnoDB locks every row that a DELETE looks at, whether or not it is deleted: it must find them by an index."""
-    return Index(name, column).ddl_if(dialect="mysql")
 
 
 message_table = Table(
@@ -48,7 +48,16 @@ message_table = Table(
     Column("holder", Text, nullable=False, default=""),
     Column("body", Text, nullable=False),
     Column("task_id", _Id),
-    Index("bb_message_queue", "queue", "visible_us"),
+    # all of the order in which messages are taken, so that a backlog is never sorted
+    Index("bb_message_ready", "queue", "visible_us", "seq"),
+    # few are held; MySQL has no index of some rows, and none of a whole text
+    Index(
+        "bb_message_holder",
+        "holder",
+        sqlite_where=IS_HELD,
+        postgresql_where=IS_HELD,
+        mysql_length={"holder": 255},
+    ),
     Index("bb_message_task", "task_id"),
 )
 run_table = Table(
@@ -79,7 +88,7 @@ chain_table = Table(
     Column("chain_id", _Id, primary_key=True),
     Column("record", Text, nullable=False),
     Column("expires_us", BigInteger),
-    _mysql_index("bb_chain_expires", "expires_us"),
+    Index("bb_chain_expires", "expires_us"),
 )
 join_table = Table(
     "bb_join",
@@ -90,7 +99,8 @@ join_table = Table(
     Column("deadline_us", BigInteger),
     Column("closed", Boolean, nullable=False, default=False),
     Column("expires_us", BigInteger),
-    _mysql_index("bb_join_expires", "expires_us"),
+    Index("bb_join_expires", "expires_us"),
+    Index("bb_join_deadline", "deadline_us"),
 )
 part_table = Table(
     "bb_part",
@@ -130,19 +140,31 @@ dead_table = Table(
 
 
 def create_tables(engine: Engine) -> None:
-    """Make what is missing, also columns that an earlier version did not know.
+    """Make what is missing, also columns and indexes that an earlier version did not know.
 
-    Of two programs that do so at once one meets a table that is there, and looks again.
+    Of two programs that do so at once one meets a table that is there, and looks again. Raises ImproperlyConfigured if PostgreSQL does
+    not permit it.
     """
     for _ in range(TRIES - 1):
         try:
             _complete(engine)
         except DBAPIError as error:
+            _raise_if_forbidden(engine, error)
             if not _another_was_first(error):
                 raise
             continue
         return
     _complete(engine)
+
+
+def _raise_if_forbidden(engine: Engine, error: DBAPIError) -> None:
+    if getattr(error.orig, "sqlstate", None) != _FORBIDDEN:
+        return
+    first, *_ = str(error.orig).splitlines()
+    raise ImproperlyConfigured(
+        f"tables cannot be made or completed in {engine.url.render_as_string()}: {first}. Grant the role CREATE on its schema, or start a"
+        " program of this version once as the owner of the tables."
+    ) from error
 
 
 def _another_was_first(error: DBAPIError) -> bool:
@@ -166,17 +188,17 @@ def _complete(engine: Engine) -> None:
                 with engine.begin() as connection:
                     definition = CreateColumn(column).compile(dialect=engine.dialect)
                     connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
-        if known != {column.name for column in table.columns} or _may_lack_indexes(engine, found, table):
-            for index in table.indexes:
-                index.create(engine, checkfirst=True)
+    for index in _missing_indexes(engine):
+        index.create(engine, checkfirst=True)
 
 
-def _may_lack_indexes(engine: Engine, found: Inspector, table: Table) -> bool:
-    """MySQL makes a table and its indexes in several steps: who makes them may die in between, or another one looks there."""
-    if engine.dialect.name != "mysql":
-        return False
-    there = {index["name"] for index in found.get_indexes(table.name)}
-    return not there >= {index.name for index in table.indexes}
+def _missing_indexes(engine: Engine) -> list[Index]:
+    """Those that an earlier version did not know; and MySQL makes a table and its indexes in several steps: who makes them may die in
+    between, or another one looks there."""
+    tables = metadata.sorted_tables
+    found = inspect(engine).get_multi_indexes(filter_names=[table.name for table in tables])
+    there = {index["name"] for each in found.values() for index in each}
+    return [index for table in tables for index in table.indexes if index.name not in there]
 
 
 announced_table = Table(

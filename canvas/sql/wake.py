@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from .engine import unavailable, unreachable
 
@@ -53,7 +54,11 @@ def open_waker(engine: Engine, channel: str) -> Waker:
 
 def _own_connection(engine: Engine) -> Any:
     """One that is not the pool's: it listens and commits by itself, so nobody else may get it, and a thread keeps it for long."""
-    pooled = engine.raw_connection()
+    assert engine.dialect.loaded_dbapi is not None
+    try:
+        pooled = engine.raw_connection()
+    except (engine.dialect.loaded_dbapi.Error, PoolTimeout) as error:
+        raise unreachable(error) from error
     connection: Any = pooled.driver_connection
     pooled.detach()
     return connection

@@ -130,7 +130,7 @@ def test_who_takes_does_not_wait_for_what_another_one_is_taking(engine, open_com
         query = select(message_table.c.seq).where(message_table.c.queue == "celery")
         query = query.order_by(message_table.c.visible_us, message_table.c.seq).limit(4)
         connection.execute(
-            query.with_hint(message_table, "FORCE INDEX (bb_message_queue)").with_for_update()
+            query.with_hint(message_table, "FORCE INDEX (bb_message_ready)").with_for_update()
         ).all()
 
         begun = time.monotonic()
@@ -226,12 +226,13 @@ def test_tables_whose_maker_died_half_way_get_their_indexes():
         engine = open_engine(url)
         create_tables(engine)
         with engine.begin() as connection:
-            connection.exec_driver_sql("DROP INDEX bb_message_queue ON bb_message")
+            connection.exec_driver_sql("DROP INDEX bb_message_ready ON bb_message")
 
         create_tables(engine)
 
         assert {index["name"] for index in inspect(engine).get_indexes("bb_message")} == {
-            "bb_message_queue",
+            "bb_message_ready",
+            "bb_message_holder",
             "bb_message_task",
         }
         engine.dispose()

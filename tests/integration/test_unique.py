@@ -24,6 +24,7 @@ from backbeat.canvas.sql.engine import open_engine
 from backbeat.canvas.sql.tables import revoked_table, run_table, unique_table
 from backbeat.canvas.unique import Scope, Unique
 from sqlalchemy import create_engine, event, select, text, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from support.drain import drain
@@ -174,6 +175,24 @@ def test_r18_a_transaction_that_began_before_a_key_was_taken_sees_who_has_it(sho
     assert first.id != ended.id
     assert second.id == first.id
     assert drain(app, bool) == [first.id]
+
+
+def test_r18_a_snapshot_in_which_the_holder_still_runs_drops_no_send():
+    with own_database("postgres") as url, closing(make_app(url, url)) as app:
+        engine = create_engine(url, isolation_level="REPEATABLE READ")
+        sync = app.tasks["sync"]
+        ended = sync.delay(1)
+        with Session(engine) as session, app.transaction(session):
+            assert session.execute(select(run_table.c.task_id)).all() != []
+            assert drain(app, bool) == [ended.id]
+            with pytest.raises(OperationalError, match="could not serialize"):
+                sync.delay(1)
+            session.rollback()
+            again = sync.delay(1)
+            session.commit()
+        engine.dispose()
+
+        assert drain(app, bool) == [again.id]
 
 
 def test_r18_replacing_in_a_transaction_is_refused(shop):

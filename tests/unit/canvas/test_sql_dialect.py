@@ -148,7 +148,7 @@ def test_rows_that_are_written_together_are_sent_together(dialect, table):
 
 @both
 def test_messages_are_found_in_the_order_of_the_index_and_locked_without_waiting(dialect):
-    query = ReadyMessages(["a", "b"], 7, 3).of(["a"], 2, message_table.c.seq)
+    query = ReadyMessages("a", 7, 3).query(message_table.c.seq)
 
     assert str(query.compile(dialect=dialect)).endswith("FOR UPDATE SKIP LOCKED")
     assert "ORDER BY bb_message.visible_us, bb_message.seq" in str(query.compile(dialect=dialect))
