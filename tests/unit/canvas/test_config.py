@@ -84,6 +84,7 @@ def test_a_setting_that_is_not_obeyed_warns():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Config({"worker_direct": False})
+        Config({"worker_prefetch_multiplier": 4})
 
 
 def test_the_environment_fills_what_was_not_given():
