@@ -354,6 +354,8 @@ HEADERS = {
     "shadow a list": {"shadow": ["x"]},
     "generation text": {"backbeat_generation": "x"},
     "retries below zero": {"retries": -1},
+    "time limit below zero": {"timelimit": [-5, None]},
+    "soft time limit below zero": {"timelimit": [None, -0.5]},
     "generation below zero": {"backbeat_generation": -1},
     "errback a list": {"backbeat_errback": [1]},
 }
