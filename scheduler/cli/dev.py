@@ -29,7 +29,7 @@ def dev(
     from ..wiring import BeatOptions, open_beat
 
     seconds = None if duration is None else parse_duration(duration).total_seconds()
-    app = options.load_app()
+    app = options.load_project()
     if not app.conf.broker_url:
         app.conf.broker_url = "sqlite:///var/backbeat-dev.db"
     set_up_logging(loglevel)
