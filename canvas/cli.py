@@ -202,6 +202,7 @@ def worker(
         pool=pool,
         name=hostname,
         grace=grace,
+        loglevel=loglevel,
     )
     systemd = SystemdListener(drain_seconds=grace_of(app, chosen) + STOPPING_SECONDS)
     vitals = WorkerVitals(runs_tasks_in_loop=(pool or app.conf.worker_pool) == "solo")

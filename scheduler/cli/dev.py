@@ -36,7 +36,8 @@ def dev(
     display = Display()
     chosen = chosen_files(files)
     running = open_beat(app, BeatOptions(files=chosen, store=options.store, lease_ttl_seconds=10.0), display)
-    tasks = open_worker(app, options.app or "", WorkerOptions(concurrency=concurrency), display)
+    chosen_worker = WorkerOptions(concurrency=concurrency, loglevel=loglevel)
+    tasks = open_worker(app, options.app or "", chosen_worker, display)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: tasks.stop())
     reload_on_hangup(running)

@@ -7,6 +7,15 @@ import pytest
 from support.stacks import open_stack
 
 TASKS = "support.acceptance_tasks"
+SPEAKING = """
+import logging
+from backbeat.canvas import App
+app = App("speaking")
+
+@app.task(name="speaking.speak")
+def speak():
+    return logging.getLogger("speaking").isEnabledFor(logging.DEBUG)
+"""
 
 
 @pytest.fixture
@@ -33,3 +42,11 @@ def test_what_runs_tasks_does_not_start_without_an_app(programs, command):
     assert code == 2
     assert "which app?" in text
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(("level", "shown"), [("DEBUG", True), ("ERROR", False)])
+def test_the_log_level_is_that_of_tasks_in_children_too(stack, programs, tmp_path, level, shown):
+    (tmp_path / "speaking.py").write_text(SPEAKING)
+    programs.start("-A", "speaking", "-b", stack.broker, "worker", "-c", "1", "-l", level)
+
+    assert stack.app.send_task("speaking.speak").get(timeout=60) is shown
