@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import signal as signals
+from collections import ChainMap
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -156,9 +157,11 @@ class App:
         return key
 
     def config_from_object(self, source: Any) -> None:
-        """Take settings from a mapping, a module or its name: all lower-case names that are no underscore names."""
+        """Take settings from a mapping, an object, a class, a module or its name: all lower-case names that are no underscore names."""
         found = importlib.import_module(source) if isinstance(source, str) else source
         values = found if isinstance(found, Mapping) else vars(found)
+        if isinstance(found, type):  # its bases may have settings, too
+            values = ChainMap(*(dict(vars(cls)) for cls in found.__mro__))
         for name, value in values.items():
             if (
                 name.islower()

@@ -63,6 +63,14 @@ class Options:
             app.conf.result_backend = self.result_backend
         return app
 
+    def load_project(self) -> App:
+        """As `load_app`, for what runs tasks: children import the app by its name. Raises ImproperlyConfigured without -A."""
+        if not self.app:
+            raise ImproperlyConfigured(
+                "which app? Write backbeat -A module[:app] COMMAND: it has the tasks to run"
+            )
+        return self.load_app()
+
     def show(self, data: Any, text: str) -> None:
         """Print `data` as one line of JSON with --json, else `text`."""
         shown = json.dumps(data, default=str) if self.as_json else text
@@ -177,7 +185,7 @@ def worker(
     from .worker.vitals import WorkerVitals
     from .worker.wiring import WorkerOptions, concurrency_of, grace_of, open_worker, queues_of
 
-    app = options.load_app()
+    app = options.load_project()
     set_up_logging(loglevel)
     given = {
         "task_time_limit": time_limit,
@@ -194,6 +202,7 @@ def worker(
         pool=pool,
         name=hostname,
         grace=grace,
+        loglevel=loglevel,
     )
     systemd = SystemdListener(drain_seconds=grace_of(app, chosen) + STOPPING_SECONDS)
     vitals = WorkerVitals(runs_tasks_in_loop=(pool or app.conf.worker_pool) == "solo")
@@ -277,6 +286,11 @@ def result(options: Options, task_id: str, traceback: bool, wait: float) -> None
     """Print the result of task TASK_ID."""
     app = options.load_app()
     handle = app.AsyncResult(task_id)
+    if traceback and wait > 0:
+        try:
+            handle.get(timeout=wait, propagate=False)
+        except TaskError as error:  # it is not ready in time
+            _print_failure(options, handle, error)
     if traceback and handle.traceback:
         options.show({"id": task_id, "state": handle.state, "traceback": handle.traceback}, handle.traceback)
         sys.exit(EXIT_FAILED)

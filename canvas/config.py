@@ -193,6 +193,7 @@ OBEYED = frozenset(
     worker_max_tasks_per_child
     worker_pool
     worker_pool_start_method
+    worker_prefetch_multiplier
     """.split()
 )
 """What this version does something with. To set another one to anything but its default gives a warning, as nothing comes of it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -17,7 +18,10 @@ class Connections:
     def __init__(self, open_client: Callable[[], Commit], open_results: Callable[[], Results]) -> None:
         self._open_client = open_client
         self._open_results = open_results
-        self._lock = threading.RLock()
+        self._unlock()
+        unlock = weakref.WeakMethod(self._unlock)
+        # another thread may hold the lock at the fork, and it is not there to let go of it in the child
+        os.register_at_fork(after_in_child=lambda: (found := unlock()) and found())
         self._pid = os.getpid()
         self._client: Commit | None = None
         self._results: Results | None = None
@@ -43,10 +47,14 @@ class Connections:
     def close(self) -> None:
         """Let go of both; they are opened again when they are needed."""
         with self._lock:
+            self._forget_parent_process()
             for opened in (self._client, self._results):
                 if opened is not None:
                     opened.close()
             self._client = self._results = None
+
+    def _unlock(self) -> None:
+        self._lock = threading.RLock()
 
     def _forget_parent_process(self) -> None:
         """A connection that was opened before a fork must not be used by both."""

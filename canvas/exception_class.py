@@ -56,8 +56,7 @@ def bare(cls: type[Exception], args: Sequence[Any]) -> Exception:
     first: Any = next(filter(_is_builtin, cls.__mro__))
     with suppress(TypeError):  # args were changed later
         first.__init__(exc, *args)
-    slot: Any = BaseException.__dict__["args"]
-    slot.__set__(exc, tuple(args))
+    _args.__set__(exc, tuple(args))
     return cast("Exception", exc)
 
 
@@ -110,6 +109,22 @@ def dict_of(exc: BaseException) -> dict[str, Any]:
     return own
 
 
+def args_of(exc: BaseException) -> tuple[Any, ...]:
+    """Its arguments, likewise."""
+    args: tuple[Any, ...] = _args.__get__(exc)
+    return args
+
+
+def type_name(cls: type) -> str:
+    """Its name, likewise."""
+    name: str = _qualname.__get__(cls)
+    return name
+
+
+_args: Any = vars(BaseException)["args"]
+_qualname: Any = vars(type)["__qualname__"]
+
+
 def _is_attribute(name: object) -> bool:
     return isinstance(name, str) and not name.startswith("__")
 
@@ -117,7 +132,7 @@ def _is_attribute(name: object) -> bool:
 def _is_worth_it(exc: BaseException, name: str, value: object) -> bool:
     """False for what C takes from the arguments, for a group's members, and for what an AttributeError is about: it is the user's data."""
     left_out = value is None or name in ("obj", "exceptions")
-    return not left_out and not any(value is arg for arg in exc.args)
+    return not left_out and not any(value is arg for arg in args_of(exc))
 
 
 def _is_builtin(cls: type) -> bool:

@@ -20,6 +20,7 @@ from typing import Any
 from .codec import dumps, loads
 from .errors import SHARED_WITH_CELERY, DecodeError, EncodeError
 from .exception_class import (
+    args_of,
     attributes_of,
     bare,
     bare_group,
@@ -29,6 +30,7 @@ from .exception_class import (
     saying,
     set_attributes,
     set_cause,
+    type_name,
 )
 from .json_text import Json, json_list, json_string
 from .outcome import Error
@@ -54,14 +56,27 @@ _NOT_THE_USERS = (
 
 
 def error_of(exc: BaseException, node: str = "", depth: int = DEPTH) -> Error:
-    """The exception as data, with its causes."""
-    return _recorded(exc, node, depth, _Room(CHARACTERS))
+    """The exception as data, with its causes; at least its name, whatever its class makes of being read."""
+    try:
+        return _recorded(exc, node, depth, _Room(CHARACTERS))
+    except Exception:  # noqa: BLE001 - a class of the user's own may do anything
+        return unreadable(exc, node)
+
+
+def unreadable(exc: BaseException, node: str = "") -> Error:
+    """The error that names the exception's class, and asks it for nothing else."""
+    name = type_name(type(exc))
+    return Error(type=name, text=f"<{name} cannot be recorded: its class fails when it is read>", node=node)
 
 
 def traceback_of(exc: BaseException) -> str:
     """The formatted traceback, from the user's code on; its beginning is cut off where it is longer than a store should keep."""
     frames = _from_user_code(exc.__traceback__)
-    return "".join(traceback_module.format_exception(type(exc), exc, frames))[-TRACEBACK_CHARACTERS:]
+    try:
+        lines = traceback_module.format_exception(type(exc), exc, frames)
+    except Exception:  # noqa: BLE001 - likewise
+        lines = [*traceback_module.format_tb(frames), unreadable(exc).text]
+    return "".join(lines)[-TRACEBACK_CHARACTERS:]
 
 
 class _Room:
@@ -82,13 +97,15 @@ class _Room:
 def _recorded(exc: BaseException, node: str, depth: int, room: _Room) -> Error:
     cls = type(exc)
     shared = SHARED_WITH_CELERY.get(cls.__name__) is cls
-    cause = exc.__cause__ or (None if exc.__suppress_context__ else exc.__context__)
+    cause = exc.__cause__  # compared with None: an exception may be false
+    if cause is None and not exc.__suppress_context__:
+        cause = exc.__context__
     deeper = depth - 1
     group = exc if isinstance(exc, BaseExceptionGroup) else None
     return Error(
         type=cls.__qualname__,
         module="celery.exceptions" if shared else cls.__module__,
-        args=json_list(map(room.taken, exc.args if group is None else [group.message])),
+        args=json_list(map(room.taken, args_of(exc) if group is None else [group.message])),
         text=_text_of(exc),
         node=node,
         attributes=_attributes(exc, room),
@@ -204,7 +221,7 @@ def _with_its_text(exc: Exception, error: Error) -> Exception:
     cls = saying(type(exc), error.text)
     if cls is None:
         return exc
-    other = bare(cls, exc.args)
+    other = bare(cls, args_of(exc))
     set_attributes(other, dict(attributes_of(exc)))
     return other
 

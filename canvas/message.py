@@ -124,6 +124,9 @@ def checked(message: Message) -> Message:
         _require(name, getattr(message, name), _is_seconds)
     for name in ("attempt", "generation", "group_index", "priority", "max_retries"):
         _require(name, getattr(message, name), _is_index)
+    for name in ("time_limit", "soft_time_limit"):
+        # refused rather than taken for none: whoever sent it wanted the task bounded
+        _require(name, getattr(message, name), lambda value: value >= 0)
     for name in ("attempt", "generation"):
         # before the first there is none: a store would take it for one that is long over, and drop it without a word
         _require(name, getattr(message, name), lambda value: value >= 0)

@@ -1,9 +1,10 @@
 """Signing: who has a key can make messages that workers believe; who has none can neither make nor change one.
 
 A message is signed when it leaves, with the first key, and verified before anything else is done with it: before its body is parsed
-and before its id is claimed. The HMAC-SHA256 covers the queue, all headers but those that belong to brokers, content type and
-encoding, reply address, and the body with what follows: two fields, each with its length in front, the first of them JSON with
-sorted names, so that no two messages have one encoding. Without keys nothing is signed and everything is accepted.
+and before its id is claimed. The HMAC-SHA256 covers the queue, all headers but `redelivered` and those that begin with `x-` (which
+brokers add; a user's own of that kind are not covered either), content type and encoding, reply address, and the body with what
+follows: two fields, each with its length in front, the first of them JSON with sorted names, so that no two messages have one
+encoding. Without keys nothing is signed and everything is accepted.
 
 A replayed message is the same run again (id, generation, attempt) and is answered by its stored outcome for as long as that is kept;
 `expires` is signed, too, and bounds it for good.

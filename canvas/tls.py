@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from .errors import ImproperlyConfigured
 
@@ -91,7 +91,6 @@ def with_tls(url: str, setting: object) -> tuple[str, Tls | None]:
         said = {name: value for name, value in query if _is_ours(parts.scheme, name)}
         rest = [(name, value) for name, value in query if name not in said]
         scheme = _SECURE.get(parts.scheme, parts.scheme) if setting else parts.scheme
-        # not urlunsplit, which would lose the slashes of an empty host
         plain.append(each if (scheme, rest) == (parts.scheme, query) else _joined(scheme, parts, rest))
     is_wanted = bool(setting) or urlsplit(url).scheme in _SECURE.values()
     tls = _tls_of({**_words("the setting", setting), **_words("the URL", said)}) if is_wanted else None
@@ -147,7 +146,10 @@ def _is_ours(scheme: str, name: str) -> bool:
 
 
 def _joined(scheme: str, parts: Any, query: list[tuple[str, str]]) -> str:
-    return str(urlunsplit((scheme, parts.netloc, parts.path, urlencode(query), parts.fragment)))
+    # not urlunsplit, which would lose the slashes of an empty host
+    text = urlencode(query)
+    fragment = f"#{parts.fragment}" if parts.fragment else ""
+    return f"{scheme}://{parts.netloc}{parts.path}" + (f"?{text}" if text else "") + fragment
 
 
 def _words(where: str, said: object) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -60,8 +61,10 @@ class Transactions:
         self._open_sender = open_sender
         self._sender: TransactionSender | None = None
         self._pid = os.getpid()
-        # not the app's lock: another thread may hold that while it waits for the database that this one's transaction has locked
-        self._lock = threading.Lock()
+        self._unlock()
+        unlock = weakref.WeakMethod(self._unlock)
+        # another thread may hold the lock at the fork, and it is not there to let go of it in the child
+        os.register_at_fork(after_in_child=lambda: (found := unlock()) and found())
 
     @property
     def sender(self) -> TransactionSender:
@@ -96,6 +99,10 @@ class Transactions:
     ) -> str | None:
         """See TransactionSender."""
         return self.sender.send(session, start, effects, unique)
+
+    def _unlock(self) -> None:
+        # not the app's lock: another thread may hold that while it waits for the database that this one's transaction has locked
+        self._lock = threading.Lock()
 
     @contextmanager
     def _entered(self, session: Any) -> Iterator[None]:

@@ -47,7 +47,7 @@ def to_wire(message: Message) -> Wire:
     """Headers, properties and body of protocol 2."""
     args, kwargs = plain(message.args), plain(message.kwargs)
     headers: dict[str, Any] = {
-        **message.headers,
+        **_users_own(message.headers),
         "lang": "py",
         "task": message.task,
         "id": message.id,
@@ -222,11 +222,15 @@ def _decode(wire: Wire, headers: Mapping[str, Any], id_: str, queue: str) -> Mes
         shadow=headers.get("shadow"),
         reply_to=wire.properties.get("reply_to") or "",
         origin=str(headers.get("origin") or ""),
-        headers={name: value for name, value in headers.items() if name not in _OWN_HEADERS},
+        headers=_users_own(headers),
         errback=headers.get("backbeat_errback"),
         guards=headers.get("backbeat_guards"),
     )
     return checked(message)
+
+
+def _users_own(headers: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in headers.items() if name not in _OWN_HEADERS}
 
 
 _OWN_HEADERS = frozenset(

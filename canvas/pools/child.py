@@ -48,14 +48,15 @@ def make_runner(
     backend: str | None = None,
     time_limit: float | None = None,
     soft_time_limit: float | None = None,
+    loglevel: str = "INFO",
 ) -> Runner:
     """A runner over the tasks of the app at `app_spec` ("module:attribute"), which is imported here, with all its task modules.
 
     `broker` and `backend` are those of the worker, so that what a task sends goes the same way; the limits, in seconds, are for
-    messages and tasks that have none.
+    messages and tasks that have none; `loglevel` is the worker's, too.
     """
     # what tasks log shall be seen, unless the app has set up logging of its own
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    logging.basicConfig(level=loglevel, format=LOG_FORMAT)
     app = find_app(app_spec)
     if broker:
         app.conf.broker_url = broker

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
-from ..failure import error_of, traceback_of
+from ..failure import error_of, traceback_of, unreadable
 from ..outcome import Failure
 from .base import Ended, Job, Requeue
 from .runner import Runner
@@ -82,6 +82,14 @@ class Crew:
                     sys.exit()
                 return self._runner(job, self._limit)
         except BaseException as exc:  # noqa: BLE001 - what ends a process elsewhere ends the job here: the others go on
-            return Ended(job.key, Failure(error=error_of(exc, job.key), traceback=traceback_of(exc)))
+            return Ended(job.key, _failure(exc, job.key))
         finally:
             del self._running[job.key]
+
+
+def _failure(exc: BaseException, node: str) -> Failure:
+    """Whatever the exception's class does, sys.exit() included: without a report the slot and the job would be lost for ever."""
+    try:
+        return Failure(error=error_of(exc, node), traceback=traceback_of(exc))
+    except BaseException:  # noqa: BLE001 - see above
+        return Failure(error=unreadable(exc, node))

@@ -94,7 +94,8 @@ class ProcessPool:
     def submit(self, jobs: Sequence[Job]) -> None:
         if len(jobs) > self.free:
             raise ValueError(f"{len(jobs)} jobs for {self.free} free slots")
-        for job in jobs:
+        # a job that runs alone may retire the only child that is open, so the others are given first
+        for job in sorted(jobs, key=lambda job: job.alone):
             if job.key in self._busy:
                 raise ValueError(f"job {job.key!r} runs already")
             if job.alone and self._slots > 1:

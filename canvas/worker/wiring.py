@@ -34,6 +34,7 @@ class WorkerOptions:
     pool: str | None = None
     name: str = "celery@%h"
     grace: float | None = None
+    loglevel: str = "INFO"
 
     @property
     def hostname(self) -> str:
@@ -94,6 +95,7 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
             app.conf.result_backend,
             app.conf.task_time_limit,
             app.conf.task_soft_time_limit,
+            options.loglevel.upper(),
         ),
     )
     pool = open_pool(

@@ -29,14 +29,15 @@ def dev(
     from ..wiring import BeatOptions, open_beat
 
     seconds = None if duration is None else parse_duration(duration).total_seconds()
-    app = options.load_app()
+    app = options.load_project()
     if not app.conf.broker_url:
         app.conf.broker_url = "sqlite:///var/backbeat-dev.db"
     set_up_logging(loglevel)
     display = Display()
     chosen = chosen_files(files)
     running = open_beat(app, BeatOptions(files=chosen, store=options.store, lease_ttl_seconds=10.0), display)
-    tasks = open_worker(app, options.app or "", WorkerOptions(concurrency=concurrency), display)
+    chosen_worker = WorkerOptions(concurrency=concurrency, loglevel=loglevel)
+    tasks = open_worker(app, options.app or "", chosen_worker, display)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: tasks.stop())
     reload_on_hangup(running)

@@ -78,3 +78,13 @@ def test_a_worker_does_not_start_with_a_limit_that_its_pool_cannot_keep(stack, p
 
     assert worker.wait() == 2
     assert "pool solo cannot keep the time_limit of setting task_time_limit" in worker.text
+
+
+def test_a_process_is_replaced_after_the_number_of_tasks_that_was_asked_for(stack, programs, tmp_path):
+    log = tmp_path / "log.jsonl"
+    programs.start(*stack.options, "worker", "-c", "1", "--max-tasks-per-child", "1").wait_for("ready$")
+
+    for _ in range(2):
+        stack.app.send_task(f"{TASKS}.note_time", kwargs={"log": str(log)}).get(timeout=30)
+
+    assert len({line["pid"] for line in read_lines(log)}) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import time
+from dataclasses import replace
 
 import pytest
 from backbeat.canvas.errors import ImproperlyConfigured
@@ -54,6 +55,14 @@ def test_one_slot_reports_in_the_order_of_submission(new_pool):
     reports = run_all(new_pool(size=1), [job(n, "echo", n) for n in range(50)])
 
     assert [value_of(report) for report in reports] == list(range(50))
+
+
+def test_a_job_that_runs_alone_comes_together_with_others_in_any_order(new_pool):
+    jobs = [replace(job(0, "echo", 0), alone=True), job(1, "echo", 1)]
+
+    reports = run_all(new_pool(), [*jobs, job(2, "echo", 2), replace(job(3, "echo", 3), alone=True)])
+
+    assert sorted(value_of(report) for report in reports) == list(range(4))
 
 
 def test_failures_and_requeues_are_reported_as_such(new_pool):

@@ -366,3 +366,11 @@ def test_a_suspect_that_still_waits_for_its_process_can_be_ended(pool, job_gate)
     assert [(type(report), report.key) for report in pool.collect()] == [(Lost, "b")]
     beside.let_go()
     wait_free(pool, SLOTS)
+
+
+def test_a_job_is_reported_whatever_its_exception_does_to_who_reads_it(pool):
+    reports = run_all(pool, [job(n, "leave") for n in range(SLOTS)])
+
+    assert sorted(report.key for report in reports) == [str(n) for n in range(SLOTS)]
+    assert {report.outcome.error.type for report in reports} == {"_Leaving"}
+    assert value_of(run_all(pool, [job("next", "echo", 1)])[0]) == 1

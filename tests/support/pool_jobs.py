@@ -3,6 +3,7 @@
 ["echo", x]  ends with x        ["large", n]  ends with n bytes       ["fail", text]  ends as a failure      ["requeue"]
 ["wait"]  arrives at the gate, and ends once let go                   ["exit", code]  os._exit               ["pid"]
 ["hang", how]  arrives at the gate, and never ends                    ["tidy", path, stubborn]  waits, and writes down what ended it
+["leave"]  raises what ends the thread that reads it
 ["grow", n]  keeps n bytes for good, and ends with the pid
 """
 
@@ -186,6 +187,15 @@ def _fail(job, gate, text):
     return Ended(job.key, lost("TaskError", text, job.key))
 
 
+class _Leaving(Exception):
+    def __str__(self):
+        raise SystemExit(1)
+
+
+def _leave(job, gate):
+    raise _Leaving
+
+
 def _unmarshallable(job, gate):
     class Text(str):
         __slots__ = ()
@@ -265,6 +275,7 @@ _JOBS = {
     "terminate": _terminate,
     "multiprocessing": _use_multiprocessing,
     "unmarshallable": _unmarshallable,
+    "leave": _leave,
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 from backbeat.canvas import App
 from backbeat.canvas.config import _FORMER, DEFAULTS, Config
 from backbeat.canvas.errors import ImproperlyConfigured
+from backbeat.canvas.message import Message
 
 
 def test_settings_are_attributes_and_items():
@@ -84,6 +85,7 @@ def test_a_setting_that_is_not_obeyed_warns():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Config({"worker_direct": False})
+        Config({"worker_prefetch_multiplier": 4})
 
 
 def test_the_environment_fills_what_was_not_given():
@@ -98,15 +100,36 @@ def test_the_environment_fills_what_was_not_given():
     assert (conf.broker_url, conf.result_backend) == ("old", None)
 
 
-@pytest.mark.parametrize("kind", ["mapping", "object", "module"])
-def test_settings_come_from_a_mapping_an_object_or_a_module(kind):
+@pytest.mark.parametrize("kind", ["mapping", "object", "module", "class"])
+def test_settings_come_from_a_mapping_an_object_a_module_or_a_class_and_its_bases(kind):
     values = {"task_default_queue": "q", "result_expires": 7}
     source = values if kind == "mapping" else SimpleNamespace(**values)
     if kind == "module":
         source = ModuleType("settings")
         vars(source).update(values, json=warnings, helper=print, _own=1, UPPER=2)
+    if kind == "class":
+        source = type("Own", (type("Base", (), values),), {})
     app = App("a", set_as_current=False)
 
     app.config_from_object(source)
 
     assert (app.conf.task_default_queue, app.conf.result_expires) == ("q", 7)
+
+
+@pytest.mark.parametrize(
+    ("setting", "own", "headers", "early"),
+    [
+        (True, None, {}, False),
+        (False, None, {}, True),
+        (True, False, {}, True),
+        (False, True, {}, False),
+        (True, True, {"delivery": "at_most_once"}, True),
+        (True, False, {"delivery": "at_least_once"}, True),
+    ],
+)
+def test_k9_the_setting_holds_unless_the_task_says_otherwise(setting, own, headers, early):
+    app = App("a", set_as_current=False, task_acks_late=setting)
+    options = {} if own is None else {"acks_late": own}
+    app.task(name="t", **options)(print)
+
+    assert app.is_early(Message(id="a", task="t", headers=headers)) is early

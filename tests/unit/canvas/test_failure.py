@@ -66,6 +66,28 @@ class NoRepr:
         raise RuntimeError("no repr")
 
 
+class Empty(Exception):
+    def __len__(self):
+        return 0
+
+
+class NoTruth(Exception):
+    def __bool__(self):
+        raise RuntimeError("neither")
+
+
+class OwnArgs(Exception):
+    @property
+    def args(self):
+        raise RuntimeError("no args")
+
+
+class OwnCause(Exception):
+    @property
+    def __cause__(self):
+        raise RuntimeError("no cause")
+
+
 def raised(exc):
     with pytest.raises(type(exc)) as caught:
         raise exc
@@ -130,6 +152,28 @@ def test_a_users_class_of_a_shared_name_is_not_taken_for_ours():
     cls = type("ChordError", (Exception,), {"__module__": "elsewhere"})
 
     assert error_of(cls("x")).module == "elsewhere"
+
+
+@pytest.mark.parametrize(
+    "cause", [Empty("why"), NoTruth("why"), OwnArgs("why")], ids=lambda exc: type(exc).__name__
+)
+def test_a_cause_is_recorded_whatever_it_makes_of_truth_and_arguments(cause):
+    exc = ValueError("broke")
+    exc.__cause__ = cause
+
+    error = error_of(exc)
+
+    assert (error.cause.type, error.cause.args, error.cause.text) == (type(cause).__name__, '["why"]', "why")
+
+
+def test_an_exception_that_cannot_be_read_is_recorded_by_its_name():
+    exc = raised(OwnCause("x"))
+
+    assert error_of(exc, "n") == Error(
+        type="OwnCause", text="<OwnCause cannot be recorded: its class fails when it is read>", node="n"
+    )
+    assert "in raised\n" in traceback_of(exc)
+    assert "OwnCause cannot be recorded" in traceback_of(exc)
 
 
 # --- never imported ------------------------------------------------------------------------------------------------------------

@@ -127,3 +127,8 @@ def test_a_connection_that_is_not_verified_is_told_once(caplog):
         "the database my",
     ]
     assert {record.action for record in caplog.records} == {"tls_unverified"}
+
+
+@pytest.mark.parametrize(("url", "expected"), [("amqp://", "amqps://"), ("redis:///0", "rediss:///0")])
+def test_a_url_without_a_host_keeps_its_slashes(url, expected):
+    assert with_tls(url, True)[0] == expected

@@ -354,6 +354,8 @@ HEADERS = {
     "shadow a list": {"shadow": ["x"]},
     "generation text": {"backbeat_generation": "x"},
     "retries below zero": {"retries": -1},
+    "time limit below zero": {"timelimit": [-5, None]},
+    "soft time limit below zero": {"timelimit": [None, -0.5]},
     "generation below zero": {"backbeat_generation": -1},
     "errback a list": {"backbeat_errback": [1]},
 }
@@ -558,3 +560,12 @@ def test_a_compressed_body_is_refused_and_not_unpacked():
 @pytest.mark.parametrize("encoding", ["utf-8", "UTF-8", "us-ascii", None])
 def test_the_encodings_of_json_clients_are_read(encoding):
     assert from_wire(celery_wire(properties={"content_encoding": encoding}), "q").id == "t1"
+
+
+def test_a_user_s_header_named_like_one_of_ours_does_not_go_out():
+    headers = {"backbeat_generation": 7, "backbeat_guards": "x", "mine": 1}
+
+    wire = to_wire(Message(id="a", task="t", headers=headers))
+
+    assert wire.headers["mine"] == 1
+    assert not wire.headers.keys() & {"backbeat_generation", "backbeat_guards"}
