@@ -139,7 +139,10 @@ def _key_of_arguments(call: Call, run: Run | None) -> str:
     if run is None:
         return _digest(call.task, [args, kwargs])
     signature = inspect.signature(run)
-    given = signature.bind(*args, **kwargs).arguments
+    try:
+        given = signature.bind(*args, **kwargs).arguments
+    except TypeError as error:
+        raise ImproperlyConfigured(f"task {call.task}: {error}") from error
     return _digest(
         call.task,
         {

@@ -39,9 +39,10 @@ class MemoryJoins:
         self._joins.setdefault(id_, _Join(record, size, deadline_us)).deadline_us = deadline_us
 
     def seal(self, id_: str, size: int) -> None:
-        """All members have been sent, and so many there are."""
-        join = self._joins[id_]
-        join.size = size if join.size is None else join.size
+        """All members have been sent, and so many there are. A join that is not there is passed over."""
+        join = self._joins.get(id_)
+        if join is not None and join.size is None:
+            join.size = size
 
     def add(self, id_: str, index: int, text: str) -> None:
         """The part of one member, if it is the first of it; a join that is closed wants none."""
@@ -51,7 +52,8 @@ class MemoryJoins:
 
     def is_complete(self, id_: str) -> bool:
         """Whether all parts are there, and nobody has gone on from here."""
-        return self._joins[id_].complete
+        join = self._joins.get(id_)
+        return join is not None and join.complete
 
     def close(self, id_: str) -> bool:
         """True for the one who goes on from here: it was open."""

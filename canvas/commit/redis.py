@@ -132,8 +132,9 @@ class RedisCommit:
             **(REVOKED if any(transition.unique is not None for transition in transitions) else {}),
             **self._common(),
         }
-        # no queue comes first for ever: one that is always full would starve the others
-        self._queues = [*self._queues[1:], *self._queues[:1]]
+        if take:
+            # no queue comes first for ever: one that is always full would starve the others. A call that takes nothing is no turn
+            self._queues = [*self._queues[1:], *self._queues[:1]]
         asked_us = _monotonic_us()
         reply = script("store.lua", "unique.lua", "envelope.lua", "exchange.lua")(
             self._client, argument, *batch.blobs

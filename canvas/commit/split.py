@@ -70,26 +70,41 @@ class SplitCommit:
             reach("split.stored")
             pairs = zip(transitions, stored.standing, strict=True)
             done = [t.delivery for t, standing in pairs if standing is None and t.delivery is not None]
-            try:
-                self._send(stored.outbox)
-                if done:
-                    self._broker.ack(done)
-                    reach("split.acked")
-            except Unavailable as error:
-                if not done:
-                    raise  # a client is told
-                # stored is stored: a relay sends the rows, and what is not acknowledged comes back and is known.
-                # Bringing the transitions again would write all their messages once more
-                logger.warning(
-                    "%s; what was to be sent waits in the outbox", error, extra={"action": "unavailable"}
-                )
+            self._send_or_leave(stored.outbox, is_told=not done)
+            if done:
+                self._ack_or_leave(done)
         try:
             taken, claimed = self._take(take, claim)
         except Unavailable:
             if claim or not transitions:
                 raise
-            taken, claimed = [], []  # the same: whoever next takes without bringing anything is told
+            taken, claimed = [], []  # stored is stored: whoever next takes without bringing anything is told
         return Exchange(stored.standing, taken, claimed, holders=stored.holders)
+
+    def _send_or_leave(self, outbox: Sequence[Delivery], *, is_told: bool) -> None:
+        """Send what was just stored. Stored is stored: what cannot be sent now is sent by a relay. Bringing the transitions again would
+        write all their messages once more, so only a client, who has nothing to acknowledge, is told.
+        """
+        try:
+            self._send(outbox)
+        except Unavailable as error:
+            if is_told:
+                raise
+            logger.warning(
+                "%s; what was to be sent waits in the outbox", error, extra={"action": "unavailable"}
+            )
+
+    def _ack_or_leave(self, done: Sequence[Delivery]) -> None:
+        """Whatever became of the sending: else the broker would count them as held, and send no others, for as long as it lives."""
+        try:
+            self._broker.ack(done)
+            reach("split.acked")
+        except Unavailable as error:
+            logger.warning(
+                "%s; what was not acknowledged comes again, and is known",
+                error,
+                extra={"action": "unavailable"},
+            )
 
     def _take(self, take: int, claim: Sequence[Taken]) -> tuple[list[Taken], list[Taken]]:
         """New work with its claims, and what was brought to be claimed."""
@@ -100,11 +115,12 @@ class SplitCommit:
                 decoded(delivery, self._keyring)
                 for delivery in self._broker.take(take - len(self._unclaimed))
             ]
-        if self._unclaimed:
+        # kept until they are claimed, as the broker would not give them again; there may be more than were asked for this time
+        mine = self._unclaimed[:take]
+        if mine:
             reach("split.delivered")
-        mine = self._unclaimed  # kept until they are claimed: the broker would not give them again
         claimed = list(self._store.exchange([], claim=[*mine, *claim]).claimed) if mine or claim else []
-        self._unclaimed = []
+        self._unclaimed = self._unclaimed[take:]
         return claimed[: len(mine)], claimed[len(mine) :]
 
     def load(self, chains: Collection[str] = (), joins: Collection[str] = ()) -> Loaded:

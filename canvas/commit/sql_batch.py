@@ -236,6 +236,9 @@ class SqlBatch:
                     row = {"join_id": record.join_id, "record": records.join_to_text(record), "size": size}
                     joins.append({**row, "deadline_us": deadline, "closed": False})
         if chains:
+            chains.sort(
+                key=lambda row: row["chain_id"]
+            )  # two senders of the same must not wait for each other
             self.connection.execute(dialect_of(self.connection).insert_missing(chain_table), chains)
         self._joins.open(joins)
 

@@ -26,7 +26,7 @@ class _Join:
 
 @dataclass(slots=True)
 class SqlJoins:
-    """`locked` must be called before anything is changed in a join, with all that will be."""
+    """`lock` must be called before anything is changed in a join, with all that will be."""
 
     connection: Connection
     _joins: dict[str, _Join] = field(default_factory=dict)
@@ -59,8 +59,11 @@ class SqlJoins:
         self._joins = {row.join_id: _Join(row.size, row.closed) for row in self.connection.execute(query)}
 
     def seal(self, id_: str, size: int) -> None:
-        """All members have been sent, and so many there are."""
-        self._joins[id_].size = size
+        """All members have been sent, and so many there are. A join that is not there, or has its size, is passed over."""
+        join = self._joins.get(id_)
+        if join is None or join.size is not None:
+            return
+        join.size = size
         sealing = update(join_table).where(join_table.c.join_id == id_)
         self.connection.execute(sealing.values(size=size, deadline_us=None))
         self._touched.add(id_)

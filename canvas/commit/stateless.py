@@ -56,9 +56,8 @@ class StatelessCommit:
     def exchange(
         self, transitions: Sequence[Transition], *, take: int = 0, claim: Sequence[Taken] = ()
     ) -> Exchange:
-        for transition in transitions:
-            _check_unique(transition.unique)
-            messages = [self._checked(effect.message) for effect in _published(transition)]
+        published = [self._checked(transition) for transition in transitions]
+        for transition, messages in zip(transitions, published, strict=True):
             if messages and len(self._broker.publish(messages)) < len(messages):
                 raise Unavailable("the broker did not confirm a message")
             if transition.dead is not None:
@@ -157,7 +156,12 @@ class StatelessCommit:
             self._tell_started(taken)
         return taken
 
-    def _checked(self, message: Message) -> Message:
+    def _checked(self, transition: Transition) -> list[Message]:
+        """What a transition publishes. All are looked at before the first is sent: what cannot be brought must not have been, in part."""
+        _check_unique(transition.unique)
+        return [self._timely(effect.message) for effect in _published(transition)]
+
+    def _timely(self, message: Message) -> Message:
         message = sent_at(message, self._clock.now_us())
         if (
             message.eta_us is not None

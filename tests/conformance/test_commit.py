@@ -903,6 +903,24 @@ def test_k4_an_unsealed_join_is_complete_once_it_is_sealed(world):
     assert commit.load(joins=[join_id]).joins[join_id].complete
 
 
+def test_to_seal_a_join_that_is_not_there_changes_nothing(world):
+    commit = world.open()
+
+    world.do(commit, SealJoin("nowhere", 2))
+
+    assert commit.load(joins=["nowhere"]).joins == {}
+
+
+def test_a_size_that_is_set_stays(world):
+    commit = world.open()
+    join_id = world.open_join(commit, 2)
+    world.do(commit, part(join_id, 0))
+
+    world.do(commit, SealJoin(join_id, 1))
+
+    assert not commit.load(joins=[join_id]).joins[join_id].complete
+
+
 def test_a_sealed_join_waits_for_its_missing_parts(world):
     commit = world.open()
     join_id = world.open_join(commit, None, lease_seconds=60)

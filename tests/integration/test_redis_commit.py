@@ -27,8 +27,9 @@ from backbeat.canvas.delivery import Delivery
 from backbeat.canvas.effect import AddPart, OpenJoin, Settle
 from backbeat.canvas.incarnation import incarnation, is_gone
 from backbeat.canvas.json_text import Json
-from backbeat.canvas.message import us_of_iso
+from backbeat.canvas.message import CONTROL_QUEUE, us_of_iso
 from backbeat.canvas.outcome import Error, Failure, Retry, Success
+from backbeat.canvas.signing import Key, Keyring
 from backbeat.canvas.wire import pack, to_wire
 
 from support.gone import gone_incarnation
@@ -223,6 +224,19 @@ def test_a_later_outcome_does_not_replace_the_one_that_stands(ours):
     assert second.exchange([Transition(message=message(), outcome=one)]).standing == [None]
     publish(first, message())
     assert first.exchange([], take=1).taken[0].verdict == Settled(Standing(one, 0))
+
+
+def test_a_queue_that_is_always_full_starves_no_other_also_where_messages_are_signed(redis_prefixed):
+    url, prefix = redis_prefixed
+    ring = Keyring([Key(id="k", secret=b"0123456789abcdef")])
+    worker = RedisCommit(url, worker="w", queues=[QUEUE, CONTROL_QUEUE], prefix=prefix, keyring=ring)
+    publish(worker, *[message(f"m{number}") for number in range(9)])
+    publish(worker, replace(message("control"), queue=CONTROL_QUEUE))
+
+    taken = [item.message.id for _ in range(4) for item in worker.exchange([], take=1).taken]
+
+    worker.close()
+    assert "control" in taken
 
 
 def test_a_run_is_one_text(ours, client, redis_prefix):

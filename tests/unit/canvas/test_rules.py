@@ -52,6 +52,18 @@ def test_k16_without_a_store_an_eta_beyond_fifteen_minutes_is_refused_when_it_is
         commit.exchange([Transition(effects=(Publish(Message(id="far", task="t", countdown=901.0)),))])
 
 
+def test_k16_what_is_refused_keeps_its_neighbours_from_being_sent_twice(stateless):
+    commit, _ = stateless
+    near, far = Message(id="near", task="t"), Message(id="far", task="t", countdown=901.0)
+    both = [Transition(effects=(Publish(message),)) for message in (near, far)]
+
+    with pytest.raises(ImproperlyConfigured, match="eta more than 15 minutes ahead"):
+        commit.exchange(both)
+    commit.exchange(both[:1])  # as a worker does: each by itself
+
+    assert [item.message.id for item in commit.exchange([], take=9).taken] == ["near"]
+
+
 def test_k17_without_a_store_chords_and_revokes_are_refused_with_the_reason():
     with App("stateless", broker="amqp://", set_as_current=False) as app:
         task = app.signature

@@ -291,3 +291,10 @@ def test_r18_a_schedule_takes_no_key(app):
     node = app.resolved_from_data({"task": "sync", "args": [1], "options": {"unique_conflict": "raise"}})
     json.dumps(dict(node.options))
     assert not [name for name in node.options if name.startswith("unique")]
+
+
+def test_r18_arguments_that_the_function_does_not_take_make_no_key_and_are_refused(app):
+    task = define(app, unique_key=True)
+
+    with pytest.raises(ImproperlyConfigured, match=r"task sync: .*unexpected keyword argument 'nobody'"):
+        key_of(app, task, [1], {"nobody": 2})
