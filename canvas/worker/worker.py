@@ -2,8 +2,9 @@
 
 Theory of operation. A pass of the loop (`_step`) brings what ended, in one commit, and takes as many new messages as the pool has room
 for, in the same call; it waits only when neither gave anything. Whatever is taken is renewed by this thread, also while tasks run in
-other processes, so a long task keeps its lease and a dead worker's tasks run elsewhere. If store or broker cannot be reached, what ended
-is kept and brought again; nothing is acknowledged meanwhile.
+other processes, so a long task keeps its lease and a dead worker's tasks run elsewhere; where the pool runs a task in this very thread a
+keeper renews meanwhile (see lease_keeper.py). If store or broker cannot be reached, what ended is kept and brought again; nothing is
+acknowledged meanwhile.
 
     stop()        take nothing more, let what runs end within the grace, commit it, return; what does not end is handed back
     stop() again  the grace is over
@@ -29,6 +30,7 @@ from ..outcome import Error, Failure
 from ..patience import Patience
 from ..perform import Execute, Performer, Route
 from ..pools.base import Ended, Lost, Pool, Report, Requeue
+from .lease_keeper import LeaseKeeper
 from .listener import Listener
 from .running import HardLimit, RunningTasks, time_limit_of
 
@@ -41,7 +43,7 @@ LOOK_SECONDS = 0.5
 
 
 class Worker:
-    """Runs tasks until it is stopped. `beside` is entered for as long as it runs."""
+    """Runs tasks until it is stopped. `beside` is entered for as long as it runs; a pool that runs tasks in `submit` needs a `keeper`."""
 
     def __init__(
         self,
@@ -54,6 +56,7 @@ class Worker:
         grace_seconds: float = math.inf,
         hard_limit: HardLimit = time_limit_of,
         beside: contextlib.AbstractContextManager[object] | None = None,
+        keeper: LeaseKeeper | None = None,
     ) -> None:
         self._commit = commit
         self._performer = performer
@@ -61,6 +64,7 @@ class Worker:
         self._listener = listener
         self._limits = limits
         self._beside = beside or contextlib.nullcontext()
+        self._keeper = keeper
         self._grace_seconds = grace_seconds
         self._running = RunningTasks(pool, hard_limit)
         self._pending: list[tuple[Transition, float | None]] = []
@@ -72,7 +76,6 @@ class Worker:
         os.set_blocking(self._wake, False)
         self._next_sweep = self._next_renew = self._next_look = 0.0
         self._patience = Patience()
-        self.progressed_at = time.monotonic()
 
     def stop(self) -> None:
         """Stop, orderly; called a second time: at once. Safe in a signal handler and from other threads."""
@@ -107,6 +110,11 @@ class Worker:
         return len(self._running)
 
     @property
+    def _held(self) -> list[Taken]:
+        """What must be renewed."""
+        return [*(running.taken for running in self._running), *self._taken]
+
+    @property
     def _is_over(self) -> bool:
         """The grace for what runs has passed, or was skipped."""
         return self._stops > 1 or time.monotonic() >= self._grace_until
@@ -118,7 +126,6 @@ class Worker:
         try:
             moved = self._step()
             self._patience.reset()
-            self.progressed_at = time.monotonic()
             if not moved and (self._stops == 0 or self._running):
                 self._wait()
                 self._drain_wake()
@@ -190,7 +197,9 @@ class Worker:
         self._pending += [(transition, None) for transition in routed if isinstance(transition, Transition)]
         for execute in starting:
             self._listener.started(execute.message)
-        self._running.start(starting, time.monotonic())
+        held = [*self._held, *(execute.taken for execute in starting)]
+        with self._keeper.holding(held) if self._keeper and starting else contextlib.nullcontext():
+            self._running.start(starting, time.monotonic())
 
     def _wait(self) -> None:
         wakers = [self._woken, *self._pool.wakers()]
@@ -271,7 +280,8 @@ class Worker:
 
     def _longest_wait(self) -> float:
         deadline = self._running.next_deadline()
-        until = min(self._grace_until, math.inf if deadline is None else deadline)
+        renewal = self._next_renew if self._held else math.inf
+        until = min(self._grace_until, renewal, math.inf if deadline is None else deadline)
         return max(0.0, min(LONGEST_WAIT_SECONDS, until - time.monotonic()))
 
     def _housekeep_fault(self) -> Unavailable | None:
@@ -291,8 +301,8 @@ class Worker:
             self._next_look = now + LOOK_SECONDS
             self._running.terminate(self._commit.terminations(self._running.ids))
         if now >= self._next_renew:
-            if self._running or self._taken:
-                self._commit.renew([*(running.taken for running in self._running), *self._taken])
+            if self._held:
+                self._commit.renew(self._held)
             self._next_renew = now + self._limits.lease_seconds / 3
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_SECONDS
