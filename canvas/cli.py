@@ -213,9 +213,12 @@ def worker(
 
     def stop(*_: object) -> None:
         systemd.stopping()
+        vitals.stopping()
         running.stop()
         if running.busy:
-            click.echo(f"stopping: {running.busy} tasks may end; once more hands them back", err=True)
+            # whose terminal is gone, or who interrupts a write to it: what runs must not end for that
+            with contextlib.suppress(OSError, RuntimeError):
+                click.echo(f"stopping: {running.busy} tasks may end; once more hands them back", err=True)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)

@@ -27,6 +27,7 @@ from .commit.base import (
     Transition,
     WasRevoked,
 )
+from .commit.records import join_to_text
 from .continuation import ChainRecord, Continuation, JoinRecord, position_of
 from .effect import Effect, Publish, Settle
 from .errors import DecodeError
@@ -184,18 +185,28 @@ class Performer:
         taken, self._left = self._left, []
         return taken
 
-    def settle_interrupted(self, records: Sequence[JoinRecord]) -> None:
-        """Settle canvases whose sender died before it had sent all of them."""
-        for record in records:
-            logger.warning(
-                "the sender of join %s died while it was sending",
-                record.join_id,
-                extra={"action": "send_interrupted"},
-            )
+    @property
+    def left(self) -> Sequence[Taken]:
+        """What was taken by a `commit` that could not be ended; the next one returns it."""
+        return self._left
+
+    def settle_interrupted(self, record: JoinRecord) -> None:
+        """Settle a canvas whose sender died before it had sent all of it."""
+        logger.warning(
+            "the sender of join %s died while it was sending",
+            record.join_id,
+            extra={"action": "send_interrupted"},
+        )
+        dead = None
+        try:
             effects = flow.interrupted(record, self._chains_for(record.then))
-            reach("perform.interrupting")
-            self._commit.exchange([Transition(effects=self._routed(effects), closes=record.join_id)])
-            reach("perform.interrupted")
+        except KeyError as error:
+            text = f"JoinLost: the store no longer has chain {error}, so what waits for this join cannot be found"
+            logger.error("join %s: %s", record.join_id, text, extra={"action": "chain_lost"})  # noqa: TRY400 - it says all
+            effects, dead = [], DeadLetter(text, join_to_text(record), record.join_id)
+        reach("perform.interrupting")
+        self._commit.exchange([Transition(effects=self._routed(effects), closes=record.join_id, dead=dead)])
+        reach("perform.interrupted")
 
     # --- verdicts ------------------------------------------------------------------------------------------------------------
 

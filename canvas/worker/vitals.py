@@ -31,6 +31,11 @@ class WorkerVitals:
         self._passed_at = monotonic()
         self._fault, self._fault_since = "not started yet", monotonic()
         self._busy = 0
+        self._is_stopping = False
+
+    def stopping(self) -> None:
+        """The worker was told to stop."""
+        self._is_stopping = True
 
     def ready(self) -> None:
         """Nothing is known yet that `passed` will not tell."""
@@ -69,7 +74,7 @@ class WorkerVitals:
 
     def readyz(self) -> Answer:
         """The page that says whether it consumes right now."""
-        fault = self.fault() or self._fault
+        fault = self.fault() or self._fault or ("stopping" if self._is_stopping else "")
         if fault:
             return Answer.of_text(fault, HTTPStatus.SERVICE_UNAVAILABLE)
         return Answer.of_text("ready: consuming")

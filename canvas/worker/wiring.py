@@ -17,8 +17,10 @@ from ..message import CONTROL_QUEUE
 from ..perform import Performer
 from ..places import broker_url, store_url
 from ..pools.runner import RunnerSpec
+from ..pools.solo import SoloPool
 from ..pools.wiring import open_pool
 from ..wiring import limits_of, open_commit, open_results
+from .lease_keeper import LeaseKeeper
 from .listener import Listener
 from .outbox import OutboxThread
 from .worker import Worker
@@ -71,9 +73,10 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
     """
     app.import_modules()
     concurrency = concurrency_of(app, options)
+    me = incarnation(options.hostname)
     commit = open_commit(
         app.conf,
-        worker=incarnation(options.hostname),
+        worker=me,
         queues=queues_of(app, options),
         prefetch=concurrency * int(app.conf.worker_prefetch_multiplier),
     )
@@ -113,15 +116,18 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
         raise
     default = TimeLimits(app.conf.task_time_limit, app.conf.task_soft_time_limit)
     relays = app.open_relays()
+    limits = limits_of(app.conf)
+    keeper = LeaseKeeper(lambda: open_commit(app.conf, worker=me), limits.lease_seconds)
     return Worker(
         commit,
         performer,
         pool,
         listener,
-        limits_of(app.conf),
+        limits,
         grace_seconds=grace_of(app, options),
         hard_limit=lambda message: time_limits_of(message, app.tasks, default).hard,
         beside=OutboxThread(relays) if relays else None,
+        keeper=keeper if isinstance(pool, SoloPool) else None,
     )
 
 

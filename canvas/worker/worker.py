@@ -2,8 +2,9 @@
 
 Theory of operation. A pass of the loop (`_step`) brings what ended, in one commit, and takes as many new messages as the pool has room
 for, in the same call; it waits only when neither gave anything. Whatever is taken is renewed by this thread, also while tasks run in
-other processes, so a long task keeps its lease and a dead worker's tasks run elsewhere. If store or broker cannot be reached, what ended
-is kept and brought again; nothing is acknowledged meanwhile.
+other processes, so a long task keeps its lease and a dead worker's tasks run elsewhere; where the pool runs a task in this very thread a
+keeper renews meanwhile (see lease_keeper.py). If store or broker cannot be reached, what ended is kept and brought again; nothing is
+acknowledged meanwhile.
 
     stop()        take nothing more, let what runs end within the grace, commit it, return; what does not end is handed back
     stop() again  the grace is over
@@ -22,13 +23,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ..commit.base import Commit, Limits, Run, Taken, Transition
-from ..errors import Unavailable
+from ..errors import BackbeatError, Unavailable
 from ..json_text import json_list, json_string
 from ..killpoint import reach
-from ..outcome import Error, Failure
+from ..outcome import Error, Failure, lost
 from ..patience import Patience
 from ..perform import Execute, Performer, Route
 from ..pools.base import Ended, Lost, Pool, Report, Requeue
+from .lease_keeper import LeaseKeeper
 from .listener import Listener
 from .running import HardLimit, RunningTasks, time_limit_of
 
@@ -41,7 +43,7 @@ LOOK_SECONDS = 0.5
 
 
 class Worker:
-    """Runs tasks until it is stopped. `beside` is entered for as long as it runs."""
+    """Runs tasks until it is stopped. `beside` is entered for as long as it runs; a pool that runs tasks in `submit` needs a `keeper`."""
 
     def __init__(
         self,
@@ -54,6 +56,7 @@ class Worker:
         grace_seconds: float = math.inf,
         hard_limit: HardLimit = time_limit_of,
         beside: contextlib.AbstractContextManager[object] | None = None,
+        keeper: LeaseKeeper | None = None,
     ) -> None:
         self._commit = commit
         self._performer = performer
@@ -61,6 +64,7 @@ class Worker:
         self._listener = listener
         self._limits = limits
         self._beside = beside or contextlib.nullcontext()
+        self._keeper = keeper
         self._grace_seconds = grace_seconds
         self._running = RunningTasks(pool, hard_limit)
         self._pending: list[tuple[Transition, float | None]] = []
@@ -72,7 +76,6 @@ class Worker:
         os.set_blocking(self._wake, False)
         self._next_sweep = self._next_renew = self._next_look = 0.0
         self._patience = Patience()
-        self.progressed_at = time.monotonic()
 
     def stop(self) -> None:
         """Stop, orderly; called a second time: at once. Safe in a signal handler and from other threads."""
@@ -91,6 +94,11 @@ class Worker:
         try:
             while self._stops == 0 or ((self._running or self._pending) and not self._is_over):
                 self._guarded_step()
+        except BackbeatError:
+            self._stops = 2  # nothing can run any more: as at a second stop
+            self._shut_down()
+            raise
+        else:
             self._shut_down()
         finally:
             self._pool.stop(0)
@@ -107,6 +115,11 @@ class Worker:
         return len(self._running)
 
     @property
+    def _held(self) -> list[Taken]:
+        """What must be renewed."""
+        return [*(running.taken for running in self._running), *self._taken, *self._performer.left]
+
+    @property
     def _is_over(self) -> bool:
         """The grace for what runs has passed, or was skipped."""
         return self._stops > 1 or time.monotonic() >= self._grace_until
@@ -118,7 +131,6 @@ class Worker:
         try:
             moved = self._step()
             self._patience.reset()
-            self.progressed_at = time.monotonic()
             if not moved and (self._stops == 0 or self._running):
                 self._wait()
                 self._drain_wake()
@@ -137,14 +149,16 @@ class Worker:
         fault = self._housekeep_fault()
         room = max(0, self._pool.free - len(self._taken)) if self._stops == 0 and fault is None else 0
         bringing, self._pending = self._pending, []
-        taken = self._bring(bringing, room) if bringing or room else []
-        self._taken += taken
+        known = len(self._taken)
+        if bringing or room:
+            self._bring(bringing, room)
+        taken = len(self._taken) > known
         if taken:
             reach("worker.taken")
         if fault is not None:
             raise fault
         self._work_off()
-        return bool(taken) or bool(bringing)
+        return taken or bool(bringing)
 
     def _work_off(self) -> None:
         """Reports and taken messages, each off its list only when it is dealt with: what Unavailable interrupts is done again."""
@@ -160,13 +174,13 @@ class Worker:
 
     @contextlib.contextmanager
     def _surviving(self) -> Iterator[None]:
-        """Whatever is wrong with one message must not end the worker and all that it runs; the message comes back after its lease."""
+        """Whatever is wrong with one message, or join, must not end the worker and all that it runs; it comes back after its lease."""
         try:
             yield
         except Unavailable:
             raise
         except Exception:
-            logger.exception("a message cannot be dealt with", extra={"action": "step_failed"})
+            logger.exception("a message or join cannot be dealt with", extra={"action": "step_failed"})
 
     def _start_some(self) -> None:
         """Route taken messages, and start as many as there is room for. Whatever Unavailable interrupts is still on the list."""
@@ -180,17 +194,42 @@ class Worker:
             with self._surviving():
                 route = self._performer.route(item)
                 (starting if isinstance(route, Execute) else routed).append(route)  # type: ignore[arg-type]  # each to its like
-        early = [Transition(early=e.message, delivery=e.taken.delivery) for e in starting if e.early]
+        early = [execute for execute in starting if execute.early]
         if early:
             reach("worker.acking_early")
-            self._performer.commit(early)
+            refused = self._ack_early(early)
+            starting = [execute for execute in starting if execute not in refused]
             reach("worker.acked_early")
         for _ in range(count):
             self._taken.popleft()
         self._pending += [(transition, None) for transition in routed if isinstance(transition, Transition)]
         for execute in starting:
             self._listener.started(execute.message)
-        self._running.start(starting, time.monotonic())
+        held = [*self._held, *(execute.taken for execute in starting)]
+        with self._keeper.holding(held) if self._keeper and starting else contextlib.nullcontext():
+            self._running.start(starting, time.monotonic())
+
+    def _ack_early(self, early: Sequence[Execute]) -> list[Execute]:
+        """Acknowledge these before they start. Those that cannot be, as what guards them cannot be stored, end as failed; returns them."""
+        try:
+            acks = [Transition(early=execute.message, delivery=execute.taken.delivery) for execute in early]
+            self._taken += self._performer.commit(acks)
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - one message must not end the worker and all that it runs
+            if len(early) > 1:
+                return [refused for execute in early for refused in self._ack_early([execute])]
+            for execute in early:
+                self._refuse_early(execute, error)
+            return [*early]
+        return []
+
+    def _refuse_early(self, execute: Execute, error: Exception) -> None:
+        id_, text = execute.message.id, f"the task cannot be acknowledged before it runs: {error}"
+        logger.error("task %s: %s", id_, text, extra={"action": "early_refused", "id": id_})
+        with self._surviving():
+            failure = lost("EncodeError", text, id_)
+            self._pending.append((self._performer.dead(execute.taken, execute.message, failure), None))
 
     def _wait(self) -> None:
         wakers = [self._woken, *self._pool.wakers()]
@@ -199,22 +238,21 @@ class Worker:
         else:  # what lies in the queues is no reason to wake: nothing can be taken
             select.select(wakers, [], [], self._longest_wait())
 
-    def _bring(self, bringing: list[tuple[Transition, float | None]], room: int) -> Sequence[Taken]:
+    def _bring(self, bringing: list[tuple[Transition, float | None]], room: int) -> None:
         try:
-            taken = self._performer.commit([transition for transition, _ in bringing], take=room)
+            self._taken += self._performer.commit([transition for transition, _ in bringing], take=room)
         except Unavailable:
             self._pending = [*bringing, *self._pending]
             raise
         except Exception as error:  # noqa: BLE001 - what one task made must not end the worker and all that it runs
             self._bring_one_by_one(bringing, error)
-            return []
+            return
         if bringing:
             reach("worker.committed")
         for transition, seconds in bringing:
             self._listener.applied(transition, seconds)
         if bringing:
             reach("worker.told")
-        return taken
 
     def _bring_one_by_one(self, bringing: list[tuple[Transition, float | None]], error: Exception) -> None:
         """One of several cannot be written: the others are, and that one ends as failed (decisions K18)."""
@@ -271,7 +309,8 @@ class Worker:
 
     def _longest_wait(self) -> float:
         deadline = self._running.next_deadline()
-        until = min(self._grace_until, math.inf if deadline is None else deadline)
+        renewal = self._next_renew if self._held else math.inf
+        until = min(self._grace_until, renewal, math.inf if deadline is None else deadline)
         return max(0.0, min(LONGEST_WAIT_SECONDS, until - time.monotonic()))
 
     def _housekeep_fault(self) -> Unavailable | None:
@@ -291,24 +330,30 @@ class Worker:
             self._next_look = now + LOOK_SECONDS
             self._running.terminate(self._commit.terminations(self._running.ids))
         if now >= self._next_renew:
-            if self._running or self._taken:
-                self._commit.renew([*(running.taken for running in self._running), *self._taken])
+            if self._held:
+                self._commit.renew(self._held)
             self._next_renew = now + self._limits.lease_seconds / 3
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_SECONDS
-            self._performer.settle_interrupted(self._commit.sweep())
+            for record in self._commit.sweep():
+                with self._surviving():
+                    self._performer.settle_interrupted(record)
 
     def _shut_down(self) -> None:
         """What ended is committed; what did not is handed back, uncounted; but what was acknowledged early must not run again."""
-        self._reports.extend(report for report in self._pool.stop(0) if isinstance(report, Ended))
+        self._reports.extend(report for report in self._pool.stop(0) if self._is_settling(report))
         reach("worker.stopping")
         try:
             self._work_off()
-            unfinished = [*(running.taken for running in self._running if not running.early), *self._taken]
-            killed = [running.taken for running in self._running if running.early]
             while self._pending:
                 bringing, self._pending = self._pending, []
                 self._bring(bringing, 0)
+            killed = [running.taken for running in self._running if running.early]
+            unfinished = [
+                *(running.taken for running in self._running if not running.early),
+                *self._taken,
+                *self._performer.left,
+            ]
             if unfinished:
                 self._release(unfinished)
             if killed:
@@ -317,6 +362,12 @@ class Worker:
             logger.warning(
                 "%s; what was held comes back after its lease", error, extra={"action": "unavailable"}
             )
+
+    def _is_settling(self, report: Report) -> bool:
+        """It says how its task ended, which may be that it was killed for its time limit, say, and not for the stop."""
+        return isinstance(report, Ended) or (
+            isinstance(report, Lost) and self._running[report.key].fate is not None
+        )
 
     def _drain_wake(self) -> None:
         while select.select([self._woken], [], [], 0)[0]:

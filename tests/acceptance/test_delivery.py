@@ -28,13 +28,31 @@ def stack(request, tmp_path):
 
 @pytest.fixture
 def start_worker(programs, stack):
-    def start(*options, concurrency=1):
-        environ = {"BACKBEAT_TEST_LEASE": str(LEASE)}
+    def start(*options, concurrency=1, lease=LEASE):
+        environ = {"BACKBEAT_TEST_LEASE": str(lease)}
         worker = programs.start(*stack.options, "worker", "-c", concurrency, *options, environ=environ)
         worker.wait_for("ready$")
         return worker
 
     return start
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("pool", "lease"), [("processes", LEASE), ("threads", LEASE), ("solo", LEASE), ("processes", 0.5)]
+)
+def test_k7_a_task_that_runs_for_five_leases_runs_once(stack, start_worker, log, gate, pool, lease):
+    workers = [start_worker("-P", pool, lease=lease) for _ in range(2)]
+    handle = stack.app.send_task(f"{TASKS}.wait_at_gate", [str(log), str(gate)])
+    wait_until(lambda: read_events(log, "started"), what=lambda: workers[0].text)
+    over_at = time.monotonic() + 5 * lease
+
+    wait_until(lambda: time.monotonic() > over_at or len(read_events(log, "started")) > 1)
+    gate.touch()
+
+    assert handle.get(timeout=60) == "done"
+    assert len(read_events(log, "started")) == 1
+    assert not any("lost" in worker.text for worker in workers)
 
 
 @pytest.mark.timeout(300)

@@ -13,9 +13,11 @@ from backbeat.canvas.commit.memory import MemoryCommit, MemoryStore
 from backbeat.canvas.commit.memory_results import MemoryResults
 from backbeat.canvas.commit.split import SplitCommit
 from backbeat.canvas.connections import Connections
-from backbeat.canvas.errors import EncodeError, Unavailable
-from backbeat.canvas.outcome import Success
+from backbeat.canvas.continuation import JoinRecord, Step
+from backbeat.canvas.errors import EncodeError, ImproperlyConfigured, Unavailable
+from backbeat.canvas.outcome import Failure, Success, celery_error
 from backbeat.canvas.perform import Performer
+from backbeat.canvas.pools.base import Lost
 from backbeat.canvas.pools.child import run_job
 from backbeat.canvas.pools.solo import SoloPool
 from backbeat.canvas.worker.listener import LogListener
@@ -56,7 +58,7 @@ def fleet():
         return len(runs)
 
     commit = Failing(MemoryCommit(store, worker="w1", queues=["celery", "backbeat"]))
-    performer = Performer(commit, app.results, now_us=SystemClock().now_us)
+    performer = Performer(commit, app.results, now_us=SystemClock().now_us, is_early=app.is_early)
     pool = SoloPool(lambda job, limit: run_job(job, app.tasks, "celery@test", limit))
     worker = Worker(commit, performer, pool, LogListener(), Limits())
     thread = threading.Thread(target=worker.run)
@@ -234,3 +236,90 @@ def test_k1_what_follows_is_written_once_however_long_the_broker_is_away(split_f
     broker.is_away = False
     assert handle.get(timeout=20) == 2
     assert split_fleet.runs == [(), (1,)]
+
+
+# --- one that is wrong, and all the others -------------------------------------------------------------------------------------
+
+
+def test_a_message_that_cannot_be_acknowledged_early_fails_and_the_worker_goes_on(fleet):
+    app, commit, runs, thread = fleet
+    app.task(name="early", acks_late=False)(runs.append)
+    real = commit.inner.exchange
+
+    def exchange(transitions, **known):
+        if any(t.early is not None for t in transitions):
+            raise EncodeError("the key may not send to backbeat")
+        return real(transitions, **known)
+
+    commit.inner.exchange = exchange
+    early = app.send_task("early", ["never"])
+
+    thread.start()
+
+    error = early.get(timeout=20, propagate=False)
+    assert "the key may not send to backbeat" in str(error)
+    assert app.send_task("note", [1]).get(timeout=20) == 1
+    assert runs == [(1,)]
+
+
+def test_a_join_that_cannot_be_settled_does_not_end_the_worker(fleet):
+    app, commit, runs, thread = fleet
+    commit.inner.sweep = lambda: [
+        JoinRecord(join_id=f"j{number}", then=Step("gone", 1), root_id="root") for number in range(2)
+    ]
+    commit.faults["exchange"] = [EncodeError("not with this key")]
+
+    thread.start()
+
+    assert app.send_task("note", [1]).get(timeout=20) == 1
+    assert runs == [(1,)]
+
+
+class CannotStart(BusyPool):
+    """Its children cannot start any more, once a job was done and another one stays."""
+
+    def collect(self):
+        if self.held and self._reports and not self._stopped:
+            raise ImproperlyConfigured("children cannot start")
+        return super().collect()
+
+
+def test_a_worker_whose_children_cannot_start_stores_what_ended_and_hands_the_rest_back(split_fleet):
+    fleet = split_fleet
+    fleet.pool.__class__ = CannotStart
+    other = fleet.app.send_task("stay")
+    fleet.app.task(name="fine")(lambda: "kept")
+    raised = []
+
+    def run():
+        try:
+            fleet.worker.run()
+        except ImproperlyConfigured as error:
+            raised.append(error)
+
+    fleet.thread = threading.Thread(target=run)
+    fleet.thread.start()
+    wait_until(lambda: fleet.pool.held, 10)
+    handle = fleet.app.send_task("fine")
+
+    assert handle.get(timeout=20) == "kept"
+    fleet.thread.join(20)
+    assert raised
+    assert fleet.kept.state.runs[other.id].worker == ""
+
+
+def test_a_task_that_is_killed_for_its_time_limit_while_the_worker_ends_has_its_outcome(split_fleet):
+    fleet = split_fleet
+    handle = fleet.app.send_task("stay")
+    fleet.thread.start()
+    wait_until(lambda: fleet.pool.held, 10)
+    (running,) = fleet.worker._running
+    running.fate = Failure(error=celery_error("TimeLimitExceeded", "too long", handle.id))
+    key, stop = fleet.pool.held.key, fleet.pool.stop
+    fleet.pool.stop = lambda grace: [*stop(grace), Lost(key, "killed")]
+
+    fleet.worker.stop()
+    fleet.worker.stop()
+    fleet.thread.join(20)
+
+    assert type(handle.get(timeout=20, propagate=False)).__name__ == "TimeLimitExceeded"

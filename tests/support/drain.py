@@ -42,7 +42,8 @@ def drain(
                     route = performer.ended(item, route.message, outcome)
                 ended.append(route)
             if not taken:
-                performer.settle_interrupted(commit.sweep())  # which relays, too
+                for record in commit.sweep():  # which relays, too
+                    performer.settle_interrupted(record)
                 if until(ran) or time.monotonic() > deadline:
                     return ran
                 commit.wait(0.05)

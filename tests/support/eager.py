@@ -59,7 +59,9 @@ class Fleet:
     def sweep(self) -> None:
         """What every worker does from time to time."""
         commit = self.open("sweeper", *self._queues())
-        self.performer(commit).settle_interrupted(commit.sweep())
+        performer = self.performer(commit)
+        for record in commit.sweep():
+            performer.settle_interrupted(record)
 
     def _queues(self) -> list[str]:
         return sorted({*self.store.state.mail.queues(), "celery", "backbeat"})

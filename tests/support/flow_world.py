@@ -141,7 +141,8 @@ class FlowWorld:
         commit, performer = self._seats[0]
         performer_faults, self.faults = self.faults, Faults()
         try:
-            performer.settle_interrupted(commit.sweep())  # type: ignore[operator]
+            for record in commit.sweep():
+                performer.settle_interrupted(record)  # type: ignore[operator]
         finally:
             self.faults = performer_faults
 

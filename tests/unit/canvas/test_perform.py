@@ -8,7 +8,18 @@ from dataclasses import replace
 
 import pytest
 from backbeat.canvas import flow
-from backbeat.canvas.commit.base import Delivery, Poison, Run, Settled, Stale, Standing, Taken, WasRevoked
+from backbeat.canvas.commit.base import (
+    Delivery,
+    Later,
+    Poison,
+    Run,
+    Settled,
+    Stale,
+    Standing,
+    Taken,
+    Transition,
+    WasRevoked,
+)
 from backbeat.canvas.continuation import Member, Step, ref_of
 from backbeat.canvas.effect import AddPart, Publish
 from backbeat.canvas.errors import ChordError, Reject, SendInterrupted, TaskRevokedError
@@ -184,6 +195,12 @@ def performer(fleet):
 
 def test_what_may_run_is_to_be_executed(performer):
     assert performer.route(taken(message())) == Execute(taken(message()), message())
+
+
+def test_what_another_worker_runs_is_put_back_as_a_timer_and_acknowledged(performer):
+    later = taken(message(), Later(9, "w"))
+
+    assert performer.route(later) == Transition(effects=(Publish(message(), 9),), delivery=later.delivery)
 
 
 @pytest.mark.parametrize(

@@ -61,3 +61,14 @@ def test_a_loop_that_stands_still_is_a_fault_unless_it_runs_the_task_itself(hand
     assert int(vitals.healthz().status) == 200
     hands.seconds += 31
     assert int(vitals.healthz().status) == 503
+
+
+def test_a_worker_that_was_told_to_stop_is_alive_and_not_ready(hands):
+    vitals = WorkerVitals(monotonic=hands)
+    vitals.passed(1)
+
+    vitals.stopping()
+    vitals.passed(1)
+
+    assert statuses(vitals) == (200, 503)
+    assert vitals.readyz().body == b"stopping\n"
