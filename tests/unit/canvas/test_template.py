@@ -64,7 +64,9 @@ messages = st.builds(
 @settings(max_examples=200, deadline=None)
 def test_what_is_rendered_is_what_is_encoded(message, id_, args, kwargs, name, fire_time, dated, keyring):
     template = template_of(message, NAMES, dated=dated, keyring=keyring)
-    assert template is not None
+    if template is None:  # its text has one of the marks that stand for what changes
+        assert "\\u0001" in NO_KEYS.text(message)
+        return
     expires_us = 1_234_567_890 if dated else None
 
     rendered = Rendered(template, str(id_), args, kwargs, (name, fire_time), expires_us)
