@@ -33,7 +33,7 @@ from .effect import Effect, Publish, Settle
 from .errors import DecodeError
 from .json_text import NULL, Json
 from .killpoint import reach
-from .message import DEFAULT_QUEUE, Message, check_calls
+from .message import CONTROL_QUEUE, DEFAULT_QUEUE, Message, check_calls
 from .node import Call, Chain, Group, Node, freeze, node_from_data, root_of
 from .outcome import (
     Failure,
@@ -387,6 +387,10 @@ def _children(message: Message, effects: Sequence[Effect]) -> tuple[str, ...]:
 def _dead_letter(taken: Taken, reason: str) -> DeadLetter:
     id_ = taken.task_id or (taken.message.id if taken.message else None)
     queue = (taken.message and taken.message.guards) or taken.delivery.queue
+    if isinstance(taken.verdict, Poison) and taken.verdict.early and queue == CONTROL_QUEUE:
+        queue = (
+            ""  # Redis brought it by the queue of our own workers: the message itself says where it was sent
+        )
     return DeadLetter(reason, taken.delivery.raw, id_, queue)
 
 

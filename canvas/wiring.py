@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -316,9 +317,18 @@ def _open_store(
             )
 
 
-@cache
-def _memory_store(url: str) -> Any:  # noqa: ARG001 - the cache's key
+_opening = threading.Lock()
+"""`cache` lets two threads make what both find missing."""
+
+
+def _memory_store(url: str) -> Any:
     """One store for each memory:// URL of this process."""
+    with _opening:
+        return _memory_store_of(url)
+
+
+@cache
+def _memory_store_of(url: str) -> Any:  # noqa: ARG001 - the cache's key
     from .commit.memory import MemoryStore
 
     return MemoryStore()
@@ -326,7 +336,8 @@ def _memory_store(url: str) -> Any:  # noqa: ARG001 - the cache's key
 
 def _engine(url: str) -> Any:
     """One engine, with its pool, for each database of this process; a fork must not use its parent's connections."""
-    return _engine_of(url, os.getpid())
+    with _opening:
+        return _engine_of(url, os.getpid())
 
 
 @cache

@@ -151,23 +151,23 @@ class Taken:
     stub: Message | None = None
 
 
-def decoded(delivery: Delivery, keyring: Keyring = NO_KEYS) -> Taken:
+def decoded(delivery: Delivery, keyring: Keyring = NO_KEYS, *, is_moved: bool = False) -> Taken:
     """A delivery with its message, before anything is known about it; with the reason where it is not a task message.
 
-    Its signature is verified before its body is parsed, if there are keys.
+    Its signature is verified before its body is parsed, if there are keys. `is_moved`: it comes by another queue than it was sent to, as all do from the outbox.
     """
     try:
-        return _decoded(delivery, keyring)
+        return _decoded(delivery, keyring, is_moved or delivery.queue == OUTBOX)
     except SignatureError as error:
         return Taken(delivery, None, Run(), f"it is not to be believed: {error}", forged=True)
 
 
-def _decoded(delivery: Delivery, keyring: Keyring) -> Taken:
+def _decoded(delivery: Delivery, keyring: Keyring, is_moved: bool) -> Taken:
     wire: Wire | None = delivery.wire
     key: Key | None = None
     try:
         wire = wire or unpack(delivery.raw)
-        queue = _queue_of(wire, delivery.queue)
+        queue = _sent_to(wire) if is_moved else delivery.queue
         key = keyring.verify(wire, queue)
         message = from_wire(wire, queue)
     except SignatureError:
@@ -183,10 +183,7 @@ def _decoded(delivery: Delivery, keyring: Keyring) -> Taken:
     return Taken(delivery, message, Run())
 
 
-def _queue_of(wire: Wire, queue: str) -> str:
-    """Messages in the outbox know themselves where they are going."""
-    if queue != OUTBOX:
-        return queue
+def _sent_to(wire: Wire) -> str:
     try:
         return str(wire.properties["delivery_info"]["routing_key"])
     except (KeyError, TypeError) as error:

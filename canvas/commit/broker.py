@@ -35,9 +35,18 @@ class StoreBroker:
 
     def post(self, items: Sequence[Sendable], *, once: bool = False) -> Posted:  # noqa: ARG002 - what is refused here is not written
         rendered = [item for item in items if isinstance(item, Rendered)]
-        refused = set(self._carrier.put(rendered)) if rendered or not items else set()
+        refused = self._put(rendered) if rendered or not items else set()
         refused |= self._send([item for item in items if isinstance(item, Message)])
         return Posted([item.id for item in items if item.id not in refused], refused)
+
+    def _put(self, items: Sequence[Rendered]) -> set[str]:
+        """The same as `_send`."""
+        try:
+            return set(self._carrier.put(items))
+        except EncodeError as error:
+            if len(items) > 1:
+                return {id_ for item in items for id_ in self._put([item])}
+            return {_refused(items[0].id, error)}
 
     def _send(self, messages: Sequence[Message], not_before_us: int | None = None) -> set[str]:
         """All in one step, or, where that is refused, one by one; the ids of those that are refused."""
@@ -50,9 +59,7 @@ class StoreBroker:
         except EncodeError as error:
             if len(messages) > 1:
                 return {id_ for message in messages for id_ in self._send([message], not_before_us)}
-            id_ = messages[0].id
-            logger.error("message %s is refused: %s", id_, error, extra={"action": "refused", "id": id_})  # noqa: TRY400 - it says all
-            return {id_}
+            return {_refused(messages[0].id, error)}
         return set()
 
     def take(self, limit: int) -> list[Delivery]:
@@ -80,6 +87,11 @@ class StoreBroker:
 
     def close(self) -> None:
         self._carrier.close()
+
+
+def _refused(id_: str, error: EncodeError) -> str:
+    logger.error("message %s is refused: %s", id_, error, extra={"action": "refused", "id": id_})
+    return id_
 
 
 def _held(deliveries: Sequence[Delivery]) -> list[Taken]:

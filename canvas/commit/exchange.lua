@@ -287,6 +287,14 @@ end
 
 -- Taking: envelopes are read by envelope.lua --------------------------------------------------------------------------------
 
+-- Whether put_back brought it by the queue of our own workers. The id is anybody's, and only says by which queue's name Python verifies
+-- the message; whose run is early has a claim, and does not start again.
+local function was_early(queue, envelope)
+  if queue ~= argument.control_queue then return false end
+  local message = message_of(envelope)
+  return message and run_of(message.id).early
+end
+
 local function taken_of(list, queue, text, wanted)
   local is_readable, envelope = pcall(cjson.decode, text)
   is_readable = is_readable and type(envelope) == 'table'
@@ -298,7 +306,7 @@ local function taken_of(list, queue, text, wanted)
       message.taken = taken
       wanted[#wanted + 1] = message
     else
-      taken[4] = {'unread'}
+      taken[4] = {'unread', is_readable and was_early(queue, envelope) and 1 or 0}
     end
   end
   return taken

@@ -263,10 +263,12 @@ def verdict_of(row: Sequence[Any]) -> Verdict:
 
 
 def _taken_of(keyring: Keyring, tag: bytes, queue: bytes, raw: bytes, verdict: Sequence[Any]) -> Taken:
-    taken = decoded(Delivery(_text(tag), _text(queue), None, _text(raw)), keyring)
+    is_unread, was_early = verdict[0] == b"unread", verdict == [b"unread", 1]
+    delivery = Delivery(_text(tag), _text(queue), None, _text(raw))
+    taken = decoded(delivery, keyring, is_moved=was_early)
     if taken.message is None:
         return taken
-    if verdict == [b"unread"]:
+    if is_unread:
         return replace(taken, reason=UNREAD)
     return replace(taken, verdict=verdict_of(verdict))
 

@@ -132,6 +132,8 @@ class SqlCommit:
             return _load(connection, chains, joins)
 
     def renew(self, held: Sequence[Taken]) -> None:
+        if not held:
+            return
         seqs, ids = _held_keys(held)
 
         def work(connection: Connection) -> None:
@@ -148,6 +150,8 @@ class SqlCommit:
         self._transact(work)
 
     def release(self, held: Sequence[Taken], *, lost: bool = False) -> None:
+        if not held:
+            return
         seqs, ids = _held_keys(held)
 
         def work(connection: Connection) -> None:

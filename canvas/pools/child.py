@@ -160,11 +160,14 @@ class Post:
 
 def _serve(pipe: socket.socket, runner: Runner, post: Post, signals: TaskSignals) -> None:
     """One job after the other, in this thread."""
-    limit = AlarmLimit(hard=True)
+    limit, pid = AlarmLimit(hard=True), os.getpid()
     while (orders := _next_orders(pipe)) is not None:
         for order in orders:
             assert isinstance(order, Job)
-            if not post.report(signals.expose(partial(runner, order, limit))):
+            report = signals.expose(partial(runner, order, limit))
+            if os.getpid() != pid:
+                os._exit(0)  # a process that the task forked came back from it: the jobs are its parent's
+            if not post.report(report):
                 return
 
 

@@ -6,6 +6,7 @@ every 50 ms when nothing happens for long (decisions K25).
 
 from __future__ import annotations
 
+import os
 import select
 import sqlite3
 import time
@@ -64,6 +65,16 @@ def _own_connection(engine: Engine) -> Any:
     return connection
 
 
+def _closing(waker: object, connection: Any) -> weakref.finalize[..., Any]:
+    """Closes the connection when nobody has the waker any more; only here: a fork would end the session of its parent."""
+    return weakref.finalize(waker, _close_in, os.getpid(), connection)
+
+
+def _close_in(pid: int, connection: Any) -> None:
+    if os.getpid() == pid:
+        connection.close()
+
+
 class PostgresWaker:
     """LISTEN on a connection of its own."""
 
@@ -72,7 +83,7 @@ class PostgresWaker:
         self._errors: tuple[type[Exception], ...] = (engine.dialect.loaded_dbapi.Error, OSError)
         try:
             self._connection = _own_connection(engine)
-            self._finish = weakref.finalize(self, self._connection.close)
+            self._finish = _closing(self, self._connection)
             self._connection.autocommit = True
             self._connection.execute(f"LISTEN {channel}")
         except self._errors as error:
@@ -100,7 +111,7 @@ class SqliteWaker:
 
     def __init__(self, engine: Engine) -> None:
         self._connection = _own_connection(engine)
-        self._finish = weakref.finalize(self, self._connection.close)
+        self._finish = _closing(self, self._connection)
         self._version = self._look()
         self._interval = SHORTEST_SECONDS
 
@@ -158,8 +169,7 @@ class LookingWaker:
                 self._opened = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
                 self._opened.detach()  # as above
             # not SQLAlchemy's, which would first ask a server that may be gone
-            driver: Any = self._opened.connection.dbapi_connection
-            self._finish = weakref.finalize(self, driver.close)
+            self._finish = _closing(self, self._opened.connection.dbapi_connection)
         return self._opened
 
     def close(self) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from backbeat.canvas.commit.base import DeadLetter, Run, Settled, Transition
+from backbeat.canvas.commit.base import DeadLetter, Later, Poison, Run, Settled, Transition
+from backbeat.canvas.dead import read
 from backbeat.canvas.effect import Publish
 from backbeat.canvas.outcome import State
 from backbeat.canvas.perform import Performer
 from backbeat.canvas.signing import Key, Keyring
 
-from support.commit_world import LIVING, CommitWorld, ok, part
+from support.commit_world import DYING, LIVING, CommitWorld, ok, part
 from support.kinds import KINDS, open_backend
 
 RING = Keyring([Key(id="k", secret=b"0123456789abcdef")])
@@ -80,6 +81,30 @@ def test_all_that_a_store_sends_by_itself_is_signed(world):
 
     assert {item.message.task for item in taken if item.message} == {"t", "backbeat.join"}
     assert all(item.verdict == Run() for item in taken)
+
+
+def test_what_was_acknowledged_early_is_believed_when_its_claim_has_died(world):
+    message = world.message()
+    dying = world.open(limits=DYING, keyring=RING)
+    world.do(signing(world), Publish(message))
+    (item,) = world.take(dying)
+    dying.exchange([Transition(early=message, delivery=item.delivery)])
+    dying.close()
+    world.pass_lease()
+
+    other = signing(world)
+    (lost,) = world.take(other)
+    while isinstance(lost.verdict, Later):
+        other.exchange(
+            [Transition(effects=(Publish(lost.message, lost.verdict.until_us),), delivery=lost.delivery)]
+        )
+        (lost,) = world.take(other)
+    assert (lost.message and lost.message.id, lost.verdict) == (message.id, Poison(1, early=True))
+    performer = Performer(other, None, now_us=world.now_us)
+    performer.commit([performer.route(lost)])
+    (letter,) = other.dead_letters(10)
+    reading = read(letter, RING)
+    assert (reading.queue, reading.forged, reading.message.queue) == ("celery", "", "celery")
 
 
 def test_what_is_signed_is_taken_where_there_are_no_keys(world):
