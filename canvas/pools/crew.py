@@ -6,6 +6,7 @@ it must: when it comes back from C code, if it does, and if it does not catch th
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -60,10 +61,19 @@ class Crew:
             thread.join()
 
     def _work(self) -> None:
+        pid = os.getpid()
         while (job := self._jobs.get()) is not None:
             report = self._run(job)
+            if os.getpid() != pid:
+                os._exit(0)  # a process that the task forked came back from it: the jobs are its parent's
             with self._reporting:
-                if not self._report(report):
+                try:
+                    is_heard = self._report(report)
+                except OSError:
+                    os._exit(
+                        1
+                    )  # the task closed our pipe: only the death of this process says that its jobs are lost
+                if not is_heard:
                     return
 
     def _drop(self, key: str) -> None:

@@ -266,3 +266,27 @@ def test_where_a_child_takes_an_import_a_spare_one_is_ready(new_pool, job_gate):
         wait_until(pool, lambda: len(pool.pids) == 2, [])
 
     assert min(seconds) < 0.2
+
+
+# --- what belongs to others --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_process_that_a_job_forked_takes_no_jobs_and_reports_nothing(new_pool, shape):
+    pool = new_pool(**SHAPES[shape])
+    known = {value_of(report) for report in run_all(pool, [job(f"before {n}", "pid") for n in range(20)])}
+
+    reports = run_all(pool, [job(n, "fork" if n % 2 else "pid") for n in range(40)])
+
+    assert sorted(int(report.key) for report in reports) == list(range(40))
+    assert {value_of(report) for report in reports} - {"forked"} <= known
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_job_that_closes_the_pipe_is_lost_and_the_pool_goes_on(new_pool, shape):
+    pool = new_pool(**SHAPES[shape])
+
+    (report,) = run_all(pool, [job("closing", "close_all")])
+
+    assert isinstance(report, Lost)
+    assert value_of(run_all(pool, [job("next", "echo", 1)])[0]) == 1

@@ -4,6 +4,7 @@
 ["wait"]  arrives at the gate, and ends once let go                   ["exit", code]  os._exit               ["pid"]
 ["hang", how]  arrives at the gate, and never ends                    ["tidy", path, stubborn]  waits, and writes down what ended it
 ["leave"]  raises what ends the thread that reads it
+["fork"]  comes back twice                                            ["close_all"]  closes what it does not own
 ["grow", n]  keeps n bytes for good, and ends with the pid
 """
 
@@ -257,6 +258,8 @@ _JOBS = {
     "large": lambda job, gate, n: _ended(job, "x" * n),
     "size": lambda job, gate, text: _ended(job, len(text)),
     "pid": lambda job, gate: _ended(job, os.getpid()),
+    "fork": lambda job, gate: (os.fork(), _ended(job, "forked"))[1],
+    "close_all": lambda job, gate: (os.closerange(3, 1024), _ended(job, "closed"))[1],
     "fds": lambda job, gate: _ended(job, _fds()),
     "requeue": lambda job, gate: Requeue(job.key),
     "fail": _fail,
