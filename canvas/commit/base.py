@@ -165,9 +165,10 @@ def decoded(delivery: Delivery, keyring: Keyring = NO_KEYS, *, is_moved: bool = 
 def _decoded(delivery: Delivery, keyring: Keyring, is_moved: bool) -> Taken:
     wire: Wire | None = delivery.wire
     key: Key | None = None
+    queue = delivery.queue
     try:
         wire = wire or unpack(delivery.raw)
-        queue = _sent_to(wire) if is_moved else delivery.queue
+        queue = _sent_to(wire) if is_moved else queue
         key = keyring.verify(wire, queue)
         message = from_wire(wire, queue)
     except SignatureError:
