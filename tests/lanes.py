@@ -1,7 +1,7 @@
 """The suite in lanes side by side, for `make test`: python tests/lanes.py [pytest arguments].
 
 Most of the suite waits: for a lease to pass, a process to start, a server to answer. One lane has the tests with real processes, one those of
-parts on real servers, one all others; each test has a database, a vhost or a key prefix of its own, so none sees the others. What a lane
+every implementation of a seam, one all others; each test has a database, a vhost or a key prefix of its own, so none sees the others. What a lane
 but the first says is shown when the first is done.
 """
 
@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 TESTS = Path(__file__).parent
-PROCESSES, SERVERS = ("acceptance",), ("conformance", "integration")
+PROCESSES, SEAMS = ("acceptance",), ("conformance",)
 NOTHING_COLLECTED = 5
 
 
@@ -27,8 +27,8 @@ def lanes() -> list[list[Path]]:
         for path in sorted(TESTS.iterdir())
         if path.name.startswith("test_") or (path.is_dir() and any(path.rglob("test_*.py")))
     ]
-    others = [path for path in found if path.name not in (*PROCESSES, *SERVERS)]
-    return [[path for path in found if path.name in names] for names in (PROCESSES, SERVERS)] + [others]
+    others = [path for path in found if path.name not in (*PROCESSES, *SEAMS)]
+    return [[path for path in found if path.name in names] for names in (PROCESSES, SEAMS)] + [others]
 
 
 def end(lane: subprocess.Popen[bytes]) -> None:

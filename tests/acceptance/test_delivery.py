@@ -39,7 +39,15 @@ def start_worker(programs, stack):
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    ("pool", "lease"), [("processes", LEASE), ("threads", LEASE), ("solo", LEASE), ("processes", 0.5)]
+    ("stack", "pool", "lease"),
+    [
+        ("sqlite", "processes", 0.5),
+        ("sqlite", "threads", LEASE),
+        ("sqlite", "solo", LEASE),
+        ("redis", "solo", LEASE),
+        ("rabbitmq+postgres", "processes", LEASE),
+    ],
+    indirect=["stack"],
 )
 def test_k7_a_task_that_runs_for_five_leases_runs_once(stack, start_worker, log, gate, pool, lease):
     workers = [start_worker("-P", pool, lease=lease) for _ in range(2)]
