@@ -282,7 +282,9 @@ def test_k25_a_result_is_there_for_its_waiter_soon_after_it_was_stored(engine, o
 def test_waiting_goes_on_after_the_server_closed_all_connections(url, engine, open_commit):
     commit = open_commit()
     with closing(SqlResults(engine)) as results:
-        assert not results.wait(["never"], 0.5)  # long enough for a busy machine to have waited on a connection at all
+        assert not results.wait(
+            ["never"], 0.5
+        )  # long enough for a busy machine to have waited on a connection at all
         commit.wait(0.5)
         cut_database(url)
 
