@@ -388,9 +388,8 @@ def _dead_letter(taken: Taken, reason: str) -> DeadLetter:
     id_ = taken.task_id or (taken.message.id if taken.message else None)
     queue = (taken.message and taken.message.guards) or taken.delivery.queue
     if isinstance(taken.verdict, Poison) and taken.verdict.early and queue == CONTROL_QUEUE:
-        queue = (
-            ""  # Redis brought it by the queue of our own workers: the message itself says where it was sent
-        )
+        # Redis brought it by the queue of our own workers: the message itself says where it was sent
+        queue = ""
     return DeadLetter(reason, taken.delivery.raw, id_, queue)
 
 

@@ -1,8 +1,8 @@
 """The suite in lanes side by side, for `make test`: python tests/lanes.py [pytest arguments].
 
 Most of the suite waits: for a lease to pass, a process to start, a server to answer. One lane has the tests with real processes, one those of
-every implementation of a seam and the simulation, one all others; each test has a database, a vhost or a key prefix of its own, so none sees the others. What a lane
-but the first says is shown when the first is done.
+every implementation of a seam and the simulation, one all others; each test has a database, a vhost or a key prefix of its own, so none
+sees the others. What a lane but the first says is shown when the first is done.
 """
 
 from __future__ import annotations

@@ -154,7 +154,8 @@ class Taken:
 def decoded(delivery: Delivery, keyring: Keyring = NO_KEYS, *, is_moved: bool = False) -> Taken:
     """A delivery with its message, before anything is known about it; with the reason where it is not a task message.
 
-    Its signature is verified before its body is parsed, if there are keys. `is_moved`: it comes by another queue than it was sent to, as all do from the outbox.
+    Its signature is verified before its body is parsed, if there are keys. `is_moved`: it comes by another queue than it was sent
+    to, as all do from the outbox.
     """
     try:
         return _decoded(delivery, keyring, is_moved or delivery.queue == OUTBOX)

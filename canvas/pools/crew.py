@@ -70,9 +70,8 @@ class Crew:
                 try:
                     is_heard = self._report(report)
                 except OSError:
-                    os._exit(
-                        1
-                    )  # the task closed our pipe: only the death of this process says that its jobs are lost
+                    # the task closed our pipe: only the death of this process says that its jobs are lost
+                    os._exit(1)
                 if not is_heard:
                     return
 
