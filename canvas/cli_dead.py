@@ -14,7 +14,8 @@ from .cli import EXIT_FAILED, Options
 from .message import iso_of_us
 
 if TYPE_CHECKING:
-    from .commit.base import DeadLetterCommit, KeptLetter
+    from .commit.base import DeadLetterCommit
+    from .commit.dead_letter import KeptLetter
     from .dead import Reading
     from .signing import Keyring
 

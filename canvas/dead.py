@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from .commit.base import DeadLetterCommit, DeadLetters, KeptLetter, Transition
+from .commit.base import DeadLetterCommit
+from .commit.dead_letter import DeadLetters, KeptLetter
+from .commit.transition import Transition
 from .effect import Publish
 from .errors import MessageError, SignatureError
 from .message import CONTROL_QUEUE, Message

@@ -14,20 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from . import flow
-from .commit.base import (
-    Commit,
-    DeadLetter,
-    Later,
-    Poison,
-    Run,
-    Settled,
-    Stale,
-    Standing,
-    Taken,
-    Transition,
-    WasRevoked,
-)
+from .commit.base import Commit
+from .commit.dead_letter import DeadLetter
 from .commit.records import join_to_text
+from .commit.taken import Taken
+from .commit.transition import Transition
+from .commit.verdict import Later, Poison, Run, Settled, Stale, Standing, WasRevoked
 from .continuation import ChainRecord, Continuation, JoinRecord, position_of
 from .effect import Effect, Publish, Settle
 from .errors import DecodeError

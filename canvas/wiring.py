@@ -21,7 +21,9 @@ from typing import Any
 
 from . import flow
 from .brokers.base import Broker
-from .commit.base import Commit, DeadLetterCommit, Limits, Role, Store
+from .commit.base import Commit, DeadLetterCommit, Store
+from .commit.limits import Limits
+from .commit.role import Role
 from .config import Config
 from .effect import Effect, OpenChain, OpenJoin
 from .errors import ImproperlyConfigured

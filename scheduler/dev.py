@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TextIO
 
-from ..canvas.commit.base import Taken, Transition
+from ..canvas.commit.taken import Taken
+from ..canvas.commit.transition import Transition
 from ..canvas.effect import Settle
 from ..canvas.flow import START_TASK
 from ..canvas.message import Message

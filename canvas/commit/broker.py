@@ -12,7 +12,10 @@ from ..effect import Publish
 from ..errors import EncodeError
 from ..message import Message
 from ..template import Rendered, Sendable
-from .base import Run, Store, Taken, Transition
+from .base import Store
+from .taken import Taken
+from .transition import Transition
+from .verdict import Run
 
 logger = logging.getLogger(__name__)
 

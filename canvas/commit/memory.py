@@ -25,27 +25,18 @@ from ..results.document import document_of, to_text
 from ..signing import NO_KEYS, Keyring
 from ..template import Rendered
 from . import records
-from .base import (
-    DEFAULT_LIMITS,
-    OUTBOX,
-    REVOKED_KEEP_US,
-    DeadLetter,
-    Exchange,
-    KeptLetter,
-    Limits,
-    Loaded,
-    Role,
-    Standing,
-    Taken,
-    Transition,
-    decoded,
-    part_without_join,
-)
+from .base import Loaded
+from .dead_letter import DeadLetter, KeptLetter, part_without_join
+from .limits import DEFAULT_LIMITS, REVOKED_KEEP_US, Limits
 from .mailbox import Mailbox
 from .memory_joins import MemoryJoins
+from .role import OUTBOX, Role
 from .run import RunRecord, begin_early, hastened, judge, revoke, settle
 from .sent import Sent, sent_by
+from .taken import Taken, decoded
+from .transition import Exchange, Transition
 from .unique import Held, Hold, apart, is_free, message_of, take
+from .verdict import Standing
 
 LOOK_SECONDS = 0.01
 """How often a waiter looks at timers, which nobody announces."""

@@ -27,20 +27,9 @@ from ..redis_watch import Watch
 from ..signing import NO_KEYS, Keyring
 from ..template import Rendered
 from . import records
-from .base import (
-    DEFAULT_LIMITS,
-    OUTBOX,
-    REVOKED_KEEP_US,
-    Exchange,
-    JoinState,
-    KeptLetter,
-    Later,
-    Limits,
-    Loaded,
-    Role,
-    Taken,
-    Transition,
-)
+from .base import JoinState, Loaded
+from .dead_letter import KeptLetter
+from .limits import DEFAULT_LIMITS, REVOKED_KEEP_US, Limits
 from .redis_batch import (
     REVOKED,
     STEPS,
@@ -52,6 +41,10 @@ from .redis_batch import (
     revocation,
     step_of,
 )
+from .role import OUTBOX, Role
+from .taken import Taken
+from .transition import Exchange, Transition
+from .verdict import Later
 
 logger = logging.getLogger(__name__)
 

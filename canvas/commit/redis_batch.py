@@ -24,29 +24,14 @@ from ..results.document import Document, document_of, to_text
 from ..signing import NO_KEYS, Keyring
 from ..unique import Unique
 from . import records
-from .base import (
-    DEFAULT_LIMITS,
-    OUTBOX,
-    DeadLetter,
-    Exchange,
-    KeptLetter,
-    Later,
-    Limits,
-    Poison,
-    Role,
-    Run,
-    Settled,
-    Stale,
-    Standing,
-    Taken,
-    Transition,
-    Verdict,
-    WasRevoked,
-    decoded,
-    part_without_join,
-)
+from .dead_letter import DeadLetter, KeptLetter, part_without_join
+from .limits import DEFAULT_LIMITS, Limits
+from .role import OUTBOX, Role
 from .sent import STEP_SECONDS, WAITING_SECONDS, sent_by
+from .taken import Taken, decoded
+from .transition import Exchange, Transition
 from .unique import hold_of, known_us, look_us, message_of
+from .verdict import Later, Poison, Run, Settled, Stale, Standing, Verdict, WasRevoked
 
 Row = dict[str, Any]
 STEPS = (0, 3, 6, 9)

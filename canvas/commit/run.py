@@ -18,8 +18,10 @@ from dataclasses import dataclass, replace
 from ..effect import Publish
 from ..message import Message
 from ..outcome import Outcome, Retry, Revoked
-from .base import Later, Limits, Poison, Settled, Stale, Standing, Transition, Verdict, WasRevoked
-from .base import Run as RunIt
+from .limits import Limits
+from .transition import Transition
+from .verdict import Later, Poison, Settled, Stale, Standing, Verdict, WasRevoked
+from .verdict import Run as RunIt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

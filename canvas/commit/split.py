@@ -23,19 +23,12 @@ from ..errors import Unavailable
 from ..killpoint import reach
 from ..message import guard_of
 from ..signing import NO_KEYS, Keyring
-from .base import (
-    DEFAULT_LIMITS,
-    DeadLetter,
-    Exchange,
-    KeptLetter,
-    Limits,
-    Loaded,
-    Run,
-    Store,
-    Taken,
-    Transition,
-    decoded,
-)
+from .base import Loaded, Store
+from .dead_letter import DeadLetter, KeptLetter
+from .limits import DEFAULT_LIMITS, Limits
+from .taken import Taken, decoded
+from .transition import Exchange, Transition
+from .verdict import Run
 
 logger = logging.getLogger(__name__)
 

@@ -41,21 +41,14 @@ from ..sql.wake import Waker, open_waker
 from ..template import Rendered, Sendable
 from ..unique import Unique
 from . import records, sql_dead, sql_revoked, sql_unique
-from .base import (
-    DEFAULT_LIMITS,
-    OUTBOX,
-    Exchange,
-    JoinState,
-    KeptLetter,
-    Limits,
-    Loaded,
-    Role,
-    Taken,
-    Transition,
-    decoded,
-)
+from .base import JoinState, Loaded
+from .dead_letter import KeptLetter
+from .limits import DEFAULT_LIMITS, Limits
+from .role import OUTBOX, Role
 from .run import judge
 from .sql_batch import SqlBatch
+from .taken import Taken, decoded
+from .transition import Exchange, Transition
 
 T = TypeVar("T")
 TRIES = 8

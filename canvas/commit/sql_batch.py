@@ -28,13 +28,17 @@ from ..sql.tables import (
     run_table,
 )
 from . import records
-from .base import OUTBOX, Limits, Role, Standing, Transition, part_without_join
+from .dead_letter import part_without_join
+from .limits import Limits
+from .role import OUTBOX, Role
 from .run import RunRecord, begin_early, hastened, revoke, settle
 from .sent import STEP_SECONDS, WAITING_SECONDS, Sent, sent_by
 from .sql_dead import bury, drop
 from .sql_joins import SqlJoins
 from .sql_revoked import revoked_of
 from .sql_runs import SqlRuns, empty_run
+from .transition import Transition
+from .verdict import Standing
 
 Row = dict[str, Any]
 

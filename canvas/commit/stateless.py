@@ -22,7 +22,10 @@ from ..results.started import started
 from ..signing import NO_KEYS, Keyring
 from ..unique import Unique
 from ..wire import unpack
-from .base import DEFAULT_LIMITS, Exchange, Limits, Loaded, Taken, Transition, decoded
+from .base import Loaded
+from .limits import DEFAULT_LIMITS, Limits
+from .taken import Taken, decoded
+from .transition import Exchange, Transition
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,8 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
-from ..commit.base import Taken, Transition
+from ..commit.taken import Taken
+from ..commit.transition import Transition
 from ..message import Message
 from ..outcome import Failure, Ignored, Rejected, Retry, Revoked, Success
 from ..perform import BUILT_IN

@@ -22,7 +22,11 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ..commit.base import Commit, Limits, Run, Taken, Transition
+from ..commit.base import Commit
+from ..commit.limits import Limits
+from ..commit.taken import Taken
+from ..commit.transition import Transition
+from ..commit.verdict import Run
 from ..errors import BackbeatError, Unavailable
 from ..json_text import json_list, json_string
 from ..killpoint import reach

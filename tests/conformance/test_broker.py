@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from backbeat.canvas.commit.base import decoded
+from backbeat.canvas.commit.taken import decoded
 from backbeat.canvas.errors import Unavailable
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message

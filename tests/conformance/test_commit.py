@@ -11,20 +11,12 @@ from dataclasses import replace
 
 import pytest
 from backbeat.canvas.commit import memory, redis, sql_revoked
-from backbeat.canvas.commit.base import (
-    DeadLetter,
-    Later,
-    Limits,
-    Poison,
-    Role,
-    Run,
-    Settled,
-    Stale,
-    Standing,
-    Taken,
-    Transition,
-    WasRevoked,
-)
+from backbeat.canvas.commit.dead_letter import DeadLetter
+from backbeat.canvas.commit.limits import Limits
+from backbeat.canvas.commit.role import Role
+from backbeat.canvas.commit.taken import Taken
+from backbeat.canvas.commit.transition import Transition
+from backbeat.canvas.commit.verdict import Later, Poison, Run, Settled, Stale, Standing, WasRevoked
 from backbeat.canvas.continuation import ChainRecord, Inline, JoinRecord, Step
 from backbeat.canvas.effect import CloseChain, OpenChain, OpenJoin, Publish, SealJoin, Settle
 from backbeat.canvas.incarnation import incarnation, name_of

@@ -9,7 +9,10 @@ import time
 from dataclasses import replace
 
 import pytest
-from backbeat.canvas.commit.base import Role, Run, Settled, Taken, Transition
+from backbeat.canvas.commit.role import Role
+from backbeat.canvas.commit.taken import Taken
+from backbeat.canvas.commit.transition import Transition
+from backbeat.canvas.commit.verdict import Run, Settled
 from backbeat.canvas.continuation import ChainRecord, Inline, JoinRecord
 from backbeat.canvas.delivery import Delivery
 from backbeat.canvas.effect import AddPart, OpenChain, OpenJoin, Publish, Settle

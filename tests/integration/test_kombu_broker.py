@@ -12,7 +12,7 @@ import time
 import pytest
 from amqp import spec
 from backbeat.canvas.brokers.kombu import KombuBroker
-from backbeat.canvas.commit.base import decoded
+from backbeat.canvas.commit.taken import decoded
 from backbeat.canvas.errors import ImproperlyConfigured, Unavailable
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message

@@ -9,19 +9,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from backbeat.canvas.commit.base import (
-    DeadLetter,
-    Later,
-    Limits,
-    Role,
-    Run,
-    Settled,
-    Standing,
-    Taken,
-    Transition,
-)
+from backbeat.canvas.commit.dead_letter import DeadLetter
+from backbeat.canvas.commit.limits import Limits
 from backbeat.canvas.commit.redis import RedisCommit
+from backbeat.canvas.commit.role import Role
 from backbeat.canvas.commit.run import begin_early, judge, revoke, settle
+from backbeat.canvas.commit.taken import Taken
+from backbeat.canvas.commit.transition import Transition
+from backbeat.canvas.commit.verdict import Later, Run, Settled, Standing
 from backbeat.canvas.continuation import JoinRecord
 from backbeat.canvas.delivery import Delivery
 from backbeat.canvas.effect import AddPart, OpenJoin, Settle

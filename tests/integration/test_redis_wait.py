@@ -9,10 +9,8 @@ import threading
 import time
 
 import pytest
-from backbeat.canvas.commit.base import (
-    Transition,
-)
 from backbeat.canvas.commit.redis import RedisCommit
+from backbeat.canvas.commit.transition import Transition
 from backbeat.canvas.errors import ImproperlyConfigured, Unavailable
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.outcome import Success

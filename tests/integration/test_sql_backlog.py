@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import ExitStack, closing, contextmanager
 
 import pytest
-from backbeat.canvas.commit.base import Limits, Transition
+from backbeat.canvas.commit.limits import Limits
 from backbeat.canvas.commit.sql import SqlCommit
+from backbeat.canvas.commit.transition import Transition
 from backbeat.canvas.sql.engine import open_engine
 from backbeat.canvas.sql.tables import chain_table, create_tables, join_table, message_table, run_table
 from sqlalchemy import event, inspect, select, text

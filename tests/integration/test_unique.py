@@ -10,11 +10,15 @@ import threading
 from contextlib import ExitStack, closing
 
 import pytest
-from backbeat.canvas.commit.base import Limits, Role, Run, Taken, Transition
+from backbeat.canvas.commit.limits import Limits
 from backbeat.canvas.commit.memory import MemoryCommit, MemoryStore
 from backbeat.canvas.commit.redis import RedisCommit
+from backbeat.canvas.commit.role import Role
 from backbeat.canvas.commit.sql import SqlCommit
 from backbeat.canvas.commit.stateless import StatelessCommit
+from backbeat.canvas.commit.taken import Taken
+from backbeat.canvas.commit.transition import Transition
+from backbeat.canvas.commit.verdict import Run
 from backbeat.canvas.delivery import Delivery
 from backbeat.canvas.effect import Publish
 from backbeat.canvas.errors import ImproperlyConfigured, TaskRevokedError, UniqueConflict

@@ -7,9 +7,10 @@ from typing import Any
 
 from backbeat.canvas import App
 from backbeat.canvas.clock import FakeClock
-from backbeat.canvas.commit.base import Limits, Taken
+from backbeat.canvas.commit.limits import Limits
 from backbeat.canvas.commit.memory import MemoryCommit, MemoryStore
 from backbeat.canvas.commit.memory_results import MemoryResults
+from backbeat.canvas.commit.taken import Taken
 from backbeat.canvas.connections import Connections
 from backbeat.canvas.execute import Requeued, execute
 from backbeat.canvas.perform import Execute, Performer

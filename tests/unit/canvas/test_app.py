@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from backbeat.canvas import AsyncResult, GroupResult, chain, chord, group, result_from_tuple, signature
-from backbeat.canvas.commit.base import DeadLetter
+from backbeat.canvas.commit.dead_letter import DeadLetter
 from backbeat.canvas.errors import (
     ChordError,
     EncodeError,

@@ -8,19 +8,11 @@ from dataclasses import replace
 
 import pytest
 from backbeat.canvas import flow
-from backbeat.canvas.commit.base import (
-    Delivery,
-    Later,
-    Poison,
-    Run,
-    Settled,
-    Stale,
-    Standing,
-    Taken,
-    Transition,
-    WasRevoked,
-)
+from backbeat.canvas.commit.taken import Taken
+from backbeat.canvas.commit.transition import Transition
+from backbeat.canvas.commit.verdict import Later, Poison, Run, Settled, Stale, Standing, WasRevoked
 from backbeat.canvas.continuation import Member, Step, ref_of
+from backbeat.canvas.delivery import Delivery
 from backbeat.canvas.effect import AddPart, Publish
 from backbeat.canvas.errors import ChordError, Reject, SendInterrupted, TaskRevokedError
 from backbeat.canvas.json_text import Json
