@@ -262,7 +262,7 @@ def _open_broker(
             transport_options=options,
             keyring=keyring_of(conf),
         )
-    from .commit.broker import StoreBroker
+    from .commit.store_broker import StoreBroker
 
     own = _open_store(
         url,

@@ -7,12 +7,12 @@ import threading
 import pytest
 from backbeat.canvas import App, chain, chord
 from backbeat.canvas.clock import SystemClock
-from backbeat.canvas.commit.broker import StoreBroker
 from backbeat.canvas.commit.limits import Limits
 from backbeat.canvas.commit.memory import MemoryCommit, MemoryStore
 from backbeat.canvas.commit.memory_results import MemoryResults
 from backbeat.canvas.commit.role import OUTBOX, Role
 from backbeat.canvas.commit.split import SplitCommit
+from backbeat.canvas.commit.store_broker import StoreBroker
 from backbeat.canvas.connections import Connections
 from backbeat.canvas.continuation import JoinRecord, Step
 from backbeat.canvas.errors import EncodeError, ImproperlyConfigured, Unavailable

@@ -11,10 +11,10 @@ from amqp.exceptions import NotFound
 from backbeat.canvas.brokers.base import Broker
 from backbeat.canvas.brokers.kombu import KombuBroker
 from backbeat.canvas.commit.base import Commit
-from backbeat.canvas.commit.broker import StoreBroker
 from backbeat.canvas.commit.limits import Limits
 from backbeat.canvas.commit.role import Role
 from backbeat.canvas.commit.split import SplitCommit
+from backbeat.canvas.commit.store_broker import StoreBroker
 from backbeat.canvas.commit.taken import Taken
 from backbeat.canvas.commit.transition import Exchange, Transition
 from backbeat.canvas.delivery import Delivery

@@ -7,11 +7,11 @@ import json
 import pytest
 from backbeat.canvas import App, chain, chord
 from backbeat.canvas.clock import FakeClock
-from backbeat.canvas.commit.broker import StoreBroker
 from backbeat.canvas.commit.limits import Limits
 from backbeat.canvas.commit.memory import MemoryCommit, MemoryStore
 from backbeat.canvas.commit.role import Role
 from backbeat.canvas.commit.stateless import StatelessCommit
+from backbeat.canvas.commit.store_broker import StoreBroker
 from backbeat.canvas.effect import Publish
 from backbeat.canvas.errors import ImproperlyConfigured
 from backbeat.canvas.execute import execute
