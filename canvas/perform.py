@@ -23,7 +23,7 @@ from .commit.verdict import Later, Poison, Run, Settled, Stale, Standing, WasRev
 from .continuation import ChainRecord, Continuation, JoinRecord, position_of
 from .effect import Effect, Publish, Settle
 from .errors import DecodeError
-from .json_text import NULL, Json
+from .json_text import NULL, Json, json_value
 from .killpoint import reach
 from .message import CONTROL_QUEUE, DEFAULT_QUEUE, Message, check_calls
 from .node import Call, Chain, Group, Node, freeze, node_from_data, root_of
@@ -313,13 +313,13 @@ class Performer:
 
     def _serve_start(self, taken: Taken, message: Message, signature: dict[str, object]) -> Transition:
         """A canvas that travelled as one message (decisions B7). Its value is found under an id derived from the message's."""
-        node = freeze(node_from_data(signature, _dump), flow.started_id(message.id))
+        node = freeze(node_from_data(signature, json_value), flow.started_id(message.id))
         check_calls(node)
         handle = node.id if not isinstance(node, Group) else [member.id for member in node.members]
         effects = flow.start(_with_headers(node, message), root_of(node), parent_id=message.id)
         return Transition(
             message=message,
-            outcome=Success(value=_dump(handle)),
+            outcome=Success(value=json_value(handle)),
             effects=self._routed(effects),
             delivery=taken.delivery,
         )
@@ -358,7 +358,7 @@ def _never_started(message: Message, outcome: _Ended) -> list[Effect]:
     """A canvas that travelled as one message, which was revoked or has expired, say, settles as any other does."""
     try:
         (signature,) = json.loads(message.args)
-        node = freeze(node_from_data(signature, _dump), flow.started_id(message.id))
+        node = freeze(node_from_data(signature, json_value), flow.started_id(message.id))
         return flow.not_started(node, root_of(node), cause_of(outcome, message.id))
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         return []  # it is none
@@ -401,7 +401,3 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"an id is a string, not {value!r:.100}")
     return value
-
-
-def _dump(value: object) -> Json:
-    return Json(json.dumps(value, separators=(",", ":")))

@@ -22,7 +22,7 @@ from .continuation import Continuation, Inline, Member, Step, position_of, ref_o
 from .errors import MessageError
 from .flow import FAILED_TASK, NEXT_TASK
 from .ids import derive
-from .json_text import Json
+from .json_text import Json, json_value
 from .mark import is_marked, plain
 from .message import CONTROL_QUEUE, Message, check_calls, checked, iso_of_us, us_of_iso
 from .node import Call, Node, node_from_data, node_to_data
@@ -200,8 +200,8 @@ def _decode(wire: Wire, headers: Mapping[str, Any], id_: str, queue: str) -> Mes
     message = Message(
         id=id_,
         task=_text(headers, "task"),
-        args=_dump(args),
-        kwargs=_dump(kwargs),
+        args=json_value(args),
+        kwargs=json_value(kwargs),
         root_id=headers.get("root_id") or id_,
         parent_id=headers.get("parent_id"),
         then=then,
@@ -319,14 +319,10 @@ def _nodes(items: Any) -> tuple[Node, ...]:
         return ()
     if not isinstance(items, Sequence) or isinstance(items, str):
         raise MessageError("embedded signatures are not a list")
-    nodes = tuple(node_from_data(item, _dump) for item in items)
+    nodes = tuple(node_from_data(item, json_value) for item in items)
     for node in nodes:
         check_calls(node)
     return nodes
-
-
-def _dump(value: Any) -> Json:
-    return Json(json.dumps(value, separators=(",", ":")))
 
 
 def _id_in(headers: Mapping[str, Any]) -> str | None:
