@@ -32,7 +32,7 @@ from ..unique import Unique
 from .limits import Limits
 from .relay import Relay
 from .role import Role
-from .sql import put_effects
+from .sql_put import put_effects
 
 logger = logging.getLogger(__name__)
 

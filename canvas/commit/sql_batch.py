@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import Connection, delete, update
 
@@ -22,11 +21,13 @@ from ..results.document import document_of, to_text
 from ..signing import NO_KEYS, Keyring
 from ..sql.dialect import dialect_of
 from ..sql.tables import (
+    Row,
     chain_table,
     message_table,
     result_table,
     run_table,
 )
+from ..sql.wake import wake_takers
 from . import records
 from .dead_letter import part_without_join
 from .limits import Limits
@@ -39,8 +40,6 @@ from .sql_revoked import revoked_of
 from .sql_runs import SqlRuns, empty_run
 from .transition import Transition
 from .verdict import Standing
-
-Row = dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -65,11 +64,6 @@ class SqlBatch:
     def __post_init__(self) -> None:
         self.runs = SqlRuns(self.connection, self.known_until_us)
         self._joins = SqlJoins(self.connection)
-
-    @property
-    def documented(self) -> Collection[str]:
-        """The ids whose documents this batch wrote."""
-        return self._documents.keys()
 
     @property
     def known_until_us(self) -> int | None:
@@ -103,6 +97,12 @@ class SqlBatch:
                 self._documents[id_] = to_text(document_of(id_, changed.outcome, now_us=self.now_us))
         self.runs.write()
         self._write_documents()
+
+    def notify(self, *, hastened: bool = False) -> None:
+        """Wake those who wait, where the database can; elsewhere they look (see wake.py). `hastened`: timers are due now."""
+        if self.messages or hastened:
+            wake_takers(self.connection)
+        dialect_of(self.connection).notify(self.connection, "bb_result", self._documents)
 
     # --- deciding ------------------------------------------------------------------------------------------------------------
 
@@ -240,9 +240,8 @@ class SqlBatch:
                     row = {"join_id": record.join_id, "record": records.join_to_text(record), "size": size}
                     joins.append({**row, "deadline_us": deadline, "closed": False})
         if chains:
-            chains.sort(
-                key=lambda row: row["chain_id"]
-            )  # two senders of the same must not wait for each other
+            # two senders of the same must not wait for each other
+            chains.sort(key=lambda row: row["chain_id"])
             self.connection.execute(dialect_of(self.connection).insert_missing(chain_table), chains)
         self._joins.open(joins)
 

@@ -15,10 +15,8 @@ from sqlalchemy import Connection, select
 
 from ..outcome import Retry, outcome_from_data, outcome_to_data
 from ..sql.dialect import BY_KEY, dialect_of
-from ..sql.tables import run_table
+from ..sql.tables import Row, run_table
 from .run import RunRecord
-
-Row = dict[str, Any]
 
 
 @dataclass(slots=True)

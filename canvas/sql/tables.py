@@ -6,6 +6,8 @@ and 0 after a hand-back. So a dead worker's messages come back without anybody d
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -31,6 +33,9 @@ from .types import LongText as Text
 TRIES = 5
 _FORBIDDEN = "42501"
 """PostgreSQL's insufficient_privilege."""
+
+Row = dict[str, Any]
+"""A row that is to be written, by its columns."""
 
 metadata = MetaData()
 _Id = Key(255)

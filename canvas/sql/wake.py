@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from .dialect import dialect_of
 from .engine import unavailable, unreachable
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.002, 0.05
@@ -40,6 +41,11 @@ class Waker(Protocol):
     def close(self) -> None:
         """Let go of the connection."""
         ...
+
+
+def wake_takers(connection: Connection) -> None:
+    """There may be a message to take once this transaction is committed."""
+    dialect_of(connection).notify(connection, "bb_message", [""])
 
 
 def open_waker(engine: Engine, channel: str) -> Waker:
