@@ -331,7 +331,7 @@ def _memory_store(url: str) -> Any:
 
 @cache
 def _memory_store_of(url: str) -> Any:  # noqa: ARG001 - the cache's key
-    from .commit.memory import MemoryStore
+    from .commit.memory_store import MemoryStore
 
     return MemoryStore()
 

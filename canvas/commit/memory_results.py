@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..results.base import Trace, trace_of
 from ..results.document import Document, from_text
 from ..results.started import started
-from .memory import MemoryStore
+from .memory_store import MemoryStore
 
 
 class MemoryResults:

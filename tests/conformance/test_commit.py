@@ -1188,7 +1188,8 @@ def dead_letters(world):
     store = getattr(world.backend, "_store", world.backend)
     match world.kind.rsplit("-", 1)[-1]:
         case "memory":
-            return [(kept.letter.reason, kept.letter.task_id) for kept in store.store.state.dead.values()]
+            letters = store.store.state.dead.newest(100, "")
+            return [(kept.letter.reason, kept.letter.task_id) for kept in reversed(letters)]
         case "redis":
             rows = [json.loads(text) for text in store._client.hvals(f"{store._prefix}backbeat:dead-texts")]
             return [(row["reason"], row["task_id"]) for row in rows]

@@ -11,7 +11,8 @@ from contextlib import ExitStack, closing
 
 import pytest
 from backbeat.canvas.commit.limits import Limits
-from backbeat.canvas.commit.memory import MemoryCommit, MemoryStore
+from backbeat.canvas.commit.memory import MemoryCommit
+from backbeat.canvas.commit.memory_store import MemoryStore
 from backbeat.canvas.commit.redis import RedisCommit
 from backbeat.canvas.commit.role import Role
 from backbeat.canvas.commit.sql import SqlCommit

@@ -8,8 +8,9 @@ import pytest
 from backbeat.canvas import App, chain, chord
 from backbeat.canvas.clock import SystemClock
 from backbeat.canvas.commit.limits import Limits
-from backbeat.canvas.commit.memory import MemoryCommit, MemoryStore
+from backbeat.canvas.commit.memory import MemoryCommit
 from backbeat.canvas.commit.memory_results import MemoryResults
+from backbeat.canvas.commit.memory_store import MemoryStore
 from backbeat.canvas.commit.role import OUTBOX, Role
 from backbeat.canvas.commit.split import SplitCommit
 from backbeat.canvas.commit.store_broker import StoreBroker

@@ -8,8 +8,9 @@ from typing import Any
 from backbeat.canvas import App
 from backbeat.canvas.clock import FakeClock
 from backbeat.canvas.commit.limits import Limits
-from backbeat.canvas.commit.memory import MemoryCommit, MemoryStore
+from backbeat.canvas.commit.memory import MemoryCommit
 from backbeat.canvas.commit.memory_results import MemoryResults
+from backbeat.canvas.commit.memory_store import MemoryStore
 from backbeat.canvas.commit.taken import Taken
 from backbeat.canvas.connections import Connections
 from backbeat.canvas.execute import Requeued, execute

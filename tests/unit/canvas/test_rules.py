@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from backbeat.canvas import App, chord
 from backbeat.canvas.clock import FakeClock
-from backbeat.canvas.commit.memory import MemoryCommit, MemoryStore
+from backbeat.canvas.commit.memory import MemoryCommit
+from backbeat.canvas.commit.memory_store import MemoryStore
 from backbeat.canvas.commit.role import Role
 from backbeat.canvas.commit.stateless import FARTHEST_SECONDS, StatelessCommit
 from backbeat.canvas.commit.store_broker import StoreBroker
