@@ -71,7 +71,7 @@ class App:
         if backend is not None:
             self.conf.result_backend = backend
         if include:
-            self.conf.include = tuple(include)
+            self.conf.include = include if isinstance(include, str) else tuple(include)
         if not self.conf.is_set("beat_schedule"):
             self.conf.beat_schedule = {}  # this app's own, to which a project may add
         self.tasks = Tasks()

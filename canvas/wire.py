@@ -24,14 +24,12 @@ from .flow import FAILED_TASK, NEXT_TASK
 from .ids import derive
 from .json_text import Json, json_value
 from .mark import is_marked, plain
-from .message import CONTROL_QUEUE, Message, check_calls, checked, iso_of_us, us_of_iso
+from .message import CONTROL_QUEUE, MAX_BYTES, Message, check_calls, checked, iso_of_us, us_of_iso
 from .node import Call, Node, node_from_data, node_to_data
 from .stub import STUB_HEADERS, stub_headers
 
 SIGNATURE = "backbeat_signature"
 """The header that holds a message's signature (see signing.py)."""
-MAX_BYTES = 16 * 1024 * 1024
-"""Largest body that is decoded (decisions K19)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,10 +228,10 @@ def _decode(wire: Wire, headers: Mapping[str, Any], id_: str, queue: str) -> Mes
 
 
 def _users_own(headers: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in headers.items() if name not in _OWN_HEADERS}
+    return {name: value for name, value in headers.items() if name not in OWN_HEADERS}
 
 
-_OWN_HEADERS = frozenset(
+OWN_HEADERS = frozenset(
     [
         "lang",
         "task",
@@ -260,8 +258,10 @@ _OWN_HEADERS = frozenset(
         "backbeat_guards",
         *STUB_HEADERS,
         SIGNATURE,
+        "compression",
     ]
 )
+"""Names that a message's own headers have; a user's header of such a name would be taken for what it is not."""
 
 
 _ENCODINGS = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
