@@ -14,9 +14,7 @@ from .codec import dumps
 from .errors import ImproperlyConfigured
 from .ids import draw
 from .node import Node, node_from_data
-from .result import AsyncResult, GroupResult
-
-Result = AsyncResult[Any] | GroupResult
+from .result import AsyncResult, Result
 
 
 class Sender(Protocol):
