@@ -179,18 +179,19 @@ class AsyncResult(Generic[R_co]):
         return exc
 
     def _trace(self, document: Document) -> Trace:
-        """Asks the store only where nothing is known, of a handle that was made from an id alone."""
-        if self._sent or self.ignored or document.state is not State.PENDING:
-            return Trace.SENT
-        return self._app.results.trace([self.id])[0]
+        return self._app.results.trace([self.id])[0] if self.is_doubtful(document) else Trace.SENT
+
+    @property
+    def was_sent(self) -> bool:
+        """True if that is certain. Of a handle that was made from an id alone only the store can say it."""
+        return self._sent or self.ignored
+
+    def is_doubtful(self, document: Document) -> bool:
+        """True if it may never have been sent, for all that this document of it says."""
+        return not self.was_sent and document.state is State.PENDING
 
     def _document(self) -> Document:
-        if self._known is None:
-            (document,) = self._app.results.get([self.id])
-            if not document.ready:
-                return document
-            self._known = document
-        return self._known
+        return documents_of(self._app, [self])[0]
 
     # --- acting --------------------------------------------------------------------------------------------------------------
 
@@ -200,8 +201,7 @@ class AsyncResult(Generic[R_co]):
 
     def forget(self) -> None:
         """Delete its result; who asks for it then is told that there is none."""
-        self._known, self._sent = None, False
-        self._app.results.forget([self.id])
+        forget_all(self._app, [self])
 
     def value_ids(self) -> Iterator[str]:
         """The ids of all tasks whose values make up the result."""
@@ -222,6 +222,28 @@ class AsyncResult(Generic[R_co]):
 
     def __repr__(self) -> str:
         return f"<AsyncResult: {self.id}>"
+
+
+def documents_of(app: Reader, handles: Sequence[AsyncResult[Any]]) -> list[Document]:
+    """What is known of each of them, by one call for those that have not ended as far as they know; they keep it if it is the last word.
+
+    So each result is read once: of those that were read, rpc keeps few.
+    """
+    known = [handle._known for handle in handles]
+    asked = [handle.id for handle, document in zip(handles, known, strict=True) if document is None]
+    found = iter(app.results.get(asked) if asked else ())
+    documents = [document or next(found) for document in known]
+    for handle, document in zip(handles, documents, strict=True):
+        if document.ready:
+            handle._known = document
+    return documents
+
+
+def forget_all(app: Reader, handles: Sequence[AsyncResult[Any]]) -> None:
+    """Delete their results; the handles know no more of them than anybody else does."""
+    for handle in handles:
+        handle._known, handle._sent = None, False
+    app.results.forget([handle.id for handle in handles])
 
 
 def refuse_unknown(ids: Sequence[str], traces: Sequence[Trace]) -> None:

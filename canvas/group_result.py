@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from .async_result import AsyncResult, Reader, forbid_in_task, refuse_unknown
+from .async_result import AsyncResult, Reader, documents_of, forbid_in_task, forget_all, refuse_unknown
 from .errors import TimeoutError  # noqa: A004 - Celery's name
 from .handle import Handle
 from .outcome import State
@@ -52,7 +52,9 @@ class GroupResult:
 
     def exists(self) -> bool:
         """False if the store has no trace of one of the members, see `AsyncResult.exists`."""
-        return all(trace is Trace.SENT for trace in self._traces(list(self._doubtful())))
+        made = [member for member in self._single() if not member.was_sent]
+        _, traces = self._doubtful(made, documents_of(self._app, made))
+        return all(trace is Trace.SENT for trace in traces)
 
     def completed_count(self) -> int:
         """How many members succeeded."""
@@ -69,10 +71,14 @@ class GroupResult:
         """Wait for all members; returns their values in order. Raises as `AsyncResult.get`, for the first member that failed."""
         forbid_in_task(disable_sync_subtasks)
         deadline = None if timeout is None else time.monotonic() + timeout
-        doubtful = list(self._doubtful())
-        refuse_unknown(doubtful, self._traces(doubtful))
-        if not self._app.results.wait(list(self._waited()), timeout):
-            raise TimeoutError(f"group {self.id} was not ready within {timeout} s")
+        waited = [member for member in self._single() if not member.ignored]
+        documents = documents_of(self._app, waited)
+        refuse_unknown(*self._doubtful(waited, documents))
+        pending = [document.id for document in documents if not document.ready]
+        if pending:
+            if not self._app.results.wait(pending, timeout):
+                raise TimeoutError(f"group {self.id} was not ready within {timeout} s")
+            documents_of(self._app, waited)
         values = []
         for member in self.results:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
@@ -86,7 +92,8 @@ class GroupResult:
         self._app.revoke(list(self.value_ids()), terminate, signal)
 
     def forget(self) -> None:
-        self._app.results.forget(list(self.value_ids()))
+        """Delete its members' results, see `AsyncResult.forget`."""
+        forget_all(self._app, self._single())
 
     def as_tuple(self) -> tuple[Any, Any]:
         parent = self.parent.as_tuple() if self.parent is not None else None
@@ -97,29 +104,26 @@ class GroupResult:
         for result in self.results:
             yield from result.value_ids()
 
-    def _waited(self) -> Iterator[str]:
-        return (result.id for result in self._single() if not result.ignored)
-
-    def _doubtful(self) -> Iterator[str]:
-        """Ids of members whose handles were made from an id alone, and of which there is no document."""
-        made = [result for result in self._single() if not (result._sent or result.ignored)]
-        ids = [result.id for result in made]
-        documents = self._app.results.get(ids) if ids else []
-        return (document.id for document in documents if document.state is State.PENDING)
-
-    def _traces(self, ids: list[str]) -> list[Trace]:
-        return self._app.results.trace(ids) if ids else []
-
-    def _single(self) -> Iterator[AsyncResult[Any]]:
+    def _single(self) -> list[AsyncResult[Any]]:
+        """The members, those of groups that are members in their place."""
+        found: list[AsyncResult[Any]] = []
         for result in self.results:
-            if isinstance(result, GroupResult):
-                yield from result._single()
-            else:
-                yield result
+            found += result._single() if isinstance(result, GroupResult) else [result]
+        return found
 
     def _documents(self) -> list[Document]:
-        ids = list(self.value_ids())
-        return self._app.results.get(ids) if ids else []
+        return documents_of(self._app, self._single())
+
+    def _doubtful(
+        self, members: Sequence[AsyncResult[Any]], documents: Sequence[Document]
+    ) -> tuple[list[str], list[Trace]]:
+        """The ids that may never have been sent, and what the store says of them."""
+        ids = [
+            document.id
+            for member, document in zip(members, documents, strict=True)
+            if member.is_doubtful(document)
+        ]
+        return ids, self._app.results.trace(ids) if ids else []
 
     def __iter__(self) -> Iterator[AsyncResult[Any] | GroupResult]:
         return iter(self.results)

@@ -9,6 +9,7 @@ import time
 from urllib.parse import urlsplit
 
 import pytest
+from backbeat.canvas import App
 from backbeat.canvas.errors import ImproperlyConfigured, Unavailable
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.outcome import State
@@ -73,6 +74,28 @@ def test_redis_carries_replies_as_well(redis_line):
 
     assert (line.state("a"), line.results.get(["b"])[0].value) == ("STARTED", "2")
     assert not line.results.wait(["a"], 0.05)
+
+
+@pytest.mark.parametrize("kind", ["line", "redis_line"])
+def test_a_group_of_more_members_than_are_kept_once_read_is_ready_however_often_it_is_looked_at(
+    kind, request
+):
+    line = request.getfixturevalue(kind)
+    settings = {"backend": "rpc://", "broker_transport_options": line.options, "set_as_current": False}
+    with App("asks", broker=line.url, **settings) as app:
+        handle = app.GroupResult("g", 1_500)
+        ids, queue = list(handle.value_ids()), app.results.open()
+        assert (handle.completed_count(), handle.ready()) == (0, False)
+        line.reply(*ids[:1_200], queue=queue)
+        assert app.results.wait([ids[1_199]], 20)
+        assert [handle.completed_count() for _ in range(3)] == [1_200] * 3
+        line.reply(*ids[1_200:], queue=queue)
+        assert app.results.wait([ids[-1]], 20)
+
+        assert [handle.completed_count(), handle.ready(), handle.successful()] == [1_500, True, True]
+        assert handle.get(timeout=20) == [1] * 1_500
+        handle.forget()
+        assert (handle.completed_count(), handle.results[0].state) == (0, "PENDING")
 
 
 def test_what_did_not_come_is_pending_and_nobody_knows_whether_it_was_sent(line):
