@@ -141,10 +141,9 @@ def open_results(conf: Config) -> Results:
 
             return SqlResults(_engine(url), is_whole=is_whole)
         case _:
-            from .redis_client import open_redis
             from .results.redis import RedisResults
 
-            runs = open_redis(broker) if is_one and result_db(broker, url) is not None else None
+            runs = broker if is_one and result_db(broker, url) is not None else None
             return RedisResults(url, prefix=result_prefix(conf), runs=runs, is_whole=is_whole)
 
 
