@@ -200,7 +200,7 @@ class App:
         session = self._transactions.current(given.pop("session", None))
         frozen, asked = self._defaults.keyed(self.prepare(signature, args, kwargs, given))
         if uses_rpc(self.conf):
-            frozen = replying(frozen, lambda: reply_queue(self.results))
+            frozen = replying(frozen, lambda id_: reply_queue(self.results, id_))
         request = running_request()
         root, parent = (request.root_id, request.id) if request is not None else (None, None)
         start = Start(frozen, root or root_of(frozen), parent)

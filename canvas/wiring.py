@@ -147,12 +147,12 @@ def open_results(conf: Config) -> Results:
             return RedisResults(url, prefix=result_prefix(conf), runs=runs, is_whole=is_whole)
 
 
-def reply_queue(results: Results) -> str:
-    """The queue for the replies to what is sent from now on. `results` are those of an app that `uses_rpc`."""
+def reply_queue(results: Results, id_: str) -> str:
+    """The queue for the reply to task `id_`, which is sent next. `results` are those of an app that `uses_rpc`."""
     from .results.rpc import RpcResults
 
     assert isinstance(results, RpcResults)
-    return results.open()
+    return results.open(id_)
 
 
 def open_session_sender(
