@@ -233,15 +233,17 @@ def expires_seconds(conf: Config) -> float:
     """How long results are kept: seconds or a timedelta; None and 0 are for ever, as 0. Raises ImproperlyConfigured."""
     value = conf.result_expires
     seconds = value.total_seconds() if isinstance(value, timedelta) else 0 if value is None else value
-    if (
-        isinstance(seconds, bool)
-        or not isinstance(seconds, int | float)
-        or not 0 <= seconds <= LONGEST_SECONDS
-    ):
-        raise ImproperlyConfigured(
-            f"result_expires = {value!r} is not a number of seconds, a timedelta, or None for ever"
-        )
-    return float(seconds)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        fault = "is neither a number of seconds nor a timedelta"
+    elif seconds < 0:
+        fault = "is less than 0"
+    elif not seconds <= LONGEST_SECONDS:
+        fault = "is not up to 100 years"
+    else:
+        return float(seconds)
+    raise ImproperlyConfigured(
+        f"result_expires = {value!r} {fault}. Write seconds or a timedelta; 0 or None keeps results for ever."
+    )
 
 
 def _open_broker(

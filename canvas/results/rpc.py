@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 """The longest that one thread reads for all before another one may."""
 
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.001, 4_294_967.0
+"""How long RabbitMQ may be asked to keep a queue that nobody reads: a millisecond, and as many as 32 bits count, in all its versions."""
+
 
 class RpcResults:
     """`url` is the broker's. `expires_seconds` is how long the broker keeps the queue when nobody reads from it; 0 is for ever."""
@@ -46,7 +49,8 @@ class RpcResults:
         """Whether some thread has the connection."""
         self._inbox = Inbox()
         self._losses = Losses()
-        self._expires = expires_seconds or None
+        bounded = max(SHORTEST_SECONDS, min(expires_seconds, LONGEST_SECONDS))
+        self._expires = bounded if expires_seconds else None
         self._consumer: Any = None
         self._client = KombuClient(url, transport_options)
 

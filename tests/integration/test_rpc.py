@@ -229,6 +229,14 @@ def test_closing_twice_is_closing_once_and_the_queue_goes_with_it(amqp_url):
         connection.default_channel.queue_declare(results.queue, passive=True)
 
 
+@pytest.mark.parametrize("seconds", [0, 0.0001, 0.5, 86_400, 50 * 365 * 86_400])
+def test_a_queue_for_replies_may_be_kept_for_any_time(amqp_url, seconds):
+    results = RpcResults(amqp_url, expires_seconds=seconds)
+
+    assert results.open() == results.queue
+    results.close()
+
+
 def test_an_address_that_kombu_does_not_know_is_refused():
     for kind in (RpcResults, KombuReplies):
         with pytest.raises(ImproperlyConfigured, match="not one that kombu knows"):
