@@ -22,10 +22,10 @@ from .node import Call, Chain, Group, Node, freeze, root_of
 from .options import named, replying
 from .places import uses_rpc
 from .request import running_request
-from .result import AsyncResult, GroupResult, result_from_tuple
+from .result import AsyncResult, GroupResult, Result, result_from_tuple
 from .results.base import Results
 from .sending import send, send_each, send_unique
-from .signature import Result, Signature, set_default_sender, signature
+from .signature import Signature, set_default_sender, signature
 from .start import Start
 from .task import Task, task_of
 from .task_option_types import TaskOptionTypes
@@ -200,7 +200,7 @@ class App:
         session = self._transactions.current(given.pop("session", None))
         frozen, asked = self._defaults.keyed(self.prepare(signature, args, kwargs, given))
         if uses_rpc(self.conf):
-            frozen = replying(frozen, lambda: reply_queue(self.results))
+            frozen = replying(frozen, lambda id_: reply_queue(self.results, id_))
         request = running_request()
         root, parent = (request.root_id, request.id) if request is not None else (None, None)
         start = Start(frozen, root or root_of(frozen), parent)

@@ -238,13 +238,13 @@ def map_calls(node: Node, change: Callable[[Call], Call]) -> Node:
             return replace(node, members=tuple(map_calls(member, change) for member in node.members))
 
 
-def replying(node: Node, queue: Callable[[], str]) -> Node:
-    """The canvas with the queue that its results go to on each call whose result is wanted, callbacks too; asked for only if it is."""
+def replying(node: Node, queue: Callable[[str], str]) -> Node:
+    """The canvas with the queue that its results go to on each call whose result is wanted, callbacks too; `queue` is asked for its id."""
 
     def change(call: Call) -> Call:
         options = dict(call.options)
         if not options.get("ignore_result") and not options.get("reply_to"):
-            options["reply_to"] = queue()
+            options["reply_to"] = queue(call.id)
         links = tuple(replying(link, queue) for link in call.link)
         errbacks = tuple(replying(errback, queue) for errback in call.link_error)
         return replace(call, options=options, link=links, link_error=errbacks)

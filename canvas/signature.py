@@ -14,10 +14,8 @@ from .codec import dumps
 from .errors import ImproperlyConfigured
 from .ids import draw
 from .node import Node, node_from_data
-from .result import AsyncResult, GroupResult
+from .result import AsyncResult, Result
 from .value import positional
-
-Result = AsyncResult[Any] | GroupResult
 
 
 class Sender(Protocol):

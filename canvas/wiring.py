@@ -142,19 +142,18 @@ def open_results(conf: Config) -> Results:
 
             return SqlResults(_engine(url), is_whole=is_whole)
         case _:
-            from .redis_client import open_redis
             from .results.redis import RedisResults
 
-            runs = open_redis(broker) if is_one and result_db(broker, url) is not None else None
+            runs = broker if is_one and result_db(broker, url) is not None else None
             return RedisResults(url, prefix=result_prefix(conf), runs=runs, is_whole=is_whole)
 
 
-def reply_queue(results: Results) -> str:
-    """The queue for the replies to what is sent from now on. `results` are those of an app that `uses_rpc`."""
+def reply_queue(results: Results, id_: str) -> str:
+    """The queue for the reply to task `id_`, which is sent next. `results` are those of an app that `uses_rpc`."""
     from .results.rpc import RpcResults
 
     assert isinstance(results, RpcResults)
-    return results.open()
+    return results.open(id_)
 
 
 def open_session_sender(

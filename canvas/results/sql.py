@@ -92,8 +92,10 @@ class SqlResults:
         return traces
 
     def forget(self, ids: Sequence[str]) -> None:
-        with unavailable(), self._engine.begin() as connection:
-            connection.execute(delete(result_table).where(result_table.c.task_id.in_(list(ids))))
+        for first in range(0, len(ids), SLICE):
+            with unavailable(), self._engine.begin() as connection:
+                some = list(ids[first : first + SLICE])
+                connection.execute(delete(result_table).where(result_table.c.task_id.in_(some)))
 
     def close(self) -> None:
         waker: Waker | None = getattr(self._local, "waker", None)

@@ -7,8 +7,10 @@ import os
 import threading
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+from backbeat.canvas.async_result import AsyncResult
 from backbeat.canvas.commit.role import Role
 from backbeat.canvas.commit.taken import Taken
 from backbeat.canvas.commit.transition import Transition
@@ -16,6 +18,7 @@ from backbeat.canvas.commit.verdict import Run, Settled
 from backbeat.canvas.continuation import ChainRecord, Inline, JoinRecord
 from backbeat.canvas.delivery import Delivery
 from backbeat.canvas.effect import AddPart, OpenChain, OpenJoin, Publish, Settle
+from backbeat.canvas.group_result import GroupResult
 from backbeat.canvas.incarnation import incarnation
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.node import Call, Group
@@ -220,6 +223,30 @@ def test_a_result_that_was_forgotten_is_not_known_and_others_are(world, results)
     results.forget([gone])
 
     assert [document.state for document in results.get([gone, kept])] == [State.PENDING, State.SUCCESS]
+
+
+def test_a_hundred_thousand_results_are_forgotten_in_one_call(world, results):
+    """More than one statement of PostgreSQL's may name."""
+    id_ = end(world, ok(1))
+    results.forget([*map(str, range(99_999)), id_])
+
+    assert results.get([id_])[0].state is State.PENDING
+
+
+def test_a_group_is_read_once_waited_for_once_and_forgotten_by_its_handles(world, results):
+    messages = [world.message() for _ in range(1_200)]
+    app = SimpleNamespace(results=results)
+    handle = GroupResult("g", [AsyncResult(message.id, app=app, sent=True) for message in messages], app=app)
+    commit = world.open("client")
+    commit.exchange([Transition(message=message, outcome=ok(1)) for message in messages[:700]])
+    counts = [handle.completed_count(), handle.completed_count()]
+    commit.exchange([Transition(message=message, outcome=ok(2)) for message in messages[700:]])
+
+    assert counts == [700, 700]
+    assert handle.get(timeout=20) == [1] * 700 + [2] * 500
+    handle.forget()
+    assert (handle.exists(), handle.completed_count()) == (False, 0)
+    assert [handle[0].state, handle[-1].state] == ["UNKNOWN"] * 2
 
 
 def test_closing_twice_is_closing_once(world):

@@ -66,7 +66,7 @@ class World:
 
     def send(self, sig, queue="mine", **options):
         node = self.app.prepare(sig, options=options)
-        node = replying(node, lambda: queue)
+        node = replying(node, lambda _: queue)
         effects = start(node, root_of(node), inline_limit=16_000_000)
         for effect in effects:
             assert isinstance(effect, Publish)
@@ -185,7 +185,7 @@ def test_the_reply_queue_is_on_every_call_whose_result_is_wanted_callbacks_too()
     linked = add.clone()
     linked.link(add.clone())
     linked.link_error(quiet.clone())
-    node = replying(world.app.prepare(chain(linked, quiet, own)), lambda: asked.append(1) or "mine")
+    node = replying(world.app.prepare(chain(linked, quiet, own)), lambda id_: asked.append(id_) or "mine")
     first, second, third = node.steps
 
     assert [step.options.get("reply_to") for step in node.steps] == ["mine", None, "own"]
@@ -198,7 +198,7 @@ def test_where_no_result_is_wanted_no_queue_is_made():
     world = World()
     node = world.app.prepare(world.app.signature("add").set(ignore_result=True))
 
-    replying(node, lambda: pytest.fail("nobody wants it"))
+    replying(node, lambda _: pytest.fail("nobody wants it"))
 
 
 @pytest.mark.parametrize("broker", ["memory://", "sqlite:///x.db", "postgresql://x/y"])
