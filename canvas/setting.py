@@ -50,7 +50,7 @@ def _expiry(name: str, value: Any) -> Any:
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if not SECONDS.holds(seconds):
         raise ImproperlyConfigured(
-            f"{name} = {value!r:.100} is not a number of seconds, a timedelta, or None for ever"
+            f"{name} must be {SECONDS}, or as long a timedelta; 0 or None is for ever; found {value!r:.100}"
         )
     return value
 

@@ -12,7 +12,7 @@ from backbeat.canvas import App
 from backbeat.canvas.errors import DecodeError, ImproperlyConfigured
 from backbeat.canvas.results import compression
 from backbeat.canvas.results.compression import MAGIC, compressed, plain
-from backbeat.canvas.wiring import expires_seconds, limits_of, open_client
+from backbeat.canvas.wiring import limits_of, open_client
 
 
 def limits(**settings):
@@ -32,27 +32,14 @@ def test_results_are_kept_for_a_day_by_default():
 
 
 @pytest.mark.parametrize(
-    ("value", "fault"),
-    [
-        (-1, "-1 is less than 0"),
-        (-0.5, "-0.5 is less than 0"),
-        (timedelta(seconds=-1), r"datetime.timedelta\(.*\) is less than 0"),
-        ("60", "'60' is neither a number of seconds nor a timedelta"),
-        (True, "True is neither a number of seconds nor a timedelta"),
-        ([], r"\[\] is neither a number of seconds nor a timedelta"),
-        (float("inf"), "inf is not up to 100 years"),
-        (float("nan"), "nan is not up to 100 years"),
-        (timedelta(days=40_000), r"datetime.timedelta\(days=40000\) is not up to 100 years"),
-    ],
+    "value",
+    [-1, -0.5, timedelta(seconds=-1), "60", True, [], float("inf"), float("nan"), timedelta(days=40_000)],
 )
-@pytest.mark.parametrize("urls", [{"broker": "memory://"}, {"broker": "amqp://", "backend": "rpc://"}])
-def test_other_expiries_are_refused_with_what_they_may_be(value, fault, urls):
-    app = App("x", set_as_current=False, result_expires=value, **urls)
-    advice = r"\. Write seconds or a timedelta; 0 or None keeps results for ever\."
-
-    for use in (lambda: app.send_task("t"), lambda: limits_of(app.conf), lambda: expires_seconds(app.conf)):
-        with pytest.raises(ImproperlyConfigured, match=f"^result_expires = {fault}{advice}$"):
-            use()
+def test_other_expiries_are_refused_where_they_are_set(value):
+    with pytest.raises(
+        ImproperlyConfigured, match=r"^result_expires must be seconds from 0 to a century, .* found "
+    ):
+        App("x", broker="memory://", set_as_current=False, result_expires=value)
 
 
 @pytest.mark.parametrize(("keep", "known"), [(60, 3_600), (86_400, 86_400), (0, 0)])
