@@ -153,6 +153,7 @@ OBEYED = frozenset(
     beat_cron_starting_deadline
     beat_schedule
     beat_sentry_monitors
+    broker_heartbeat
     broker_transport_options
     broker_url
     broker_use_ssl

@@ -248,6 +248,7 @@ def _open_broker(
             url,
             queues=queues,
             prefetch=ahead,
+            heartbeat_seconds=float(conf.broker_heartbeat or 0),
             transport_options=options,
             keyring=keyring_of(conf),
         )

@@ -61,6 +61,17 @@ def job_gate(tmp_path):
     opened.close()
 
 
+@pytest.fixture
+def figure(request, capsys):
+    """Prints a line in the output of the test run, captured or not."""
+
+    def show(text):
+        with capsys.disabled():
+            print(f"\n  figure: {request.node.name}: {text}", flush=True)
+
+    return show
+
+
 def pytest_terminal_summary(terminalreporter):
     for server, reason in sorted(servers.missing.items()):
         terminalreporter.write_line(f"MISSING SERVER {server} ({reason}): its tests did not run", red=True)

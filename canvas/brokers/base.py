@@ -55,7 +55,7 @@ class Broker(Protocol):
         ...
 
     def renew(self, deliveries: Sequence[Delivery]) -> None:
-        """Hold these for another lease, where the broker knows leases."""
+        """Hold these for another lease, where the broker knows leases; also of none, keep its connection alive where it must be kept."""
         ...
 
     def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:

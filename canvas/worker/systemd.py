@@ -33,10 +33,12 @@ class SystemdListener:
         notifier: Notifier | None = None,
         *,
         drain_seconds: float = DRAIN_SECONDS,
+        stall_seconds: float = STALL_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._notifier = notifier or Notifier.from_environment()
         self._drain_seconds = drain_seconds
+        self._stall_seconds = stall_seconds
         self._monotonic = monotonic
         self._ready = False
         self._drain_until: float | None = None
@@ -78,7 +80,7 @@ class SystemdListener:
         if fault and not self._fault:
             self._fault_since = self._monotonic()
         self._fault = fault
-        if busy or not fault or self._monotonic() - self._fault_since < STALL_SECONDS:
+        if busy or not fault or self._monotonic() - self._fault_since < self._stall_seconds:
             self._notifier.alive(self._status)
 
     def _ask_for_time(self, until: float) -> None:

@@ -25,9 +25,14 @@ class WorkerVitals:
     """A listener. With `runs_tasks_in_loop` (solo) a loop that stands still while a task runs is no fault."""
 
     def __init__(
-        self, *, runs_tasks_in_loop: bool = False, monotonic: Callable[[], float] = time.monotonic
+        self,
+        *,
+        runs_tasks_in_loop: bool = False,
+        fault_seconds: float = FAULT_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._runs_tasks_in_loop = runs_tasks_in_loop
+        self._fault_seconds = fault_seconds
         self._monotonic = monotonic
         self._passed_at = monotonic()
         self._fault, self._fault_since = "not started yet", monotonic()
@@ -62,7 +67,7 @@ class WorkerVitals:
         age = now - self._passed_at
         if age > HANGS_SECONDS and not (self._runs_tasks_in_loop and self._busy):
             return f"the loop's last pass was {age:.0f} s ago, more than {HANGS_SECONDS:g} s"
-        if self._fault and now - self._fault_since > FAULT_SECONDS:
+        if self._fault and now - self._fault_since > self._fault_seconds:
             return f"nothing can be consumed for {now - self._fault_since:.0f} s: {self._fault}"
         return ""
 

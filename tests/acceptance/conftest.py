@@ -1,4 +1,4 @@
-"""Fixtures of the acceptance tests: real processes, and figures that are printed where everybody sees them."""
+"""Fixtures of the acceptance tests: real processes."""
 
 from __future__ import annotations
 
@@ -25,14 +25,3 @@ def log(tmp_path):
 def gate(tmp_path):
     """Where tasks wait until this file is there."""
     return tmp_path / "gate"
-
-
-@pytest.fixture
-def figure(request, capsys):
-    """Prints a line in the output of the test run, captured or not."""
-
-    def show(text):
-        with capsys.disabled():
-            print(f"\n  figure: {request.node.name}: {text}", flush=True)
-
-    return show

@@ -188,6 +188,36 @@ def test_k25_waiting_ends_when_the_last_result_comes(world, results, timeout):
     assert all(document.ready for document in results.get([message.id for message in messages]))
 
 
+def lags(world, results, before_seconds, rounds):
+    """How long after each of so many results was stored its waiter had it, who had waited `before_seconds` by then; sorted."""
+    commit, found = world.open("client"), []
+    for _ in range(rounds):
+        message, stored = world.message(), []
+
+        def store(message=message, stored=stored):
+            commit.exchange([Transition(message=message, outcome=ok(1))])
+            stored.append(time.monotonic())
+
+        storing = threading.Timer(before_seconds, store)
+        storing.start()
+        assert results.wait([message.id], 20)
+        waited_until = time.monotonic()
+        storing.join()
+        found.append(waited_until - stored[0])
+    return sorted(found)
+
+
+@pytest.mark.parametrize(("before_seconds", "rounds"), [(0.01, 15), (0.3, 5)], ids=["soon", "late"])
+def test_k25_a_result_is_there_for_its_waiter_at_once(world, results, before_seconds, rounds, figure):
+    found = lags(world, results, before_seconds, rounds)
+
+    # who is not told looks every 50 ms after a while
+    bound = 0.010 if before_seconds < 0.1 or world.kind in ("memory", "postgres", "redis") else 0.050
+    figure(f"p50 {found[rounds // 2] * 1000:.1f} ms, max {found[-1] * 1000:.1f} ms")
+    # the quickest show how it is told, or how often it looks, the others how busy the machine is
+    assert found[rounds // 4] <= bound
+
+
 def test_several_threads_wait_through_one_object(world, results):
     messages = [world.message() for _ in range(8)]
     commit = world.open("client")

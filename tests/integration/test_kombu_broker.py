@@ -13,11 +13,13 @@ import pytest
 from amqp import spec
 from backbeat.canvas.brokers.kombu import KombuBroker
 from backbeat.canvas.commit.taken import decoded
+from backbeat.canvas.config import Config
 from backbeat.canvas.errors import ImproperlyConfigured, Unavailable
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
 from backbeat.canvas.template import Rendered, template_of
 from backbeat.canvas.wire import to_wire, unpack
+from backbeat.canvas.wiring import open_broker
 from kombu import Connection, Consumer, Exchange, Queue
 
 from support import servers
@@ -332,6 +334,20 @@ def test_heartbeats_are_kept_by_waiting_and_an_idle_publisher_lives(amqp_url, qu
     assert len(take_all(broker, 1)) == 1
     assert (broker._publishing, broker._consuming) == connections
     broker.close()
+
+
+@pytest.mark.parametrize(
+    ("setting", "query", "negotiated"), [(3, "", 3), (0, "", 0), (120, "?heartbeat=2", 2)]
+)
+def test_the_heartbeat_is_that_of_the_setting_and_that_of_the_url_before_it(
+    amqp_url, setting, query, negotiated
+):
+    broker = open_broker(Config({"broker_url": f"{amqp_url}{query}", "broker_heartbeat": setting}))
+    try:
+        broker.post([])
+        assert broker._publishing._amqp.heartbeat == negotiated
+    finally:
+        broker.close()
 
 
 def refused(url, password):

@@ -261,27 +261,6 @@ def test_k25_who_waits_looks_often_at_first_and_seldom_when_nothing_comes(engine
     assert len(looks) < 45
 
 
-def test_k25_a_result_is_there_for_its_waiter_soon_after_it_was_stored(engine, open_commit):
-    commit, lags = open_commit(), []
-    with closing(SqlResults(engine)) as results:
-        for number in range(15):
-            stored = []
-
-            def store(id_=f"soon{number}", stored=stored):
-                commit.exchange([ended(id_)])
-                stored.append(time.monotonic())
-
-            storing = threading.Timer(0.01, store)
-            storing.start()
-            assert results.wait([f"soon{number}"], 20)
-            waited_until = time.monotonic()
-            storing.join()
-            lags.append(waited_until - stored[0])
-
-    # the quickest show how often it looks, the others how busy the machine is
-    assert sorted(lags)[len(lags) // 4] <= 0.010
-
-
 def test_waiting_goes_on_after_the_server_closed_all_connections(url, engine, open_commit):
     commit = open_commit()
     with closing(SqlResults(engine)) as results:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -24,39 +23,10 @@ from backbeat.scheduler.self_audit import Difference, DifferenceKind
 from backbeat.scheduler.systemd import SystemdListener as BeatListener
 from backbeat.scheduler.vitals import Vitals
 
+from support.service_manager import ServiceManager
+
 DEADLINE_SECONDS = 20.0
 TERM = Term("host", 7, 99.0)
-
-
-class Manager:
-    """The service manager's end of the line."""
-
-    def __init__(self, address):
-        self.address = address
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind("\0" + address[1:] if address.startswith("@") else address)
-        self._socket.setblocking(False)
-
-    def heard(self):
-        """All that was said since the last call, one list of lines a datagram."""
-        datagrams = []
-        while True:
-            try:
-                datagrams.append(self._socket.recv(65536).decode().split("\n"))
-            except BlockingIOError:
-                return datagrams
-
-    def wait_for(self, line):
-        """The first datagram with that line, within the deadline."""
-        until = time.monotonic() + DEADLINE_SECONDS
-        while select.select([self._socket], [], [], max(0.0, until - time.monotonic()))[0]:
-            lines = self._socket.recv(65536).decode().split("\n")
-            if line in lines:
-                return lines
-        raise AssertionError(f"{line} was not said within {DEADLINE_SECONDS} s")
-
-    def close(self):
-        self._socket.close()
 
 
 class Hands:
@@ -75,14 +45,14 @@ class Hands:
 @pytest.fixture(params=["path", "abstract"])
 def any_manager(request, tmp_path):
     address = str(tmp_path / "notify") if request.param == "path" else f"@backbeat-test-{os.getpid()}"
-    manager = Manager(address)
+    manager = ServiceManager(address)
     yield manager
     manager.close()
 
 
 @pytest.fixture
 def manager(tmp_path):
-    manager = Manager(str(tmp_path / "notify"))
+    manager = ServiceManager(str(tmp_path / "notify"))
     yield manager
     manager.close()
 
@@ -212,7 +182,7 @@ def test_a_feeding_that_did_not_arrive_is_said_again_at_the_next_pass(tmp_path, 
     line = Notifier(str(tmp_path / "late"), 30.0, monotonic_ns=hands.ns)
     assert not line.alive(lambda: "")
 
-    manager = Manager(str(tmp_path / "late"))
+    manager = ServiceManager(str(tmp_path / "late"))
     assert line.alive(lambda: "")
 
     assert manager.heard() == [["WATCHDOG=1"]]
@@ -302,7 +272,7 @@ def test_ready_is_said_again_until_it_arrives(tmp_path, hands):
     listener = BeatListener(Notifier(str(tmp_path / "late"), 30.0, monotonic_ns=hands.ns))
     listener.standby()
 
-    manager = Manager(str(tmp_path / "late"))
+    manager = ServiceManager(str(tmp_path / "late"))
     listener.passed(leads=False)
     listener.passed(leads=False)
 

@@ -141,3 +141,20 @@ def succeed_second(self: Any, log: str) -> int:
     if self.request.retries == 0:
         raise self.retry(countdown=0.05)
     return int(self.request.retries)
+
+
+@app.task(bind=True)
+def hold_first(self: Any, log: str, gate: str) -> int:
+    """Its first run goes on until the gate opens, later ones end at once; returns the number of the run."""
+    number = 1 + len([line for line in read_lines(Path(log)) if line["id"] == self.request.id])
+    write_line(log, event="started", id=self.request.id)
+    if number == 1:
+        wait_for_gate(gate)
+    return number
+
+
+@app.task(bind=True)
+def note_value(self: Any, value: int, log: str) -> int:
+    """Write down what came in."""
+    write_line(log, event="came", id=self.request.id, value=value)
+    return value

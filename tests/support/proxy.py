@@ -25,6 +25,8 @@ class Proxy:
         self._pumps: set[asyncio.Task[None]] = set()
         self._is_closed = False
         self._delay_seconds = 0.0
+        self.connections = 0
+        """How many have come through so far."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._thread.start()
@@ -96,6 +98,7 @@ class Proxy:
         except OSError:
             _reset(writer)
             return
+        self.connections += 1
         self._writers |= {writer, far_writer}
         for source, sink in ((reader, far_writer), (far_reader, writer)):
             pump = asyncio.get_running_loop().create_task(self._pump(source, sink))

@@ -1,0 +1,99 @@
+"""RabbitMQ's heartbeats while tasks compute: a worker whose processes compute keeps its connection; one that computes itself loses it, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, closing
+from urllib.parse import urlsplit
+
+import pytest
+
+from support.journal import read_events
+from support.processes import TESTS, wait_until
+from support.proxy import Proxy
+from support.stacks import open_stack
+
+HEARTBEAT = 2
+APP = f"""
+import time
+
+from backbeat.canvas import App
+from support.journal import write_line
+
+# a long lease: heartbeats must not stand on renewals
+app = App("computing", broker_heartbeat={HEARTBEAT}, task_lease_seconds=60)
+
+
+@app.task(bind=True, name="compute")
+def compute(self, log, seconds):
+    write_line(log, event="started", id=self.request.id)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        pass  # in Python all the time
+    return "computed"
+"""
+
+
+@pytest.fixture
+def stack(tmp_path):
+    with open_stack("rabbitmq+redis", tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def start_worker(programs, stack, tmp_path):
+    """Starts a worker behind a proxy of its own, that counts its connections."""
+    (tmp_path / "computing.py").write_text(APP)
+    port = urlsplit(stack.broker).port
+    path = os.pathsep.join([str(tmp_path), str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
+    with ExitStack() as opened:
+
+        def start(pool, queue, query=""):
+            proxy = opened.enter_context(closing(Proxy(port)))
+            broker = stack.broker.replace(f":{port}", f":{proxy.port}") + query
+            options = ["-A", "computing:app", "-b", broker, "--result-backend", stack.backend, "worker"]
+            worker = programs.start(*options, "-P", pool, "-c", 1, "-Q", queue, environ={"PYTHONPATH": path})
+            return worker, proxy
+
+        yield start
+
+
+@pytest.mark.timeout(120)
+def test_heartbeats_go_on_while_the_only_process_or_thread_of_a_worker_computes(stack, start_worker, log):
+    workers = {pool: start_worker(pool, pool) for pool in ("processes", "threads")}
+    for worker, _ in workers.values():
+        worker.wait_for("ready$")
+    handles = {pool: send(stack, pool, log, 3.5 * HEARTBEAT) for pool in workers}
+    wait_until(lambda: len(read_events(log, "started")) == 2)
+    before = {pool: proxy.connections for pool, (_, proxy) in workers.items()}
+
+    assert [handle.get(timeout=60) for handle in handles.values()] == ["computed"] * 2
+
+    # one more each: who has lost its connection must make another one for it
+    assert [send(stack, pool, log, 0).get(timeout=60) for pool in workers] == ["computed"] * 2
+    assert {pool: proxy.connections for pool, (_, proxy) in workers.items()} == before
+    assert len(read_events(log, "started")) == 4
+    for worker, _ in workers.values():
+        assert "WARNING" not in worker.text
+
+
+@pytest.mark.timeout(120)
+def test_a_solo_worker_that_computes_loses_its_connection_and_the_task_runs_once(stack, start_worker, log):
+    worker, proxy = start_worker("solo", "solo", "?heartbeat=1")
+    worker.wait_for("ready$")
+    handle = send(stack, "solo", log, 5)
+    wait_until(lambda: read_events(log, "started"))
+    before = proxy.connections
+    other, _ = start_worker("solo", "solo")
+    other.wait_for("ready$")
+
+    assert handle.get(timeout=60) == "computed"
+
+    wait_until(lambda: proxy.connections > before, what=lambda: worker.text)
+    assert send(stack, "solo", log, 0).get(timeout=60) == "computed"
+    assert len(read_events(log, "started")) == 2
+    assert not stack.dead_letters()
+
+
+def send(stack, queue, log, seconds):
+    return stack.app.send_task("compute", [str(log), seconds], queue=queue)
