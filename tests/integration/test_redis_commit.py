@@ -191,7 +191,7 @@ def test_the_last_two_parts_of_a_join_dispatch_it_once(redis_prefixed):
         worker.close()
 
 
-def test_a_join_of_many_parts_is_gathered_in_slices(ours):
+def test_k19_a_join_of_many_parts_is_gathered_in_slices(ours):
     worker, size = ours(), 12_000
     join = JoinRecord(join_id="big", then=None, root_id="r")
     parts = [AddPart("big", i, f"m{i}", Success(value=Json(str(i)))) for i in range(size)]
