@@ -786,7 +786,7 @@ def test_k16_nothing_comes_before_its_time_and_all_of_it_afterwards(world):
     assert late.message.countdown is None
 
 
-def test_a_message_that_comes_too_early_is_for_later(world):
+def test_i_eta_a_message_that_comes_too_early_is_for_later(world):
     """A foreign client may send it to the queue at once."""
     if world.kind == "split-memory":
         pytest.skip("its broker keeps timers itself, so nothing comes too early")

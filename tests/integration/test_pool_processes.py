@@ -73,7 +73,7 @@ def processes():
         (["exit", 0], "exit code 0"),
     ],
 )
-def test_a_child_that_dies_costs_its_own_job_only_and_is_replaced(
+def test_k24_a_child_that_dies_costs_its_own_job_only_and_is_replaced(
     new_pool, job_gate, method, command, reason
 ):
     pool = new_pool(method=method)

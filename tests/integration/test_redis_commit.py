@@ -139,6 +139,26 @@ def test_an_id_made_of_half_a_character_stops_nothing(ours):
     assert worker.exchange([], take=9).taken[0].message == plain.message
 
 
+@pytest.mark.parametrize("id_", ["a\0b", "\ud800", "a\nb", "a\u2028b"])
+def test_an_id_that_is_none_leaves_no_claim(ours, client, redis_prefix, id_):
+    envelope = json.loads(pack(to_wire(message()), QUEUE))
+    envelope["headers"]["id"] = id_
+    client.lpush(redis_prefix + QUEUE, json.dumps(envelope))
+
+    (taken,) = ours().exchange([], take=1).taken
+
+    assert taken.message is None
+    assert client.keys(f"{redis_prefix}backbeat:run:*") == []
+
+
+def test_an_id_of_other_letters_is_claimed_as_any(ours, client, redis_prefix):
+    envelope = json.loads(pack(to_wire(message("Übung")), QUEUE))
+    client.lpush(redis_prefix + QUEUE, json.dumps(envelope))
+
+    assert [taken.verdict for taken in ours().exchange([], take=1).taken] == [Run()]
+    assert client.exists(f"{redis_prefix}backbeat:run:Übung")
+
+
 def test_the_last_two_parts_of_a_join_dispatch_it_once(redis_prefixed):
     url, prefix = redis_prefixed
     races = 1_000
@@ -166,7 +186,7 @@ def test_the_last_two_parts_of_a_join_dispatch_it_once(redis_prefixed):
         worker.close()
 
 
-def test_a_join_of_many_parts_is_gathered_in_slices(ours):
+def test_k19_a_join_of_many_parts_is_gathered_in_slices(ours):
     worker, size = ours(), 12_000
     join = JoinRecord(join_id="big", then=None, root_id="r")
     parts = [AddPart("big", i, f"m{i}", Success(value=Json(str(i)))) for i in range(size)]

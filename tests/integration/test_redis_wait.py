@@ -162,7 +162,7 @@ def test_urls_of_celery_are_read(given, wanted):
     assert redis_url(given) == wanted
 
 
-def test_a_redis_that_may_evict_gets_one_warning(tmp_path, caplog):
+def test_k11_a_redis_that_may_evict_gets_one_warning(tmp_path, caplog):
     program, path = servers.require_program("redis-server"), tmp_path / "redis.sock"
     arguments = [
         "--port",

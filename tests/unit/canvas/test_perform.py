@@ -107,7 +107,7 @@ def test_parts_that_come_before_the_seal_do_not_complete_the_join(fleet):
 
 
 @pytest.mark.parametrize("exchanges", [1, 2, 3])
-def test_a_sender_that_dies_leaves_a_canvas_that_is_settled_after_its_lease(fleet, exchanges):
+def test_k4_a_sender_that_dies_leaves_a_canvas_that_is_settled_after_its_lease(fleet, exchanges):
     node = big_chord(tail=(Call(task="one"),))
     with pytest.raises(Died):
         send(DyingCommit(fleet.open("client"), exchanges), flow.start(node, root_of(node)))
@@ -189,7 +189,7 @@ def test_what_may_run_is_to_be_executed(performer):
     assert performer.route(taken(message())) == Execute(taken(message()), message())
 
 
-def test_what_another_worker_runs_is_put_back_as_a_timer_and_acknowledged(performer):
+def test_k7_what_another_worker_runs_is_put_back_as_a_timer_and_acknowledged(performer):
     later = taken(message(), Later(9, "w"))
 
     assert performer.route(later) == Transition(effects=(Publish(message(), 9),), delivery=later.delivery)

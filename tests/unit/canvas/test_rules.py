@@ -1,9 +1,6 @@
-"""The rules K1 to K26, on which delivery and canvas stand: each has a test that is named after it; and those that need no server."""
+"""Rules on which delivery and canvas stand (docs/reliability.md has the table): those that need no server and belong to no other file."""
 
 from __future__ import annotations
-
-import re
-from pathlib import Path
 
 import pytest
 from backbeat.canvas import App, chord
@@ -18,21 +15,6 @@ from backbeat.canvas.config import Config
 from backbeat.canvas.effect import Publish
 from backbeat.canvas.errors import EncodeError, ImproperlyConfigured
 from backbeat.canvas.message import Message
-
-TESTS = Path(__file__).parents[2]
-LATER = {10: "replace belongs to the canvas and is not offered yet"}
-"""Rules about what this version does not have."""
-
-
-def test_each_rule_has_a_test_that_is_named_after_it():
-    names = {
-        int(number)
-        for path in TESTS.rglob("test_*.py")
-        for number in re.findall(r"def test_k(\d+)_", path.read_text())
-    }
-    assert sorted({*names, *LATER}) == list(range(1, 27))
-    assert not names & LATER.keys()
-
 
 # --- without a store -------------------------------------------------------------------------------------------------------------
 
