@@ -7,7 +7,6 @@ the codec. A `MemoryStore` is shared by all who open it; `MemoryCommit` is one w
 from __future__ import annotations
 
 import itertools
-import select
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -21,6 +20,7 @@ from ..flow import chain_needed, join_message
 from ..incarnation import is_gone, name_of
 from ..message import Message, sent_at
 from ..outcome import Failure
+from ..readable import readable
 from ..results.document import document_of, to_text
 from ..signing import NO_KEYS, Keyring
 from ..template import Rendered
@@ -165,7 +165,7 @@ class MemoryCommit:
         deadline = time.monotonic() + timeout
         while not self._anything() and (left := deadline - time.monotonic()) > 0:
             if wakers:
-                if select.select(wakers, [], [], min(left, LOOK_SECONDS))[0]:
+                if readable(wakers, min(left, LOOK_SECONDS)):
                     return
             else:
                 with self._store.changed:

@@ -16,7 +16,6 @@ import contextlib
 import logging
 import math
 import os
-import select
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -30,6 +29,7 @@ from ..outcome import Error, Failure, lost
 from ..patience import Patience
 from ..perform import Execute, Performer, Route
 from ..pools.base import Ended, Lost, Pool, Report, Requeue
+from ..readable import readable
 from .lease_keeper import LeaseKeeper
 from .listener import Listener
 from .running import HardLimit, RunningTasks, time_limit_of
@@ -139,7 +139,7 @@ class Worker:
             pause, is_told = self._patience.next()
             level, extra = logging.WARNING if is_told else logging.DEBUG, {"action": "unavailable"}
             logger.log(level, "%s; trying again in %.1f s", error, pause, extra={**extra, "pause": pause})
-            select.select([self._woken], [], [], pause)
+            readable([self._woken], pause)
             self._drain_wake()
         self._listener.passed(len(self._running), fault)
 
@@ -236,7 +236,7 @@ class Worker:
         if self._stops == 0 and self._pool.free:
             self._commit.wait(self._longest_wait(), wakers)
         else:  # what lies in the queues is no reason to wake: nothing can be taken
-            select.select(wakers, [], [], self._longest_wait())
+            readable(wakers, self._longest_wait())
 
     def _bring(self, bringing: list[tuple[Transition, float | None]], room: int) -> None:
         try:
@@ -370,7 +370,7 @@ class Worker:
         )
 
     def _drain_wake(self) -> None:
-        while select.select([self._woken], [], [], 0)[0]:
+        while readable([self._woken], 0):
             os.read(self._woken, 4096)
 
 
