@@ -11,7 +11,6 @@ No message gets an AMQP expiration: RabbitMQ would delete it unseen (decisions K
 from __future__ import annotations
 
 import logging
-import select
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from ..delivery import Delivery
 from ..errors import Unavailable
 from ..kombu_connection import KombuConnection
 from ..message import Message
+from ..readable import readable
 from ..signing import NO_KEYS, Keyring
 from ..template import Sendable
 from ..tls import certificate_fault
@@ -144,7 +144,7 @@ class KombuBroker:
                 pause, look = (
                     (line.tick_seconds, look) if fd is not None else (look, min(look * 1.2, LOOK_SECONDS[1]))
                 )
-                ready = _readable([*wakers] if fd is None else [fd, *wakers], min(left, pause))
+                ready = readable([*wakers] if fd is None else [fd, *wakers], min(left, pause))
                 if ready & set(wakers):
                     return
 
@@ -282,10 +282,3 @@ def _close(line: _Line | None) -> None:
     if line is not None:
         with suppress(Exception):  # it may be dead already
             line.close()
-
-
-def _readable(fds: Sequence[int], seconds: float) -> set[int]:
-    poll = select.poll()
-    for fd in fds:
-        poll.register(fd, select.POLLIN)
-    return {fd for fd, _ in poll.poll(seconds * 1000)}

@@ -5,7 +5,6 @@ A `MemoryStore` (memory_store.py) is shared by all who open it; `MemoryCommit` i
 
 from __future__ import annotations
 
-import select
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from dataclasses import replace
 from ..continuation import JoinRecord
 from ..flow import chain_needed
 from ..incarnation import is_gone
+from ..readable import readable
 from ..signing import NO_KEYS, Keyring
 from ..template import Rendered
 from . import records
@@ -119,7 +119,7 @@ class MemoryCommit:
         deadline = time.monotonic() + timeout
         while not self._anything() and (left := deadline - time.monotonic()) > 0:
             if wakers:
-                if select.select(wakers, [], [], min(left, LOOK_SECONDS))[0]:
+                if readable(wakers, min(left, LOOK_SECONDS)):
                     return
             else:
                 with self._store.changed:

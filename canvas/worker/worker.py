@@ -16,7 +16,6 @@ import contextlib
 import logging
 import math
 import os
-import select
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -34,6 +33,7 @@ from ..outcome import Error, Failure, lost
 from ..patience import Patience
 from ..perform import Execute, Performer, Route
 from ..pools.base import Ended, Lost, Pool, Report, Requeue
+from ..readable import readable
 from .lease_keeper import LeaseKeeper
 from .listener import Listener
 from .running import HardLimit, RunningTasks, time_limit_of
@@ -143,7 +143,7 @@ class Worker:
             pause, is_told = self._patience.next()
             level, extra = logging.WARNING if is_told else logging.DEBUG, {"action": "unavailable"}
             logger.log(level, "%s; trying again in %.1f s", error, pause, extra={**extra, "pause": pause})
-            select.select([self._woken], [], [], pause)
+            readable([self._woken], pause)
             self._drain_wake()
         self._listener.passed(len(self._running), fault)
 
@@ -242,7 +242,7 @@ class Worker:
         else:  # what lies in the queues is no reason to wake: nothing can be taken
             # a broker's heartbeats cannot wait for the next renewal: leases may be long
             self._commit.renew([])
-            select.select(wakers, [], [], self._longest_wait())
+            readable(wakers, self._longest_wait())
 
     def _bring(self, bringing: list[tuple[Transition, float | None]], room: int) -> None:
         try:
@@ -376,7 +376,7 @@ class Worker:
         )
 
     def _drain_wake(self) -> None:
-        while select.select([self._woken], [], [], 0)[0]:
+        while readable([self._woken], 0):
             os.read(self._woken, 4096)
 
 
