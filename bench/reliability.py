@@ -64,10 +64,13 @@ def chaos_workers(known: Mapping[str, Any]) -> str:
 
 
 def poison(known: Mapping[str, Any]) -> str:
-    """What each kind of poison ended as, which is the same on all stacks unless the table says otherwise."""
-    stacks = [row["stack"] for row in known["rows"] if row["poisons"]]
+    """What each kind of poison ended as, which is the same on all stacks unless the table says otherwise; nothing if there was none."""
+    given = [row for row in known["rows"] if row.get("poisons")]
+    if not given:
+        return ""
+    stacks = [row["stack"] for row in given]
     found: dict[str, dict[tuple[str, str], list[str]]] = {}
-    for row in known["rows"]:
+    for row in given:
         for each in row["poisons"]:
             handle = ", ".join(filter(None, (each["state"], each["error"]))) or "has none"
             on = found.setdefault(each["what"], {}).setdefault((handle, _short(each["reason"])), [])
@@ -78,7 +81,7 @@ def poison(known: Mapping[str, Any]) -> str:
             (what, "all" if on == stacks else ", ".join(on), handle, reason)
             for (handle, reason), on in ends.items()
         ]
-    count = sum(len(row["poisons"]) for row in known["rows"])
+    count = sum(len(row["poisons"]) for row in given)
     return f"The last run: {len(found)} kinds, {count} messages, on {', '.join(stacks)}.\n\n{table(rows)}"
 
 

@@ -73,8 +73,9 @@ SOURCES = (
 def main() -> None:
     for document, source, text, name in SOURCES:
         path = KEPT / source
-        if not path.exists():
-            print(f"the {name} of {document.name} stay as they are: there is no {path.relative_to(ROOT)}")
+        figures = text(json.loads(path.read_text())) if path.exists() else ""
+        if not figures:
+            print(f"the {name} of {document.name} stay as they are: {path.relative_to(ROOT)} has none")
             continue
-        write(document, text(json.loads(path.read_text())), name)
+        write(document, figures, name)
         print(f"{document.relative_to(ROOT)}: {name} written")

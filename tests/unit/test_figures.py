@@ -69,6 +69,7 @@ def test_what_each_kind_of_poison_ended_as_is_a_row_and_two_where_stacks_differ(
         ["pickle", "redis", "FAILURE, Reject", "content type 'x' / 'y'"],
     ]
     assert {bar["name"]: bar["is_met"] for bar in known["bars"]}["kinds of poison"] is False
+    assert reliability.poison({**known, "rows": [{**each, "poisons": []} for each in known["rows"]]}) == ""
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def lines(outcome: Outcome) -> list[str]:
             f" at most {verdict.max_runs} of one; {verdict.lost_early} lost after an early ack, {verdict.capped} capped;"
             f" {outcome.refused} tries of the client refused"
         ),
-        *([f"  {len(outcome.poisons)} kinds of poison"] if outcome.poisons else []),
+        *([f"  {len(outcome.poisons)} messages of poison"] if outcome.poisons else []),
         *([f"  next start after the broker answered: {shown} s"] if gaps else []),
         *(f"  TROUBLE {trouble[:1_000]}" for trouble in outcome.troubles[:20]),
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from backbeat.canvas import App, chord
+from backbeat.canvas import App, chord, group
 from backbeat.canvas.clock import FakeClock
 from backbeat.canvas.commit.memory import MemoryCommit
 from backbeat.canvas.commit.memory_store import MemoryStore
@@ -15,6 +15,8 @@ from backbeat.canvas.config import Config
 from backbeat.canvas.effect import Publish
 from backbeat.canvas.errors import EncodeError, ImproperlyConfigured
 from backbeat.canvas.message import Message
+
+from support.eager import Shop
 
 # --- without a store -------------------------------------------------------------------------------------------------------------
 
@@ -79,3 +81,16 @@ def test_k23_strict_is_the_mode_of_a_canvas_and_another_is_refused():
     assert Config().canvas_mode == "strict"
     with pytest.raises(ImproperlyConfigured, match="canvas_mode"):
         Config({"canvas_mode": "celery"})
+
+
+def test_k23_a_group_of_one_gives_a_list_to_its_callers_and_to_its_body():
+    shop = Shop()
+    shop.app.task(name="shown")(repr)
+    alone = group([shop.add.s(1, 2)]).apply_async()
+    body = chord([shop.add.s(1, 2)], shop.app.signature("shown")).apply_async()
+    none = chord([], shop.app.signature("shown")).apply_async()
+
+    shop.drain()
+
+    assert alone.get(timeout=0) == [3]
+    assert [body.get(timeout=0), none.get(timeout=0)] == ["[3]", "[]"]

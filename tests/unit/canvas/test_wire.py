@@ -509,7 +509,7 @@ def test_signatures_nested_beyond_reason_are_a_message_error():
     assert caught.value.task_id == "t1"
 
 
-def test_ten_megabytes_are_read_and_what_is_above_sixteen_is_refused():
+def test_k19_ten_megabytes_are_read_and_what_is_above_sixteen_is_refused():
     ten = "x" * (10 * 1024 * 1024)
     found = from_wire(
         unpack(pack(celery_wire([[ten], {}, {}], properties={"correlation_id": "t1"}), "q")), "q"
