@@ -151,7 +151,8 @@ class Worker:
         self._reports += self._pool.collect()
         self._work_off()
         fault = self._housekeep_fault()
-        room = max(0, self._pool.free - len(self._taken)) if self._stops == 0 and fault is None else 0
+        waiting = len(self._taken) + len(self._performer.left)
+        room = max(0, self._pool.free - waiting) if self._stops == 0 and fault is None else 0
         bringing, self._pending = self._pending, []
         known = len(self._taken)
         if bringing or room:

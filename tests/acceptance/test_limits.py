@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from backbeat.canvas import chord
 
-from support.journal import read_lines
+from support.journal import read_events, read_lines
 from support.processes import wait_until
 from support.stacks import open_stack, states
 
@@ -38,6 +38,27 @@ def test_a_task_beyond_the_worker_s_limit_ends_and_its_neighbour_goes_on(stack, 
     assert states(stack.app, [neighbour.id]) == ["STARTED"]
     gate.touch()
     assert neighbour.get(timeout=30) == "done"
+
+
+@pytest.mark.timeout(120)
+def test_a_hung_child_is_replaced_and_the_next_task_runs_soon_after_its_hard_limit(
+    stack, programs, tmp_path, figure
+):
+    log, limit = tmp_path / "log.jsonl", 0.3
+    worker = programs.start(*stack.options, "worker", "-P", "processes", "-c", "1")
+    worker.wait_for("ready$")
+
+    for how in ("stopped", "deaf", "stopped", "deaf", "stopped"):
+        stack.app.signature(f"{TASKS}.hang", [str(log), how]).set(time_limit=limit).apply_async()
+        after = stack.app.send_task(f"{TASKS}.note_time", [str(log)])
+        after.get(timeout=30)
+
+    hung, ran = read_events(log, "hangs"), read_events(log, "ran")
+    gaps = sorted(next_["at"] - each["at"] - limit for each, next_ in zip(hung, ran, strict=True))
+    assert len({line["pid"] for line in hung}) == 5  # each of them was another child
+    assert not {line["pid"] for line in hung} & set(worker.processes)
+    figure(f"limit to the next task, which waits for a new child: p50 {gaps[2]:.3f} s, max {gaps[-1]:.3f} s")
+    assert gaps[2] < 1.0
 
 
 @pytest.mark.timeout(180)

@@ -928,7 +928,7 @@ def test_a_sealed_join_waits_for_its_missing_parts(world):
 
 def test_a_join_is_opened_filled_and_sealed_in_one_exchange(world):
     from backbeat.canvas.continuation import JoinRecord
-    from backbeat.canvas.flow import OpenJoin
+    from backbeat.canvas.effect import OpenJoin
 
     commit = world.open()
     join_id = f"all-{world.mark}"
@@ -954,6 +954,21 @@ def test_k4_joins_whose_sender_died_are_returned_by_sweep_until_they_are_closed(
 
     assert found & {interrupted, sealed, redelivered, alive} == {interrupted}
     assert interrupted not in after
+
+
+def test_k4_an_interrupted_join_whose_chain_is_gone_is_closed_and_kept_as_a_dead_letter(world):
+    commit = world.open()
+    record = JoinRecord(join_id=f"lost-{world.mark}", then=Step(f"gone-{world.mark}", 1), root_id="root")
+    world.do(commit, OpenJoin(record, None, lease_seconds=0.05))
+    world.pass_time(0.1)
+    (found,) = [each for each in commit.sweep() if each.join_id == record.join_id]
+
+    Performer(commit, None, now_us=world.now_us).settle_interrupted(found)
+
+    (kept,) = [dead for dead in commit.dead_letters(9) if dead.letter.task_id == record.join_id]
+    assert f"no longer has chain 'gone-{world.mark}'" in kept.letter.reason
+    assert record.join_id in kept.letter.raw
+    assert record.join_id not in {each.join_id for each in commit.sweep()}
 
 
 def test_k22_a_join_is_closed_only_once(world):

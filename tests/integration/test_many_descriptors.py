@@ -8,8 +8,9 @@ import pytest
 from backbeat.canvas import App
 from backbeat.canvas.clock import SystemClock
 from backbeat.canvas.commit.limits import Limits
-from backbeat.canvas.commit.memory import MemoryCommit, MemoryStore
+from backbeat.canvas.commit.memory import MemoryCommit
 from backbeat.canvas.commit.memory_results import MemoryResults
+from backbeat.canvas.commit.memory_store import MemoryStore
 from backbeat.canvas.connections import Connections
 from backbeat.canvas.perform import Performer
 from backbeat.canvas.pools.processes import ProcessPool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 
 import pytest
 from backbeat.canvas import App, chain, chord
@@ -14,9 +15,12 @@ from backbeat.canvas.commit.memory_store import MemoryStore
 from backbeat.canvas.commit.role import OUTBOX, Role
 from backbeat.canvas.commit.split import SplitCommit
 from backbeat.canvas.commit.store_broker import StoreBroker
+from backbeat.canvas.commit.transition import Transition
 from backbeat.canvas.connections import Connections
 from backbeat.canvas.continuation import JoinRecord, Step
 from backbeat.canvas.errors import EncodeError, ImproperlyConfigured, Unavailable
+from backbeat.canvas.json_text import Json
+from backbeat.canvas.message import Message
 from backbeat.canvas.outcome import Failure, Success, celery_error
 from backbeat.canvas.perform import Performer
 from backbeat.canvas.pools.base import Lost
@@ -46,8 +50,16 @@ class Failing:
         return call
 
 
+@dataclass
+class Crew:
+    app: App
+    commit: Failing
+    runs: list
+    worker: Worker
+
+
 @pytest.fixture
-def fleet():
+def crew():
     """An app on a store in memory, and a worker over a commit that can be made to fail."""
     store = MemoryStore()
     app = App("outage", broker="memory://outage", set_as_current=False)
@@ -62,10 +74,15 @@ def fleet():
     commit = Failing(MemoryCommit(store, worker="w1", queues=["celery", "backbeat"]))
     performer = Performer(commit, app.results, now_us=SystemClock().now_us, is_early=app.is_early)
     pool = SoloPool(lambda job, limit: run_job(job, app.tasks, "celery@test", limit))
-    worker = Worker(commit, performer, pool, LogListener(), Limits())
-    thread = threading.Thread(target=worker.run)
-    yield app, commit, runs, thread
-    worker.stop()
+    return Crew(app, commit, runs, Worker(commit, performer, pool, LogListener(), Limits(lease_seconds=3)))
+
+
+@pytest.fixture
+def fleet(crew):
+    """The crew, and a thread for its worker, to be started."""
+    thread = threading.Thread(target=crew.worker.run)
+    yield crew.app, crew.commit, crew.runs, thread
+    crew.worker.stop()
     thread.join(20)
     assert not thread.is_alive()
 
@@ -238,6 +255,72 @@ def test_k1_what_follows_is_written_once_however_long_the_broker_is_away(split_f
     broker.is_away = False
     assert handle.get(timeout=20) == 2
     assert split_fleet.runs == [(), (1,)]
+
+
+# --- what was taken while something could not be done ---------------------------------------------------------------------------
+
+
+class Beaten:
+    """While task `beaten` runs, another outcome of it is stored; what follows from that one cannot be stored while `is_away`."""
+
+    def __init__(self, app, commit, waiting):
+        self.is_away, self.renewed = True, set()
+        self._real, self._renew = commit.inner.exchange, commit.inner.renew
+        commit.inner.exchange, commit.inner.renew = self._exchange, self._note_renewal
+
+        @app.task(name="beaten", bind=True)
+        def beaten(task):
+            other = Message(id=task.request.id, task="beaten")
+            self._real([Transition(message=other, outcome=Success(value=Json("7")))])
+            for handle in waiting:  # they come while it ends
+                app.send_task("note", [handle], task_id=handle)
+            return 8
+
+    def _exchange(self, transitions, *, take=0):
+        if self.is_away and transitions and not take:
+            raise Unavailable("down")
+        return self._real(transitions, take=take)
+
+    def _note_renewal(self, held):
+        self.renewed |= {taken.message.id for taken in held}
+        self._renew(held)
+
+
+@pytest.fixture
+def beaten(fleet):
+    app, commit, _, _ = fleet
+    made = Beaten(app, commit, ["left", "waits"])
+    yield made
+    made.is_away = False
+
+
+def test_what_was_taken_when_a_commit_could_not_be_ended_is_held_and_runs_afterwards(fleet, beaten):
+    app, _, runs, thread = fleet
+    handle = app.send_task("beaten")
+
+    thread.start()
+
+    wait_until(lambda: "left" in beaten.renewed, 20)
+    assert "waits" not in beaten.renewed  # there was room for one
+    beaten.is_away = False
+    assert [app.AsyncResult(id_).get(timeout=20) for id_ in ("left", "waits")] == [1, 2]
+    assert handle.get(timeout=20) == 7
+    assert runs == [("left",), ("waits",)]
+
+
+def test_what_was_taken_when_a_commit_could_not_be_ended_is_handed_back_at_a_stop(crew, fleet, beaten):
+    app, commit, runs, thread = fleet
+    app.send_task("beaten")
+    thread.start()
+    wait_until(lambda: "left" in beaten.renewed, 20)
+
+    beaten.is_away = False
+    crew.worker.stop()
+    thread.join(20)
+
+    taker = MemoryCommit(commit.inner._store, worker="w2", queues=["celery"])
+    assert sorted(taken.message.id for taken in taker.exchange([], take=9).taken) == ["left", "waits"]
+    assert runs == []
 
 
 # --- one that is wrong, and all the others -------------------------------------------------------------------------------------

@@ -158,3 +158,15 @@ def note_value(self: Any, value: int, log: str) -> int:
     """Write down what came in."""
     write_line(log, event="came", id=self.request.id, value=value)
     return value
+
+
+@app.task(bind=True)
+def hang(self: Any, log: str, how: str) -> None:
+    """Never ends: its process is stopped, or deaf to every signal that it can be deaf to."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGALRM):
+        signal.signal(number, signal.SIG_IGN)
+    write_line(log, event="hangs", id=self.request.id)
+    if how == "stopped":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    while True:
+        threading.Event().wait(1)

@@ -5,6 +5,7 @@ A missing server is a loud skip on a laptop and a failure where CI=true; the end
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -138,6 +139,29 @@ def own_vhost() -> Iterator[str]:
 
 
 @contextmanager
+def own_user(vhost_url: str, password: str) -> Iterator[str]:
+    """The URL of a vhost for a new user of RabbitMQ with that password, who may do everything there."""
+    vhost, user = vhost_url.rsplit("/", 1)[1], f"bb_test_{secrets.token_hex(4)}"
+    rights = [".*", ".*", ".*"]
+    if RABBITMQ_API:
+        _call_api("PUT", f"/api/users/{user}", json.dumps({"password": password, "tags": ""}).encode())
+        body = dict(zip(["configure", "write", "read"], rights, strict=True))
+        _call_api("PUT", f"/api/permissions/{vhost}/{user}", json.dumps(body).encode())
+    else:
+        rabbitmqctl("add_user", user, given=password)
+        rabbitmqctl("set_permissions", "-p", vhost, user, *rights)
+    try:
+        parts = urlsplit(vhost_url)
+        secret = urllib.parse.quote(password, safe="")
+        yield f"{parts.scheme}://{user}:{secret}@{parts.hostname}:{parts.port}{parts.path}"
+    finally:
+        if RABBITMQ_API:
+            _call_api("DELETE", f"/api/users/{user}")
+        else:
+            rabbitmqctl("delete_user", user)
+
+
+@contextmanager
 def own_prefix() -> Iterator[tuple[str, str]]:
     """The URL of a Redis server, and a prefix for all keys; what has it is deleted afterwards."""
     import redis
@@ -193,9 +217,10 @@ def cut_redis(url: str, name: str) -> None:
     assert killed, f"no connection is called {name}"
 
 
-def rabbitmqctl(*arguments: str) -> None:
-    """Run one command. It takes a lock of its own, so it may have to wait."""
-    subprocess.run(["rabbitmqctl", "-q", *arguments], check=True, capture_output=True, timeout=60)
+def rabbitmqctl(*arguments: str, given: str = "") -> None:
+    """Run one command; `given` is its standard input. It takes a lock of its own, so it may have to wait."""
+    command = ["rabbitmqctl", "-q", *arguments]
+    subprocess.run(command, input=given.encode(), check=True, capture_output=True, timeout=60)
 
 
 def _call_api(method: str, path: str, body: bytes | None = None) -> bytes:

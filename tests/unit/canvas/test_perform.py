@@ -14,7 +14,7 @@ from backbeat.canvas.commit.verdict import Later, Poison, Run, Settled, Stale, S
 from backbeat.canvas.continuation import Member, Step, ref_of
 from backbeat.canvas.delivery import Delivery
 from backbeat.canvas.effect import AddPart, Publish
-from backbeat.canvas.errors import ChordError, Reject, SendInterrupted, TaskRevokedError
+from backbeat.canvas.errors import ChordError, Reject, SendInterrupted, TaskRevokedError, Unavailable
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import CONTROL_QUEUE, Message
 from backbeat.canvas.node import Call, Chain, Group, calls, freeze, node_to_data, root_of
@@ -128,6 +128,22 @@ def test_k4_a_sender_that_dies_leaves_a_canvas_that_is_settled_after_its_lease(f
     fleet.sweep()
     fleet.drain()
     assert fleet.noted == ["body"]
+
+
+def test_a_canvas_whose_sender_died_and_whose_chain_is_gone_is_given_up_once_and_kept(fleet):
+    node = big_chord(tail=(Call(task="one"),))
+    with pytest.raises(Died):
+        send(DyingCommit(fleet.open("client"), 2), flow.start(node, root_of(node)))
+    fleet.store.state.chains.clear()
+    fleet.clock.advance(SENDER_LEASE_SECONDS + 1)
+
+    for _ in range(2):
+        fleet.sweep()
+        fleet.drain(limit=5_000)
+
+    join_id, letter = node.steps[0].id, the_dead_letter(fleet)
+    assert (letter.task_id, "JoinLost: the store no longer has chain" in letter.reason) == (join_id, True)
+    assert (fleet.noted, "count" in fleet.executed) == ([], False)
 
 
 def test_a_part_that_comes_after_the_interruption_changes_nothing(fleet):
@@ -283,6 +299,36 @@ def test_whoever_is_second_brings_what_follows_from_the_outcome_that_stands(flee
     assert handle.get(timeout=0) == 2
     (child,) = handle.children
     assert child.get(timeout=0) == 4
+
+
+class FailsBeaten:
+    """A Commit that cannot be reached for what takes the place of a beaten transition, while `is_away`."""
+
+    def __init__(self, inner):
+        self._inner, self.is_away = inner, True
+
+    def exchange(self, transitions, *, take=0):
+        if self.is_away and not take:
+            raise Unavailable("away")
+        return self._inner.exchange(transitions, take=take)
+
+
+def test_what_a_commit_that_could_not_be_ended_had_taken_is_left_and_returned_by_the_next(fleet):
+    commit = FailsBeaten(fleet.open("w1", "celery"))
+    performer = fleet.performer(commit)
+    send(fleet.open("client"), [Publish(message())])
+    (item,) = performer.commit([], take=1)
+    send(fleet.open("client"), [Publish(replace(message(), id="t2"))])
+    fleet.open("other").exchange([Transition(message=item.message, outcome=Success(value="1"))])
+    beaten = performer.finished(item, item.message, Success(value="2"))
+
+    with pytest.raises(Unavailable):
+        performer.commit([beaten], take=1)
+    assert [left.message.id for left in performer.left] == ["t2"]
+    commit.is_away = False
+
+    assert [taken.message.id for taken in performer.commit([beaten])] == ["t2"]
+    assert performer.left == []
 
 
 # --- what is no message --------------------------------------------------------------------------------------------------------
