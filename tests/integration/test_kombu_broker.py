@@ -13,11 +13,12 @@ import pytest
 from amqp import spec
 from backbeat.canvas.brokers.kombu import KombuBroker
 from backbeat.canvas.commit.taken import decoded
+from backbeat.canvas.envelope import unpack
 from backbeat.canvas.errors import ImproperlyConfigured, Unavailable
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
 from backbeat.canvas.template import Rendered, template_of
-from backbeat.canvas.wire import to_wire, unpack
+from backbeat.canvas.wire import to_wire
 from kombu import Connection, Consumer, Exchange, Queue
 
 from support import servers
