@@ -70,8 +70,10 @@ class RedisBatch:
                 "outcome": outcome_text(outcome),
                 "again": isinstance(outcome, RetryOutcome),
             }
-            if not message.ignore_result:
-                row["document"] = self._document(transition, message, outcome)
+            extended = self.limits.extended
+            document = transition.document(now_us=self.now_us, worker=self.worker, extended=extended)
+            if document is not None:
+                row["document"] = self._written(document)
         if transition.early is not None:
             row["early"] = claim_row(transition.early)
         if transition.closes is not None:
@@ -113,18 +115,6 @@ class RedisBatch:
         if unique.replaces:
             row["document"] = to_text(document_of(NO_ID, Revoked(), now_us=self.now_us))
         return row
-
-    def _document(self, transition: Transition, message: Message, outcome: Outcome) -> str | int:
-        document = document_of(
-            message.id,
-            outcome,
-            now_us=self.now_us,
-            message=message,
-            children=transition.children,
-            worker=self.worker,
-            extended=self.limits.extended,
-        )
-        return self._written(document)
 
     def _written(self, document: Document) -> str | int:
         text, method = to_text(document), self.limits.compression
