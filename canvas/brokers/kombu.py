@@ -21,6 +21,7 @@ from typing import Any
 from amqp.exceptions import ChannelError  # type: ignore[import-untyped]  # py-amqp has no types
 
 from ..delivery import Delivery
+from ..envelope import pack
 from ..errors import Unavailable
 from ..kombu_connection import KombuConnection
 from ..message import Message
@@ -28,7 +29,6 @@ from ..readable import readable
 from ..signing import NO_KEYS, Keyring
 from ..template import Sendable
 from ..tls import certificate_fault
-from ..wire import pack
 from .amqp import AmqpLine
 from .announcement import announce
 from .base import Posted

@@ -89,16 +89,9 @@ class MemoryBatch:
         standing, record = settle(state.runs.get(message.id), message, outcome)
         if record is not None:
             state.runs[message.id] = record
-            if not message.ignore_result:
-                document = document_of(
-                    message.id,
-                    outcome,
-                    now_us=self.now_us,
-                    message=message,
-                    children=transition.children,
-                    worker=name_of(self.worker),
-                    extended=self.limits.extended,
-                )
+            worker, extended = name_of(self.worker), self.limits.extended
+            document = transition.document(now_us=self.now_us, worker=worker, extended=extended)
+            if document is not None:
                 state.documents[message.id] = to_text(document)
         return standing
 

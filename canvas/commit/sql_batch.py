@@ -141,16 +141,9 @@ class SqlBatch:
         standing, record = settle(self.runs.get(message.id), message, outcome)
         if record is not None:
             self.runs.put(message.id, record)
-            if not message.ignore_result:
-                document = document_of(
-                    message.id,
-                    outcome,
-                    now_us=self.now_us,
-                    message=message,
-                    children=transition.children,
-                    worker=name_of(self.worker),
-                    extended=self.limits.extended,
-                )
+            worker, extended = name_of(self.worker), self.limits.extended
+            document = transition.document(now_us=self.now_us, worker=worker, extended=extended)
+            if document is not None:
                 self._documents[message.id] = to_text(document)
         return standing
 

@@ -13,6 +13,7 @@ from ..brokers.base import Broker
 from ..clock import Clock, SystemClock
 from ..continuation import JoinRecord
 from ..effect import AddPart, CloseChain, OpenChain, OpenJoin, Publish, SealJoin, Settle
+from ..envelope import unpack
 from ..errors import ImproperlyConfigured, MessageError, Unavailable
 from ..incarnation import name_of
 from ..message import Message, sent_at
@@ -21,7 +22,6 @@ from ..results.reply import Replies, Reply
 from ..results.started import started
 from ..signing import NO_KEYS, Keyring
 from ..unique import Unique
-from ..wire import unpack
 from .base import Loaded
 from .limits import DEFAULT_LIMITS, Limits
 from .taken import Taken, decoded

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..delivery import Delivery
+from ..envelope import unpack
 from ..errors import MessageError, SignatureError
 from ..message import Message
 from ..signing import NO_KEYS, Key, Keyring, permit
 from ..stub import stub_of
-from ..wire import Wire, from_wire, unpack
+from ..wire import Wire, from_wire
 from .role import OUTBOX
 from .verdict import Run, Verdict
 

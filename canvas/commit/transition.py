@@ -9,6 +9,7 @@ from ..delivery import Delivery
 from ..effect import Effect
 from ..message import Message
 from ..outcome import Outcome
+from ..results.document import Document, document_of
 from ..unique import Unique
 from .dead_letter import DeadLetter
 from .taken import Taken
@@ -40,6 +41,21 @@ class Transition:
     early: Message | None = None
     digs_up: str | None = None
     unique: Unique | None = None
+
+    def document(self, *, now_us: int, worker: str, extended: bool) -> Document | None:
+        """The result of what ended, as `worker` (its name) writes it; None where nothing ended, or nobody wants the result."""
+        message, outcome = self.message, self.outcome
+        if message is None or outcome is None or message.ignore_result:
+            return None
+        return document_of(
+            message.id,
+            outcome,
+            now_us=now_us,
+            message=message,
+            children=self.children,
+            worker=worker,
+            extended=extended,
+        )
 
 
 @dataclass(frozen=True, slots=True)

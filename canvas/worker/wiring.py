@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 
 from ..app import App
 from ..clock import SystemClock
+from ..commit.base import Commit
 from ..errors import ImproperlyConfigured
 from ..execute import time_limits_of
 from ..incarnation import incarnation
@@ -16,9 +18,11 @@ from ..limit import LimitsKept, TimeLimits
 from ..message import CONTROL_QUEUE
 from ..perform import Performer
 from ..places import broker_url, store_url
+from ..pools.base import Pool
 from ..pools.runner import RunnerSpec
 from ..pools.solo import SoloPool
 from ..pools.wiring import open_pool, size_of
+from ..results.base import Results
 from ..setting import check_limit_settings
 from ..value import SECONDS, key
 from ..wiring import limits_of, open_commit, open_results
@@ -113,59 +117,22 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
     """
     app.import_modules()
     check_limit_settings(app.conf)
-    concurrency, prefetch, grace = (
-        concurrency_of(app, options),
-        prefetch_of(app, options),
-        grace_of(app, options),
-    )
-    me = incarnation(options.hostname)
-    commit = open_commit(
-        app.conf,
-        worker=me,
-        queues=queues_of(app, options),
-        prefetch=prefetch,
-    )
-    results = None if store_url(app.conf) is None else open_results(app.conf)
-    performer = Performer(
-        commit,
-        results,
-        now_us=SystemClock().now_us,
-        queue_of=app.queue_of,
-        is_early=app.is_early,
-        result_bytes=int(app.conf.result_max_bytes),
-    )
-    runner = RunnerSpec(
-        "backbeat.canvas.pools.child:make_runner",
-        (
-            spec,
-            options.hostname,
-            broker_url(app.conf),
-            app.conf.result_backend,
-            app.conf.task_time_limit,
-            app.conf.task_soft_time_limit,
-            options.loglevel.upper(),
-        ),
-    )
-    pool = open_pool(
-        options.pool or app.conf.worker_pool,
-        size=concurrency,
-        runner=runner,
-        start_method=app.conf.worker_pool_start_method,
-        max_tasks=app.conf.worker_max_tasks_per_child,
-        max_memory_kib=app.conf.worker_max_memory_per_child,
-    )
-    try:
-        refuse_limits(app, options.pool or app.conf.worker_pool, pool.limits)
-    except ImproperlyConfigured:
-        pool.stop(0)
-        raise
+    grace = grace_of(app, options)
+    me, limits = incarnation(options.hostname), limits_of(app.conf)
     default = TimeLimits(app.conf.task_time_limit, app.conf.task_soft_time_limit)
-    relays = app.open_relays()
-    limits = limits_of(app.conf)
-    keeper = LeaseKeeper(lambda: open_commit(app.conf, worker=me), limits.lease_seconds)
+    with contextlib.ExitStack() as opened:
+        commit = opened.enter_context(contextlib.closing(_open_commit(app, options, me)))
+        has_results = store_url(app.conf) is not None
+        results = opened.enter_context(contextlib.closing(open_results(app.conf))) if has_results else None
+        pool = _open_pool(app, spec, options)
+        opened.callback(pool.stop, 0)
+        refuse_limits(app, options.pool or app.conf.worker_pool, pool.limits)
+        relays = app.open_relays()
+        keeper = LeaseKeeper(lambda: open_commit(app.conf, worker=me), limits.lease_seconds)
+        opened.pop_all()  # from here on all of it is the worker's to close
     return Worker(
         commit,
-        performer,
+        _performer(app, commit, results),
         pool,
         listener,
         limits,
@@ -187,3 +154,46 @@ def refuse_limits(app: App, pool: str, kept: LimitsKept) -> None:
     if found:
         what = "; ".join(f"the {option} of {', '.join(names)}" for option, names in found.items())
         raise ImproperlyConfigured(f"pool {pool} cannot keep {what}. Use -P processes or -P threads")
+
+
+def _open_commit(app: App, options: WorkerOptions, me: str) -> Commit:
+    return open_commit(
+        app.conf,
+        worker=me,
+        queues=queues_of(app, options),
+        prefetch=prefetch_of(app, options),
+    )
+
+
+def _performer(app: App, commit: Commit, results: Results | None) -> Performer:
+    return Performer(
+        commit,
+        results,
+        now_us=SystemClock().now_us,
+        queue_of=app.queue_of,
+        is_early=app.is_early,
+        result_bytes=int(app.conf.result_max_bytes),
+    )
+
+
+def _open_pool(app: App, spec: str, options: WorkerOptions) -> Pool:
+    runner = RunnerSpec(
+        "backbeat.canvas.pools.child:make_runner",
+        (
+            spec,
+            options.hostname,
+            broker_url(app.conf),
+            app.conf.result_backend,
+            app.conf.task_time_limit,
+            app.conf.task_soft_time_limit,
+            options.loglevel.upper(),
+        ),
+    )
+    return open_pool(
+        options.pool or app.conf.worker_pool,
+        size=concurrency_of(app, options),
+        runner=runner,
+        start_method=app.conf.worker_pool_start_method,
+        max_tasks=app.conf.worker_max_tasks_per_child,
+        max_memory_kib=app.conf.worker_max_memory_per_child,
+    )

@@ -14,11 +14,12 @@ from amqp import spec
 from backbeat.canvas.brokers.kombu import KombuBroker
 from backbeat.canvas.commit.taken import decoded
 from backbeat.canvas.config import Config
+from backbeat.canvas.envelope import unpack
 from backbeat.canvas.errors import ImproperlyConfigured, Unavailable
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
 from backbeat.canvas.template import Rendered, template_of
-from backbeat.canvas.wire import to_wire, unpack
+from backbeat.canvas.wire import to_wire
 from backbeat.canvas.wiring import open_broker
 from kombu import Connection, Consumer, Exchange, Queue
 

@@ -16,13 +16,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from backbeat.canvas.envelope import pack
 from backbeat.canvas.message import Message
 from backbeat.canvas.outcome import Failure
 from backbeat.canvas.pools.base import Ended, Job, Lost
 from backbeat.canvas.pools.nursery import StartMethod
 from backbeat.canvas.pools.processes import ChildrenCannotStart, ProcessPool
 from backbeat.canvas.pools.runner import RunnerSpec
-from backbeat.canvas.wire import pack, to_wire
+from backbeat.canvas.wire import to_wire
 
 from support.pool_jobs import SECONDS, alive, job, run_all, value_of, wait_dead, wait_free, wait_until
 

@@ -20,12 +20,13 @@ from backbeat.canvas.commit.verdict import Later, Run, Settled, Standing
 from backbeat.canvas.continuation import JoinRecord
 from backbeat.canvas.delivery import Delivery
 from backbeat.canvas.effect import AddPart, OpenJoin, Settle
+from backbeat.canvas.envelope import pack
 from backbeat.canvas.incarnation import incarnation, is_gone
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import CONTROL_QUEUE, us_of_iso
 from backbeat.canvas.outcome import Error, Failure, Retry, Success
 from backbeat.canvas.signing import Key, Keyring
-from backbeat.canvas.wire import pack, to_wire
+from backbeat.canvas.wire import to_wire
 
 from support.gone import gone_incarnation
 from support.redis_orders import QUEUE, message, now_us, publish

@@ -14,6 +14,7 @@ from backbeat.canvas.commit.role import Role
 from backbeat.canvas.commit.stateless import StatelessCommit
 from backbeat.canvas.commit.store_broker import StoreBroker
 from backbeat.canvas.effect import Publish
+from backbeat.canvas.envelope import pack
 from backbeat.canvas.errors import ImproperlyConfigured
 from backbeat.canvas.execute import execute
 from backbeat.canvas.flow import start
@@ -22,7 +23,7 @@ from backbeat.canvas.node import root_of
 from backbeat.canvas.options import replying
 from backbeat.canvas.perform import Execute, Performer
 from backbeat.canvas.places import store_url
-from backbeat.canvas.wire import pack, to_wire
+from backbeat.canvas.wire import to_wire
 from backbeat.canvas.wiring import open_client, open_results
 
 

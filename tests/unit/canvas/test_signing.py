@@ -18,12 +18,13 @@ from backbeat.canvas.config import Config
 from backbeat.canvas.continuation import Inline, Member
 from backbeat.canvas.dead import read, requeue
 from backbeat.canvas.delivery import Delivery
+from backbeat.canvas.envelope import pack, unpack
 from backbeat.canvas.errors import EncodeError, ImproperlyConfigured, MessageError
 from backbeat.canvas.message import CONTROL_QUEUE, Message, guard_of
 from backbeat.canvas.node import Call, Chain, Group, node_to_data
 from backbeat.canvas.outcome import Revoked
 from backbeat.canvas.signing import NO_KEYS, Key, Keyring, keys_of, with_signature
-from backbeat.canvas.wire import SIGNATURE, Wire, pack, to_wire, unpack
+from backbeat.canvas.wire import SIGNATURE, Wire, to_wire
 from backbeat.canvas.wiring import keyring_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
