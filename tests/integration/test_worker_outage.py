@@ -12,7 +12,6 @@ from backbeat.canvas.commit.broker import StoreBroker
 from backbeat.canvas.commit.memory import MemoryCommit, MemoryStore
 from backbeat.canvas.commit.memory_results import MemoryResults
 from backbeat.canvas.commit.split import SplitCommit
-from backbeat.canvas.connections import Connections
 from backbeat.canvas.continuation import JoinRecord, Step
 from backbeat.canvas.errors import EncodeError, ImproperlyConfigured, Unavailable
 from backbeat.canvas.outcome import Failure, Success, celery_error
@@ -23,6 +22,7 @@ from backbeat.canvas.pools.solo import SoloPool
 from backbeat.canvas.worker.listener import LogListener
 from backbeat.canvas.worker.worker import Worker
 
+from support.eager import connect
 from support.processes import wait_until
 
 
@@ -49,7 +49,7 @@ def fleet():
     """An app on a store in memory, and a worker over a commit that can be made to fail."""
     store = MemoryStore()
     app = App("outage", broker="memory://outage", set_as_current=False)
-    app._connections = Connections(lambda: MemoryCommit(store, worker="client"), lambda: MemoryResults(store))
+    connect(app, lambda: MemoryCommit(store, worker="client"), lambda: MemoryResults(store))
     runs = []
 
     @app.task(name="note")
@@ -173,9 +173,7 @@ class SplitFleet:
     def __init__(self):
         self.kept, self._carried = MemoryStore(), MemoryStore()
         self.app = App("outage", broker="memory://split", set_as_current=False)
-        self.app._connections = Connections(
-            lambda: self._commit("client")[1], lambda: MemoryResults(self.kept)
-        )
+        connect(self.app, lambda: self._commit("client")[1], lambda: MemoryResults(self.kept))
         self.broker, commit = self._commit("w1", queues=["celery", "backbeat"])
         performer = Performer(commit, self.app.results, now_us=SystemClock().now_us)
         self.runs = []

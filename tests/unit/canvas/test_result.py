@@ -8,10 +8,9 @@ import logging
 import pytest
 from backbeat.canvas import AsyncResult, GroupResult, chain, group, result, result_from_tuple
 from backbeat.canvas.commit.memory_results import MemoryResults
-from backbeat.canvas.connections import Connections
 from backbeat.canvas.errors import TimeoutError, UnknownResult  # noqa: A004 - Celery's name
 
-from support.eager import Shop
+from support.eager import Shop, connect
 
 
 @pytest.fixture
@@ -103,9 +102,7 @@ def test_children_of_a_document_were_sent(shop):
 
 
 def test_where_nothing_is_certain_get_waits_and_says_why(shop, caplog):
-    shop.app._connections = Connections(
-        lambda: shop.open("client"), lambda: MemoryResults(shop.store, is_whole=False)
-    )
+    connect(shop.app, lambda: shop.open("client"), lambda: MemoryResults(shop.store, is_whole=False))
     handle = shop.app.AsyncResult("somebody-elses")
 
     with caplog.at_level(logging.WARNING), pytest.raises(TimeoutError):
@@ -164,7 +161,7 @@ class Counting(MemoryResults):
 @pytest.fixture
 def counted(shop):
     results = Counting(shop.store)
-    shop.app._connections = Connections(lambda: shop.open("client"), lambda: results)
+    connect(shop.app, lambda: shop.open("client"), lambda: results)
     return results
 
 
