@@ -96,6 +96,8 @@ class Run:
     """Verdict: the claim is stored, run it. `lost` workers or processes were lost while they ran it before."""
 
     lost: int = 0
+    started_us: int = field(default=0, compare=False)
+    """When it was claimed, by the store's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +224,7 @@ def part_without_join(join_id: str, id_: str, part: str) -> DeadLetter:
 class Transition:
     """One thing that ended, and all that follows from it.
 
-    With `message` and `outcome`: the outcome is stored first, by compare-and-set. With `closes`: the join is closed first, and if
+    With `message` and `outcome`: the outcome is stored first, by compare-and-set; of a run that began at `started_us`. With `closes`: the join is closed first, and if
     it is closed already nothing is applied but the acknowledgement. With neither: the effects are applied.
 
     With `early`: this message, whose claim is stored, shall be acknowledged before it runs (decisions K9). Nobody gets it any more to
@@ -243,6 +245,7 @@ class Transition:
     early: Message | None = None
     digs_up: str | None = None
     unique: Unique | None = None
+    started_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -283,6 +283,7 @@ class MemoryCommit:
                     children=transition.children,
                     worker=name_of(self._worker),
                     extended=self._limits.extended,
+                    started_us=transition.started_us,
                 )
                 state.documents[message.id] = to_text(document)
         return standing

@@ -146,6 +146,7 @@ class SqlBatch:
                     children=transition.children,
                     worker=name_of(self.worker),
                     extended=self.limits.extended,
+                    started_us=transition.started_us,
                 )
                 self._documents[message.id] = to_text(document)
         return standing

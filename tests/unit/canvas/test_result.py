@@ -9,6 +9,7 @@ import pytest
 from backbeat.canvas import AsyncResult, GroupResult, chain, group, result, result_from_tuple
 from backbeat.canvas.commit.memory_results import MemoryResults
 from backbeat.canvas.errors import TimeoutError, UnknownResult  # noqa: A004 - Celery's name
+from backbeat.canvas.message import iso_of_us
 
 from support.eager import Shop, connect
 
@@ -119,6 +120,20 @@ def test_what_runs_tells_its_worker(shop):
 
     assert (handle.state, handle.worker) == ("STARTED", "celery@box")
     assert handle.info == handle.result == {"pid": 77, "hostname": "celery@box"}
+    assert handle.date_started == iso_of_us(shop.clock.now_us())
+
+
+def test_what_ended_tells_when_it_began(shop):
+    @shop.app.task(name="slow")
+    def slow():
+        shop.clock.advance(5)
+
+    handle, began = slow.delay(), iso_of_us(shop.clock.now_us())
+    assert handle.date_started is None
+    shop.drain()
+
+    assert (handle.date_started, handle.date_done) == (began, iso_of_us(shop.clock.now_us()))
+    assert handle.date_started < handle.date_done
 
 
 def test_a_worker_without_a_process_has_no_pid(shop):
