@@ -128,6 +128,11 @@ class AsyncResult(Generic[R_co]):
         return self._document().retries
 
     @property
+    def date_started(self) -> str | None:
+        """When the run that its state tells of began, as an ISO time: while it runs, and afterwards if `result_extended` is on."""
+        return self._document().date_started
+
+    @property
     def date_done(self) -> str | None:
         return self._document().date_done
 

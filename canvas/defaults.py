@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from .config import Config
-from .errors import EncodeError
+from .errors import EncodeError, ImproperlyConfigured
 from .message import Message
 from .node import Call, Node
 from .options import Given, checked, laid_on, map_calls, named
@@ -64,6 +64,18 @@ class Defaults:
         task = self._tasks.get(node.task)
         options, run = ({}, None) if task is None else (task.options.unique(), task.run_bound)
         return plain(node), unique_call(node, options, run)
+
+    def scheduled(self, signature: Signature) -> Node:
+        """As `resolved`, for what a schedule sends: each of its runs, whatever keys others have. Raises ImproperlyConfigured."""
+        node = self.resolved(signature)
+        if not isinstance(node, Call):
+            return node
+        if node.options.get("unique_key"):
+            raise ImproperlyConfigured(
+                f"task {node.task}: a unique_key is taken by apply_async alone; a schedule says by its overlap what becomes of a run "
+                "that is due while another one is going on"
+            )
+        return plain(node)
 
     def is_unique(self, call: Call) -> bool:
         """Whether a call asks for a unique key, by its own options or its task's."""

@@ -119,6 +119,7 @@ class Performer:
             effects=self._routed(effects),
             children=_children(message, effects),
             delivery=taken.delivery,
+            started_us=taken.verdict.started_us if isinstance(taken.verdict, Run) else 0,
         )
 
     def ended(self, taken: Taken, message: Message, outcome: Outcome) -> Transition:

@@ -53,4 +53,6 @@ class MemoryResults:
         if id_ in state.documents:
             return from_text(state.documents[id_])
         run = state.runs.get(id_)
-        return started(id_, run.worker) if run is not None and run.worker else Document(id=id_)
+        if run is None or not run.worker:
+            return Document(id=id_)
+        return started(id_, run.worker, run.started_us)

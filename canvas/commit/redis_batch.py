@@ -206,8 +206,8 @@ def is_unread(taken: Taken) -> bool:
 def verdict_of(row: Sequence[Any]) -> Verdict:
     """A verdict as the script writes it."""
     match row:
-        case [b"run", lost]:
-            return Run(lost)
+        case [b"run", lost, started_us]:
+            return Run(lost, started_us)
         case [b"settled", outcome, attempt, generation]:
             return Settled(Standing(_outcome_of(outcome), attempt, generation))
         case [b"later", until_us, holder]:

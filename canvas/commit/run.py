@@ -36,6 +36,8 @@ class RunRecord:
     lost: int = 0
     early: bool = False
     """It was acknowledged before it ran (decisions K9): the death of its claim ends it."""
+    started_us: int = 0
+    """When it was claimed."""
 
     @property
     def is_open(self) -> bool:
@@ -84,8 +86,9 @@ def judge(
         worker=worker,
         lease_us=now_us + limits.lease_us,
         lost=lost,
+        started_us=now_us,
     )
-    return RunIt(lost), claim
+    return RunIt(lost, now_us), claim
 
 
 def hastened(transition: Transition) -> Transition:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from ..brokers.base import Broker
 from ..clock import Clock, SystemClock
@@ -26,6 +27,7 @@ from .base import Loaded
 from .limits import DEFAULT_LIMITS, Limits
 from .taken import Taken, decoded
 from .transition import Exchange, Transition
+from .verdict import Run
 
 logger = logging.getLogger(__name__)
 
@@ -128,6 +130,7 @@ class StatelessCommit:
                 children=transition.children,
                 worker=name_of(self._worker),
                 extended=extended,
+                started_us=transition.started_us,
             )
             yield Reply(queue, message.id, to_text(document))
         for effect in transition.effects:
@@ -137,11 +140,11 @@ class StatelessCommit:
                 )
                 yield Reply(queue, effect.id, to_text(document))
 
-    def _tell_started(self, taken: Sequence[Taken]) -> None:
+    def _tell_started(self, taken: Sequence[Taken], now_us: int) -> None:
         messages = [item.message for item in taken if item.message is not None]
         asked = [message for message in messages if message.reply_to and not message.ignore_result]
         if self._replies is not None and asked:
-            texts = [to_text(started(message.id, self._worker)) for message in asked]
+            texts = [to_text(started(message.id, self._worker, now_us)) for message in asked]
             replies = [Reply(m.reply_to, m.id, text) for m, text in zip(asked, texts, strict=True)]
             self._replies.send(replies)
 
@@ -155,8 +158,9 @@ class StatelessCommit:
         for delivery in self._broker.take(limit - len(taken)):
             item = decoded(delivery, self._keyring)
             (self._early if _is_early(item, now) else taken).append(item)
+        taken = [replace(item, verdict=Run(started_us=now)) if item.message else item for item in taken]
         if self._tracks_started:
-            self._tell_started(taken)
+            self._tell_started(taken, now)
         return taken
 
     def _checked(self, transition: Transition) -> list[Message]:

@@ -20,8 +20,8 @@ from .verdict import Standing
 class Transition:
     """One thing that ended, and all that follows from it.
 
-    With `message` and `outcome`: the outcome is stored first, by compare-and-set. With `closes`: the join is closed first, and if
-    it is closed already nothing is applied but the acknowledgement. With neither: the effects are applied.
+    With `message` and `outcome`: the outcome is stored first, by compare-and-set; of a run that began at `started_us`. With `closes`:
+    the join is closed first, and if it is closed already nothing is applied but the acknowledgement. With neither: the effects are applied.
 
     With `early`: this message, whose claim is stored, shall be acknowledged before it runs (decisions K9). Nobody gets it any more to
     run it; it is kept where backbeat's workers alone find it, so that one of them can end it if the claim dies.
@@ -41,6 +41,7 @@ class Transition:
     early: Message | None = None
     digs_up: str | None = None
     unique: Unique | None = None
+    started_us: int = 0
 
     def document(self, *, now_us: int, worker: str, extended: bool) -> Document | None:
         """The result of what ended, as `worker` (its name) writes it; None where nothing ended, or nobody wants the result."""
@@ -55,6 +56,7 @@ class Transition:
             children=self.children,
             worker=worker,
             extended=extended,
+            started_us=self.started_us,
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..outcome import Outcome
 
@@ -21,6 +21,8 @@ class Run:
     """Verdict: the claim is stored, run it. `lost` workers or processes were lost while they ran it before."""
 
     lost: int = 0
+    started_us: int = field(default=0, compare=False)
+    """When it was claimed, by the store's clock."""
 
 
 @dataclass(frozen=True, slots=True)

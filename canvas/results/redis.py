@@ -196,6 +196,9 @@ def _is_open(run: bytes | None) -> bool | None:
 
 
 def _undocumented(id_: str, run: bytes | None) -> Document:
-    """Of a run's first line, `generation attempt lease_us lost worker` (see store.lua); without a worker it waits."""
-    worker = b"" if run is None else run.split(b"\n", 1)[0].split(b" ", 4)[4]
-    return started(id_, worker.decode()) if worker else Document(id=id_)
+    """Of a run's first line, `generation attempt lease_us lost[e][@started_us] worker` (see store.lua); without a worker it waits."""
+    if run is None:
+        return Document(id=id_)
+    *_, lost, worker = run.split(b"\n", 1)[0].split(b" ", 4)
+    started_us = int(lost.partition(b"@")[2] or 0)
+    return started(id_, worker.decode(), started_us) if worker else Document(id=id_)

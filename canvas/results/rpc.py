@@ -49,6 +49,8 @@ class RpcResults:
         """Whether some thread has the connection."""
         self._inbox = Inbox()
         self._losses = Losses()
+        self._cause: Exception | None = None
+        """What the last loss was known by."""
         bounded = max(SHORTEST_SECONDS, min(expires_seconds, LONGEST_SECONDS))
         self._expires = bounded if expires_seconds else None
         self._consumer: Any = None
@@ -114,6 +116,7 @@ class RpcResults:
         with self._changed:
             # told first: who waits would go on reading, one after the other
             self._losses.happen("this process has closed its connection for results")
+            self._cause = None
             self._changed.notify_all()
             self._changed.wait_for(lambda: not self._is_read)
             self._consumer = None
@@ -129,7 +132,7 @@ class RpcResults:
         """Raise Unavailable if results of `pending` may be lost, or anything was since there had been `since` losses."""
         reason = self._losses.news(pending, since)
         if reason is not None:
-            raise Unavailable(reason)
+            raise Unavailable(reason) from self._cause
 
     # --- the connection: for the one thread that set `_is_read` ----------------------------------------------------------------
 
@@ -140,9 +143,8 @@ class RpcResults:
             yield
         except self._client.errors as error:
             reason = str(error) or type(error).__name__
-            self._drop(
-                f"the broker {self._client.address} cannot be reached, results that were sent meanwhile are lost: {reason}"
-            )
+            text = f"the broker {self._client.address} cannot be reached, results that were sent meanwhile are lost: {reason}"
+            self._drop(text, error.with_traceback(None))
         except Exception as error:
             self._drop(f"results were lost: {error!r}")  # what was half read is of no use
             raise
@@ -191,8 +193,8 @@ class RpcResults:
                 "too many results wait to be read: that of task %s is dropped", dropped.id, extra=extra
             )
 
-    def _drop(self, reason: str) -> None:
+    def _drop(self, reason: str, cause: Exception | None = None) -> None:
         with self._changed:  # together, so that who sends next knows whether that is lost
             self._losses.happen(reason)
-            self._consumer = None
+            self._consumer, self._cause = None, cause
         self._client.close()

@@ -76,6 +76,7 @@ run_table = Table(
     Column("lease_us", BigInteger, nullable=False, default=0),
     Column("lost", Integer, nullable=False, default=0),
     Column("early", Boolean, nullable=False, default=False, server_default=false()),
+    Column("started_us", BigInteger, nullable=False, default=0, server_default="0"),
     Column("expires_us", BigInteger),
     Index("bb_run_expires", "expires_us"),
 )

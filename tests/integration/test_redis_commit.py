@@ -16,7 +16,7 @@ from backbeat.canvas.commit.role import Role
 from backbeat.canvas.commit.run import begin_early, judge, revoke, settle
 from backbeat.canvas.commit.taken import Taken
 from backbeat.canvas.commit.transition import Transition
-from backbeat.canvas.commit.verdict import Later, Run, Settled, Standing
+from backbeat.canvas.commit.verdict import Later, Poison, Run, Settled, Standing
 from backbeat.canvas.continuation import JoinRecord
 from backbeat.canvas.delivery import Delivery
 from backbeat.canvas.effect import AddPart, OpenJoin, Settle
@@ -25,6 +25,7 @@ from backbeat.canvas.incarnation import incarnation, is_gone
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import CONTROL_QUEUE, us_of_iso
 from backbeat.canvas.outcome import Error, Failure, Retry, Success
+from backbeat.canvas.results.redis import RedisResults
 from backbeat.canvas.signing import Key, Keyring
 from backbeat.canvas.wire import to_wire
 
@@ -262,10 +263,25 @@ def test_a_run_is_one_text(ours, client, redis_prefix):
     key = f"{redis_prefix}backbeat:run:a"
 
     generation, attempt, lease_us, lost, name = client.get(key).decode().partition("\n")[0].split(" ")
-    assert (generation, attempt, lost, name) == ("0", "2", "0", "w")
+    assert (generation, attempt, lost, name) == ("0", "2", f"0@{taken.verdict.started_us}", "w")
+    assert abs(taken.verdict.started_us - now_us()) < 5_000_000
     assert abs(int(lease_us) - now_us()) < 5_000_000
 
     worker.exchange([Transition(message=taken.message, outcome=Success(value=Json("1")))])
     head, _, outcome = client.get(key).decode().partition("\n")
     assert head == "0 2 0 0 "
     assert json.loads(outcome) == {"kind": "success", "value": "1", "children": []}
+
+
+@pytest.mark.parametrize(("flags", "verdict"), [("1", Run(lost=2)), ("1e", Poison(2, early=True))])
+def test_a_run_that_was_written_without_its_beginning_is_read(ours, client, redis_prefix, flags, verdict):
+    worker = ours("w")
+    publish(worker, message())
+    client.set(f"{redis_prefix}backbeat:run:a", f"0 0 5 {flags} somebody|else's\n")
+    results = RedisResults(client, prefix=redis_prefix)
+
+    (document,) = results.get(["a"])
+    (taken,) = worker.exchange([], take=1).taken
+
+    assert (document.state, document.worker, document.date_started) == ("STARTED", "somebody", None)
+    assert taken.verdict == verdict

@@ -18,7 +18,7 @@ from backbeat.canvas.envelope import pack
 from backbeat.canvas.errors import ImproperlyConfigured
 from backbeat.canvas.execute import execute
 from backbeat.canvas.flow import start
-from backbeat.canvas.message import Message
+from backbeat.canvas.message import Message, iso_of_us
 from backbeat.canvas.node import root_of
 from backbeat.canvas.options import replying
 from backbeat.canvas.perform import Execute, Performer
@@ -56,6 +56,10 @@ class World:
         )
         self.app = App("x", broker="amqp://", backend="rpc://", set_as_current=False)
         self.app.task(name="add")(lambda x, y=0: x + y)
+
+        @self.app.task(name="slow")
+        def slow():
+            self.clock.advance(5)
 
         @self.app.task(name="fail")
         def fail(*_):
@@ -133,11 +137,14 @@ def test_a_retry_is_told_before_the_end():
 
 def test_the_start_is_told_where_that_is_tracked():
     world = World(tracks_started=True)
-    id_ = world.send(world.app.signature("add", (1, 2)))
+    id_, began = world.send(world.app.signature("slow")), iso_of_us(world.clock.now_us())
     world.send(world.app.signature("add", (1, 2)), ignore_result=True)
 
     assert world.drain() == [("mine", id_, "STARTED"), ("mine", id_, "SUCCESS")]
     assert json.loads(world.sink.sent[0].text)["result"] == {"pid": 7, "hostname": "celery@w"}
+    started, ended = (json.loads(sent.text) for sent in world.sink.sent)
+    assert (started["date_started"], started["date_done"]) == (began, None)
+    assert (ended["date_started"], ended["date_done"]) == (began, iso_of_us(world.clock.now_us()))
 
 
 def test_a_task_that_expired_and_one_that_nobody_has_are_told():

@@ -8,10 +8,10 @@ import logging
 import pytest
 from backbeat.canvas import AsyncResult, GroupResult, chain, group, result, result_from_tuple
 from backbeat.canvas.commit.memory_results import MemoryResults
-from backbeat.canvas.connections import Connections
 from backbeat.canvas.errors import TimeoutError, UnknownResult  # noqa: A004 - Celery's name
+from backbeat.canvas.message import iso_of_us
 
-from support.eager import Shop
+from support.eager import Shop, connect
 
 
 @pytest.fixture
@@ -103,9 +103,7 @@ def test_children_of_a_document_were_sent(shop):
 
 
 def test_where_nothing_is_certain_get_waits_and_says_why(shop, caplog):
-    shop.app._connections = Connections(
-        lambda: shop.open("client"), lambda: MemoryResults(shop.store, is_whole=False)
-    )
+    connect(shop.app, lambda: shop.open("client"), lambda: MemoryResults(shop.store, is_whole=False))
     handle = shop.app.AsyncResult("somebody-elses")
 
     with caplog.at_level(logging.WARNING), pytest.raises(TimeoutError):
@@ -122,6 +120,20 @@ def test_what_runs_tells_its_worker(shop):
 
     assert (handle.state, handle.worker) == ("STARTED", "celery@box")
     assert handle.info == handle.result == {"pid": 77, "hostname": "celery@box"}
+    assert handle.date_started == iso_of_us(shop.clock.now_us())
+
+
+def test_what_ended_tells_when_it_began(shop):
+    @shop.app.task(name="slow")
+    def slow():
+        shop.clock.advance(5)
+
+    handle, began = slow.delay(), iso_of_us(shop.clock.now_us())
+    assert handle.date_started is None
+    shop.drain()
+
+    assert (handle.date_started, handle.date_done) == (began, iso_of_us(shop.clock.now_us()))
+    assert handle.date_started < handle.date_done
 
 
 def test_a_worker_without_a_process_has_no_pid(shop):
@@ -164,7 +176,7 @@ class Counting(MemoryResults):
 @pytest.fixture
 def counted(shop):
     results = Counting(shop.store)
-    shop.app._connections = Connections(lambda: shop.open("client"), lambda: results)
+    connect(shop.app, lambda: shop.open("client"), lambda: results)
     return results
 
 
