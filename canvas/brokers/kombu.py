@@ -42,6 +42,8 @@ HEARTBEAT_SECONDS = 60.0
 PREFETCH = 32
 CHECK_SECONDS = 10.0
 """How long nothing may come before the broker is asked whether it still knows that somebody consumes."""
+MOST_RETURNS = 10
+"""A quorum queue drops what was handed back too often: 20 times by default, counted so before RabbitMQ 4.3. Such a message is kept."""
 LOOK_SECONDS = (0.002, 0.05)
 """Shortest and longest time between two looks, for transports that cannot be waited for."""
 
@@ -73,6 +75,7 @@ class KombuBroker:
         self._publishing: _Line | None = None
         self._consuming: _Line | None = None
         self._generation = 0
+        self._is_paused = self._is_subscribed = False
         self._check_at = 0.0
         self._buffer: deque[Delivery] = deque()
         self._broker = KombuConnection(
@@ -112,10 +115,31 @@ class KombuBroker:
             return posted
 
     def take(self, limit: int) -> list[Delivery]:
+        if limit:
+            self._is_paused = False
         if len(self._buffer) < limit:
             with self._seam(self._drop_consuming):
-                self._read()
+                self._read(self._subscribed())
         return [self._buffer.popleft() for _ in range(min(limit, len(self._buffer)))]
+
+    def pause(self) -> None:
+        self._is_paused = True
+        line = self._consuming
+        if line is None:
+            return
+        with self._seam(self._drop_consuming):
+            if self._is_subscribed:
+                line.cancel()
+                self._is_subscribed = False
+            kept = deque(each for each in self._buffer if _returns(each) >= MOST_RETURNS)
+            line.release(self._alive([each for each in self._buffer if _returns(each) < MOST_RETURNS]))
+            self._buffer = kept
+            self._read(line)
+
+    def park(self, deliveries: Sequence[Delivery]) -> None:
+        with self._seam(self._drop_consuming):
+            if (tags := self._alive(deliveries)) and self._consuming is not None:
+                self._consuming.park(tags)
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         with self._seam(self._drop_consuming):
@@ -130,13 +154,14 @@ class KombuBroker:
     def renew(self, deliveries: Sequence[Delivery]) -> None:  # noqa: ARG002 - what is held is held by the connection
         """A message is held as long as its connection lives; heartbeats keep that, also while nobody takes or waits."""
         with self._seam(self._drop_consuming):
-            self._read()
+            self._read(self._connected())
 
     def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
         deadline, look = time.monotonic() + timeout, LOOK_SECONDS[0]
         with self._seam(self._drop_consuming):
             while not self._buffer:
-                line = self._read()
+                line = self._connected() if self._is_paused else self._subscribed()
+                self._read(line)
                 left = deadline - time.monotonic()
                 if self._buffer or left <= 0:
                     return
@@ -187,26 +212,34 @@ class KombuBroker:
         logger.error("the broker refuses message %s: %s", id_, error, extra={"action": "refused", "id": id_})
         return Posted((), [id_])
 
-    def _read(self) -> _Line:
+    def _connected(self) -> _Line:
         if self._consuming is None:
             self._generation += 1
-            line = self._connect()
+            self._consuming = self._connect()
+        return self._consuming
+
+    def _subscribed(self) -> _Line:
+        line = self._connected()
+        if not self._is_subscribed:
             try:
                 line.consume(self._queues, self._prefetch, self._receive)
             except BaseException:
-                _close(line)
+                self._drop_consuming()
                 raise
-            self._consuming, self._check_at = line, time.monotonic() + CHECK_SECONDS
-        self._consuming.pump()
-        self._consuming.tick()
-        self._check_consuming(self._consuming)
+            self._is_subscribed, self._check_at = True, time.monotonic() + CHECK_SECONDS
+        return line
+
+    def _read(self, line: _Line) -> None:
+        line.pump()
+        line.tick()
+        if self._is_subscribed:
+            self._check_consuming(line)
         if self._publishing is not None:
             try:
                 self._publishing.pump()
                 self._publishing.tick()
             except self._errors:
                 self._drop_publishing()
-        return self._consuming
 
     def _check_consuming(self, line: _Line) -> None:
         """A broker that has forgotten its consumer says nothing; so it is asked when nothing has come for a while."""
@@ -236,6 +269,7 @@ class KombuBroker:
 
     def _drop_consuming(self) -> None:
         line, self._consuming = self._consuming, None
+        self._is_subscribed = False
         self._buffer.clear()
         _close(line)
 
@@ -276,6 +310,12 @@ class KombuBroker:
 
 
 _Line = AmqpLine | VirtualLine
+
+
+def _returns(delivery: Delivery) -> int:
+    """How often it was handed back, where the queue counts that."""
+    count = delivery.wire.headers.get("x-delivery-count") if delivery.wire is not None else None
+    return count if isinstance(count, int) else 0
 
 
 def _close(line: _Line | None) -> None:

@@ -165,6 +165,9 @@ class SqlCommit:
 
         self._transact(work)
 
+    def pause(self) -> None:
+        """Nothing is sent ahead: what is taken is given out."""
+
     def sweep(self) -> list[JoinRecord]:
         return self._transact(_sweep)
 
