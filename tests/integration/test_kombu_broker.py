@@ -11,7 +11,8 @@ import time
 
 import pytest
 from amqp import spec
-from backbeat.canvas.brokers.kombu import MOST_RETURNS, KombuBroker
+from backbeat.canvas.brokers.inlet import MOST_RETURNS
+from backbeat.canvas.brokers.kombu import KombuBroker
 from backbeat.canvas.commit.base import decoded
 from backbeat.canvas.errors import ImproperlyConfigured, Unavailable
 from backbeat.canvas.json_text import Json
@@ -322,7 +323,7 @@ def test_heartbeats_are_kept_by_waiting_and_an_idle_publisher_lives(amqp_url, qu
     broker = KombuBroker(amqp_url, queues=[queue], heartbeat_seconds=1)
     broker.publish([task(queue)])
     broker.ack(take_all(broker, 1))
-    connections = broker._publishing, broker._consuming
+    connections = broker._publishing, broker._inlet.line
 
     until = time.monotonic() + 4
     while time.monotonic() < until:
@@ -330,7 +331,7 @@ def test_heartbeats_are_kept_by_waiting_and_an_idle_publisher_lives(amqp_url, qu
 
     assert len(broker.publish([task(queue, "later")])) == 1
     assert len(take_all(broker, 1)) == 1
-    assert (broker._publishing, broker._consuming) == connections
+    assert (broker._publishing, broker._inlet.line) == connections
     broker.close()
 
 
@@ -403,11 +404,11 @@ def test_a_transport_of_kombus_that_is_not_amqp_carries_messages_too(tmp_path):
 
 
 def test_a_consumer_that_the_server_has_forgotten_is_noticed(broker, channel, queue, monkeypatch):
-    monkeypatch.setattr("backbeat.canvas.brokers.kombu.CHECK_SECONDS", 0.05)
+    monkeypatch.setattr("backbeat.canvas.brokers.inlet.CHECK_SECONDS", 0.05)
     broker.publish([task(queue, "first")])
     first = take_all(broker, 1)
     broker.ack(first)
-    line = broker._consuming
+    line = broker._inlet.line
     (tag,) = line._channel.callbacks
     line._channel.basic_cancel(tag)
     broker.publish([task(queue, "second")])
@@ -486,11 +487,11 @@ def test_what_was_sent_ahead_goes_to_another_on_every_transport(pair):
 def test_heartbeats_are_kept_while_nothing_is_wanted_and_the_consumer_is_not_missed(
     amqp_url, queue, monkeypatch
 ):
-    monkeypatch.setattr("backbeat.canvas.brokers.kombu.CHECK_SECONDS", 0.05)
+    monkeypatch.setattr("backbeat.canvas.brokers.inlet.CHECK_SECONDS", 0.05)
     broker = KombuBroker(amqp_url, queues=[queue], heartbeat_seconds=1)
     broker.publish([task(queue)])
     (held,) = take_all(broker, 1)
-    connections = broker._publishing, broker._consuming
+    connections = broker._publishing, broker._inlet.line
 
     until = time.monotonic() + 4
     while time.monotonic() < until:
@@ -500,7 +501,7 @@ def test_heartbeats_are_kept_while_nothing_is_wanted_and_the_consumer_is_not_mis
     broker.publish([task(queue, "later")])
     (later,) = take_all(broker, 1)
     broker.ack([held, later])
-    assert (broker._publishing, broker._consuming) == connections
+    assert (broker._publishing, broker._inlet.line) == connections
     assert take_none(broker) == []
     broker.close()
 
