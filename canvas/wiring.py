@@ -57,7 +57,7 @@ def open_commit(
     if store is None:
         from .commit.stateless import StatelessCommit
 
-        # not `prefetch`: messages whose time has not come stay unacknowledged here, and would fill it (decisions K17)
+        # not `prefetch`: where nothing is stored a message is done in so short a time that the next ones should be there by then
         carrier = _open_broker(conf, broker, worker, queues, limits)
         if not uses_rpc(conf) or not queues:  # who only sends tasks has no results to send
             return StatelessCommit(carrier, keyring=keyring)
