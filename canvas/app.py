@@ -33,6 +33,7 @@ from .tasks import Tasks
 from .transaction import OutboxRelay, Transactions
 from .unique import Conflict
 from .unique_call import UniqueCall, plain
+from .value import LARGEST_COUNT, Bound, flag, key
 from .wiring import (
     canvas_start,
     open_client,
@@ -181,7 +182,9 @@ class App:
         **options: Any,
     ) -> AsyncResult[Any]:
         """Send a task by its name; its function need not be known here. Options: see `Task.apply_async`."""
-        handle = self.send_signature(Signature(name, app=self), args or (), kwargs or {}, options)
+        what = Signature(name, app=self)
+        key("a task's name", what.task)
+        handle = self.send_signature(what, args or (), kwargs or {}, options)
         assert isinstance(handle, AsyncResult)
         return handle
 
@@ -345,11 +348,12 @@ class App:
 
     def AsyncResult(self, task_id: str) -> AsyncResult[Any]:  # noqa: N802 - Celery's name
         """The handle of a task by its id."""
-        return AsyncResult(task_id, app=self)
+        return AsyncResult(key("a task's id", task_id), app=self)
 
     def GroupResult(self, id: str, results: Sequence[Any] | int = ()) -> GroupResult:  # noqa: N802 - Celery's name
         """The handle of a group by its id and its members, or by its id and size."""
         if isinstance(results, int):
+            Bound(highest=LARGEST_COUNT, whole=True)("a group's size", results)
             results = [AsyncResult(derive(id, str(index)), app=self) for index in range(results)]
         return GroupResult(id, results, app=self)
 
@@ -364,10 +368,13 @@ class App:
         What waits is REVOKED at once. Those that run already go on, but with `terminate`: then the process that runs them gets
         `signal`, and they are REVOKED, too.
         """
-        wanted = [ids] if isinstance(ids, str) else list(ids)
-        signum = signum_of(signal) if terminate else None
+        wanted = [key("a task's id", id_) for id_ in ([ids] if isinstance(ids, str) else ids)]
+        signum = signum_of(
+            signal
+        )  # asked for also where nothing gets it: a wrong one is a mistake all the same
+        is_ended = flag("terminate", terminate)
         with self._connections.client() as client:
-            client.revoke(wanted, signum)
+            client.revoke(wanted, signum if is_ended else None)
 
     def signature(
         self, task: Any, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None

@@ -18,7 +18,7 @@ from .setting import check_limit_settings
 from .signature import Signature, links_of
 from .tasks import Tasks
 from .unique_call import UniqueCall, callbacks_without_keys, is_unique, plain, unique_call, without_keys
-from .value import check_limits, key, optional, positional
+from .value import check_limits, key, keywords, optional, positional
 
 
 class Defaults:
@@ -46,7 +46,7 @@ class Defaults:
             node,
             Given(
                 args=positional(args),
-                kwargs=dict(kwargs or {}),
+                kwargs=keywords(kwargs or {}),
                 options=given_options,
                 link=links,
                 link_error=errbacks,

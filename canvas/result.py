@@ -17,6 +17,7 @@ from .outcome import PROPAGATE_STATES, State
 from .request import running_request
 from .results.base import Results, Trace
 from .results.document import Document
+from .value import optional, patience
 
 logger = logging.getLogger(__name__)
 
@@ -149,6 +150,7 @@ class AsyncResult(Generic[R_co]):
         Returns None at once for what was sent with `ignore_result`, as nothing will ever be known of it.
         """
         forbid_in_task(disable_sync_subtasks)
+        timeout = optional(patience)("timeout", timeout)
         if self.ignored:
             return cast("R_co", None)
         document = self._document()
@@ -275,6 +277,7 @@ class GroupResult:
     ) -> list[Any]:
         """Wait for all members; returns their values in order. Raises as `AsyncResult.get`, for the first member that failed."""
         forbid_in_task(disable_sync_subtasks)
+        timeout = optional(patience)("timeout", timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
         doubtful = list(self._doubtful())
         refuse_unknown(doubtful, self._traces(doubtful))

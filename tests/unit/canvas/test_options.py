@@ -195,6 +195,36 @@ def test_arguments_are_no_text_of_which_each_letter_would_be_one(app, args):
             way()
 
 
+@pytest.mark.parametrize("kwargs", ["a", [("a", 1)], {5: 1}, 5])
+def test_keyword_arguments_are_a_map_of_names(app, kwargs):
+    task = app.task(name="any")(lambda **kwargs: kwargs)
+    ways = [
+        lambda: task.apply_async((), kwargs),
+        lambda: app.send_task("any", (), kwargs),
+        lambda: app.signature("any", (), kwargs),
+        lambda: task.s().replace(kwargs=kwargs),
+    ]
+
+    for way in ways:
+        with pytest.raises(TypeError, match="kwargs must be a map with texts as keys, found"):
+            way()
+
+
+@pytest.mark.parametrize("value", ["no", 0, 1])
+def test_a_signature_is_immutable_or_not(app, value):
+    sig = app.signature("any")
+    ways = [
+        lambda: sig.set(immutable=value),
+        lambda: sig.set_immutable(value),
+        lambda: sig.clone(immutable=value),
+        lambda: app.task(name="any")(print).signature(immutable=value),
+    ]
+
+    for way in ways:
+        with pytest.raises(ImproperlyConfigured, match="immutable must be True or False"):
+            way()
+
+
 def test_arguments_may_come_from_a_generator(app):
     assert app.prepare(app.signature("t"), args=(x for x in (1, 2))).args == "[1,2]"
 
