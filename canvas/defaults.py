@@ -113,8 +113,10 @@ class Defaults:
         return replace(call, options=options, link=links, link_error=errbacks)
 
     def _limits(self) -> dict[str, Any]:
-        check_limit_settings(self._conf)
-        limits = {name: self._conf[f"task_{name}"] for name in ("time_limit", "soft_time_limit")}
+        hard, soft = self._conf.task_time_limit, self._conf.task_soft_time_limit
+        if hard is not None and soft is not None:
+            check_limit_settings(self._conf)
+        limits = {"time_limit": hard, "soft_time_limit": soft}
         return {name: seconds for name, seconds in limits.items() if seconds is not None}
 
     def _route(self, name: str) -> dict[str, Any]:

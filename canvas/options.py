@@ -73,7 +73,7 @@ def _choose_queue(out: dict[str, Any]) -> None:
             raise ImproperlyConfigured(
                 f"{name} {value!r} is not supported by this version: name the queue, queue={value!r}"
             )
-    if queue:
+    if queue and "queue" not in out:
         out["queue"] = key("queue", queue)
 
 
