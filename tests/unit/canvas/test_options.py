@@ -129,6 +129,15 @@ def test_what_no_worker_would_take_or_nobody_can_mean_is_not_sent(name, value, t
         checked({name: value})
 
 
+@pytest.mark.parametrize("value", ["pickle", "yaml", 5])
+def test_what_shall_not_be_json_is_not_sent_as_json(value):
+    with pytest.raises(
+        ImproperlyConfigured, match=r"serializer .* is not supported by this version: messages are JSON"
+    ):
+        checked({"serializer": value})
+    assert checked({"serializer": "json"}) == {"serializer": "json"}
+
+
 @pytest.mark.parametrize("name", ["id", "task", "eta", "timelimit", "compression", "backbeat_errback"])
 def test_a_header_of_a_message_s_own_is_no_name_for_another_value(name):
     with pytest.raises(ImproperlyConfigured, match=f"headers cannot have '{name}'.*choose another one"):
