@@ -28,6 +28,7 @@ from .task import Task, task_of
 from .task_option_types import TaskOptionTypes
 from .tasks import Tasks
 from .transaction import OutboxRelay
+from .value import flag, key
 from .wiring import open_client, open_relays, open_results
 
 P = ParamSpec("P")
@@ -157,7 +158,9 @@ class App:
         **options: Any,
     ) -> AsyncResult[Any]:
         """Send a task by its name; its function need not be known here. Options: see `Task.apply_async`."""
-        handle = self.send_signature(Signature(name, app=self), args or (), kwargs or {}, options)
+        what = Signature(name, app=self)
+        key("a task's name", what.task)
+        handle = self.send_signature(what, args or (), kwargs or {}, options)
         assert isinstance(handle, AsyncResult)
         return handle
 
@@ -283,10 +286,11 @@ class App:
         What waits is REVOKED at once. Those that run already go on, but with `terminate`: then the process that runs them gets
         `signal`, and they are REVOKED, too.
         """
-        wanted = [ids] if isinstance(ids, str) else list(ids)
-        signum = signum_of(signal) if terminate else None
+        wanted = [key("a task's id", id_) for id_ in ([ids] if isinstance(ids, str) else ids)]
+        signum = signum_of(signal)  # also where nothing gets it: a wrong one is a mistake all the same
+        is_ended = flag("terminate", terminate)
         with self._connections.client() as client:
-            client.revoke(wanted, signum)
+            client.revoke(wanted, signum if is_ended else None)
 
     def signature(
         self, task: Any, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None

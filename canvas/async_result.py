@@ -17,6 +17,7 @@ from .outcome import PROPAGATE_STATES, State
 from .request import running_request
 from .results.base import Results, Trace
 from .results.document import Document
+from .value import optional, patience
 
 logger = logging.getLogger(__name__)
 
@@ -154,6 +155,7 @@ class AsyncResult(Generic[R_co]):
         Returns None at once for what was sent with `ignore_result`, as nothing will ever be known of it.
         """
         forbid_in_task(disable_sync_subtasks)
+        timeout = optional(patience)("timeout", timeout)
         if self.ignored:
             return cast("R_co", None)
         document = self._document()

@@ -96,7 +96,7 @@ def worker(
     vitals = WorkerVitals(runs_tasks_in_loop=(pool or app.conf.worker_pool) == "solo")
     listener = Listeners([LogListener(), systemd, vitals])
     pages = {"/healthz": vitals.healthz, "/readyz": vitals.readyz}
-    probes = ProbeServer(*address_of(web), pages) if web else None
+    probes = ProbeServer(*address_of(web), pages) if web is not None else None
     running = patiently(lambda: open_worker(app, options.app or "", chosen, listener), Unavailable)
 
     def stop(*_: object) -> None:

@@ -18,7 +18,7 @@ from .setting import check_limit_settings
 from .signature import Signature, links_of
 from .tasks import Tasks
 from .unique_call import UniqueCall, callbacks_without_keys, is_unique, plain, unique_call, without_keys
-from .value import check_limits, key, optional, positional
+from .value import check_limits, key, keywords, optional, positional
 
 
 class Defaults:
@@ -46,7 +46,7 @@ class Defaults:
             node,
             Given(
                 args=positional(args),
-                kwargs=dict(kwargs or {}),
+                kwargs=keywords(kwargs or {}),
                 options=given_options,
                 link=links,
                 link_error=errbacks,
@@ -125,8 +125,10 @@ class Defaults:
         return replace(call, options=options, link=links, link_error=errbacks)
 
     def _limits(self) -> dict[str, Any]:
-        check_limit_settings(self._conf)
-        limits = {name: self._conf[f"task_{name}"] for name in ("time_limit", "soft_time_limit")}
+        hard, soft = self._conf.task_time_limit, self._conf.task_soft_time_limit
+        if hard is not None and soft is not None:
+            check_limit_settings(self._conf)
+        limits = {"time_limit": hard, "soft_time_limit": soft}
         return {name: seconds for name, seconds in limits.items() if seconds is not None}
 
     def _route(self, name: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from .handle import Handle
 from .outcome import State
 from .results.base import Trace
 from .results.document import Document
+from .value import optional, patience
 
 
 class GroupResult:
@@ -70,6 +71,7 @@ class GroupResult:
     ) -> list[Any]:
         """Wait for all members; returns their values in order. Raises as `AsyncResult.get`, for the first member that failed."""
         forbid_in_task(disable_sync_subtasks)
+        timeout = optional(patience)("timeout", timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
         waited = [member for member in self._single() if not member.ignored]
         documents = documents_of(self._app, waited)

@@ -10,6 +10,7 @@ from .handle import Handle
 from .ids import derive
 from .node import Call, Chain, Group, Node
 from .result import AsyncResult, GroupResult, Result, result_from_tuple
+from .value import LARGEST_COUNT, Bound, key
 
 
 class Handles:
@@ -35,11 +36,12 @@ class Handles:
 
     def of_task(self, id_: str) -> AsyncResult[Any]:
         """The handle of a task by its id."""
-        return AsyncResult(id_, app=self._app)
+        return AsyncResult(key("a task's id", id_), app=self._app)
 
     def of_group(self, id_: str, results: Sequence[Any] | int) -> GroupResult:
         """The handle of a group by its id and its members, or by its id and size."""
         if isinstance(results, int):
+            Bound(highest=LARGEST_COUNT, whole=True)("a group's size", results)
             results = [self.of_task(derive(id_, str(index))) for index in range(results)]
         return GroupResult(id_, results, app=self._app)
 

@@ -73,7 +73,7 @@ def _choose_queue(out: dict[str, Any]) -> None:
             raise ImproperlyConfigured(
                 f"{name} {value!r} is not supported by this version: name the queue, queue={value!r}"
             )
-    if queue:
+    if queue and "queue" not in out:
         out["queue"] = key("queue", queue)
 
 
@@ -131,6 +131,14 @@ def _count_of_retries(name: str, value: Any) -> Any:
     return value
 
 
+def _serializer(name: str, value: Any) -> Any:
+    if value != "json":
+        raise ImproperlyConfigured(
+            f"{name} {value!r:.80} is not supported by this version: messages are JSON"
+        )
+    return value
+
+
 _INDEX = Bound(highest=LARGEST_COUNT, whole=True)
 _READERS: dict[str, Reader] = {
     "countdown": _seconds,
@@ -147,6 +155,7 @@ _READERS: dict[str, Reader] = {
     "reply_to": text,
     "retries": _INDEX,
     "root_id": key,
+    "serializer": _serializer,
     "shadow": text,
     "soft_time_limit": LIMIT,
     "task_id": key,

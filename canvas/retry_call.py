@@ -15,7 +15,7 @@ from typing import Any
 from .errors import ImproperlyConfigured
 from .options import checked
 from .retrying import is_count
-from .value import check_limits, positional
+from .value import check_limits, keywords, positional
 
 CHANGEABLE = frozenset(
     "exchange expires headers priority queue routing_key shadow soft_time_limit time_limit".split()
@@ -51,8 +51,6 @@ def retry_call(given: Mapping[str, Any]) -> RetryCall:
     for name in given:
         _check_name(name)
     args, kwargs, max_retries = given.get("args"), given.get("kwargs"), given.get("max_retries")
-    if kwargs is not None and not isinstance(kwargs, Mapping):
-        raise TypeError(f"kwargs must be a map, found {kwargs!r:.100}")
     if max_retries is not None and not is_count(max_retries):
         raise ImproperlyConfigured(
             f"max_retries must be a whole number from 0 on, found {max_retries!r:.100}"
@@ -66,7 +64,7 @@ def retry_call(given: Mapping[str, Any]) -> RetryCall:
     check_limits(wanted)
     return RetryCall(
         args=None if args is None else tuple(positional(args)),
-        kwargs=kwargs,
+        kwargs=None if kwargs is None else keywords(kwargs),
         when=countdown if eta is None else _moment(eta),
         max_retries=max_retries,
         options=wanted,

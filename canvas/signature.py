@@ -15,7 +15,7 @@ from .errors import ImproperlyConfigured
 from .ids import draw
 from .node import Node, node_from_data
 from .result import AsyncResult, Result
-from .value import positional
+from .value import flag, keywords, positional
 
 
 class Sender(Protocol):
@@ -78,10 +78,10 @@ class Signature(dict[str, Any]):
             super().__init__(
                 task=name,
                 args=positional(args),
-                kwargs=dict(kwargs or {}),
+                kwargs=keywords(kwargs or {}),
                 options={**(options or {}), **more},
                 subtask_type=self.subtask_type,
-                immutable=immutable,
+                immutable=flag("immutable", immutable),
             )
         self._app = app if app is not None else getattr(task, "bound_app", None)
 
@@ -155,7 +155,7 @@ class Signature(dict[str, Any]):
         """A copy with `args` in front of the stored ones, and with `kwargs` and `options` winning over them."""
         new = copy.deepcopy(self)
         if "immutable" in options:
-            new.set_immutable(bool(options.pop("immutable")))
+            new.set_immutable(options.pop("immutable"))
         if not self.immutable:
             new["args"] = [*args, *new["args"]]
             new["kwargs"] = {**new["kwargs"], **(kwargs or {})}
@@ -187,7 +187,7 @@ class Signature(dict[str, Any]):
         if args is not None:
             new["args"] = positional(args)
         if kwargs is not None:
-            new["kwargs"] = dict(kwargs)
+            new["kwargs"] = keywords(kwargs)
         if options is not None:
             new["options"] = dict(options)
         return new
@@ -201,7 +201,7 @@ class Signature(dict[str, Any]):
 
     def set_immutable(self, immutable: bool) -> None:
         """Whether the value of the step before is kept away from it."""
-        self["immutable"] = immutable
+        self["immutable"] = flag("immutable", immutable)
 
     def link(self, callback: Signature) -> Signature:
         """Call `callback` with the value when this succeeds."""

@@ -15,7 +15,7 @@ from .retry_call import RetryCall, retry_call
 from .signature import Sender, Signature, default_sender
 from .task_options import TaskOptions, check_options, options_of, retry_options
 from .unique_call import check_task
-from .value import positional
+from .value import keywords, positional
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -88,7 +88,7 @@ class Task(Generic[P, R]):
         for arguments that the function does not take or an option that does not exist, EncodeError for what JSON cannot hold,
         UniqueConflict if another task has the unique key and that is to be raised, Unavailable if the broker cannot be reached.
         """
-        args, kwargs = positional(args or ()), dict(kwargs or {})
+        args, kwargs = positional(args or ()), keywords(kwargs or {})
         self._check(args, kwargs)
         handle = self.app.send_signature(Signature(self.name, app=self.bound_app), args, kwargs, options)
         return cast("AsyncResult[R]", handle)

@@ -63,6 +63,12 @@ def flag(name: str, value: Any) -> Any:
     return value
 
 
+def patience(name: str, value: Any) -> Any:
+    """Seconds to wait. Less than none is none, as who waits for several things in turn may come to that."""
+    is_over = isinstance(value, int | float) and not isinstance(value, bool) and value < 0
+    return 0.0 if is_over else SECONDS(name, value)
+
+
 def text(name: str, value: Any) -> Any:
     """A text, which may be empty."""
     if not isinstance(value, str):
@@ -111,9 +117,20 @@ def optional(read: Reader) -> Reader:
 
 def positional(args: Any) -> list[Any]:
     """Positional arguments. Raises TypeError for a text or a map, of which a list would have the letters or the keys."""
+    if isinstance(args, list | tuple):  # nearly always, and this is on the way of every send
+        return list(args)
     if isinstance(args, str | bytes | Mapping) or not isinstance(args, Iterable):
         raise TypeError(f"args must be a list or a tuple, found {args!r:.100}")
     return list(args)
+
+
+def keywords(kwargs: Any) -> dict[str, Any]:
+    """Keyword arguments. Raises TypeError for what is no map of names: JSON would turn other keys into texts without a word."""
+    if kwargs == {}:
+        return {}
+    if not isinstance(kwargs, Mapping) or not all(isinstance(name, str) for name in kwargs):
+        raise TypeError(f"kwargs must be a map with texts as keys, found {kwargs!r:.100}")
+    return dict(kwargs)
 
 
 def check_limits(options: Mapping[str, Any], prefix: str = "") -> None:

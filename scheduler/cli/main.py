@@ -67,16 +67,31 @@ class SchedulerCli(Cli):
             self._fail(error, EXIT_USAGE)
 
 
+def _said(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """A value that is empty is a mistake, such as a variable of the shell that is not set: what the app says is not meant."""
+    if value == "":
+        raise click.BadParameter("it is empty: write a value, or leave the option out")
+    return value
+
+
 @click.group(cls=SchedulerCli, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(installed_version() or "from a checkout", prog_name="backbeat")
-@click.option("-A", "--app", envvar="BACKBEAT_APP", help="The app: module or module:attribute.")
-@click.option("-b", "--broker", envvar="BACKBEAT_BROKER_URL", help="Broker URL; default: the app's.")
 @click.option(
-    "--result-backend", envvar="BACKBEAT_RESULT_BACKEND", help="Result backend URL; default: the app's."
+    "-A", "--app", envvar="BACKBEAT_APP", callback=_said, help="The app: module or module:attribute."
+)
+@click.option(
+    "-b", "--broker", envvar="BACKBEAT_BROKER_URL", callback=_said, help="Broker URL; default: the app's."
+)
+@click.option(
+    "--result-backend",
+    envvar="BACKBEAT_RESULT_BACKEND",
+    callback=_said,
+    help="Result backend URL; default: the app's.",
 )
 @click.option(
     "--store",
     envvar="BACKBEAT_STORE",
+    callback=_said,
     help="Where beat keeps its ledger: sqlite:///file, postgresql:// or mysql://.",
 )
 @click.option(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .node import Node, is_null
-from .problem import Fault
+from .problem import Fault, quoted
 from .value import arguments, count, duration, flag, mapping, text
 from .vocabulary import OPTION, check_keys
 
@@ -54,6 +54,18 @@ def _limit(node: Node, key: str) -> int | float:
     return seconds
 
 
+def _serializer(node: Node, key: str) -> str:
+    name = _name(node, key)
+    if name != "json":
+        raise Fault(
+            node.place,
+            "E112",
+            f"{key} must be json, found {quoted(name)}",
+            help="remove the key: messages are JSON",
+        )
+    return name
+
+
 def _name(node: Node, key: str) -> str:
     return text(node, key, limit=255)
 
@@ -72,7 +84,7 @@ _READERS: dict[str, Callable[[Node, str], Any]] = {
     "time_limit": _limit,
     "soft_time_limit": _limit,
     "headers": arguments,
-    "serializer": _name,
+    "serializer": _serializer,
     "compression": _name,
     "ignore_result": flag,
     "retry": flag,

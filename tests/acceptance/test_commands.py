@@ -87,3 +87,23 @@ def test_a_project_with_a_setting_that_cannot_be_is_told_which_one(programs, tmp
         in text
     )
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["-b", "", "call", "t"], "Invalid value for '-b' / '--broker': it is empty"),
+        (["--result-backend", "", "worker"], "Invalid value for '--result-backend': it is empty"),
+        (["-A", "", "worker"], "Invalid value for '-A' / '--app': it is empty"),
+        (["-b", "memory://", "call", ""], "a task's name must be a printable text"),
+        (["-b", "memory://", "result", ""], "a task's id must be a printable text"),
+        (["-A", TASKS, "-b", "memory://", "worker", "-c", "1", "--web", ""], '--web "" is no address'),
+    ],
+)
+def test_an_option_that_is_empty_is_not_as_if_it_were_not_there(programs, options, text):
+    """It is what a variable of the shell gives that is not set; the app's own broker may be quite another one."""
+    code, told = programs.run(*options)
+
+    assert code == 2
+    assert text in " ".join(told.split())
+    assert "Traceback" not in told

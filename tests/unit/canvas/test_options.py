@@ -129,6 +129,15 @@ def test_what_no_worker_would_take_or_nobody_can_mean_is_not_sent(name, value, t
         checked({name: value})
 
 
+@pytest.mark.parametrize("value", ["pickle", "yaml", 5])
+def test_what_shall_not_be_json_is_not_sent_as_json(value):
+    with pytest.raises(
+        ImproperlyConfigured, match=r"serializer .* is not supported by this version: messages are JSON"
+    ):
+        checked({"serializer": value})
+    assert checked({"serializer": "json"}) == {"serializer": "json"}
+
+
 @pytest.mark.parametrize("name", ["id", "task", "eta", "timelimit", "compression", "backbeat_errback"])
 def test_a_header_of_a_message_s_own_is_no_name_for_another_value(name):
     with pytest.raises(ImproperlyConfigured, match=f"headers cannot have '{name}'.*choose another one"):
@@ -192,6 +201,36 @@ def test_arguments_are_no_text_of_which_each_letter_would_be_one(app, args):
 
     for way in ways:
         with pytest.raises(TypeError, match="args must be a list or a tuple, found"):
+            way()
+
+
+@pytest.mark.parametrize("kwargs", ["a", [("a", 1)], {5: 1}, 5])
+def test_keyword_arguments_are_a_map_of_names(app, kwargs):
+    task = app.task(name="any")(lambda **kwargs: kwargs)
+    ways = [
+        lambda: task.apply_async((), kwargs),
+        lambda: app.send_task("any", (), kwargs),
+        lambda: app.signature("any", (), kwargs),
+        lambda: task.s().replace(kwargs=kwargs),
+    ]
+
+    for way in ways:
+        with pytest.raises(TypeError, match="kwargs must be a map with texts as keys, found"):
+            way()
+
+
+@pytest.mark.parametrize("value", ["no", 0, 1])
+def test_a_signature_is_immutable_or_not(app, value):
+    sig = app.signature("any")
+    ways = [
+        lambda: sig.set(immutable=value),
+        lambda: sig.set_immutable(value),
+        lambda: sig.clone(immutable=value),
+        lambda: app.task(name="any")(print).signature(immutable=value),
+    ]
+
+    for way in ways:
+        with pytest.raises(ImproperlyConfigured, match="immutable must be True or False"):
             way()
 
 

@@ -8,7 +8,7 @@ import logging
 import pytest
 from backbeat.canvas import AsyncResult, GroupResult, chain, group, result, result_from_tuple
 from backbeat.canvas.commit.memory_results import MemoryResults
-from backbeat.canvas.errors import TimeoutError, UnknownResult  # noqa: A004 - Celery's name
+from backbeat.canvas.errors import ImproperlyConfigured, TimeoutError, UnknownResult  # noqa: A004 - Celery's name
 from backbeat.canvas.message import iso_of_us
 
 from support.eager import Shop, connect
@@ -250,3 +250,52 @@ def test_handles_are_where_celery_has_them():
         GroupResult,
         result_from_tuple,
     )
+
+
+# --- what cannot be meant --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("timeout", [float("nan"), float("inf"), 1e300, "5", True])
+def test_a_time_to_wait_that_cannot_be_is_refused(shop, timeout):
+    """Waiting for "not a number" of seconds would never end."""
+    alone, together = shop.add.delay(1), group(shop.add.s(1)).delay()
+
+    for handle in (alone, together):
+        with pytest.raises(ImproperlyConfigured, match="timeout must be seconds from 0 to a century"):
+            handle.get(timeout=timeout)
+
+
+def test_when_the_time_to_wait_is_over_already_one_look_is_taken(shop):
+    handle = shop.add.delay(1)
+
+    with pytest.raises(TimeoutError):
+        handle.get(timeout=-1)
+    shop.drain()
+    assert handle.get(timeout=-1) == 1
+
+
+@pytest.mark.parametrize("id_", ["", None, 5, "a\0", "x" * 256])
+def test_what_no_task_is_called_is_neither_asked_for_nor_revoked(shop, id_):
+    for use in (shop.app.AsyncResult, lambda id_: shop.app.revoke([id_])):
+        with pytest.raises(ImproperlyConfigured, match="a task's id must be a printable text"):
+            use(id_)
+
+
+@pytest.mark.parametrize("size", [-1, True])
+def test_a_group_has_so_many_members_or_none(shop, size):
+    with pytest.raises(ImproperlyConfigured, match="a group's size must be a whole number from 0"):
+        shop.app.GroupResult("g", size)
+
+
+@pytest.mark.parametrize("value", ["no", "false", 0, None])
+def test_a_task_is_not_ended_because_of_a_text_that_counts_as_true(shop, value):
+    handle = shop.add.delay(1)
+
+    with pytest.raises(ImproperlyConfigured, match="terminate must be True or False"):
+        handle.revoke(terminate=value)
+    assert handle.state == "PENDING"
+
+
+def test_a_signal_that_there_is_not_is_refused_though_nobody_would_get_it(shop):
+    with pytest.raises(ImproperlyConfigured, match="there is no signal 'foo'"):
+        shop.add.delay(1).revoke(signal="foo")

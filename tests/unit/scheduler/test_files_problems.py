@@ -121,6 +121,12 @@ def told(loaded: Loaded) -> list[str]:
         (TIMED + "    catch_up_limit: 0\n", "5:21:E112:ping", "catch_up_limit must be from 1 to", ""),
         (TIMED + "    options: {priority: high}\n", "5:25:E112:ping", "priority must be a whole number", ""),
         (TIMED + "    options: {expires: -1}\n", "5:24:E160:ping", "expires must be from 0", ""),
+        (
+            TIMED + "    options: {serializer: pickle}\n",
+            "5:27:E112:ping",
+            'serializer must be json, found "pickle"',
+            "messages are JSON",
+        ),
         (TIMED + "    options: {time_limit: 0s}\n", "5:27:E112:ping", "time_limit must be above 0", "null"),
         (
             TIMED + "    options: {time_limit: 5m, soft_time_limit: 300}\n",
