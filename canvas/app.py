@@ -21,7 +21,7 @@ from .node import Node, freeze
 from .request import running_request
 from .result import AsyncResult, GroupResult, Result
 from .results.base import Results
-from .settings import settings_of
+from .settings_source import settings_of
 from .signature import Signature, set_default_sender, signature
 from .signum import signum_of
 from .task import Task, task_of
