@@ -36,6 +36,19 @@ class Wire:
 def to_wire(message: Message) -> Wire:
     """Headers, properties and body of protocol 2."""
     args, kwargs = plain(message.args), plain(message.kwargs)
+    properties = {
+        "correlation_id": message.id,
+        "reply_to": message.reply_to,
+        "delivery_mode": 2,
+        "priority": message.priority or 0,
+        "content_type": "application/json",
+        "content_encoding": "utf-8",
+    }
+    body = f"[{args},{kwargs},{json.dumps(embed_of(message))}]"
+    return Wire(_headers(message, args, kwargs), properties, body.encode())
+
+
+def _headers(message: Message, args: Json, kwargs: Json) -> dict[str, Any]:
     headers: dict[str, Any] = {
         **_users_own(message.headers),
         "lang": "py",
@@ -66,17 +79,7 @@ def to_wire(message: Message) -> Wire:
         headers["backbeat_errback"] = dict(message.errback)
     if message.guards is not None:
         headers["backbeat_guards"] = message.guards
-    headers |= stub_headers(message)
-    properties = {
-        "correlation_id": message.id,
-        "reply_to": message.reply_to,
-        "delivery_mode": 2,
-        "priority": message.priority or 0,
-        "content_type": "application/json",
-        "content_encoding": "utf-8",
-    }
-    body = f"[{args},{kwargs},{json.dumps(embed_of(message))}]"
-    return Wire(headers, properties, body.encode())
+    return headers | stub_headers(message)
 
 
 def repr_of(text: Json, limit: int = 1024) -> str:

@@ -219,7 +219,7 @@ def expires_seconds(conf: Config) -> float:
 def _open_stateless(conf: Config, broker: str, worker: str, queues: Sequence[str], limits: Limits) -> Commit:
     from .commit.stateless import StatelessCommit
 
-    # no `prefetch`: messages whose time has not come stay unacknowledged here, and would fill it (decisions K17)
+    # no `prefetch`: where nothing is stored a message is done in so short a time that the next ones should be there by then
     carrier, keyring = _open_broker(conf, broker, worker, queues, limits), keyring_of(conf)
     if not uses_rpc(conf) or not queues:  # who only sends tasks has no results to send
         return StatelessCommit(carrier, keyring=keyring)

@@ -66,6 +66,13 @@ class Commit(Protocol):
         """Hand messages back, to be taken again at once by anyone. `lost`: they had started and their process died."""
         ...
 
+    def pause(self) -> None:
+        """Nothing more is wanted until the next `take`: hand back what is held and was not given out, and have no more sent ahead.
+
+        To be called again and again for as long as nothing is wanted; that is cheap.
+        """
+        ...
+
     def sweep(self) -> list[JoinRecord]:
         """Hand back what dead workers held, send what is due, relay what dead writers left.
 

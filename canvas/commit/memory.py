@@ -102,6 +102,9 @@ class MemoryCommit:
                     state.runs[taken.message.id] = replace(run, worker="", lease_us=0, lost=run.lost + lost)
             self._store.changed.notify_all()
 
+    def pause(self) -> None:
+        """Nothing is sent ahead: what is taken is given out."""
+
     def sweep(self) -> list[JoinRecord]:
         with self._store.changed:
             state, now = self._store.state, self._now()

@@ -129,6 +129,9 @@ class RedisCommit:
         if held:
             self._hold("release", held, lost=int(lost))
 
+    def pause(self) -> None:
+        """Nothing is sent ahead: what is taken is given out."""
+
     def sweep(self) -> list[JoinRecord]:
         with unavailable():
             holders: Any = self._client.zrange(self._keys.own("holders"), 0, -1)

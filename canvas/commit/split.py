@@ -128,6 +128,12 @@ class SplitCommit:
         reach("split.released")
         self._broker.release([taken.delivery for taken in held])
 
+    def pause(self) -> None:
+        # what cannot be handed back comes back by itself, as its connection is lost or its lease will be over
+        unclaimed, self._unclaimed = self._unclaimed, []
+        self._broker.pause()
+        self._broker.release([taken.delivery for taken in unclaimed])
+
     def sweep(self) -> list[JoinRecord]:
         """Relay what is due or was left by the dead."""
         interrupted = self._store.sweep()

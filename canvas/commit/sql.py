@@ -120,6 +120,9 @@ class SqlCommit:
             return
         self._transact(lambda connection: sql_held.release(connection, self._worker, held, lost=lost))
 
+    def pause(self) -> None:
+        """Nothing is sent ahead: what is taken is given out."""
+
     def sweep(self) -> list[JoinRecord]:
         return self._transact(_sweep)
 

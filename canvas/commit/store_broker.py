@@ -73,6 +73,12 @@ class StoreBroker:
             taken = self._carrier.exchange([], take=limit).taken
         return [item.delivery for item in taken]
 
+    def pause(self) -> None:
+        """A store sends nothing ahead."""
+
+    def park(self, deliveries: Sequence[Delivery]) -> None:
+        """A store does not count what is held."""
+
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         self._carrier.exchange([Transition(delivery=delivery) for delivery in deliveries])
 

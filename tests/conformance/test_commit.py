@@ -459,6 +459,23 @@ def test_what_is_released_can_be_run_by_another_at_once(world):
     assert again.verdict == Run()
 
 
+def test_what_a_worker_that_pauses_has_not_given_out_can_be_taken_by_others_and_by_itself_later(world):
+    first, second = world.open(), world.open()
+    world.send(*(world.message() for _ in range(6)))
+    (held,) = world.take(first)
+
+    first.pause()
+    first.pause()
+    others = world.take(second, 5)
+    second.release(others)
+    second.pause()
+    back = world.take(first, 5)
+
+    assert len({item.message.id for item in [held, *others]}) == 6
+    assert {item.message.id for item in back} == {item.message.id for item in others}
+    assert all(item.verdict == Run() for item in [held, *others, *back])
+
+
 def test_k7_what_is_renewed_is_neither_taken_nor_claimed_by_others(world):
     limits = Limits(lease_seconds=1.0)
     one, two, message = world.open("one", limits), world.open("two", limits), world.message()

@@ -81,6 +81,12 @@ class CrashingBroker:
     def renew(self, deliveries: Sequence[Delivery]) -> None:
         self._inner.renew(deliveries)
 
+    def pause(self) -> None:
+        self._inner.pause()
+
+    def park(self, deliveries: Sequence[Delivery]) -> None:
+        self._inner.park(deliveries)
+
     def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
         self._inner.wait(timeout, wakers)
 

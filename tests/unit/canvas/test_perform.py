@@ -1,8 +1,7 @@
-"""Between flow and a store: slices of a sender, verdicts, what Celery workers forward, and messages that are none."""
+"""Between flow and a store: verdicts, outcomes that stand, results that are too large, and messages that are none."""
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import replace
 
@@ -11,177 +10,22 @@ from backbeat.canvas import flow
 from backbeat.canvas.commit.taken import Taken
 from backbeat.canvas.commit.transition import Transition
 from backbeat.canvas.commit.verdict import Later, Poison, Run, Settled, Stale, Standing, WasRevoked
-from backbeat.canvas.continuation import Member, Step, ref_of
+from backbeat.canvas.continuation import Member, Step
 from backbeat.canvas.delivery import Delivery
 from backbeat.canvas.effect import AddPart, Publish
-from backbeat.canvas.errors import ChordError, Reject, SendInterrupted, TaskRevokedError, Unavailable
+from backbeat.canvas.errors import ChordError, Reject, Unavailable
 from backbeat.canvas.json_text import Json
-from backbeat.canvas.message import CONTROL_QUEUE, Message
-from backbeat.canvas.node import Call, Chain, Group, calls, freeze, node_to_data, root_of
+from backbeat.canvas.message import Message
+from backbeat.canvas.node import Call, Chain, Group, calls, freeze, root_of
 from backbeat.canvas.outcome import Error, Failure, Revoked, Success
 from backbeat.canvas.perform import RESULT_BYTES, Execute, Performer
-from backbeat.canvas.sending import SENDER_LEASE_SECONDS, SLICE, send
+from backbeat.canvas.sending import send
 
-from support.eager import Fleet
-
-MEMBERS = 2 * SLICE + 100
-"""So many that they go in three slices."""
-
-
-class Died(Exception):
-    """The sender is gone."""
-
-
-class DyingCommit:
-    """A Commit whose process dies after so many exchanges."""
-
-    def __init__(self, inner, exchanges):
-        self._inner, self._left = inner, exchanges
-
-    def exchange(self, transitions, **known):
-        if self._left == 0:
-            raise Died
-        self._left -= 1
-        return self._inner.exchange(transitions, **known)
-
-
-@pytest.fixture
-def fleet():
-    fleet = Fleet()
-    fleet.app.task(name="one")(lambda *_args: 1)
-    fleet.app.task(name="count")(lambda values: len(values))  # noqa: PLW0108 - its arguments are checked
-    fleet.app.task(name="double")(lambda x: x * 2)
-    fleet.noted = []
-    fleet.app.task(name="note")(fleet.noted.append)
-    return fleet
-
-
-def big_chord(*, tail=()):
-    errback = Call(task="note", id="errback")
-    body = Call(task="count", id="body", link_error=(errback,))
-    return freeze(Chain(steps=(Group(members=(Call(task="one"),) * MEMBERS), body, *tail)), "last")
+from support.foreign import put
 
 
 def result(fleet, id_):
     return fleet.app.AsyncResult(id_)
-
-
-# --- sending in slices ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_small_canvas_is_one_commit(fleet):
-    effects = flow.start(freeze(Group(members=(Call(task="one"),) * 10), "g"), "g")
-
-    send(DyingCommit(fleet.open("client"), 1), effects)
-
-    assert fleet.drain() == 10
-
-
-def test_a_large_canvas_goes_in_slices_and_its_join_is_sealed_at_the_end(fleet):
-    node = big_chord()
-    effects = flow.start(node, root_of(node))
-
-    send(fleet.open("client"), effects)
-    join = fleet.store.state.joins.load(node.steps[0].id)
-    assert (len(join.parts), join.complete) == (0, False)
-    fleet.drain(limit=5_000)
-
-    assert result(fleet, "body").get(timeout=0) == MEMBERS
-    assert fleet.executed.count("count") == 1
-
-
-def test_parts_that_come_before_the_seal_do_not_complete_the_join(fleet):
-    node = big_chord()
-    effects = flow.start(node, root_of(node))
-
-    with pytest.raises(Died):
-        send(DyingCommit(fleet.open("client"), 3), effects)  # all members are sent, the seal is not
-    fleet.drain(limit=5_000)
-    assert fleet.executed.count("one") == MEMBERS
-    assert not result(fleet, "body").ready()
-
-    send(fleet.open("client"), effects)  # whoever repeats it finishes it
-    fleet.drain(limit=5_000)
-    assert result(fleet, "body").get(timeout=0) == MEMBERS
-    assert fleet.executed.count("one") == MEMBERS
-
-
-@pytest.mark.parametrize("exchanges", [1, 2, 3])
-def test_k4_a_sender_that_dies_leaves_a_canvas_that_is_settled_after_its_lease(fleet, exchanges):
-    node = big_chord(tail=(Call(task="one"),))
-    with pytest.raises(Died):
-        send(DyingCommit(fleet.open("client"), exchanges), flow.start(node, root_of(node)))
-
-    fleet.drain(limit=5_000)
-    fleet.clock.advance(SENDER_LEASE_SECONDS - 1)
-    fleet.sweep()
-    assert not result(fleet, "last").ready()
-    fleet.clock.advance(2)
-    fleet.sweep()
-    fleet.drain(limit=5_000)
-
-    for id_ in ("body", "last"):
-        with pytest.raises(SendInterrupted, match="sending this canvas died"):
-            result(fleet, id_).get(timeout=0)
-    assert fleet.noted == ["body"]
-    assert "count" not in fleet.executed
-    fleet.sweep()
-    fleet.drain()
-    assert fleet.noted == ["body"]
-
-
-def test_a_canvas_whose_sender_died_and_whose_chain_is_gone_is_given_up_once_and_kept(fleet):
-    node = big_chord(tail=(Call(task="one"),))
-    with pytest.raises(Died):
-        send(DyingCommit(fleet.open("client"), 2), flow.start(node, root_of(node)))
-    fleet.store.state.chains.clear()
-    fleet.clock.advance(SENDER_LEASE_SECONDS + 1)
-
-    for _ in range(2):
-        fleet.sweep()
-        fleet.drain(limit=5_000)
-
-    join_id, letter = node.steps[0].id, the_dead_letter(fleet)
-    assert (letter.task_id, "JoinLost: the store no longer has chain" in letter.reason) == (join_id, True)
-    assert (fleet.noted, "count" in fleet.executed) == ([], False)
-
-
-def test_a_part_that_comes_after_the_interruption_changes_nothing(fleet):
-    node = big_chord()
-    with pytest.raises(Died):
-        send(DyingCommit(fleet.open("client"), 1), flow.start(node, root_of(node)))
-    fleet.clock.advance(SENDER_LEASE_SECONDS + 1)
-    fleet.sweep()
-
-    fleet.drain(limit=5_000)
-
-    assert result(fleet, "body").state == "FAILURE"
-
-
-def test_a_living_sender_is_not_interrupted(fleet):
-    node = big_chord()
-    effects = flow.start(node, root_of(node))
-    client = fleet.open("client")
-
-    class Slow:
-        def exchange(self, transitions, **known):
-            fleet.clock.advance(SENDER_LEASE_SECONDS - 1)
-            fleet.sweep()
-            return client.exchange(transitions, **known)
-
-    send(Slow(), effects)
-    fleet.drain(limit=5_000)
-
-    assert result(fleet, "body").get(timeout=0) == MEMBERS
-
-
-def test_a_large_plain_group_has_no_join(fleet):
-    node = freeze(Group(members=(Call(task="one"),) * MEMBERS), "g")
-
-    send(fleet.open("client"), flow.start(node, "g"))
-
-    assert not fleet.store.state.joins
-    assert fleet.drain(limit=5_000) == MEMBERS
 
 
 # --- verdicts ------------------------------------------------------------------------------------------------------------------
@@ -331,22 +175,18 @@ def test_what_a_commit_that_could_not_be_ended_had_taken_is_left_and_returned_by
     assert performer.left == []
 
 
+def test_a_failure_keeps_its_traceback_when_it_is_settled_downstream(fleet):
+    failure = Failure(error=Error(type="ValueError"), traceback="tb")
+    performer = fleet.performer(fleet.open("w"))
+    chain = flow.Inline((Call(task="one", id="next"),))
+
+    transition = performer.finished(taken(None), replace(message(), then=chain), failure)
+    fleet.open("w").exchange([replace(transition, delivery=None)])
+
+    assert result(fleet, "next").traceback == "tb"
+
+
 # --- what is no message --------------------------------------------------------------------------------------------------------
-
-
-def put(fleet, queue, *, id="t1", task="one", args=(), kwargs=None, body=None, properties=None, **headers):
-    """A message as another program might write it."""
-    content = json.dumps(body or [list(args), kwargs or {}, {}])
-    text = json.dumps(
-        {
-            "body": base64.b64encode(content.encode()).decode(),
-            "content-type": "application/json",
-            "content-encoding": "utf-8",
-            "headers": {"id": id, "task": task, **headers},
-            "properties": {"body_encoding": "base64", "delivery_info": {}, **(properties or {})},
-        }
-    )
-    fleet.store.state.mail.put(queue, text)
 
 
 def the_dead_letter(fleet):
@@ -389,237 +229,6 @@ def test_a_refused_copy_of_what_has_succeeded_changes_nothing(fleet):
     fleet.drain()
 
     assert result(fleet, "t1").get(timeout=0) == 1
-
-
-@pytest.mark.parametrize(
-    ("task", "args"),
-    [
-        (flow.JOIN_TASK, []),
-        (flow.JOIN_TASK, [5]),
-        (flow.JOIN_TASK, [["j"]]),
-        (flow.START_TASK, []),
-        (flow.START_TASK, [5]),
-        (flow.START_TASK, ["text"]),
-        (flow.START_TASK, [None]),
-        (flow.START_TASK, [{}]),
-        (flow.START_TASK, [{"task": "one", "options": {"countdown": "soon"}}]),
-        (flow.START_TASK, [{"task": "one", "options": {"headers": [1]}}]),
-        (flow.START_TASK, [{"task": "c", "subtask_type": "chain", "kwargs": {"tasks": []}}]),
-        (flow.START_TASK, [{"task": "c", "subtask_type": "chain", "kwargs": []}]),
-        (flow.NEXT_TASK, [1]),
-        (flow.NEXT_TASK, [1, 5]),
-        (flow.NEXT_TASK, [1, "step:x"]),
-        (flow.NEXT_TASK, [1, "step:x:y"]),
-        (flow.FAILED_TASK, [1, 2, 3]),
-        (flow.FAILED_TASK, [["x"], "member:j:1"]),
-        (flow.FAILED_TASK, ["x", None]),
-    ],
-)
-def test_our_own_tasks_called_with_nonsense_fail_and_are_kept(fleet, task, args):
-    put(fleet, CONTROL_QUEUE, task=task, args=args)
-
-    fleet.drain()
-
-    with pytest.raises(Reject, match="arguments that it cannot have"):
-        result(fleet, "t1").get(timeout=0)
-    assert len(fleet.store.state.dead) == 1
-    assert not fleet.store.state.mail.held
-
-
-@pytest.mark.parametrize("position", ["step:gone:1", "member:gone:1"])
-def test_a_continuation_that_is_gone_does_no_harm(fleet, position):
-    put(fleet, CONTROL_QUEUE, task=flow.NEXT_TASK, args=[1, position])
-
-    fleet.drain()
-
-    assert result(fleet, "t1").ready()
-
-
-def test_the_message_of_a_join_that_is_gone_or_not_complete_does_nothing(fleet):
-    send(fleet.open("client"), [Publish(flow.join_message("gone"))])
-
-    assert fleet.drain() == 1
-    assert not fleet.store.state.dead
-
-
-# --- what a Celery worker forwards ---------------------------------------------------------------------------------------------
-
-
-def open_chord(fleet):
-    """A chord of two whose first member is taken by a Celery worker; returns it frozen."""
-    node = freeze(
-        Chain(
-            steps=(
-                Group(members=(Call(task="elsewhere", options={"queue": "theirs"}), Call(task="one"))),
-                Call(task="count", id="body", link_error=(Call(task="note"),)),
-                Call(task="double"),
-            )
-        ),
-        "last",
-    )
-    send(fleet.open("client"), flow.start(node, root_of(node)))
-    fleet.drain("celery", "backbeat")
-    assert not result(fleet, "last").ready()
-    return node
-
-
-def their_message(fleet):
-    """What the Celery worker took, as it sees it."""
-    (taken,) = fleet.open("theirs", "theirs").exchange([], take=9).taken
-    text = taken.delivery.raw
-    envelope = json.loads(text)
-    return envelope["headers"], json.loads(base64.b64decode(envelope["body"]))[2]
-
-
-def forward(fleet, signature, *front):
-    """Send an embedded signature as a Celery worker does: with `front` before its arguments."""
-    put(
-        fleet,
-        signature["options"]["queue"],
-        id=signature["options"]["task_id"],
-        task=signature["task"],
-        args=[*front, *signature["args"]],
-    )
-
-
-def test_a_value_that_a_celery_worker_forwards_goes_on_where_it_belongs(fleet):
-    node = open_chord(fleet)
-    _, embed = their_message(fleet)
-    (following,) = embed["chain"]
-    assert following["task"] == flow.NEXT_TASK
-    assert following["args"] == [ref_of(Member(node.steps[0].id, 0))]
-
-    for _ in range(2):  # it may come twice
-        forward(fleet, following, {"their": "value"})
-    fleet.drain()
-
-    assert result(fleet, "body").get(timeout=0) == 2
-    assert result(fleet, "last").get(timeout=0) == 4
-    assert fleet.executed.count("count") == 1
-
-
-@pytest.mark.parametrize("known", [True, False], ids=["stored", "unknown"])
-def test_a_failure_that_a_celery_worker_forwards_settles_what_depends_on_it(fleet, known):
-    open_chord(fleet)
-    headers, embed = their_message(fleet)
-    (errback,) = embed["errbacks"]
-    assert errback["task"] == flow.FAILED_TASK
-    if known:  # their worker stored its result where we look for it
-        fleet.store.state.documents[headers["id"]] = json.dumps(
-            {
-                "status": "FAILURE",
-                "result": {"exc_type": "KeyError", "exc_module": "builtins", "exc_message": ["k"]},
-                "traceback": "theirs",
-                "task_id": headers["id"],
-                "date_done": "2026-01-01T00:00:00+00:00",
-            }
-        )
-
-    forward(fleet, errback, headers["id"])
-    fleet.drain()
-
-    with pytest.raises(ChordError) as caught:
-        result(fleet, "last").get(timeout=0)
-    assert ("KeyError('k')" if known else f"task {headers['id']} failed in a Celery worker") in str(
-        caught.value
-    )
-    assert result(fleet, "body").state == "FAILURE"
-    assert fleet.noted == ["body"]
-
-
-def test_a_step_of_a_chain_is_forwarded_too(fleet):
-    node = freeze(
-        Chain(
-            steps=(
-                Call(task="elsewhere", options={"queue": "theirs"}),
-                Call(task="double", link=(Call(task="note"),)),
-            )
-        ),
-        "last",
-    )
-    send(fleet.open("client"), flow.start(node, root_of(node)))
-    _, embed = their_message(fleet)
-
-    forward(fleet, embed["chain"][0], 21)
-    fleet.drain()
-
-    assert result(fleet, "last").get(timeout=0) == 42
-    assert fleet.noted == [42]
-
-
-# --- a canvas as one message ---------------------------------------------------------------------------------------------------
-
-
-def start_message(node, **known):
-    args = json.dumps([node_to_data(node, json.loads)])
-    return Message(id="start", task=flow.START_TASK, args=args, queue=CONTROL_QUEUE, **known)
-
-
-def test_a_canvas_that_travelled_as_one_message_is_started_once(fleet):
-    node = Chain(steps=(Group(members=(Call(task="one"), Call(task="one"))), Call(task="count")))
-    start = start_message(node)
-
-    send(fleet.open("client"), [Publish(start), Publish(start)])
-    fleet.drain()
-
-    handle = result(fleet, "start")
-    assert handle.get(timeout=0) == flow.started_id("start")
-    assert result(fleet, flow.started_id("start")).get(timeout=0) == 2
-    assert fleet.executed == ["one", "one", "count"]
-
-
-def test_a_group_that_travelled_as_one_message_tells_its_members(fleet):
-    send(fleet.open("client"), [Publish(start_message(Group(members=(Call(task="one"),) * 2)))])
-    fleet.drain()
-
-    members = result(fleet, "start").get(timeout=0)
-    assert [result(fleet, member).get(timeout=0) for member in members] == [1, 1]
-
-
-def test_the_headers_of_the_firing_reach_what_starts_first(fleet):
-    headers = fleet.app.task(name="headers", bind=True)(lambda self, *_args: dict(self.request.headers))
-    del headers
-    own = {"headers": {"mine": 1}}
-    node = Chain(steps=(Group(members=(Call(task="headers", options=own),)), Call(task="headers", id="body")))
-
-    send(fleet.open("client"), [Publish(start_message(node, headers={"periodic_task_name": "nightly"}))])
-    fleet.drain()
-
-    group_id = freeze(node, flow.started_id("start")).steps[0].id
-    member = fleet.app.GroupResult(group_id, 1)
-    assert member.get(timeout=0) == [{"periodic_task_name": "nightly", "mine": 1}]
-    assert result(fleet, "body").get(timeout=0) == {}
-
-
-def test_a_failure_keeps_its_traceback_when_it_is_settled_downstream(fleet):
-    failure = Failure(error=Error(type="ValueError"), traceback="tb")
-    performer = fleet.performer(fleet.open("w"))
-    chain = flow.Inline((Call(task="one", id="next"),))
-
-    transition = performer.finished(taken(None), replace(message(), then=chain), failure)
-    fleet.open("w").exchange([replace(transition, delivery=None)])
-
-    assert result(fleet, "next").traceback == "tb"
-
-
-@pytest.mark.parametrize("how", ["revoked", "expired"])
-def test_a_canvas_that_travelled_as_one_message_and_never_started_settles_too(fleet, how):
-    errback = Call(task="note", id="errback")
-    header = Group(members=(Call(task="one"), Call(task="one")))
-    node = Chain(steps=(header, Call(task="count", link_error=(errback,)), Call(task="one")))
-    frozen = freeze(node, flow.started_id("start"))
-    client = fleet.open("client")
-    if how == "revoked":
-        client.revoke(["start"])
-    send(client, [Publish(start_message(node, expires_us=1 if how == "expired" else None))])
-    fleet.drain()
-
-    assert result(fleet, "start").state == "REVOKED"
-    for call in calls(frozen):
-        with pytest.raises(TaskRevokedError):
-            result(fleet, call.id).get(timeout=0)
-    assert fleet.executed == ["note"]
-    assert fleet.noted == [frozen.steps[1].id]
 
 
 # --- sizes ---------------------------------------------------------------------------------------------------------------------
