@@ -11,17 +11,18 @@ from .canvas_sender import CanvasSender
 from .config import Config
 from .connections import Connections
 from .defaults import Defaults
-from .errors import ImproperlyConfigured, NotRegistered
+from .errors import NotRegistered
 from .handles import Handles
 from .hook import Hook
 from .ids import draw
 from .importing import imported
 from .message import Message
 from .node import Node, freeze
+from .periodic_tasks import PeriodicTasks
 from .request import running_request
 from .result import AsyncResult, GroupResult, Result
 from .results.base import Results
-from .settings import settings_of
+from .settings_source import settings_of
 from .signature import Signature, set_default_sender, signature
 from .signum import signum_of
 from .task import Task, task_of
@@ -64,7 +65,7 @@ class App:
             self.conf.beat_schedule = {}  # this app's own, to which a project may add
         self.tasks = Tasks()
         self._defaults = Defaults(self.conf, self.tasks)
-        self.periodic_tasks: dict[str, Mapping[str, Any]] = {}
+        self.periodic_tasks = PeriodicTasks()
         self.on_after_configure, self.on_after_finalize = Hook(), Hook()
         self._connections = Connections(lambda: open_client(self.conf), lambda: open_results(self.conf))
         self._handles = Handles(self)
@@ -129,19 +130,7 @@ class App:
         text is the name. Raises ImproperlyConfigured when another periodic task has the name.
         """
         what = sig.clone(args, kwargs) if isinstance(sig, Signature) else self.signature(sig, args, kwargs)
-        key = name or repr(what)
-        entry = {
-            "schedule": schedule,
-            "task": what.task,
-            "args": what.args,
-            "kwargs": what.kwargs,
-            "options": {**what.options, **options},
-        }
-        if self.periodic_tasks.setdefault(key, entry) != entry:
-            raise ImproperlyConfigured(
-                f"another periodic task is called {key!r}: give each one a name, add_periodic_task(..., name='...')"
-            )
-        return key
+        return self.periodic_tasks.add(name, schedule, what, options)
 
     def config_from_object(self, source: Any) -> None:
         """Take settings from a mapping, an object, a class, a module or its name: all lower-case names that are no underscore names."""

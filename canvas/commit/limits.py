@@ -23,7 +23,7 @@ class Limits:
     keep_seconds: float = 86_400.0
     """How long results are kept (`result_expires`); 0 is for ever."""
     extended: bool = True
-    """Whether results hold the task's name, arguments, worker, retries and queue (`result_extended`)."""
+    """Whether results hold the task's name, arguments, worker, retries, queue and `date_started` (`result_extended`)."""
     compression: str | None = None
     """How results are compressed, where the store can hold bytes (`result_compression`)."""
 

@@ -49,6 +49,8 @@ class RpcResults:
         """Whether some thread has the connection."""
         self._inbox = Inbox()
         self._losses = Losses()
+        self._awaited: dict[object, set[str]] = {}
+        """What each thread that waits has still to wait for."""
         self._cause: Exception | None = None
         """What the last loss was known by."""
         bounded = max(SHORTEST_SECONDS, min(expires_seconds, LONGEST_SECONDS))
@@ -82,25 +84,28 @@ class RpcResults:
 
     def wait(self, ids: Sequence[str], timeout: float | None) -> bool:
         deadline = None if timeout is None else time.monotonic() + timeout
-        since = self._losses.count
-        self._look()
-        pending = set(ids)
-        while True:
-            with self._changed:
-                pending = {id_ for id_ in pending if not self._inbox.has_ended(id_)}
-                if not pending:
-                    return True
-                self._tell(pending, since)
-                left = LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, deadline - time.monotonic())
-                if left <= 0:
-                    return False
-                if self._is_read:
-                    self._changed.wait(left)
-                    continue
-                self._is_read = True
-            with self._reading():
-                self._subscribe()
-                self._drain(left)
+        since, told = self._losses.count, -1
+        with self._awaiting(ids) as pending:
+            self._look()
+            while True:
+                with self._changed:
+                    if not pending:
+                        return True
+                    if self._losses.count != told:
+                        self._tell(pending, since)
+                        told = self._losses.count
+                    left = (
+                        LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, deadline - time.monotonic())
+                    )
+                    if left <= 0:
+                        return False
+                    if self._is_read:
+                        self._changed.wait(left)
+                        continue
+                    self._is_read = True
+                with self._reading():
+                    self._subscribe()
+                    self._drain(left)
 
     def trace(self, ids: Sequence[str]) -> list[Trace]:
         """Nobody knows what was sent."""
@@ -121,6 +126,18 @@ class RpcResults:
             self._changed.wait_for(lambda: not self._is_read)
             self._consumer = None
             self._client.close()
+
+    @contextmanager
+    def _awaiting(self, ids: Iterable[str]) -> Iterator[set[str]]:
+        """Those of `ids` that have not ended; each leaves the set when its reply comes, as nobody can look for all at every reply."""
+        wait = object()
+        with self._changed:
+            pending = self._awaited[wait] = {id_ for id_ in ids if not self._inbox.has_ended(id_)}
+        try:
+            yield pending
+        finally:
+            with self._changed:
+                del self._awaited[wait]
 
     # --- for who holds the lock ------------------------------------------------------------------------------------------------
 
@@ -186,6 +203,8 @@ class RpcResults:
             dropped = self._inbox.put(document, time.time_ns() // 1000)
             if self._inbox.has_ended(document.id):
                 self._losses.forget(document.id)
+                for pending in self._awaited.values():
+                    pending.discard(document.id)
             self._changed.notify_all()
         if dropped is not None:
             extra = {"action": "reply_dropped", "id": dropped.id}

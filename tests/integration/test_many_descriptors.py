@@ -11,7 +11,6 @@ from backbeat.canvas.commit.limits import Limits
 from backbeat.canvas.commit.memory import MemoryCommit
 from backbeat.canvas.commit.memory_results import MemoryResults
 from backbeat.canvas.commit.memory_store import MemoryStore
-from backbeat.canvas.connections import Connections
 from backbeat.canvas.perform import Performer
 from backbeat.canvas.pools.processes import ProcessPool
 from backbeat.canvas.pools.runner import RunnerSpec
@@ -19,6 +18,7 @@ from backbeat.canvas.worker.listener import LogListener
 from backbeat.canvas.worker.worker import Worker
 from backbeat.scheduler.clock import SystemClock as BeatClock
 
+from support.eager import connect
 from support.pool_jobs import SECONDS
 
 
@@ -62,7 +62,7 @@ class StopAfter(LogListener):
 def test_a_worker_with_child_processes_works_and_stops():
     store = MemoryStore()
     app = App("many", broker="memory://many", set_as_current=False)
-    app._connections = Connections(lambda: MemoryCommit(store, worker="client"), lambda: MemoryResults(store))
+    connect(app, lambda: MemoryCommit(store, worker="client"), lambda: MemoryResults(store))
     commit = MemoryCommit(store, worker="w1", queues=["celery"])
     performer = Performer(commit, app.results, now_us=SystemClock().now_us)
     runner = RunnerSpec("backbeat.canvas.pools.child:make_runner", RUNNER)

@@ -15,11 +15,13 @@ from backbeat.canvas.json_text import Json
 from backbeat.canvas.outcome import State
 from backbeat.canvas.results.base import Trace
 from backbeat.canvas.results.document import Document, to_text
+from backbeat.canvas.results.inbox import Inbox
 from backbeat.canvas.results.replies import KombuReplies
 from backbeat.canvas.results.reply import Reply
 from backbeat.canvas.results.rpc import RpcResults
 from kombu import Connection
 
+from support.processes import wait_until
 from support.proxy import Proxy
 
 SECONDS = 20.0
@@ -166,6 +168,36 @@ def test_several_threads_wait_through_one_connection(line):
     assert ready == dict.fromkeys(ids, True)
 
 
+class CountingInbox(Inbox):
+    """Counts how often somebody looks for one of the results that he waits for."""
+
+    def __init__(self):
+        super().__init__()
+        self.looks = 0
+
+    def has_ended(self, id_):
+        self.looks += 1
+        return super().has_ended(id_)
+
+
+def test_who_waits_for_many_while_another_thread_reads_does_not_look_for_all_at_every_reply(line):
+    ids = [f"member-{number}" for number in range(500)]
+    inbox = line.results._inbox = CountingInbox()
+    line.results.open()
+    reader = threading.Thread(target=line.results.wait, args=(["last"], SECONDS))
+    reader.start()
+    wait_until(lambda: line.results._is_read)
+    replier = threading.Thread(target=lambda: [line.reply(id_) for id_ in ids])
+    replier.start()
+    ready = line.results.wait(ids, SECONDS)
+    replier.join()
+    line.reply("last")
+    reader.join()
+
+    assert ready
+    assert inbox.looks < 5 * len(ids)
+
+
 def test_threads_that_open_at_once_open_one_queue(line):
     opened = []
     openers = [threading.Thread(target=lambda: opened.append(line.results.open())) for _ in range(4)]
@@ -279,10 +311,7 @@ def waiting(line, *ids):
     threads = [threading.Thread(target=wait, args=(id_,)) for id_ in ids]
     for thread in threads:
         thread.start()
-    deadline = time.monotonic() + SECONDS
-    while not (line.results._is_read and len(line.results._changed._waiters) == len(ids) - 1):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: line.results._is_read and len(line.results._changed._waiters) == len(ids) - 1)
     return threads, told
 
 

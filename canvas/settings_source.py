@@ -1,4 +1,4 @@
-"""Settings: those that a project keeps in an object of its own, such as a module, among other names."""
+"""Settings source: the settings that a project keeps in an object of its own, such as a module, among other names."""
 
 from __future__ import annotations
 
