@@ -8,7 +8,7 @@ TREE := $(shell find canvas scheduler -type d -not -name __pycache__)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 EDITABLE := --config-settings editable_mode=strict
 
-.PHONY: help run setup test test-all lint types format bench chaos crashes figures oracle clean
+.PHONY: help run setup test test-all lint types format bench chaos crashes kills figures oracle clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,7 +36,7 @@ format: $(VENV)/.test ## Let ruff format everything
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-figures: $(VENV)/.test ## Write what the last benchmarks and the last chaos gave into docs/
+figures: $(VENV)/.test ## Write what the last benchmarks, the last chaos and the last kills gave into docs/
 	$(BIN)/python -m bench figures
 
 oracle: $(VENV)/.test ## Every zone, every clock change from 1970 to 2037, fifty expressions, against a walk over real minutes; some minutes
@@ -45,11 +45,14 @@ oracle: $(VENV)/.test ## Every zone, every clock change from 1970 to 2037, fifty
 bench: $(VENV)/.test ## Side by side with Celery and other schedulers; ARGS="p1 p2" names some; medians and ratios, kept in var/bench
 	$(BIN)/python -m bench $(ARGS)
 
-chaos: $(VENV)/.test ## Beats under fire, then workers, over all stores and brokers, in half an hour; ARGS="workers --seed 1 --only redis" (ARGS=--help says more)
+chaos: $(VENV)/.test ## Beats under fire, then workers, over all stores and brokers, in an hour; ARGS="workers --seed 1 --only redis" (ARGS=--help says more)
 	PYTHONPATH=tests $(BIN)/python -m chaos $(ARGS)
 
 crashes: $(VENV)/.test ## The loop ended before and after each effect and at every pair of them; a quarter of an hour
 	BACKBEAT_CRASH_PAIRS=all $(BIN)/python -m pytest --timeout 86400 tests/integration/test_crash_points.py $(ARGS)
+
+kills: $(VENV)/.test ## Workers, senders and children killed at every point that the code names; a quarter of an hour
+	BACKBEAT_KILL_MATRIX=all $(BIN)/python -m pytest tests/acceptance/test_kill_points.py $(ARGS)
 
 clean: ## Forget the environment and all that was made
 	rm -rf $(VENV) .venv-* .cache build dist var *.egg-info

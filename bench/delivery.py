@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Self
 
 from backbeat.canvas import App
-from backbeat.canvas.commit.base import Transition
+from backbeat.canvas.commit.transition import Transition
 from backbeat.canvas.effect import Publish
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message

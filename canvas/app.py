@@ -2,46 +2,33 @@
 
 from __future__ import annotations
 
-import importlib
-import signal as signals
-from collections import ChainMap
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
+from .canvas_sender import CanvasSender
 from .config import Config
 from .connections import Connections
 from .defaults import Defaults
-from .errors import ImproperlyConfigured, NotRegistered, UniqueConflict
+from .errors import ImproperlyConfigured, NotRegistered
+from .handles import Handles
 from .hook import Hook
-from .ids import derive, draw
+from .ids import draw
 from .importing import imported
 from .message import Message
-from .node import Call, Chain, Group, Node, freeze, root_of
-from .options import named, replying
-from .places import uses_rpc
+from .node import Node, freeze
 from .request import running_request
-from .result import AsyncResult, GroupResult, result_from_tuple
+from .result import AsyncResult, GroupResult, Result
 from .results.base import Results
-from .sending import send, send_each, send_unique
-from .signature import Result, Signature, set_default_sender, signature
-from .start import Start
+from .settings import settings_of
+from .signature import Signature, set_default_sender, signature
+from .signum import signum_of
 from .task import Task, task_of
 from .task_option_types import TaskOptionTypes
 from .tasks import Tasks
-from .transaction import OutboxRelay, Transactions
-from .unique import Conflict
-from .unique_call import UniqueCall, plain
-from .wiring import (
-    canvas_start,
-    open_client,
-    open_relays,
-    open_results,
-    open_session_sender,
-    reply_queue,
-    send_stored,
-)
+from .transaction import OutboxRelay
+from .wiring import open_client, open_relays, open_results
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -71,7 +58,7 @@ class App:
         if backend is not None:
             self.conf.result_backend = backend
         if include:
-            self.conf.include = tuple(include)
+            self.conf.include = include if isinstance(include, str) else tuple(include)
         if not self.conf.is_set("beat_schedule"):
             self.conf.beat_schedule = {}  # this app's own, to which a project may add
         self.tasks = Tasks()
@@ -79,9 +66,8 @@ class App:
         self.periodic_tasks: dict[str, Mapping[str, Any]] = {}
         self.on_after_configure, self.on_after_finalize = Hook(), Hook()
         self._connections = Connections(lambda: open_client(self.conf), lambda: open_results(self.conf))
-        self._transactions = Transactions(
-            lambda: open_session_sender(self.conf, self._set_going, self._send_stored)
-        )
+        self._handles = Handles(self)
+        self._sender = CanvasSender(self.conf, self._connections)
         if set_as_current:
             self.set_default()
 
@@ -158,18 +144,8 @@ class App:
 
     def config_from_object(self, source: Any) -> None:
         """Take settings from a mapping, an object, a class, a module or its name: all lower-case names that are no underscore names."""
-        found = importlib.import_module(source) if isinstance(source, str) else source
-        values = found if isinstance(found, Mapping) else vars(found)
-        if isinstance(found, type):  # its bases may have settings, too
-            values = ChainMap(*(dict(vars(cls)) for cls in found.__mro__))
-        for name, value in values.items():
-            if (
-                name.islower()
-                and not name.startswith("_")
-                and not callable(value)
-                and not hasattr(value, "__spec__")
-            ):
-                self.conf[name] = value
+        for name, value in settings_of(source).items():
+            self.conf[name] = value
 
     # --- sending -------------------------------------------------------------------------------------------------------------
 
@@ -197,34 +173,13 @@ class App:
         In a transaction (see `transaction`; or with the option `session`) the broker has it when that commits, or never.
         """
         given = dict(options or {})
-        session = self._transactions.current(given.pop("session", None))
-        frozen, asked = self._defaults.keyed(self.prepare(signature, args, kwargs, given))
-        if uses_rpc(self.conf):
-            frozen = replying(frozen, lambda: reply_queue(self.results))
+        session = given.pop("session", None)
+        node, asked = self._defaults.keyed(self.prepare(signature, args, kwargs, given))
+        handle = self._handles.of_sent(self._sender.send(node, asked, session))
         request = running_request()
-        root, parent = (request.root_id, request.id) if request is not None else (None, None)
-        start = Start(frozen, root or root_of(frozen), parent)
-        holder = self._send(session, start, asked)
-        if asked is not None and holder is not None:
-            if asked.conflict is Conflict.RAISE:
-                raise UniqueConflict(asked.unique.key, holder)
-            frozen = named(frozen, holder)
-        handle = self._handle(frozen)
         if request is not None:
             request.children.extend(handle.value_ids())
         return handle
-
-    def _send(self, session: Any, start: Start, asked: UniqueCall | None) -> str | None:
-        """Send a canvas that is frozen; if it asks for a key that another task has nothing is sent, and the id of that one returned."""
-        effects = canvas_start(self.conf, start.node, start.root_id, start.parent_id)
-        unique = asked.unique if asked is not None else None
-        if session is not None:
-            return self._transactions.send(session, start, effects, unique)
-        with self._connections.client() as client:
-            if unique is not None:
-                return send_unique(client, effects, unique)
-            send(client, effects)
-        return None
 
     def transaction(self, session: Any) -> AbstractContextManager[Any]:
         """Let what this thread or coroutine sends inside the block exist if and only if the transaction of `session` commits.
@@ -241,33 +196,22 @@ class App:
         Elsewhere it goes into the table `outbox_table` of the session's database, and to the broker after the commit: name that database
         in the workers' setting `outbox_url`, so that they send what a process left that died in between.
         """
-        return self._transactions.opened(session)
+        return self._sender.transactions.opened(session)
 
     def create_outbox(self, engine: Any) -> None:
         """Make the table `outbox_table` in the database of a SQLAlchemy engine, unless it is there; else the first send does so."""
-        self._transactions.sender.create_outbox(engine)
+        self._sender.transactions.sender.create_outbox(engine)
 
     def relay_outbox(self, engine: Any) -> int:
         """Send what transactions left in the outbox of the engine's database for more than two seconds; returns how many canvases.
 
         Workers with the setting `outbox_url` do so by themselves. Raises Unavailable.
         """
-        return self._transactions.sender.relay(engine).send_due()
+        return self._sender.transactions.sender.relay(engine).send_due()
 
     def open_relays(self) -> list[OutboxRelay]:
         """A relay for each database of the setting `outbox_url`."""
-        return open_relays(self.conf, self._transactions.sender) if self.conf.outbox_url else []
-
-    def _set_going(self, starts: Sequence[Start]) -> None:
-        """Send canvases whose ids are known, perhaps not for the first time."""
-        effects = [canvas_start(self.conf, start.node, start.root_id, start.parent_id) for start in starts]
-        with self._connections.client() as client:
-            send_each(client, effects)
-
-    def _send_stored(self) -> None:
-        """Send what committed transactions have put into the store's outbox."""
-        with self._connections.client() as client:
-            send_stored(client)
+        return open_relays(self.conf, self._sender.transactions.sender) if self.conf.outbox_url else []
 
     def prepare(
         self,
@@ -300,31 +244,7 @@ class App:
 
     def resolved_from_data(self, signature: Mapping[str, Any]) -> Node:
         """As `resolved`, for a signature in its JSON shape, of which each run is sent, whatever keys others have."""
-        node = self.resolved(Signature.from_dict(signature, app=self))
-        if not isinstance(node, Call):
-            return node
-        if node.options.get("unique_key"):
-            raise ImproperlyConfigured(
-                f"task {node.task}: a unique_key is taken by apply_async alone; a schedule says by its overlap what becomes of a run "
-                "that is due while another one is going on"
-            )
-        return plain(node)
-
-    def _handle(self, node: Node, parent: Result | None = None) -> Result:
-        match node:
-            case Call():
-                ignored = bool(node.options.get("ignore_result"))
-                return AsyncResult(node.id, app=self, parent=parent, ignored=ignored, sent=True)
-            case Group():
-                return GroupResult(
-                    node.id, [self._handle(member) for member in node.members], app=self, parent=parent
-                )
-            case Chain():
-                handle = parent
-                for step in node.steps:
-                    handle = self._handle(step, handle)
-                assert handle is not None
-                return handle
+        return self._defaults.scheduled(Signature.from_dict(signature, app=self))
 
     def call_task(self, name: str, args: Iterable[Any], kwargs: Mapping[str, Any]) -> Any:
         """Run a task's function here and now. Raises NotRegistered."""
@@ -345,16 +265,15 @@ class App:
 
     def AsyncResult(self, task_id: str) -> AsyncResult[Any]:  # noqa: N802 - Celery's name
         """The handle of a task by its id."""
-        return AsyncResult(task_id, app=self)
+        return self._handles.of_task(task_id)
 
     def GroupResult(self, id: str, results: Sequence[Any] | int = ()) -> GroupResult:  # noqa: N802 - Celery's name
         """The handle of a group by its id and its members, or by its id and size."""
-        if isinstance(results, int):
-            results = [AsyncResult(derive(id, str(index)), app=self) for index in range(results)]
-        return GroupResult(id, results, app=self)
+        return self._handles.of_group(id, results)
 
     def result_from_tuple(self, data: Any) -> Result:
-        return result_from_tuple(data, app=self)
+        """The handle that `as_tuple` wrote down."""
+        return self._handles.of_tuple(data)
 
     def revoke(
         self, ids: str | Sequence[str], terminate: bool = False, signal: str | int = "SIGTERM"
@@ -386,7 +305,7 @@ class App:
     def close(self) -> None:
         """Let go of connections; they are opened again when they are needed."""
         self._connections.close()
-        self._transactions.close()
+        self._sender.close()
 
     def __enter__(self) -> Self:
         return self
@@ -404,14 +323,3 @@ class App:
 
 
 Celery = App
-
-
-def signum_of(signal: str | int) -> int:
-    """The number of a signal, by its name (SIGTERM, TERM) or number. Raises ImproperlyConfigured."""
-    try:
-        if isinstance(signal, int):
-            return int(signals.Signals(signal))
-        name = signal.upper()
-        return int(signals.Signals[name if name.startswith("SIG") else f"SIG{name}"])
-    except (KeyError, ValueError):
-        raise ImproperlyConfigured(f"there is no signal {signal!r}; write SIGTERM or SIGKILL") from None

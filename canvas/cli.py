@@ -1,4 +1,6 @@
-"""The command line's half that canvas owns: worker, call, result; and what all commands share. scheduler/cli.py puts it together.
+"""The command line's half that canvas owns: call and result; and what all commands share. scheduler/cli puts it together.
+
+The other commands of canvas are cli_worker.py and cli_dead.py.
 
 Exit codes: 0 done; 1 what was asked for failed; 2 usage or configuration; 69 broker or store cannot be reached; 130 interrupted.
 Imports of what a command needs stand inside it, so that `--help` and completion stay quick.
@@ -9,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -20,17 +21,34 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from .errors import BackbeatError, ImproperlyConfigured, TaskError, Unavailable
+from .message import LONGEST_SECONDS
 from .patience import Patience
-from .url_text import without_password
 
 if TYPE_CHECKING:
     from .app import App
 
 LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 T = TypeVar("T")
-SECONDS = click.FloatRange(0, min_open=True)
 EXIT_FAILED, EXIT_USAGE, EXIT_UNAVAILABLE = 1, 2, 69
 LOG_FORMAT = "[%(asctime)s: %(levelname)s/%(processName)s] %(message)s"
+
+
+class Finite(click.FloatRange):
+    """A number in a range, which "nan" never is, though no comparison tells so; nor is what leaves the calendar, taken as seconds."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not number <= LONGEST_SECONDS:
+            self.fail(
+                f"{value} is not a number up to {LONGEST_SECONDS:,.0f}, a century of seconds", param, ctx
+            )
+        return number
+
+
+SECONDS = Finite(0)
+LIMIT = Finite(0, min_open=True)
+CONCURRENCY = click.IntRange(1, 10_000)
+"""What the largest pool can do; the one that is chosen may bound it further (pools/wiring.py)."""
 
 
 @dataclass(slots=True)
@@ -136,122 +154,15 @@ def patiently(open_it: Callable[[], T], *absent: type[Exception]) -> T:
 
 
 @click.command()
-@click.option("-Q", "--queues", default="", help="Queues to serve, with commas between them.")
-@click.option("-X", "--exclude-queues", default="", help="Queues not to serve.")
-@click.option(
-    "-c", "--concurrency", type=click.IntRange(1), help="Tasks side by side; default: one a processor."
-)
-@click.option("-P", "--pool", default=None, help="processes (alias prefork), threads or solo.")
-@click.option(
-    "--time-limit", type=SECONDS, help="End a task after so many seconds, if it has no limit itself."
-)
-@click.option("--soft-time-limit", type=SECONDS, help="Raise SoftTimeLimitExceeded in it, likewise.")
-@click.option("--max-tasks-per-child", type=click.IntRange(1), help="Replace a process after so many tasks.")
-@click.option(
-    "--max-memory-per-child", type=click.IntRange(1), help="Replace a process that is larger, in KiB."
-)
-@click.option("-n", "--hostname", default="celery@%h", help="Node name; %h is the host.", show_default=True)
-@click.option(
-    "--grace",
-    type=click.FloatRange(0),
-    help="Seconds that tasks may run on after SIGTERM; then they are handed back.  [default: 600]",
-)
-@click.option(
-    "--web", metavar="HOST:PORT", help="Serve /healthz and /readyz there; without a host on 127.0.0.1."
-)
-@loglevel_option("INFO")
-@click.pass_obj
-def worker(
-    options: Options,
-    queues: str,
-    exclude_queues: str,
-    concurrency: int | None,
-    pool: str | None,
-    time_limit: float | None,
-    soft_time_limit: float | None,
-    max_tasks_per_child: int | None,
-    max_memory_per_child: int | None,
-    hostname: str,
-    grace: float | None,
-    web: str | None,
-    loglevel: str,
-) -> None:
-    """Run tasks. SIGTERM: what runs may end within the grace, the rest is handed back; a second one: the grace is over."""
-    from . import killpoint
-    from .places import broker_url, store_url
-    from .probe_server import ProbeServer, address_of
-    from .worker.listener import Listeners, LogListener
-    from .worker.systemd import STOPPING_SECONDS, SystemdListener
-    from .worker.vitals import WorkerVitals
-    from .worker.wiring import WorkerOptions, concurrency_of, grace_of, open_worker, queues_of
-
-    app = options.load_project()
-    set_up_logging(loglevel)
-    given = {
-        "task_time_limit": time_limit,
-        "task_soft_time_limit": soft_time_limit,
-        "worker_max_tasks_per_child": max_tasks_per_child,
-        "worker_max_memory_per_child": max_memory_per_child,
-    }
-    app.conf.update({name: value for name, value in given.items() if value is not None})
-    killpoint.arm()
-    chosen = WorkerOptions(
-        queues=_names(queues),
-        excluded=_names(exclude_queues),
-        concurrency=concurrency,
-        pool=pool,
-        name=hostname,
-        grace=grace,
-        loglevel=loglevel,
-    )
-    systemd = SystemdListener(drain_seconds=grace_of(app, chosen) + STOPPING_SECONDS)
-    vitals = WorkerVitals(runs_tasks_in_loop=(pool or app.conf.worker_pool) == "solo")
-    listener = Listeners([LogListener(), systemd, vitals])
-    pages = {"/healthz": vitals.healthz, "/readyz": vitals.readyz}
-    probes = ProbeServer(*address_of(web), pages) if web else None
-    running = patiently(lambda: open_worker(app, options.app or "", chosen, listener), Unavailable)
-
-    def stop(*_: object) -> None:
-        systemd.stopping()
-        vitals.stopping()
-        running.stop()
-        if running.busy:
-            # whose terminal is gone, or who interrupts a write to it: what runs must not end for that
-            with contextlib.suppress(OSError, RuntimeError):
-                click.echo(f"stopping: {running.busy} tasks may end; once more hands them back", err=True)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    if not options.quiet:
-        lines = {
-            "app": app.name,
-            "broker": without_password(broker_url(app.conf)),
-            "results": without_password(store_url(app.conf) or app.conf.result_backend),
-            "pool": f"{chosen.pool or app.conf.worker_pool}, {concurrency_of(app, chosen)} at a time",
-            "queues": ", ".join(queues_of(app, chosen)),
-            "tasks": ", ".join(sorted(app.tasks)) or "none",
-        }
-        click.echo(banner(f"backbeat worker {chosen.hostname}", lines))
-        if probes is not None:
-            click.echo(f"  probes  http://{probes.shown}/healthz")
-    running.run()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # all is done; one more of them must not turn a good end into another one, while Python takes itself apart
-        signal.signal(number, signal.SIG_IGN)
-    if probes is not None:
-        probes.close()
-
-
-@click.command()
 @click.argument("name")
 @click.option("-a", "--args", "args_text", default="[]", help="Positional arguments, a JSON list.")
 @click.option("-k", "--kwargs", "kwargs_text", default="{}", help="Keyword arguments, a JSON map.")
-@click.option("--countdown", type=float, help="Seconds from now.")
+@click.option("--countdown", type=SECONDS, help="Seconds from now.")
 @click.option("--eta", help="Not before this time (ISO 8601).")
 @click.option("--expires", help="Seconds, or a time (ISO 8601), after which it shall not run.")
 @click.option("-Q", "--queue", help="The queue to send it to.")
-@click.option("--priority", type=int)
-@click.option("--wait", type=float, default=None, help="Wait so many seconds for the result, and print it.")
+@click.option("--priority", type=click.IntRange(0, 255))
+@click.option("--wait", type=SECONDS, default=None, help="Wait so many seconds for the result, and print it.")
 @click.pass_obj
 def call(
     options: Options,
@@ -283,7 +194,7 @@ def call(
 @click.command()
 @click.argument("task_id")
 @click.option("-t", "--traceback", is_flag=True, help="Print the traceback of a failed task.")
-@click.option("--wait", type=float, default=0.0, help="Wait so many seconds until it is ready.")
+@click.option("--wait", type=SECONDS, default=0.0, help="Wait so many seconds until it is ready.")
 @click.pass_obj
 def result(options: Options, task_id: str, traceback: bool, wait: float) -> None:
     """Print the result of task TASK_ID."""
@@ -342,10 +253,6 @@ def _parsed(text: str, kind: type, option: str) -> Any:
     if not isinstance(value, kind):
         raise click.UsageError(f"{option} must be a JSON {'list' if kind is list else 'map'}")
     return value
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def banner(title: str, lines: dict[str, str]) -> str:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .cli import EXIT_FAILED, Options
+from .cli import EXIT_FAILED, Finite, Options
 from .message import iso_of_us
 
 if TYPE_CHECKING:
-    from .commit.base import DeadLetterCommit, KeptLetter
+    from .commit.base import DeadLetterCommit
+    from .commit.dead_letter import KeptLetter
     from .dead import Reading
     from .signing import Keyring
 
@@ -96,7 +97,7 @@ def requeue(options: Options, keys: Sequence[str], everything: bool, task: str |
 @click.argument("keys", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @click.option("--task", help="Those of this task.")
-@click.option("--older-than", type=click.FloatRange(0), help="Those that are older than so many days.")
+@click.option("--older-than", type=Finite(0), help="Those that are older than so many days.")
 @click.pass_obj
 def drop(
     options: Options, keys: Sequence[str], everything: bool, task: str | None, older_than: float | None

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .errors import ImproperlyConfigured
+from .handle import Handle
 from .ids import derive, draw
 from .node import Group, Node, chain_of
 from .options import Given, laid_on, named
-from .result import GroupResult
-from .signature import Result, Sender, Signature, links_of, signature
+from .result import GroupResult, Result
+from .signature import Sender, Signature, links_of, signature
 
 
 class _Composite(Signature):
@@ -98,7 +99,7 @@ class chain(_Composite):  # noqa: N801 - Celery's name
         handle: Result | None = None
         for index, task in enumerate(self.tasks):
             parent, handle = handle, task.freeze(id_ if index == last else derive(id_, f"step:{index}"))
-            first = handle
+            first: Handle = handle
             while first.parent is not None:
                 first = first.parent
             first.parent = parent

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 from .errors import ImproperlyConfigured
+from .setting import read_setting
 
 DEFAULTS: dict[str, Any] = {
     "accept_content": ["json"],
@@ -224,7 +225,7 @@ _FORMER = {
 
 
 class Config(MutableMapping[str, Any]):
-    """Settings, as attributes and as items. Raises ImproperlyConfigured for a name that does not exist."""
+    """Settings, as attributes and as items. Raises ImproperlyConfigured for a name that does not exist, and a value that cannot be."""
 
     def __init__(self, values: Mapping[str, Any] | None = None) -> None:
         object.__setattr__(self, "_values", {})
@@ -237,6 +238,7 @@ class Config(MutableMapping[str, Any]):
     def __setitem__(self, name: str, value: Any) -> None:
         _check(name)
         _check_value(name, value)
+        read_setting(name, value)
         self._values[name] = value
 
     def __delitem__(self, name: str) -> None:

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from .commit.base import DeadLetterCommit, DeadLetters, KeptLetter, Transition
+from .commit.base import DeadLetterCommit
+from .commit.dead_letter import DeadLetters, KeptLetter
+from .commit.transition import Transition
 from .effect import Publish
+from .envelope import unpack
 from .errors import MessageError, SignatureError
 from .message import CONTROL_QUEUE, Message
 from .signing import NO_KEYS, Keyring, permit
-from .wire import from_wire, unpack
+from .wire import from_wire
 
 PAGE = 200
 """Letters that are read at once."""

@@ -10,13 +10,15 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from .config import Config
-from .errors import EncodeError
+from .errors import EncodeError, ImproperlyConfigured
 from .message import Message
 from .node import Call, Node
 from .options import Given, checked, laid_on, map_calls, named
+from .setting import check_limit_settings
 from .signature import Signature, links_of
 from .tasks import Tasks
 from .unique_call import UniqueCall, callbacks_without_keys, is_unique, plain, unique_call, without_keys
+from .value import check_limits, key, optional, positional
 
 
 class Defaults:
@@ -37,13 +39,13 @@ class Defaults:
         given = dict(options or {})
         links = links_of(given.pop("link", None))
         errbacks = links_of(given.pop("link_error", None))
-        id_ = given.pop("task_id", None)
+        id_ = optional(key)("task_id", given.pop("task_id", None))
         node = signature.to_node()
         given_options = checked({name: value for name, value in given.items() if value is not None})
         laid = laid_on(
             node,
             Given(
-                args=list(args),
+                args=positional(args),
                 kwargs=dict(kwargs or {}),
                 options=given_options,
                 link=links,
@@ -62,6 +64,18 @@ class Defaults:
         task = self._tasks.get(node.task)
         options, run = ({}, None) if task is None else (task.options.unique(), task.run_bound)
         return plain(node), unique_call(node, options, run)
+
+    def scheduled(self, signature: Signature) -> Node:
+        """As `resolved`, for what a schedule sends: each of its runs, whatever keys others have. Raises ImproperlyConfigured."""
+        node = self.resolved(signature)
+        if not isinstance(node, Call):
+            return node
+        if node.options.get("unique_key"):
+            raise ImproperlyConfigured(
+                f"task {node.task}: a unique_key is taken by apply_async alone; a schedule says by its overlap what becomes of a run "
+                "that is due while another one is going on"
+            )
+        return plain(node)
 
     def is_unique(self, call: Call) -> bool:
         """Whether a call asks for a unique key, by its own options or its task's."""
@@ -90,14 +104,14 @@ class Defaults:
                 f"the arguments of {call.task} have {size:,} bytes, more than {limit:,}: pass a reference to the data, "
                 "or raise the setting task_max_argument_bytes"
             )
+        key("a task's name", call.task)
+        if call.id:
+            key("task_id", call.id)
         task = self._tasks.get(call.task)
         defaults: dict[str, Any] = {"queue": self._conf.task_default_queue, "origin": _origin()}
         if self._conf.task_ignore_result:
             defaults["ignore_result"] = True
-        if self._conf.task_time_limit:
-            defaults["time_limit"] = self._conf.task_time_limit
-        if self._conf.task_soft_time_limit:
-            defaults["soft_time_limit"] = self._conf.task_soft_time_limit
+        defaults |= self._limits()
         defaults |= self._route(call.task)
         if task is not None:
             defaults |= task.options.sent()
@@ -105,9 +119,15 @@ class Defaults:
             {name: value for name, value in {**defaults, **call.options}.items() if name != "origin"}
         )
         options["origin"] = defaults["origin"]
+        check_limits(call.options)
         links = tuple(map_calls(link, self._with_defaults) for link in call.link)
         errbacks = tuple(map_calls(link, self._with_defaults) for link in call.link_error)
         return replace(call, options=options, link=links, link_error=errbacks)
+
+    def _limits(self) -> dict[str, Any]:
+        check_limit_settings(self._conf)
+        limits = {name: self._conf[f"task_{name}"] for name in ("time_limit", "soft_time_limit")}
+        return {name: seconds for name, seconds in limits.items() if seconds is not None}
 
     def _route(self, name: str) -> dict[str, Any]:
         routes = self._conf.task_routes or {}

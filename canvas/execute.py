@@ -11,11 +11,12 @@ from typing import Any
 from . import errors
 from .clock import SystemClock
 from .codec import dumps
+from .error_report import reported_error
 from .failure import error_of, exception_of, traceback_of
 from .json_text import Json
 from .limit import NO_LIMIT, SoftLimit, TimeLimits
 from .message import Message, iso_of_us, us_of, us_of_iso
-from .outcome import Error, Failure, Ignored, Outcome, Rejected, Success, celery_error
+from .outcome import Failure, Ignored, Outcome, Rejected, Success, celery_error
 from .outcome import Retry as RetryOutcome
 from .request import Request, request_of, running
 from .task import Task
@@ -184,15 +185,7 @@ def _wants_exception(task: Task[Any, Any]) -> bool:
 
 
 def _errback_args(report: Mapping[str, Any], extra: list[Any]) -> list[Any]:
-    error = Error(
-        type=str(report.get("exc_type", "Exception")),
-        module=str(report.get("exc_module", "builtins")),
-        args=Json(report.get("exc_args", "[]")),
-        text=str(report.get("exc_message", "")),
-        node=str(report.get("id", "")),
-        attributes=report.get("exc_attributes"),
-    )
     failed = Request(
         id=report.get("id"), task=report.get("name"), root_id=report.get("root_id"), called_directly=False
     )
-    return [failed, exception_of(error), report.get("traceback", ""), *extra]
+    return [failed, exception_of(reported_error(report)), report.get("traceback", ""), *extra]

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 
 from .continuation import ChainRecord, Continuation, Inline, JoinRecord, Member, Step
 from .effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Part, Publish, Settle
+from .error_report import report_of
 from .ids import derive
 from .json_text import EMPTY_LIST, Json, json_list, json_string, prepend
 from .message import CONTROL_QUEUE, Message, message_of
@@ -29,9 +30,6 @@ from .node import Call, Chain, Group, Node, calls, first_calls, freeze
 from .outcome import Ending, Failure, Outcome, Retry, Success, cause_of, celery_error, lost, repr_of
 
 Chains = Mapping[str, ChainRecord]
-
-REPORT_LIMIT = 8_000
-"""Characters of a text in the header of an error callback: all headers must fit into one AMQP frame of 128 kB."""
 
 JOIN_TASK = "backbeat.join"
 NEXT_TASK = "backbeat.next"
@@ -225,7 +223,7 @@ def _advance(id_: str, outcome: Ending, then: Continuation | None, scope: _Scope
             yield from _settle(step, failure)
         if isinstance(then, Step):
             yield CloseChain(then.chain_id)
-        yield from _advance(_last_id(steps, id_), failure, below, scope)
+        yield from _advance(steps[-1].id if steps else id_, failure, below, scope)
     elif not steps:
         yield from _advance(id_, outcome, below, scope)
     else:
@@ -262,10 +260,6 @@ def _rest(then: Step | Inline, chains: Chains) -> tuple[tuple[Node, ...], Contin
     return record.steps[then.index :], record.below
 
 
-def _last_id(steps: tuple[Node, ...], id_: str) -> str:
-    return steps[-1].id if steps else id_
-
-
 def _settle(node: Node, failure: Failure) -> Iterator[Settle]:
     for call in calls(node):
         yield Settle(call.id, failure, call.task)
@@ -291,22 +285,7 @@ def _call_errbacks(
     errbacks: tuple[Node, ...], id_: str, task: str, failure: Failure, scope: _Scope
 ) -> Iterator[Effect]:
     """Error callbacks are tasks: they get the failed id in front, and the error itself in the header `errback`."""
-    error = failure.error
-    report = {
-        "id": id_,
-        "name": task,
-        "exc_type": error.type,
-        "exc_module": error.module,
-        "exc_args": error.args
-        if len(error.args) <= REPORT_LIMIT
-        else json_list([json_string(error.text[:1_000])]),
-        "exc_message": error.text[:REPORT_LIMIT],
-        "traceback": failure.traceback[-REPORT_LIMIT:],
-        "root_id": scope.root_id,
-    }
-    if error.attributes is not None:
-        whole = max(len(error.args), len(error.text), len(error.attributes)) <= REPORT_LIMIT
-        report |= {"exc_attributes": error.attributes} if whole else {}
+    report = report_of(failure, id_, task, scope.root_id)
     for index, errback in enumerate(errbacks):
         node = _named(errback, id_, f"errback:{index}")
         if isinstance(node, Call):

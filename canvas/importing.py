@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 import traceback
+from pathlib import Path
 from types import ModuleType
 
 from .errors import ImproperlyConfigured
+
+_NOT_THEIRS = (str(Path(__file__).parent) + os.sep, "<frozen ")
 
 
 def imported(name: str) -> ModuleType:
@@ -14,7 +18,9 @@ def imported(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except Exception as error:
-        *_, last = traceback.extract_tb(error.__traceback__)
+        frames = traceback.extract_tb(error.__traceback__)
+        # what we refuse stands in the project's line, not in ours
+        *_, last = [frame for frame in frames if not frame.filename.startswith(_NOT_THEIRS)] or frames
         place = "" if "importlib" in last.filename else f", at {last.filename}:{last.lineno}"
         raise ImproperlyConfigured(
             f"module {name} cannot be imported{place}: {type(error).__name__}: {error}"

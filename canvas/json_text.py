@@ -22,6 +22,11 @@ def json_string(text: str) -> Json:
     return Json(json.dumps(text))
 
 
+def json_value(value: object) -> Json:
+    """A value of JSON's own types, as compact text."""
+    return Json(json.dumps(value, separators=(",", ":")))
+
+
 def json_list(values: Iterable[Json]) -> Json:
     """The list of `values`, as text."""
     return Json("[" + ",".join(values) + "]")

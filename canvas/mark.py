@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .json_text import Json
+from .json_text import Json, json_value
 
 MARK = "__backbeat__"
 _QUOTED = f'"{MARK}"'
@@ -35,7 +35,7 @@ def plain(text: Json) -> Json:
     if not is_marked(text):
         return text
     try:
-        return Json(json.dumps(_plain(json.loads(text)), separators=(",", ":")))
+        return json_value(_plain(json.loads(text)))
     except RecursionError:
         return text  # nobody reads so deep a value with pleasure; that it is marked is no reason to lose it
 

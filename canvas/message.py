@@ -16,6 +16,8 @@ CONTROL_QUEUE = "backbeat"
 """The queue that every backbeat worker serves besides its own, for joins, starts and forwarded continuations."""
 LONGEST_SECONDS = 100 * 366 * 86_400.0
 """The longest countdown or relative expiry; what is beyond would leave the calendar."""
+MAX_BYTES = 16 * 1024 * 1024
+"""Largest body that is decoded (decisions K19)."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -17,12 +16,13 @@ from typing import Any
 from .codec import dumps, loads
 from .errors import EncodeError, ImproperlyConfigured
 from .json_text import EMPTY_LIST, Json
-from .message import LONGEST_SECONDS, us_of_iso
+from .message import us_of_iso
 from .node import Call, Chain, Group, Node
 from .retrying import is_count
 from .unique import NAMES, checked_unique
+from .value import LARGEST_COUNT, LIMIT, SECONDS, Bound, Reader, flag, key, mapping, text
+from .wire import OWN_HEADERS
 
-LONGEST_NAME = 255
 KNOWN = frozenset(
     "add_to_parent argsrepr chord compression connection countdown delivery_mode errback eta exchange expires group_id "
     "group_index headers ignore_result kwargsrepr link link_error max_retries parent_id priority producer queue reply_to "
@@ -54,42 +54,14 @@ def checked(options: Mapping[str, Any]) -> dict[str, Any]:
             raise TypeError(
                 f"apply_async() has no option {name!r}{hint} Values of your own go under headers={{...}}."
             )
-    out = {name: value for name, value in options.items() if value is not None}
-    if "eta" in out:
-        out["eta"] = _moment("eta", out["eta"])
-    if "expires" in out:
-        expires = out["expires"]
-        out["expires"] = _seconds("expires", expires) if _is_number(expires) else _moment("expires", expires)
-    if "countdown" in out:
-        out["countdown"] = _seconds("countdown", out["countdown"])
-    if "headers" in out:
-        out["headers"] = _headers(out["headers"])
-    for name in ("queue", "task_id"):
-        if name in out:
-            _check_text(name, out[name])
-    if "priority" in out and not _is_byte(out["priority"]):
-        raise ImproperlyConfigured(
-            f"priority must be a whole number from 0 to 255, found {out['priority']!r}"
-        )
-    if "max_retries" in out and not is_count(out["max_retries"]):
-        raise ImproperlyConfigured(
-            f"max_retries must be a whole number from 0 on, found {out['max_retries']!r:.100}"
-        )
+    out = {
+        name: _READERS[name](name, value) if name in _READERS else value
+        for name, value in options.items()
+        if value is not None
+    }
     out.update(checked_unique(out))
     _choose_queue(out)
     return out
-
-
-def _check_text(name: str, value: Any) -> None:
-    """Names that brokers and databases take: 255 bytes at most, and nothing that cannot be printed."""
-    if not isinstance(value, str) or not value.isprintable() or not 0 < len(value.encode()) <= LONGEST_NAME:
-        raise ImproperlyConfigured(
-            f"{name} must be a printable text of 1 to {LONGEST_NAME} bytes, found {value!r:.80}"
-        )
-
-
-def _is_byte(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 255  # noqa: PLR2004 - as it says
 
 
 def _choose_queue(out: dict[str, Any]) -> None:
@@ -102,14 +74,17 @@ def _choose_queue(out: dict[str, Any]) -> None:
                 f"{name} {value!r} is not supported by this version: name the queue, queue={value!r}"
             )
     if queue:
-        out["queue"] = queue
+        out["queue"] = key("queue", queue)
 
 
-def _headers(value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise ImproperlyConfigured(f"headers must be a map with strings as keys, found {value!r}")
+def _headers(name: str, value: Any) -> dict[str, Any]:
+    headers = dict(mapping(name, value))
+    if taken := sorted(OWN_HEADERS.intersection(headers)):
+        raise ImproperlyConfigured(
+            f"headers cannot have {taken[0]!r}: messages have a header of that name already; choose another one"
+        )
     try:
-        json.dumps(headers := dict(value))
+        json.dumps(headers)
     except (TypeError, ValueError, RecursionError) as error:
         raise EncodeError(
             f"headers cannot be written as JSON: {error}. Pass numbers, strings, lists and maps."
@@ -125,7 +100,7 @@ def _seconds(name: str, value: Any) -> float:
     if not _is_number(value):
         raise ImproperlyConfigured(f"{name} must be seconds, found {value!r}")
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if not math.isfinite(seconds) or abs(seconds) > LONGEST_SECONDS:
+    if not SECONDS.holds(abs(seconds)):
         raise ImproperlyConfigured(f"{name} must be seconds, at most a century, found {value!r}")
     return float(seconds)
 
@@ -144,6 +119,40 @@ def _moment(name: str, value: Any) -> str:
             f"{name} must be an aware datetime or an ISO 8601 text, found {value!r}"
         ) from error
     return str(value)
+
+
+def _expiry(name: str, value: Any) -> float | str:
+    return _seconds(name, value) if _is_number(value) else _moment(name, value)
+
+
+def _count_of_retries(name: str, value: Any) -> Any:
+    if not is_count(value):
+        raise ImproperlyConfigured(f"{name} must be a whole number from 0 on, found {value!r:.100}")
+    return value
+
+
+_INDEX = Bound(highest=LARGEST_COUNT, whole=True)
+_READERS: dict[str, Reader] = {
+    "countdown": _seconds,
+    "eta": _moment,
+    "expires": _expiry,
+    "group_id": key,
+    "group_index": _INDEX,
+    "headers": _headers,
+    "ignore_result": flag,
+    "max_retries": _count_of_retries,
+    "parent_id": key,
+    "priority": Bound(highest=255, whole=True),
+    "queue": key,
+    "reply_to": text,
+    "retries": _INDEX,
+    "root_id": key,
+    "shadow": text,
+    "soft_time_limit": LIMIT,
+    "task_id": key,
+    "time_limit": LIMIT,
+}
+"""All that a message carries: a worker would refuse one of which a field is not what it says (`message.checked`)."""
 
 
 def laid_on(node: Node, given: Given) -> Node:
@@ -229,13 +238,13 @@ def map_calls(node: Node, change: Callable[[Call], Call]) -> Node:
             return replace(node, members=tuple(map_calls(member, change) for member in node.members))
 
 
-def replying(node: Node, queue: Callable[[], str]) -> Node:
-    """The canvas with the queue that its results go to on each call whose result is wanted, callbacks too; asked for only if it is."""
+def replying(node: Node, queue: Callable[[str], str]) -> Node:
+    """The canvas with the queue that its results go to on each call whose result is wanted, callbacks too; `queue` is asked for its id."""
 
     def change(call: Call) -> Call:
         options = dict(call.options)
         if not options.get("ignore_result") and not options.get("reply_to"):
-            options["reply_to"] = queue()
+            options["reply_to"] = queue(call.id)
         links = tuple(replying(link, queue) for link in call.link)
         errbacks = tuple(replying(errback, queue) for errback in call.link_error)
         return replace(call, options=options, link=links, link_error=errbacks)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .readable import readable
 from .redis_client import Redis, RedisError, ResponseError, unavailable
 
 LOOK_SECONDS = 0.05
@@ -53,7 +53,7 @@ class Watch:
                 with unavailable():
                     self._sleep(left, wakers)
                 return
-            if _poll(wakers, min(left, LOOK_SECONDS)):
+            if readable(wakers, min(left, LOOK_SECONDS)):
                 return
 
     def close(self) -> None:
@@ -69,7 +69,7 @@ class Watch:
         if self._connection.can_read(0):
             return
         # kombu reads this attribute too; the library has no public way to a socket
-        _poll([self._connection._sock.fileno(), *wakers], seconds)
+        readable([self._connection._sock.fileno(), *wakers], seconds)
 
     def _ask(self) -> tuple[bool, int | None]:
         """Is there something in a list, and when is the first timer due? From here on the server tells of changes, once."""
@@ -112,11 +112,3 @@ class Watch:
             self.close()
             self._tracks = False
             self._connect()
-
-
-def _poll(descriptors: Sequence[int], seconds: float) -> bool:
-    """True if one of them can be read within `seconds`."""
-    poll = select.poll()
-    for descriptor in descriptors:
-        poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(max(1, round(seconds * 1_000))))

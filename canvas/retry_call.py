@@ -7,15 +7,15 @@ change besides the arguments is how its message travels and how it runs: CHANGEA
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from .errors import ImproperlyConfigured
-from .message import LONGEST_SECONDS
 from .options import checked
 from .retrying import is_count
+from .value import check_limits, positional
 
 CHANGEABLE = frozenset(
     "exchange expires headers priority queue routing_key shadow soft_time_limit time_limit".split()
@@ -51,8 +51,6 @@ def retry_call(given: Mapping[str, Any]) -> RetryCall:
     for name in given:
         _check_name(name)
     args, kwargs, max_retries = given.get("args"), given.get("kwargs"), given.get("max_retries")
-    if args is not None and (isinstance(args, str | bytes | Mapping) or not isinstance(args, Iterable)):
-        raise TypeError(f"args must be a list or a tuple, found {args!r:.100}")
     if kwargs is not None and not isinstance(kwargs, Mapping):
         raise TypeError(f"kwargs must be a map, found {kwargs!r:.100}")
     if max_retries is not None and not is_count(max_retries):
@@ -63,12 +61,11 @@ def retry_call(given: Mapping[str, Any]) -> RetryCall:
         {name: given[name] for name in given if name in CHANGEABLE or name in ("eta", "countdown")}
     )
     eta, countdown = wanted.pop("eta", None), wanted.pop("countdown", None)
-    for name in ("time_limit", "soft_time_limit"):
-        _check_limit(name, wanted.get(name))
-    if not isinstance(wanted.get("shadow", ""), str):
-        raise ImproperlyConfigured(f"shadow must be a text, found {wanted['shadow']!r:.100}")
+    if countdown is not None and countdown < 0:
+        raise ImproperlyConfigured(f"countdown must not be negative, found {countdown}")
+    check_limits(wanted)
     return RetryCall(
-        args=None if args is None else tuple(args),
+        args=None if args is None else tuple(positional(args)),
         kwargs=kwargs,
         when=countdown if eta is None else _moment(eta),
         max_retries=max_retries,
@@ -83,13 +80,6 @@ def _check_name(name: str) -> None:
         hint = f"; did you mean {near[0]!r}?" if near else "."
         can = ", ".join((*OWN, *sorted(CHANGEABLE)))
         raise TypeError(f"a retry cannot have {name!r}{hint} It takes {can}.")
-
-
-def _check_limit(name: str, value: Any) -> None:
-    if value is not None and not (
-        isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= LONGEST_SECONDS
-    ):
-        raise ImproperlyConfigured(f"{name} must be seconds above 0, found {value!r:.100}")
 
 
 def _moment(eta: str) -> datetime:

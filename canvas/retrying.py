@@ -9,14 +9,13 @@ is passed in.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from .errors import Ignore, ImproperlyConfigured, MaxRetriesExceededError, Reject, Retry
-from .message import LONGEST_SECONDS
+from .value import SECONDS, flag
 
 MAX_RETRIES = 3
 DELAY_SECONDS = 180.0
@@ -69,7 +68,7 @@ def retrying_of(options: Mapping[str, Any]) -> Retrying:
         delay_seconds=_seconds("default_retry_delay", options["default_retry_delay"]),
         backoff_seconds=_backoff(options["retry_backoff"]),
         longest_seconds=_seconds("retry_backoff_max", options["retry_backoff_max"]),
-        jitter=_flag("retry_jitter", options["retry_jitter"]),
+        jitter=flag("retry_jitter", options["retry_jitter"]),
     )
 
 
@@ -112,17 +111,6 @@ def _backoff(value: Any) -> float | None:
 
 def _seconds(name: str, value: Any) -> float:
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if (
-        not isinstance(seconds, int | float)
-        or isinstance(seconds, bool)
-        or not math.isfinite(seconds)
-        or not 0 <= seconds <= LONGEST_SECONDS
-    ):
-        raise ImproperlyConfigured(f"{name} must be seconds from 0 to a century, found {value!r:.100}")
+    if not SECONDS.holds(seconds):
+        raise ImproperlyConfigured(f"{name} must be {SECONDS}, found {value!r:.100}")
     return float(seconds)
-
-
-def _flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ImproperlyConfigured(f"{name} must be True or False, found {value!r:.100}")
-    return value

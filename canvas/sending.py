@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .commit.base import Commit, Transition
+from .commit.base import Commit
+from .commit.transition import Transition
 from .effect import Effect, OpenJoin, SealJoin
 from .killpoint import reach
 from .unique import Unique

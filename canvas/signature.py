@@ -14,9 +14,8 @@ from .codec import dumps
 from .errors import ImproperlyConfigured
 from .ids import draw
 from .node import Node, node_from_data
-from .result import AsyncResult, GroupResult
-
-Result = AsyncResult[Any] | GroupResult
+from .result import AsyncResult, Result
+from .value import positional
 
 
 class Sender(Protocol):
@@ -68,15 +67,17 @@ class Signature(dict[str, Any]):
     ) -> None:
         if isinstance(task, Mapping):
             super().__init__(copy.deepcopy(dict(task)))
-            self["args"] = list(self.get("args") or ())
+            self["args"] = positional(self.get("args") or ())
             for name in ("kwargs", "options"):
                 self[name] = dict(self.get(name) or {})
             self.setdefault("subtask_type", None)
             self.setdefault("immutable", False)
         else:
+            if not isinstance(name := getattr(task, "name", task), str):
+                raise TypeError(f"a signature is of a task or of its name, found {task!r:.80}")
             super().__init__(
-                task=task if isinstance(task, str) else task.name,
-                args=list(args),
+                task=name,
+                args=positional(args),
                 kwargs=dict(kwargs or {}),
                 options={**(options or {}), **more},
                 subtask_type=self.subtask_type,
@@ -184,7 +185,7 @@ class Signature(dict[str, Any]):
         """A copy with what is given in place of what is stored."""
         new = self.clone()
         if args is not None:
-            new["args"] = list(args)
+            new["args"] = positional(args)
         if kwargs is not None:
             new["kwargs"] = dict(kwargs)
         if options is not None:

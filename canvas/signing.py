@@ -21,12 +21,13 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from .continuation import Inline
+from .envelope import pack
 from .errors import EncodeError, ImproperlyConfigured, SignatureError
 from .flow import JOIN_TASK, START_TASK
 from .json_text import Json
-from .message import CONTROL_QUEUE, Message
+from .message import CONTROL_QUEUE, MAX_BYTES, Message
 from .node import Call, Node, calls, node_from_data
-from .wire import MAX_BYTES, SIGNATURE, Wire, pack, to_wire
+from .wire import SIGNATURE, Wire, to_wire
 
 SHORTEST_SECRET = 16
 """Bytes of a secret, at least; write 32 random ones (`python -c "import secrets; print(secrets.token_hex(32))"`)."""

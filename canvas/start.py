@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import Any
 
 from .errors import DecodeError
-from .json_text import Json
+from .json_text import json_value
 from .message import check_calls, iso_of_us
 from .node import Call, Chain, Group, Node, node_from_data, node_to_data
 
@@ -30,7 +29,7 @@ def start_to_text(start: Start) -> str:
     """JSON text, in ASCII."""
     canvas = node_to_data(start.node, json.loads)
     data = {"v": VERSION, "root": start.root_id, "parent": start.parent_id, "canvas": canvas}
-    return json.dumps(data, separators=(",", ":"))
+    return json_value(data)
 
 
 def start_from_text(text: str) -> Start:
@@ -39,7 +38,7 @@ def start_from_text(text: str) -> Start:
         data = json.loads(text)
         if data["v"] != VERSION:
             raise DecodeError(f"the canvas is of version {data['v']!r}; this one reads {VERSION}")
-        start = Start(node_from_data(data["canvas"], _dump), data["root"], data["parent"])
+        start = Start(node_from_data(data["canvas"], json_value), data["root"], data["parent"])
         check_calls(start.node)
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise DecodeError(f"the canvas cannot be read: {type(error).__name__}: {error}") from error
@@ -61,7 +60,3 @@ def dated(node: Node, now_us: int) -> Node:
             return replace(node, steps=(dated(node.steps[0], now_us), *node.steps[1:]))
         case Group():
             return replace(node, members=tuple(dated(member, now_us) for member in node.members))
-
-
-def _dump(value: Any) -> Json:
-    return Json(json.dumps(value, separators=(",", ":")))

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .continuation import Continuation, Inline, Member, Step, position_of, ref_of
-from .json_text import Json
+from .json_text import json_value
 from .message import Message, check_calls, checked
 from .node import Call, Node, calls, node_from_data, node_to_data
 
@@ -29,11 +29,11 @@ def stub_headers(message: Message) -> dict[str, str]:
         case Step() | Member() as position:
             found[_THEN] = ref_of(position)
         case Inline(steps, below):
-            found[_STEPS] = _compact([[call.id, call.task] for step in steps for call in calls(step)])
+            found[_STEPS] = json_value([[call.id, call.task] for step in steps for call in calls(step)])
             if below is not None:
                 found[_THEN] = ref_of(below)
     if message.link_error:
-        found[_ERRBACKS] = _compact([node_to_data(node, json.loads) for node in message.link_error])
+        found[_ERRBACKS] = json_value([node_to_data(node, json.loads) for node in message.link_error])
     return {name: text for name, text in found.items() if len(text) <= LIMIT}
 
 
@@ -68,14 +68,10 @@ def _then_of(headers: Mapping[str, Any]) -> Continuation | None:
 
 def _errbacks_of(headers: Mapping[str, Any]) -> tuple[Node, ...]:
     data = json.loads(headers.get(_ERRBACKS, "[]"))
-    errbacks = tuple(node_from_data(each, lambda value: Json(_compact(value))) for each in data)
+    errbacks = tuple(node_from_data(each, json_value) for each in data)
     for errback in errbacks:
         check_calls(errback)
     return errbacks
-
-
-def _compact(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))
 
 
 def _text(value: Any) -> str:

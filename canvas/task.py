@@ -2,84 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Generic, Literal, ParamSpec, TypeVar, cast
+from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, cast
 
 from . import errors
 from .request import Request, current_request
 from .result import AsyncResult
 from .retry_call import RetryCall, retry_call
-from .retrying import DELAY_SECONDS, LONGEST_BACKOFF_SECONDS, MAX_RETRIES, Exceptions, Retrying, retrying_of
 from .signature import Sender, Signature, default_sender
+from .task_options import TaskOptions, check_options, options_of, retry_options
 from .unique_call import check_task
+from .value import positional
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-SENT_OPTIONS = frozenset(
-    {
-        "queue",
-        "priority",
-        "expires",
-        "ignore_result",
-        "time_limit",
-        "soft_time_limit",
-        "routing_key",
-        "serializer",
-    }
-)
-"""Options of a task that each of its messages carries, unless the caller says otherwise."""
-
-
-ALWAYS = {"track_started": True, "reject_on_worker_lost": True}
-"""Options of Celery's that have one value here; giving that value is no error."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskOptions:
-    """What `@app.task(...)` was given. Values that are None were not given."""
-
-    bind: bool = False
-    queue: str | None = None
-    routing_key: str | None = None
-    priority: int | None = None
-    expires: float | None = None
-    serializer: str | None = None
-    ignore_result: bool | None = None
-    acks_late: bool | None = None
-    time_limit: float | None = None
-    soft_time_limit: float | None = None
-    max_retries: int | None = MAX_RETRIES
-    default_retry_delay: float | timedelta = DELAY_SECONDS
-    autoretry_for: Exceptions = ()
-    dont_autoretry_for: Exceptions = ()
-    throws: Exceptions = ()
-    retry_backoff: bool | float | timedelta = False
-    retry_backoff_max: float | timedelta = LONGEST_BACKOFF_SECONDS
-    retry_jitter: bool = True
-    retry_kwargs: Mapping[str, Any] = field(default_factory=dict)
-    unique_key: bool | str | Callable[..., str | None] | None = None
-    unique_scope: Literal["pending", "running"] | float | timedelta | None = None
-    unique_conflict: Literal["existing", "replace", "raise"] | None = None
-
-    def unique(self) -> dict[str, Any]:
-        """Those that say whether two of its tasks may be there at once (see unique.py)."""
-        known = {
-            "unique_key": self.unique_key,
-            "unique_scope": self.unique_scope,
-            "unique_conflict": self.unique_conflict,
-        }
-        return {name: value for name, value in known.items() if value is not None}
-
-    def sent(self) -> dict[str, Any]:
-        """Those that go with each message."""
-        found = {name: getattr(self, name) for name in SENT_OPTIONS}
-        return {name: value for name, value in found.items() if value is not None}
 
 
 class Task(Generic[P, R]):
@@ -100,7 +39,8 @@ class Task(Generic[P, R]):
         self.__module__ = getattr(run, "__module__", __name__)
         self.__doc__ = run.__doc__
         self.__wrapped__ = run
-        self.retrying, self._retry_kwargs = _retry_options(name, options)
+        check_options(name, options)
+        self.retrying, self._retry_kwargs = retry_options(name, options)
         check_task(name, options.unique(), self.run_bound)
 
     @property
@@ -148,7 +88,7 @@ class Task(Generic[P, R]):
         for arguments that the function does not take or an option that does not exist, EncodeError for what JSON cannot hold,
         UniqueConflict if another task has the unique key and that is to be raised, Unavailable if the broker cannot be reached.
         """
-        args, kwargs = list(args or ()), dict(kwargs or {})
+        args, kwargs = positional(args or ()), dict(kwargs or {})
         self._check(args, kwargs)
         handle = self.app.send_signature(Signature(self.name, app=self.bound_app), args, kwargs, options)
         return cast("AsyncResult[R]", handle)
@@ -278,20 +218,6 @@ def _exception(exc: Any) -> BaseException | None:
     return made
 
 
-def _retry_options(name: str, options: TaskOptions) -> tuple[Retrying, RetryCall]:
-    """The retry policy of a task, checked. Raises ImproperlyConfigured."""
-    where = f"task {name}: "
-    try:
-        retrying = retrying_of({option: getattr(options, option) for option in TaskOptions.__slots__})
-        where += "retry_kwargs: "
-        asked = retry_call(options.retry_kwargs)
-    except (TypeError, errors.BackbeatError) as error:
-        raise errors.ImproperlyConfigured(f"{where}{error}") from None
-    if isinstance(asked.when, float) and asked.when < 0:
-        raise errors.ImproperlyConfigured(f"{where}countdown must not be negative, found {asked.when}")
-    return retrying, asked
-
-
 def task_name(run: Callable[..., Any], main: str = "") -> str:
     """module.function; functions of the main program are named after the app."""
     module = run.__module__
@@ -303,14 +229,7 @@ def task_of(
 ) -> Task[Any, Any]:
     """A task of a function, with what its decorator was given. Raises TypeError, with a suggestion, for an option that does not exist."""
     given = dict(options)
-    name = given.pop("name", None) or task_name(run, main)
-    for option, value in ALWAYS.items():
-        if given.pop(option, value) != value:
-            raise TypeError(f"task {name}: {option} is always {value!r} in this version")
-    for option in given:
-        if option not in TaskOptions.__slots__:
-            near = difflib.get_close_matches(option, TaskOptions.__slots__, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            known = ", ".join(("name", *TaskOptions.__slots__))
-            raise TypeError(f"task {name}: there is no option {option!r}{hint or '.'} Options are: {known}.")
-    return Task(run, name=name, options=TaskOptions(**given), app=app)
+    name = given.pop("name", None)
+    if name is None:
+        name = task_name(run, main)
+    return Task(run, name=name, options=options_of(name, given), app=app)

@@ -1,4 +1,4 @@
-"""TaskOptionTypes: what `@app.task(...)` and `@shared_task(...)` take, for type checkers. What each means is said at TaskOptions in task.py."""
+"""TaskOptionTypes: what `@app.task(...)` and `@shared_task(...)` take, for type checkers. What each means is said in task_options.py."""
 
 from __future__ import annotations
 

@@ -17,10 +17,11 @@ from dataclasses import replace
 from json.encoder import encode_basestring_ascii
 from typing import NamedTuple
 
+from .envelope import pack
 from .json_text import Json
 from .message import Message, iso_of_us
 from .signing import NO_KEYS, Keyring, with_signature
-from .wire import Wire, pack, repr_of, to_wire
+from .wire import Wire, repr_of, to_wire
 
 LARGEST = 65_536
 """Characters of a message that is kept as a template; a larger one has more in it than what it shares with others."""

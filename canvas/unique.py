@@ -9,7 +9,6 @@ How a key is made is unique_call.py's matter; when it is free is decided by stor
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,7 +16,7 @@ from enum import Enum
 from typing import Any
 
 from .errors import ImproperlyConfigured
-from .message import LONGEST_SECONDS
+from .value import LIMIT
 
 NAMES = frozenset({"unique_key", "unique_scope", "unique_conflict"})
 """The options of `apply_async` and of tasks."""
@@ -81,8 +80,7 @@ def scope_of(value: Any) -> tuple[Scope, float]:
     if value in (Scope.PENDING.value, Scope.RUNNING.value):
         return Scope(value), 0.0
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool) and math.isfinite(seconds)
-    if not is_number or not 0 < seconds <= LONGEST_SECONDS:
+    if not LIMIT.holds(seconds):
         raise ImproperlyConfigured(
             f'unique_scope must be "pending", "running", or seconds above 0 and at most a century, found {value!r:.100}'
         )

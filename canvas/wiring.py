@@ -12,20 +12,19 @@
 from __future__ import annotations
 
 import os
-import threading
 import warnings
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from functools import cache
-from typing import Any
 
 from . import flow
 from .brokers.base import Broker
-from .commit.base import Commit, DeadLetterCommit, Limits, Role, Store
+from .commit.base import Commit, DeadLetterCommit
+from .commit.limits import Limits
+from .commit.role import Role
+from .commit.wiring import engine_of, memory_store_of, open_store
 from .config import Config
 from .effect import Effect, OpenChain, OpenJoin
 from .errors import ImproperlyConfigured
-from .message import LONGEST_SECONDS
 from .node import Node
 from .places import (
     Kind,
@@ -43,7 +42,6 @@ from .results.compression import method_of
 from .signing import NO_KEYS, Keyring
 from .start import Start
 from .transaction import OutboxRelay, TransactionSender
-from .url_text import without_password
 
 
 def open_commit(
@@ -55,26 +53,9 @@ def open_commit(
     if limits.compression and (store is None or kind_of(store) is not Kind.REDIS):
         warnings.warn("result_compression is obeyed where results are in Redis", UserWarning, stacklevel=2)
     if store is None:
-        from .commit.stateless import StatelessCommit
-
-        # not `prefetch`: messages whose time has not come stay unacknowledged here, and would fill it (decisions K17)
-        carrier = _open_broker(conf, broker, worker, queues, limits)
-        if not uses_rpc(conf) or not queues:  # who only sends tasks has no results to send
-            return StatelessCommit(carrier, keyring=keyring)
-        from .results.replies import KombuReplies
-
-        replies = KombuReplies(broker, transport_options=conf.broker_transport_options)
-        tracks_started = bool(conf.task_track_started)
-        return StatelessCommit(
-            carrier,
-            replies=replies,
-            worker=worker,
-            limits=limits,
-            tracks_started=tracks_started,
-            keyring=keyring,
-        )
+        return _open_stateless(conf, broker, worker, queues, limits)
     if is_one_store(conf, store):
-        return _open_store(
+        return open_store(
             broker,
             worker=worker,
             queues=queues,
@@ -85,7 +66,7 @@ def open_commit(
         )
     from .commit.split import SplitCommit
 
-    own = _open_store(
+    own = open_store(
         store, worker=worker, limits=limits, role=Role.STORE, prefix=result_prefix(conf), keyring=keyring
     )
     carrier = _open_broker(conf, broker, worker, queues, limits, prefetch)
@@ -135,25 +116,24 @@ def open_results(conf: Config) -> Results:
         case Kind.MEMORY:
             from .commit.memory_results import MemoryResults
 
-            return MemoryResults(_memory_store(url), is_whole=is_whole)
+            return MemoryResults(memory_store_of(url), is_whole=is_whole)
         case Kind.SQL:
             from .results.sql import SqlResults
 
-            return SqlResults(_engine(url), is_whole=is_whole)
+            return SqlResults(engine_of(url), is_whole=is_whole)
         case _:
-            from .redis_client import open_redis
             from .results.redis import RedisResults
 
-            runs = open_redis(broker) if is_one and result_db(broker, url) is not None else None
+            runs = broker if is_one and result_db(broker, url) is not None else None
             return RedisResults(url, prefix=result_prefix(conf), runs=runs, is_whole=is_whole)
 
 
-def reply_queue(results: Results) -> str:
-    """The queue for the replies to what is sent from now on. `results` are those of an app that `uses_rpc`."""
+def reply_queue(results: Results, id_: str) -> str:
+    """The queue for the reply to task `id_`, which is sent next. `results` are those of an app that `uses_rpc`."""
     from .results.rpc import RpcResults
 
     assert isinstance(results, RpcResults)
-    return results.open()
+    return results.open(id_)
 
 
 def open_session_sender(
@@ -166,7 +146,7 @@ def open_session_sender(
 
     store = store_url(conf)
     return SessionSender(
-        place=Place(_engine(store)) if store is not None and kind_of(store) is Kind.SQL else None,
+        place=Place(engine_of(store)) if store is not None and kind_of(store) is Kind.SQL else None,
         role=Role.WHOLE if store is not None and is_one_store(conf, store) else Role.STORE,
         limits=limits_of(conf),
         table=str(conf.outbox_table),
@@ -231,18 +211,28 @@ def limits_of(conf: Config) -> Limits:
 
 
 def expires_seconds(conf: Config) -> float:
-    """How long results are kept: seconds or a timedelta; None and 0 are for ever, as 0. Raises ImproperlyConfigured."""
+    """How long results are kept, in seconds; 0 is for ever, as which None counts, too."""
     value = conf.result_expires
-    seconds = value.total_seconds() if isinstance(value, timedelta) else 0 if value is None else value
-    if (
-        isinstance(seconds, bool)
-        or not isinstance(seconds, int | float)
-        or not 0 <= seconds <= LONGEST_SECONDS
-    ):
-        raise ImproperlyConfigured(
-            f"result_expires = {value!r} is not a number of seconds, a timedelta, or None for ever"
-        )
-    return float(seconds)
+    return value.total_seconds() if isinstance(value, timedelta) else float(value or 0)
+
+
+def _open_stateless(conf: Config, broker: str, worker: str, queues: Sequence[str], limits: Limits) -> Commit:
+    from .commit.stateless import StatelessCommit
+
+    # no `prefetch`: messages whose time has not come stay unacknowledged here, and would fill it (decisions K17)
+    carrier, keyring = _open_broker(conf, broker, worker, queues, limits), keyring_of(conf)
+    if not uses_rpc(conf) or not queues:  # who only sends tasks has no results to send
+        return StatelessCommit(carrier, keyring=keyring)
+    from .results.replies import KombuReplies
+
+    return StatelessCommit(
+        carrier,
+        replies=KombuReplies(broker, transport_options=conf.broker_transport_options),
+        worker=worker,
+        limits=limits,
+        tracks_started=bool(conf.task_track_started),
+        keyring=keyring,
+    )
 
 
 def _open_broker(
@@ -261,9 +251,9 @@ def _open_broker(
             transport_options=options,
             keyring=keyring_of(conf),
         )
-    from .commit.broker import StoreBroker
+    from .commit.store_broker import StoreBroker
 
-    own = _open_store(
+    own = open_store(
         url,
         worker=worker,
         queues=queues,
@@ -273,76 +263,3 @@ def _open_broker(
         keyring=keyring_of(conf),
     )
     return StoreBroker(own)
-
-
-def _open_store(
-    url: str,
-    *,
-    worker: str,
-    limits: Limits,
-    queues: Sequence[str] = (),
-    role: Role = Role.WHOLE,
-    prefix: str = "",
-    db_of_results: int | None = None,
-    keyring: Keyring = NO_KEYS,
-) -> Store:
-    match kind_of(url):
-        case Kind.MEMORY:
-            from .commit.memory import MemoryCommit
-
-            return MemoryCommit(
-                _memory_store(url), worker=worker, queues=queues, limits=limits, role=role, keyring=keyring
-            )
-        case Kind.SQL:
-            from .commit.sql import SqlCommit
-
-            return SqlCommit(
-                _engine(url), worker=worker, queues=queues, limits=limits, role=role, keyring=keyring
-            )
-        case Kind.REDIS:
-            from .commit.redis import RedisCommit
-
-            return RedisCommit(
-                url,
-                worker=worker,
-                queues=queues,
-                limits=limits,
-                role=role,
-                prefix=prefix,
-                result_db=db_of_results,
-                keyring=keyring,
-            )
-        case Kind.KOMBU:
-            raise ImproperlyConfigured(
-                f"{without_password(url)} only carries messages and cannot hold results"
-            )
-
-
-_opening = threading.Lock()
-"""`cache` lets two threads make what both find missing."""
-
-
-def _memory_store(url: str) -> Any:
-    """One store for each memory:// URL of this process."""
-    with _opening:
-        return _memory_store_of(url)
-
-
-@cache
-def _memory_store_of(url: str) -> Any:  # noqa: ARG001 - the cache's key
-    from .commit.memory import MemoryStore
-
-    return MemoryStore()
-
-
-def _engine(url: str) -> Any:
-    """One engine, with its pool, for each database of this process; a fork must not use its parent's connections."""
-    with _opening:
-        return _engine_of(url, os.getpid())
-
-
-@cache
-def _engine_of(url: str, pid: int) -> Any:  # noqa: ARG001 - the cache's key
-    from .sql.engine import open_engine
-
-    return open_engine(url)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import time
 from typing import Protocol
+
+from ..canvas.readable import readable
 
 SECOND_US = 1_000_000
 
@@ -48,8 +49,7 @@ class SystemClock:
         return time.clock_gettime(self._clock_id)
 
     def wait(self, seconds: float) -> bool:
-        ready, _, _ = select.select([self._ear], [], [], max(0.0, seconds))
-        if not ready:
+        if not readable([self._ear], seconds):
             return False
         with contextlib.suppress(BlockingIOError):
             os.read(self._ear, 4096)

@@ -53,7 +53,7 @@ class SqlEnclosure:
 
     def post(self, firings: Sequence[Firing], items: Sequence[Sendable]) -> Posted:
         """See `Enclosure` in outlet.py. All of it or nothing: what the database refuses is refused as a whole, and said."""
-        from ..canvas.commit.sql import put_messages
+        from ..canvas.commit.sql_put import put_messages
 
         by_id = {item.id: item for item in items}
 

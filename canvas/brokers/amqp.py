@@ -10,8 +10,7 @@ from __future__ import annotations
 import logging
 import select
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
-from functools import partial
+from collections.abc import Collection, Iterable, Sequence
 from struct import error as struct_error
 from struct import unpack_from
 from typing import Any
@@ -32,6 +31,7 @@ from ..template import Rendered, Sendable
 from .base import Posted
 from .confirms import Confirms
 from .frames import PUBLISH_FORMAT, FrameWriter, content_of
+from .subscription import Receive, Subscription
 
 logger = logging.getLogger(__name__)
 
@@ -46,9 +46,6 @@ WRITE_AT_ONCE = 64
 _FRAME_HEADER, _FRAME_END = 7, 0xCE
 _METHOD, _PROPERTIES = 1, 2
 
-Receive = Callable[[str, str, Any], None]
-"""What is called with each message that comes: its queue, its tag and py-amqp's message."""
-
 
 class AmqpLine:
     """One connection with one channel. Raises the errors of py-amqp and OSError; then it is of no use any more."""
@@ -62,7 +59,6 @@ class AmqpLine:
         self._confirming = False
         self._confirms = Confirms()
         self._written: list[bytes] = []
-        self._outstanding: dict[int, None] = {}
         self._next_tick = time.monotonic()
         self._amqp = connection.transport.establish_connection()
         self._amqp.on_blocked, self._amqp.on_unblocked = self._block, self._unblock
@@ -75,6 +71,7 @@ class AmqpLine:
         try:
             self._sock.settimeout(IO_SECONDS)
             self._channel = self._amqp.channel()
+            self._subscription = Subscription(self._channel, self.pump)
             self._frames = FrameWriter(self._channel.channel_id, self._amqp.frame_max)
         except BaseException:
             self._amqp.collect()
@@ -270,9 +267,23 @@ class AmqpLine:
     def consume(self, queues: Sequence[str], prefetch: int, receive: Receive) -> None:
         """Subscribe to `queues`, each with `prefetch` messages that may be unacknowledged."""
         self.declare(queues)
-        self._channel.basic_qos(0, prefetch, False)
-        for queue in queues:
-            self._channel.basic_consume(queue, callback=partial(self._receive, receive, queue))
+        self._subscription.open(queues, prefetch, receive)
+
+    def cancel(self) -> None:
+        """Unsubscribe. What comes before the server has heard of it is received as all else."""
+        self._subscription.close()
+
+    def park(self, tags: Collection[str]) -> None:
+        """These shall not count towards what may be unacknowledged."""
+        self._subscription.park(tags)
+
+    def ack(self, tags: Collection[str]) -> None:
+        """Acknowledge."""
+        self._subscription.ack(tags)
+
+    def release(self, tags: Collection[str]) -> None:
+        """Hand back to the queue."""
+        self._subscription.release(tags)
 
     def check(self, queues: Sequence[str]) -> None:
         """Raise ConnectionResetError if the server does not know, or no longer knows, that somebody consumes from these queues."""
@@ -284,29 +295,3 @@ class AmqpLine:
                         raise ConnectionResetError(f"the server has no consumer of queue {queue}")
         except ChannelError as error:
             raise ConnectionResetError(f"a queue is gone: {error}") from error
-
-    def _receive(self, receive: Receive, queue: str, message: Any) -> None:
-        self._outstanding[message.delivery_tag] = None
-        receive(queue, str(message.delivery_tag), message)
-
-    def ack(self, tags: Collection[str]) -> None:
-        """Acknowledge: in one step up to the tag below which all are done (decisions K15), then one by one."""
-        done = {tag for tag in map(int, tags) if tag in self._outstanding}
-        below = 0
-        for tag in self._outstanding:  # in ascending order
-            if tag not in done:
-                break
-            below = tag
-        if below:
-            self._channel.basic_ack(below, multiple=True)
-        for tag in sorted(done):
-            del self._outstanding[tag]
-            if tag > below:
-                self._channel.basic_ack(tag)
-
-    def release(self, tags: Collection[str]) -> None:
-        """Hand back to the queue."""
-        for tag in sorted(map(int, tags)):
-            if tag in self._outstanding:
-                del self._outstanding[tag]
-                self._channel.basic_reject(tag, requeue=True)

@@ -43,7 +43,21 @@ class Broker(Protocol):
         ...
 
     def take(self, limit: int) -> list[Delivery]:
-        """Up to `limit` messages that are there now, held for this process. Never waits."""
+        """Up to `limit` messages that are there now, held for this process. Never waits.
+
+        A broker may send more ahead, to be there at the next call; also after a `pause`, if `limit` is not 0.
+        """
+        ...
+
+    def pause(self) -> None:
+        """Nothing more is wanted for now: what was sent ahead and not taken goes back, to be taken at once by anyone, and no more is sent.
+
+        What was taken stays held. To be called again and again for as long as nothing is wanted: that is cheap, and keeps the connection alive.
+        """
+        ...
+
+    def park(self, deliveries: Sequence[Delivery]) -> None:
+        """These are held for long, and shall not count towards what may be sent ahead, as the broker would send nothing else then."""
         ...
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:

@@ -2,8 +2,7 @@
 
 Publishing and consuming have a connection each, made when first needed: RabbitMQ stops reading from a connection that publishes
 while it is short of memory, and acknowledgements must not wait for that. A connection that fails is dropped and the error told as
-Unavailable; the next call connects, declares and subscribes again. Tags carry the number of their connection, so that one of a
-dead connection is passed over: its message has gone back to its queue.
+Unavailable; the next call connects, declares and subscribes again.
 
 No message gets an AMQP expiration: RabbitMQ would delete it unseen (decisions K12).
 """
@@ -11,9 +10,7 @@ No message gets an AMQP expiration: RabbitMQ would delete it unseen (decisions K
 from __future__ import annotations
 
 import logging
-import select
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -25,14 +22,14 @@ from ..delivery import Delivery
 from ..errors import Unavailable
 from ..kombu_connection import KombuConnection
 from ..message import Message
+from ..readable import readable
 from ..signing import NO_KEYS, Keyring
 from ..template import Sendable
 from ..tls import certificate_fault
-from ..wire import pack
 from .amqp import AmqpLine
 from .announcement import announce
 from .base import Posted
-from .foreign import wire_of
+from .inlet import Inlet, Line
 from .virtual import VirtualLine
 
 logger = logging.getLogger(__name__)
@@ -40,8 +37,6 @@ logger = logging.getLogger(__name__)
 CONNECT_SECONDS = 4.0
 HEARTBEAT_SECONDS = 60.0
 PREFETCH = 32
-CHECK_SECONDS = 10.0
-"""How long nothing may come before the broker is asked whether it still knows that somebody consumes."""
 LOOK_SECONDS = (0.002, 0.05)
 """Shortest and longest time between two looks, for transports that cannot be waited for."""
 
@@ -64,17 +59,12 @@ class KombuBroker:
         connect_seconds: float = CONNECT_SECONDS,
         create_queues: bool = True,
         transport_options: Mapping[str, Any] | None = None,
-        open_line: Callable[..., _Line] | None = None,
+        open_line: Callable[..., Line] | None = None,
         keyring: Keyring = NO_KEYS,
     ) -> None:
-        self._queues = list(queues)
-        self._prefetch = prefetch
         self._create_queues = create_queues
-        self._publishing: _Line | None = None
-        self._consuming: _Line | None = None
-        self._generation = 0
-        self._check_at = 0.0
-        self._buffer: deque[Delivery] = deque()
+        self._publishing: Line | None = None
+        self._inlet = Inlet(self._connect, queues, prefetch)
         self._broker = KombuConnection(
             url, transport_options, connect_timeout=connect_seconds, heartbeat=heartbeat_seconds
         )
@@ -112,39 +102,49 @@ class KombuBroker:
             return posted
 
     def take(self, limit: int) -> list[Delivery]:
-        if len(self._buffer) < limit:
-            with self._seam(self._drop_consuming):
-                self._read()
-        return [self._buffer.popleft() for _ in range(min(limit, len(self._buffer)))]
+        with self._seam(self._inlet.drop):
+            taken = self._inlet.take(limit)
+            if self._inlet.is_empty:
+                self._keep_publishing()
+            return taken
+
+    def pause(self) -> None:
+        with self._seam(self._inlet.drop):
+            self._inlet.pause()
+            self._keep_publishing()
+
+    def park(self, deliveries: Sequence[Delivery]) -> None:
+        with self._seam(self._inlet.drop):
+            self._inlet.park(deliveries)
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
-        with self._seam(self._drop_consuming):
-            if (tags := self._alive(deliveries)) and self._consuming is not None:
-                self._consuming.ack(tags)
+        with self._seam(self._inlet.drop):
+            self._inlet.ack(deliveries)
 
     def release(self, deliveries: Sequence[Delivery]) -> None:
-        with self._seam(self._drop_consuming):
-            if (tags := self._alive(deliveries)) and self._consuming is not None:
-                self._consuming.release(tags)
+        with self._seam(self._inlet.drop):
+            self._inlet.release(deliveries)
 
     def renew(self, deliveries: Sequence[Delivery]) -> None:  # noqa: ARG002 - what is held is held by the connection
         """A message is held as long as its connection lives; heartbeats keep that, also while nobody takes or waits."""
-        with self._seam(self._drop_consuming):
-            self._read()
+        with self._seam(self._inlet.drop):
+            self._inlet.keep()
+            self._keep_publishing()
 
     def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
         deadline, look = time.monotonic() + timeout, LOOK_SECONDS[0]
-        with self._seam(self._drop_consuming):
-            while not self._buffer:
-                line = self._read()
+        with self._seam(self._inlet.drop):
+            while self._inlet.is_empty:
+                line = self._inlet.read()
+                self._keep_publishing()
                 left = deadline - time.monotonic()
-                if self._buffer or left <= 0:
+                if not self._inlet.is_empty or left <= 0:
                     return
                 fd = line.fileno()
                 pause, look = (
                     (line.tick_seconds, look) if fd is not None else (look, min(look * 1.2, LOOK_SECONDS[1]))
                 )
-                ready = _readable([*wakers] if fd is None else [fd, *wakers], min(left, pause))
+                ready = readable([*wakers] if fd is None else [fd, *wakers], min(left, pause))
                 if ready & set(wakers):
                     return
 
@@ -154,12 +154,12 @@ class KombuBroker:
 
     def close(self) -> None:
         self._drop_publishing()
-        self._drop_consuming()
+        self._inlet.drop()
         self._connection.release()
 
     # --- connections ---------------------------------------------------------------------------------------------------------
 
-    def _publisher(self) -> _Line:
+    def _publisher(self) -> Line:
         if self._publishing is not None:
             try:
                 self._publishing.pump()
@@ -187,37 +187,15 @@ class KombuBroker:
         logger.error("the broker refuses message %s: %s", id_, error, extra={"action": "refused", "id": id_})
         return Posted((), [id_])
 
-    def _read(self) -> _Line:
-        if self._consuming is None:
-            self._generation += 1
-            line = self._connect()
-            try:
-                line.consume(self._queues, self._prefetch, self._receive)
-            except BaseException:
-                _close(line)
-                raise
-            self._consuming, self._check_at = line, time.monotonic() + CHECK_SECONDS
-        self._consuming.pump()
-        self._consuming.tick()
-        self._check_consuming(self._consuming)
+    def _keep_publishing(self) -> None:
         if self._publishing is not None:
             try:
                 self._publishing.pump()
                 self._publishing.tick()
             except self._errors:
                 self._drop_publishing()
-        return self._consuming
 
-    def _check_consuming(self, line: _Line) -> None:
-        """A broker that has forgotten its consumer says nothing; so it is asked when nothing has come for a while."""
-        now = time.monotonic()
-        if self._buffer:
-            self._check_at = now + CHECK_SECONDS
-        elif now >= self._check_at:
-            self._check_at = now + CHECK_SECONDS
-            line.check(self._queues)
-
-    def _connect(self) -> _Line:
+    def _connect(self) -> Line:
         """Over the first of the URL's servers (separated by `;`) that answers."""
         for _ in self._connection.alt[1:]:
             try:
@@ -227,17 +205,14 @@ class KombuBroker:
                 self._connection.maybe_switch_next()
         return self._line()
 
-    def _line(self) -> _Line:
+    def _line(self) -> Line:
         return self._open(self._broker.secure(), create_queues=self._create_queues)
 
     def _drop_publishing(self) -> None:
         line, self._publishing = self._publishing, None
-        _close(line)
-
-    def _drop_consuming(self) -> None:
-        line, self._consuming = self._consuming, None
-        self._buffer.clear()
-        _close(line)
+        if line is not None:
+            with suppress(Exception):  # it may be dead already
+                line.close()
 
     @property
     def _errors(self) -> tuple[type[Exception], ...]:
@@ -257,35 +232,9 @@ class KombuBroker:
         try:
             yield
         except errors as error:
-            lines = [line for line in (self._publishing, self._consuming) if line is not None]
+            lines = [line for line in (self._publishing, self._inlet.line) if line is not None]
             if isinstance(error, AttributeError) and all(line.alive for line in lines):
                 raise
             drop()
             reason = certificate_fault(error) or str(error) or type(error).__name__
             raise Unavailable(f"the broker {self._shown} cannot be reached: {reason}") from error
-
-    # --- deliveries ----------------------------------------------------------------------------------------------------------
-
-    def _receive(self, queue: str, tag: str, message: Any) -> None:
-        wire = wire_of(message)
-        self._buffer.append(Delivery(f"{self._generation}:{tag}", queue, wire, pack(wire, queue)))
-
-    def _alive(self, deliveries: Sequence[Delivery]) -> list[str]:
-        parts = (delivery.tag.partition(":") for delivery in deliveries)
-        return [tag for generation, _, tag in parts if generation == str(self._generation)]
-
-
-_Line = AmqpLine | VirtualLine
-
-
-def _close(line: _Line | None) -> None:
-    if line is not None:
-        with suppress(Exception):  # it may be dead already
-            line.close()
-
-
-def _readable(fds: Sequence[int], seconds: float) -> set[int]:
-    poll = select.poll()
-    for fd in fds:
-        poll.register(fd, select.POLLIN)
-    return {fd for fd, _ in poll.poll(seconds * 1000)}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,10 +19,9 @@ from ..message import sent_at
 from ..signing import NO_KEYS, Keyring
 from ..template import Rendered, Sendable
 from .base import Posted
+from .subscription import Receive
 
 logger = logging.getLogger(__name__)
-
-Receive = Callable[[str, str, Any], None]
 
 
 class VirtualLine:
@@ -33,6 +32,9 @@ class VirtualLine:
         self._create_queues = create_queues
         self._declared: set[str] = set()
         self._outstanding: set[str] = set()
+        self._parked: set[str] = set()
+        self._consumers: list[str] = []
+        self._prefetch = 0
         self._transport: Any = connection.transport
         self._connection = self._transport.establish_connection()
         self._channel = self._transport.create_channel(self._connection)
@@ -95,11 +97,26 @@ class VirtualLine:
 
     def consume(self, queues: Sequence[str], prefetch: int, receive: Receive) -> None:
         """Subscribe to `queues`."""
-        self._channel.basic_qos(0, prefetch, False)
+        self._prefetch = prefetch
+        self._limit()
         for queue in queues:
             self._declare(queue)
             callback = partial(self._receive, receive, queue)
-            self._channel.basic_consume(queue, False, callback, f"backbeat:{queue}")
+            self._consumers.append(f"backbeat:{queue}")
+            self._channel.basic_consume(queue, False, callback, self._consumers[-1])
+
+    def cancel(self) -> None:
+        """Unsubscribe."""
+        while self._consumers:
+            self._channel.basic_cancel(self._consumers.pop())
+
+    def park(self, tags: Collection[str]) -> None:
+        """These shall not count towards what may be unacknowledged."""
+        self._parked |= self._outstanding.intersection(tags)
+        self._limit()
+
+    def _limit(self) -> None:
+        self._channel.basic_qos(0, self._prefetch + len(self._parked), False)
 
     def check(self, queues: Sequence[str]) -> None:
         """These transports fetch for themselves; there is no consumer that somebody else could forget."""
@@ -111,14 +128,20 @@ class VirtualLine:
     def ack(self, tags: Collection[str]) -> None:
         """Acknowledge one by one."""
         for tag in self._outstanding.intersection(tags):
-            self._outstanding.discard(tag)
+            self._forget(tag)
             self._channel.basic_ack(tag)
 
     def release(self, tags: Collection[str]) -> None:
         """Hand back to the queue."""
         for tag in self._outstanding.intersection(tags):
-            self._outstanding.discard(tag)
+            self._forget(tag)
             self._channel.basic_reject(tag, requeue=True)
+
+    def _forget(self, tag: str) -> None:
+        self._outstanding.discard(tag)
+        if tag in self._parked:
+            self._parked.discard(tag)
+            self._limit()
 
     def _declare(self, queue: str) -> None:
         if self._create_queues and queue not in self._declared:

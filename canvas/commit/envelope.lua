@@ -42,10 +42,10 @@ local function count_of(value)
   return value
 end
 
+-- Printable ASCII, as all ids are that clients draw: of other characters only Python knows which may be in an id, and a claim under one that
+-- Python refuses would be nobody's, and stay.
 local function is_id(value)
-  if type(value) ~= 'string' or value == '' then return false end
-  local _, characters = value:gsub('[^\128-\191]', '')
-  return characters <= 255
+  return type(value) == 'string' and value ~= '' and #value <= 255 and not value:find('[^\32-\126]')
 end
 
 local function message_of(envelope)

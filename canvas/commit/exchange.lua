@@ -275,8 +275,9 @@ local function judge(message)
   end
   run.generation, run.attempt, run.outcome, run.has_ended = message.generation, message.attempt, nil, false
   run.worker, run.lease_us, run.lost, run.early = argument.holder, now + argument.lease_us, lost, false
+  run.started_us = now
   change_run(run)
-  return {'run', lost}
+  return {'run', lost, now}
 end
 
 local function ids_of(items)
@@ -298,7 +299,7 @@ end
 local function taken_of(list, queue, text, wanted)
   local is_readable, envelope = pcall(cjson.decode, text)
   is_readable = is_readable and type(envelope) == 'table'
-  local taken = {hold(list, text, is_readable, argument.lease_us), queue, text, {'run', 0}}
+  local taken = {hold(list, text, is_readable, argument.lease_us), queue, text, {'run', 0, now}}
   if argument.role ~= 'broker' and queue ~= OUTBOX then
     -- the headers of a message that is signed are believed when Python has verified them, so that a forged one touches no run
     local message = is_readable and not argument.is_signed and message_of(envelope)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..results.base import Trace, trace_of
 from ..results.document import Document, from_text
 from ..results.started import started
-from .memory import MemoryStore
+from .memory_store import MemoryStore
 
 
 class MemoryResults:
@@ -53,4 +53,6 @@ class MemoryResults:
         if id_ in state.documents:
             return from_text(state.documents[id_])
         run = state.runs.get(id_)
-        return started(id_, run.worker) if run is not None and run.worker else Document(id=id_)
+        if run is None or not run.worker:
+            return Document(id=id_)
+        return started(id_, run.worker, run.started_us)

@@ -9,7 +9,7 @@ from typing import Any
 from ..continuation import ChainRecord, Continuation, Inline, JoinRecord, Member, Step, position_of, ref_of
 from ..effect import Part
 from ..errors import DecodeError
-from ..json_text import Json
+from ..json_text import json_value
 from ..node import node_from_data, node_to_data
 from ..outcome import Failure, Success, outcome_from_data, outcome_to_data
 
@@ -35,7 +35,7 @@ def chain_from_text(text: str | bytes) -> ChainRecord:
     return ChainRecord(
         chain_id=data["id"],
         root_id=data["root"],
-        steps=tuple(node_from_data(step, _dump) for step in data["steps"]),
+        steps=tuple(node_from_data(step, json_value) for step in data["steps"]),
         below=_continuation_from_data(data["below"]),
     )
 
@@ -104,10 +104,6 @@ def _continuation_from_data(data: Any) -> Continuation | None:
         return None
     if isinstance(data, str):
         return position_of(data)
-    steps = tuple(node_from_data(step, _dump) for step in data["steps"])
+    steps = tuple(node_from_data(step, json_value) for step in data["steps"])
     below = data["below"]
     return Inline(steps, None if below is None else position_of(below))
-
-
-def _dump(value: Any) -> Json:
-    return Json(json.dumps(value, separators=(",", ":")))

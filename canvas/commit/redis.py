@@ -9,66 +9,32 @@ This file, with the library's name, is reached by its package; it imports the li
 
 from __future__ import annotations
 
-import logging
 import math
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
-from operator import attrgetter
 from typing import Any
 
-from ..continuation import ChainRecord, JoinRecord
-from ..flow import chain_needed
+from ..continuation import JoinRecord
 from ..incarnation import is_gone, name_of
 from ..message import CONTROL_QUEUE
-from ..redis_client import Redis, ResponseError, open_redis, script, unavailable, warn_if_evicting
+from ..redis_client import Redis, open_redis, script, unavailable, warn_if_evicting
 from ..redis_watch import Watch
 from ..signing import NO_KEYS, Keyring
 from ..template import Rendered
-from . import records
-from .base import (
-    DEFAULT_LIMITS,
-    OUTBOX,
-    REVOKED_KEEP_US,
-    Exchange,
-    JoinState,
-    KeptLetter,
-    Later,
-    Limits,
-    Loaded,
-    Role,
-    Taken,
-    Transition,
-)
-from .redis_batch import (
-    REVOKED,
-    STEPS,
-    RedisBatch,
-    claim_row,
-    exchange_of,
-    is_unread,
-    letter_of,
-    revocation,
-    step_of,
-)
+from . import records, redis_dead, redis_put, redis_records
+from .base import Loaded
+from .dead_letter import KeptLetter
+from .limits import DEFAULT_LIMITS, REVOKED_KEEP_US, Limits
+from .redis_batch import REVOKED, RedisBatch, claim_row, exchange_of, is_unread, revocation
+from .redis_clock import ServerClock, monotonic_us
+from .redis_keys import RedisKeys
+from .role import OUTBOX, Role
+from .taken import Taken
+from .transition import Exchange, Transition
+from .verdict import Later
 
-logger = logging.getLogger(__name__)
-
-GATHER_SLICE = 5_000
-"""Parts that are read in one command: the server serves nobody else meanwhile (decisions K19)."""
-SEPARATOR = "\x06\x16"
 REVOKED_AT_ONCE = 1_000
 """Ids that are revoked in one script."""
-
-
-LONGEST_WAY_US = 50_000
-"""What took longer than that to be answered says nothing about the way."""
-_template = attrgetter("template")
-
-
-def _monotonic_us() -> int:
-    return time.monotonic_ns() // 1_000
 
 
 class RedisCommit:
@@ -98,11 +64,11 @@ class RedisCommit:
         self._queues = [OUTBOX] if role is Role.STORE else list(queues)
         self._limits = limits
         self._role = role
-        self._prefix = prefix
+        self._keys = RedisKeys(prefix)
         self._result_db = result_db
         self._keyring = keyring
         self._watch: Watch | None = None
-        self._ahead_us: int | None = None
+        self._clock = ServerClock()
 
     def exchange(
         self, transitions: Sequence[Transition], *, take: int = 0, claim: Sequence[Taken] = ()
@@ -115,9 +81,10 @@ class RedisCommit:
         """`gone`: workers whose processes are over, so that their claims are dead."""
         if not transitions and not claim and not (take and self._queues):
             return Exchange([])
-        if self._ahead_us is None:
-            self._open()
-        batch = RedisBatch(name_of(self._worker), self._now_us(), self._role, self._limits, self._keyring)
+        self._meet()
+        batch = RedisBatch(
+            name_of(self._worker), self._clock.now_us(), self._role, self._limits, self._keyring
+        )
         argument = {
             "transitions": [batch.transition(transition) for transition in transitions],
             "claim": [claim_row(item.message) for item in claim if item.message is not None],
@@ -135,41 +102,24 @@ class RedisCommit:
         if take:
             # no queue comes first for ever: one that is always full would starve the others. A call that takes nothing is no turn
             self._queues = [*self._queues[1:], *self._queues[:1]]
-        asked_us = _monotonic_us()
+        asked_us = monotonic_us()
         reply = script("store.lua", "unique.lua", "envelope.lua", "exchange.lua")(
             self._client, argument, *batch.blobs
         )
-        self._heard(reply[0], asked_us)
+        self._clock.heard(reply[0], asked_us)
         return exchange_of(reply, len(transitions), claim, self._keyring)
 
     def put(self, items: Sequence[Rendered]) -> Collection[str]:
-        if self._ahead_us is None or not items:
-            self._open()
         if not items:
+            self._ask()
             return ()
-        lists: dict[str, list[Rendered]] = {}
-        for template, alike in groupby(items, _template):
-            key = self._lists(template.queue)[step_of(template.priority) - 1]
-            lists.setdefault(key, []).extend(alike)
+        self._meet()
         with unavailable():
-            pipeline = self._client.pipeline(transaction=False)
-            for key, waiting in lists.items():
-                pipeline.lpush(key, *[item.envelope() for item in waiting])
-            answers = pipeline.execute(raise_on_error=False)
-            refused = []
-            for (key, waiting), answer in zip(lists.items(), answers, strict=True):
-                if isinstance(answer, ResponseError) and str(answer).startswith("WRONGTYPE"):
-                    logger.error(
-                        "Redis refuses queue %s: its key is not a list", key, extra={"action": "refused"}
-                    )
-                    refused += [item.id for item in waiting]
-                elif isinstance(answer, Exception):
-                    raise answer
-        return refused
+            return redis_put.put_messages(self._client, self._keys, items)
 
     def load(self, chains: Collection[str] = (), joins: Collection[str] = ()) -> Loaded:
         with unavailable():
-            return Loaded(self._chains(chains), self._joins(joins))
+            return redis_records.load(self._client, self._keys, chains, joins)
 
     def renew(self, held: Sequence[Taken]) -> None:
         if held:
@@ -179,9 +129,12 @@ class RedisCommit:
         if held:
             self._hold("release", held, lost=int(lost))
 
+    def pause(self) -> None:
+        """Nothing is sent ahead: what is taken is given out."""
+
     def sweep(self) -> list[JoinRecord]:
         with unavailable():
-            holders: Any = self._client.zrange(self._key("holders"), 0, -1)
+            holders: Any = self._client.zrange(self._keys.own("holders"), 0, -1)
         gone = [holder.decode() for holder in holders if is_gone(holder.decode())]
         more = True
         while more:
@@ -189,16 +142,14 @@ class RedisCommit:
         return [records.join_from_text(text) for text in found]
 
     def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
-        if self._ahead_us is None:
-            self._open()
+        self._meet()
         if self._watch is None:
-            lists = [name for queue in self._queues for name in self._lists(queue)]
-            self._watch = Watch(self._client, lists, self._key("timers"), self._key("timers-head"))
-        self._watch.wait(timeout, wakers, self._now_us)
+            lists = [name for queue in self._queues for name in self._keys.lists(queue)]
+            self._watch = Watch(self._client, lists, self._keys.own("timers"), self._keys.own("timers-head"))
+        self._watch.wait(timeout, wakers, self._clock.now_us)
 
     def revoke(self, ids: Sequence[str], signum: int | None = None) -> None:
-        if self._ahead_us is None:
-            self._open()
+        self._meet()
         for first in range(0, len(ids), REVOKED_AT_ONCE):
             some = ids[first : first + REVOKED_AT_ONCE]
             self._do(
@@ -206,7 +157,7 @@ class RedisCommit:
                 signum=signum or 0,
                 result_db=self._result_db_number,
                 **REVOKED,
-                **revocation(some, self._now_us()),
+                **revocation(some, self._clock.now_us()),
             )
 
     def terminations(self, ids: Collection[str]) -> Mapping[str, int]:
@@ -214,43 +165,31 @@ class RedisCommit:
             return {}
         wanted = sorted(ids)
         with unavailable():
-            signums: Any = self._client.hmget(self._key("signums"), wanted)
+            signums: Any = self._client.hmget(self._keys.own("signums"), wanted)
         return {id_: int(signum) for id_, signum in zip(wanted, signums, strict=True) if signum is not None}
 
     def seconds_to_timer(self) -> float | None:
-        if self._ahead_us is None:
-            self._open()
+        self._meet()
         with unavailable():
-            first: Any = self._client.zrange(self._key("timers"), 0, 0, withscores=True)
-        return (int(first[0][1]) - self._now_us()) / 1_000_000 if first else None
+            first: Any = self._client.zrange(self._keys.own("timers"), 0, 0, withscores=True)
+        return (int(first[0][1]) - self._clock.now_us()) / 1_000_000 if first else None
 
     def dead_letters(self, limit: int, before: str = "") -> Sequence[KeptLetter]:
         with unavailable():
-            start: Any = self._client.zrevrank(self._key("dead"), before) if before else -1
-            if start is None:
-                return []
-            rows: Any = self._client.zrevrange(self._key("dead"), start + 1, start + limit, withscores=True)
-            return self._kept_letters([key.decode() for key, _ in rows])
+            return redis_dead.newest(self._client, self._keys, limit, before)
 
     def dead_letter(self, key: str) -> KeptLetter | None:
         with unavailable():
-            return next(iter(self._kept_letters([key])), None)
+            return redis_dead.find(self._client, self._keys, key)
 
     def drop_dead(self, keys: Sequence[str]) -> int:
         if not keys:
             return 0
         with unavailable():
-            pipeline = self._client.pipeline()
-            pipeline.zrem(self._key("dead"), *keys)
-            pipeline.hdel(self._key("dead-texts"), *keys)
-            return int(pipeline.execute()[0])
-
-    def _kept_letters(self, keys: Sequence[str]) -> list[KeptLetter]:
-        texts: Any = self._client.hmget(self._key("dead-texts"), list(keys)) if keys else []
-        return [letter_of(key, text) for key, text in zip(keys, texts, strict=True) if text is not None]
+            return redis_dead.drop(self._client, self._keys, keys)
 
     def announce(self, name: str, value: str, seconds: float) -> str:
-        key, milliseconds = self._key("announced:" + name), max(1, round(seconds * 1000))
+        key, milliseconds = self._keys.own("announced:" + name), max(1, round(seconds * 1000))
         with unavailable():
             if self._client.set(key, value, nx=True, px=milliseconds):
                 return value
@@ -267,47 +206,26 @@ class RedisCommit:
         if self._is_own:
             self._client.close()
 
-    # --- keys ----------------------------------------------------------------------------------------------------------------
+    # --- the server ----------------------------------------------------------------------------------------------------------
 
     @property
     def _result_db_number(self) -> int:
         return -1 if self._result_db is None else self._result_db
 
-    def _key(self, name: str) -> str:
-        return f"{self._prefix}backbeat:{name}"
+    def _meet(self) -> None:
+        """What has to be known of the server before the first exchange."""
+        if not self._clock.is_known:
+            self._ask()
 
-    def _lists(self, queue: str) -> list[str]:
-        if queue == OUTBOX:
-            return [self._key("outbox")]
-        name = f"{self._prefix}{queue}"
-        return [name if step == 0 else f"{name}{SEPARATOR}{step}" for step in STEPS]
-
-    # --- the server's clock --------------------------------------------------------------------------------------------------
-
-    def _open(self) -> None:
+    def _ask(self) -> None:
         warn_if_evicting(self._client)
-        asked_us = _monotonic_us()
-        with unavailable():
-            answer: Any = self._client.time()
-        self._heard(answer[0] * 1_000_000 + answer[1], asked_us)
-
-    def _heard(self, server_us: int, asked_us: int) -> None:
-        """Texts are made here with times of the server's clock; it is told with every answer, and the local one counts on.
-
-        The server looked at its clock some time after it was asked. To take it for the moment of asking makes countdowns late by the way
-        there, and never early.
-        """
-        self._ahead_us = server_us - max(asked_us, _monotonic_us() - LONGEST_WAY_US)
-
-    def _now_us(self) -> int:
-        assert self._ahead_us is not None
-        return self._ahead_us + _monotonic_us()
+        self._clock.ask(self._client)
 
     # --- scripts -------------------------------------------------------------------------------------------------------------
 
     def _common(self) -> dict[str, Any]:
         return {
-            "prefix": self._prefix,
+            "prefix": self._keys.prefix,
             "control_queue": CONTROL_QUEUE,
             "holder": self._holder,
             "lease_us": self._limits.lease_us,
@@ -355,40 +273,6 @@ class RedisCommit:
             taken=[next(judged) if is_wanted(item) else item for item in exchange.taken],
             claimed=[next(judged) if is_wanted(item) else item for item in exchange.claimed],
         )
-
-    # --- loading -------------------------------------------------------------------------------------------------------------
-
-    def _chains(self, ids: Collection[str]) -> dict[str, ChainRecord]:
-        found: dict[str, ChainRecord] = {}
-        wanted = sorted(set(ids))
-        while wanted:
-            texts: Any = self._client.mget([self._key(f"chain:{id_}") for id_ in wanted])
-            loaded = [records.chain_from_text(text) for text in texts if text is not None]
-            found |= {record.chain_id: record for record in loaded}
-            below = {chain_needed(record.below) for record in loaded}
-            wanted = sorted(id_ for id_ in below if id_ is not None and id_ not in found)
-        return found
-
-    def _joins(self, ids: Collection[str]) -> dict[str, JoinState]:
-        return {id_: state for id_ in ids if (state := self._join(id_)) is not None}
-
-    def _join(self, id_: str) -> JoinState | None:
-        pipeline = self._client.pipeline(transaction=False)
-        pipeline.hmget(self._key(f"join:{id_}"), ["record", "size", "closed"])
-        pipeline.hlen(self._key(f"part:{id_}"))
-        (record, size, closed), count = pipeline.execute()
-        if record is None:
-            return None
-        parts = [records.part_from_text(int(index), text) for index, text in self._parts(id_, count).items()]
-        is_complete = closed is None and size is not None and len(parts) >= int(size)
-        return JoinState(records.join_from_text(record), parts, is_complete)
-
-    def _parts(self, id_: str, count: int) -> dict[bytes, bytes]:
-        key = self._key(f"part:{id_}")
-        if count > GATHER_SLICE:
-            return dict(self._client.hscan_iter(key, count=GATHER_SLICE))
-        parts: Any = self._client.hgetall(key)
-        return dict(parts)
 
 
 def _holder_of(taken: Taken) -> str:

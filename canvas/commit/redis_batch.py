@@ -6,7 +6,6 @@ the argument; the script moves them and never reads them.
 
 from __future__ import annotations
 
-import bisect
 import json
 import math
 from collections.abc import Sequence
@@ -24,33 +23,18 @@ from ..results.document import Document, document_of, to_text
 from ..signing import NO_KEYS, Keyring
 from ..unique import Unique
 from . import records
-from .base import (
-    DEFAULT_LIMITS,
-    OUTBOX,
-    DeadLetter,
-    Exchange,
-    KeptLetter,
-    Later,
-    Limits,
-    Poison,
-    Role,
-    Run,
-    Settled,
-    Stale,
-    Standing,
-    Taken,
-    Transition,
-    Verdict,
-    WasRevoked,
-    decoded,
-    part_without_join,
-)
+from .dead_letter import part_without_join
+from .limits import DEFAULT_LIMITS, Limits
+from .redis_dead import letter_to_text
+from .redis_keys import step_of
+from .role import OUTBOX, Role
 from .sent import STEP_SECONDS, WAITING_SECONDS, sent_by
+from .taken import Taken, decoded
+from .transition import Exchange, Transition
 from .unique import hold_of, known_us, look_us, message_of
+from .verdict import Later, Poison, Run, Settled, Stale, Standing, Verdict, WasRevoked
 
 Row = dict[str, Any]
-STEPS = (0, 3, 6, 9)
-"""kombu's priorities: each has a list of its own, the lowest is taken first."""
 RETRY_MARK = '{"kind": "retry"'
 """How the text of an outcome begins that is no ending."""
 NO_ID = "\1id\1"
@@ -86,8 +70,10 @@ class RedisBatch:
                 "outcome": outcome_text(outcome),
                 "again": isinstance(outcome, RetryOutcome),
             }
-            if not message.ignore_result:
-                row["document"] = self._document(transition, message, outcome)
+            extended = self.limits.extended
+            document = transition.document(now_us=self.now_us, worker=self.worker, extended=extended)
+            if document is not None:
+                row["document"] = self._written(document)
         if transition.early is not None:
             row["early"] = claim_row(transition.early)
         if transition.closes is not None:
@@ -97,7 +83,7 @@ class RedisBatch:
         if transition.unique is not None:
             row["unique"] = self._unique(transition.unique, transition.effects)
         if transition.dead is not None:
-            row["dead"] = self._dead(transition.dead)
+            row["dead"] = letter_to_text(transition.dead, self.now_us)
         if transition.delivery is not None and transition.delivery.tag:
             row["tag"] = transition.delivery.tag
         return row
@@ -130,18 +116,6 @@ class RedisBatch:
             row["document"] = to_text(document_of(NO_ID, Revoked(), now_us=self.now_us))
         return row
 
-    def _document(self, transition: Transition, message: Message, outcome: Outcome) -> str | int:
-        document = document_of(
-            message.id,
-            outcome,
-            now_us=self.now_us,
-            message=message,
-            children=transition.children,
-            worker=self.worker,
-            extended=self.limits.extended,
-        )
-        return self._written(document)
-
     def _written(self, document: Document) -> str | int:
         text, method = to_text(document), self.limits.compression
         blob = compressed(text, method) if method else None
@@ -149,10 +123,6 @@ class RedisBatch:
             return text
         self.blobs.append(blob)
         return 1 + len(self.blobs)
-
-    def _dead(self, dead: DeadLetter) -> str:
-        known = {"task_id": dead.task_id, "reason": dead.reason, "message": dead.raw, "queue": dead.queue}
-        return json.dumps({"at_us": self.now_us, **known})
 
     def _effect(self, effect: Effect) -> list[Any]:
         match effect:
@@ -175,18 +145,14 @@ class RedisBatch:
                 return ["seal_join", join_id, size]
             case AddPart(join_id, index, id_, outcome):
                 text = records.part_to_text(id_, outcome)
-                return ["add_part", join_id, index, text, self._dead(part_without_join(join_id, id_, text))]
+                lost = letter_to_text(part_without_join(join_id, id_, text), self.now_us)
+                return ["add_part", join_id, index, text, lost]
 
     def _publish(self, message: Message, not_before_us: int | None) -> list[Any]:
         message = sent_at(message, self.now_us)
         due = not_before_us if not_before_us is not None else message.eta_us
         text = self.keyring.text(message)
         return ["publish", message.queue, step_of(message.priority), text, due or 0, message.id]
-
-
-def step_of(priority: int | None) -> int:
-    """The place, from 1, of the list for a priority; kombu rounds down."""
-    return max(1, bisect.bisect(STEPS, priority or 0))
 
 
 def outcome_text(outcome: Outcome) -> str:
@@ -198,13 +164,6 @@ def revocation(ids: Sequence[str], now_us: int) -> Row:
     """What the script needs to know to revoke these tasks besides REVOKED: the document of each."""
     documents = [to_text(document_of(id_, Revoked(), now_us=now_us)) for id_ in ids]
     return {"ids": list(ids), "documents": documents}
-
-
-def letter_of(key: str, text: bytes) -> KeptLetter:
-    """A dead letter as it is stored."""
-    row = json.loads(text)
-    letter = DeadLetter(row["reason"], row["message"], row.get("task_id"), row.get("queue") or "")
-    return KeptLetter(key, row.get("at_us") or 0, letter)
 
 
 def claim_row(message: Message) -> Row:
@@ -247,8 +206,8 @@ def is_unread(taken: Taken) -> bool:
 def verdict_of(row: Sequence[Any]) -> Verdict:
     """A verdict as the script writes it."""
     match row:
-        case [b"run", lost]:
-            return Run(lost)
+        case [b"run", lost, started_us]:
+            return Run(lost, started_us)
         case [b"settled", outcome, attempt, generation]:
             return Settled(Standing(_outcome_of(outcome), attempt, generation))
         case [b"later", until_us, holder]:

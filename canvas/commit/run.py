@@ -18,8 +18,10 @@ from dataclasses import dataclass, replace
 from ..effect import Publish
 from ..message import Message
 from ..outcome import Outcome, Retry, Revoked
-from .base import Later, Limits, Poison, Settled, Stale, Standing, Transition, Verdict, WasRevoked
-from .base import Run as RunIt
+from .limits import Limits
+from .transition import Transition
+from .verdict import Later, Poison, Settled, Stale, Standing, Verdict, WasRevoked
+from .verdict import Run as RunIt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,8 @@ class RunRecord:
     lost: int = 0
     early: bool = False
     """It was acknowledged before it ran (decisions K9): the death of its claim ends it."""
+    started_us: int = 0
+    """When it was claimed."""
 
     @property
     def is_open(self) -> bool:
@@ -82,8 +86,9 @@ def judge(
         worker=worker,
         lease_us=now_us + limits.lease_us,
         lost=lost,
+        started_us=now_us,
     )
-    return RunIt(lost), claim
+    return RunIt(lost, now_us), claim
 
 
 def hastened(transition: Transition) -> Transition:

@@ -29,9 +29,10 @@ from ..sql.pending import Pending, Watch, connection_of, resolved
 from ..sql.place import Place
 from ..start import Start, dated, start_to_text
 from ..unique import Unique
-from .base import Limits, Role
+from .limits import Limits
 from .relay import Relay
-from .sql import put_effects
+from .role import Role
+from .sql_put import put_effects
 
 logger = logging.getLogger(__name__)
 

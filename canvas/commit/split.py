@@ -23,19 +23,12 @@ from ..errors import Unavailable
 from ..killpoint import reach
 from ..message import guard_of
 from ..signing import NO_KEYS, Keyring
-from .base import (
-    DEFAULT_LIMITS,
-    DeadLetter,
-    Exchange,
-    KeptLetter,
-    Limits,
-    Loaded,
-    Run,
-    Store,
-    Taken,
-    Transition,
-    decoded,
-)
+from .base import Loaded, Store
+from .dead_letter import DeadLetter, KeptLetter
+from .limits import DEFAULT_LIMITS, Limits
+from .taken import Taken, decoded
+from .transition import Exchange, Transition
+from .verdict import Run
 
 logger = logging.getLogger(__name__)
 
@@ -134,6 +127,12 @@ class SplitCommit:
         self._store.release(_claims(held), lost=lost)
         reach("split.released")
         self._broker.release([taken.delivery for taken in held])
+
+    def pause(self) -> None:
+        # what cannot be handed back comes back by itself, as its connection is lost or its lease will be over
+        unclaimed, self._unclaimed = self._unclaimed, []
+        self._broker.pause()
+        self._broker.release([taken.delivery for taken in unclaimed])
 
     def sweep(self) -> list[JoinRecord]:
         """Relay what is due or was left by the dead."""

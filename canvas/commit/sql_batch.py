@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import Connection, delete, update
 
@@ -22,21 +21,25 @@ from ..results.document import document_of, to_text
 from ..signing import NO_KEYS, Keyring
 from ..sql.dialect import dialect_of
 from ..sql.tables import (
+    Row,
     chain_table,
     message_table,
     result_table,
     run_table,
 )
+from ..sql.wake import wake_takers
 from . import records
-from .base import OUTBOX, Limits, Role, Standing, Transition, part_without_join
+from .dead_letter import part_without_join
+from .limits import Limits
+from .role import OUTBOX, Role
 from .run import RunRecord, begin_early, hastened, revoke, settle
 from .sent import STEP_SECONDS, WAITING_SECONDS, Sent, sent_by
 from .sql_dead import bury, drop
 from .sql_joins import SqlJoins
 from .sql_revoked import revoked_of
 from .sql_runs import SqlRuns, empty_run
-
-Row = dict[str, Any]
+from .transition import Transition
+from .verdict import Standing
 
 
 @dataclass(slots=True)
@@ -61,11 +64,6 @@ class SqlBatch:
     def __post_init__(self) -> None:
         self.runs = SqlRuns(self.connection, self.known_until_us)
         self._joins = SqlJoins(self.connection)
-
-    @property
-    def documented(self) -> Collection[str]:
-        """The ids whose documents this batch wrote."""
-        return self._documents.keys()
 
     @property
     def known_until_us(self) -> int | None:
@@ -99,6 +97,12 @@ class SqlBatch:
                 self._documents[id_] = to_text(document_of(id_, changed.outcome, now_us=self.now_us))
         self.runs.write()
         self._write_documents()
+
+    def notify(self, *, hastened: bool = False) -> None:
+        """Wake those who wait, where the database can; elsewhere they look (see wake.py). `hastened`: timers are due now."""
+        if self.messages or hastened:
+            wake_takers(self.connection)
+        dialect_of(self.connection).notify(self.connection, "bb_result", self._documents)
 
     # --- deciding ------------------------------------------------------------------------------------------------------------
 
@@ -137,16 +141,9 @@ class SqlBatch:
         standing, record = settle(self.runs.get(message.id), message, outcome)
         if record is not None:
             self.runs.put(message.id, record)
-            if not message.ignore_result:
-                document = document_of(
-                    message.id,
-                    outcome,
-                    now_us=self.now_us,
-                    message=message,
-                    children=transition.children,
-                    worker=name_of(self.worker),
-                    extended=self.limits.extended,
-                )
+            worker, extended = name_of(self.worker), self.limits.extended
+            document = transition.document(now_us=self.now_us, worker=worker, extended=extended)
+            if document is not None:
                 self._documents[message.id] = to_text(document)
         return standing
 
@@ -236,9 +233,8 @@ class SqlBatch:
                     row = {"join_id": record.join_id, "record": records.join_to_text(record), "size": size}
                     joins.append({**row, "deadline_us": deadline, "closed": False})
         if chains:
-            chains.sort(
-                key=lambda row: row["chain_id"]
-            )  # two senders of the same must not wait for each other
+            # two senders of the same must not wait for each other
+            chains.sort(key=lambda row: row["chain_id"])
             self.connection.execute(dialect_of(self.connection).insert_missing(chain_table), chains)
         self._joins.open(joins)
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, select
 
 from ..sql.tables import dead_table
-from .base import DeadLetter, KeptLetter
+from .dead_letter import DeadLetter, KeptLetter
 
 
 def bury(connection: Connection, dead: DeadLetter, now_us: int) -> None:
@@ -18,7 +18,7 @@ def bury(connection: Connection, dead: DeadLetter, now_us: int) -> None:
 
 
 def newest(connection: Connection, limit: int, before: str) -> list[KeptLetter]:
-    """The newest ones; see base.DeadLetters."""
+    """The newest ones; see dead_letter.DeadLetters."""
     query = select(dead_table).order_by(dead_table.c.seq.desc()).limit(limit)
     if before:
         query = query.where(dead_table.c.seq < int(before))

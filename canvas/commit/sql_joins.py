@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
 
 from ..sql.dialect import BY_KEY, dialect_of
-from ..sql.tables import join_table, part_table
-
-Row = dict[str, Any]
+from ..sql.tables import Row, join_table, part_table
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from ..message import Message
 from ..sql.tables import message_table, revoked_table
-from .base import REVOKED_KEEP_US
+from .limits import REVOKED_KEEP_US
 
 
 def revoked_of(connection: Connection, messages: Sequence[Message]) -> set[str]:

@@ -15,10 +15,8 @@ from sqlalchemy import Connection, select
 
 from ..outcome import Retry, outcome_from_data, outcome_to_data
 from ..sql.dialect import BY_KEY, dialect_of
-from ..sql.tables import run_table
+from ..sql.tables import Row, run_table
 from .run import RunRecord
-
-Row = dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -74,13 +72,22 @@ class SqlRuns:
             "lease_us": record.lease_us,
             "lost": record.lost,
             "early": record.early,
+            "started_us": record.started_us,
             "expires_us": self.ended_until_us if ended else None,
         }
 
 
 def empty_run(id_: str) -> Row:
     """The row of an id of which nothing is known but that it was sent."""
-    blank = {"generation": 0, "attempt": 0, "worker": "", "lease_us": 0, "lost": 0, "early": False}
+    blank = {
+        "generation": 0,
+        "attempt": 0,
+        "worker": "",
+        "lease_us": 0,
+        "lost": 0,
+        "early": False,
+        "started_us": 0,
+    }
     return {"task_id": id_, **blank}
 
 
@@ -94,4 +101,5 @@ def run_of(row: Any) -> RunRecord:
         lease_us=row.lease_us,
         lost=row.lost,
         early=row.early,
+        started_us=row.started_us,
     )

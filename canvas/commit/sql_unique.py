@@ -17,11 +17,12 @@ from ..sql.dialect import dialect_of
 from ..sql.tables import run_table, unique_table
 from ..unique import Scope, Unique
 from . import sql_revoked
-from .base import Standing, Transition
 from .run import RunRecord
 from .sql_batch import SqlBatch
 from .sql_runs import empty_run, run_of
+from .transition import Transition
 from .unique import LOOK_AGAIN_US, Held, Hold, hold_of, is_free, known_us, look_us, message_of, take
+from .verdict import Standing
 
 LOOKED_AT = 2_000
 """Keys that one sweep looks at."""

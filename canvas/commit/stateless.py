@@ -1,18 +1,21 @@
 """StatelessCommit: a broker and nothing else (decisions K17): no store, no joins, no claims; chains travel inside their messages.
 
 With `replies` (the rpc backend) what ended is sent to who asked for it, before its message is acknowledged; so are retries, and that a
-task was taken, if `tracks_started`. Messages whose time has not come are held here, unacknowledged, as Celery does. Duplicates run twice: there is nobody to ask.
+task was taken, if `tracks_started`. Messages whose time has not come are held here, unacknowledged (see timers.py). Duplicates run twice: there is nobody to ask.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from ..brokers.base import Broker
 from ..clock import Clock, SystemClock
 from ..continuation import JoinRecord
+from ..delivery import Delivery
 from ..effect import AddPart, CloseChain, OpenChain, OpenJoin, Publish, SealJoin, Settle
+from ..envelope import unpack
 from ..errors import ImproperlyConfigured, MessageError, Unavailable
 from ..incarnation import name_of
 from ..message import Message, sent_at
@@ -21,13 +24,19 @@ from ..results.reply import Replies, Reply
 from ..results.started import started
 from ..signing import NO_KEYS, Keyring
 from ..unique import Unique
-from ..wire import unpack
-from .base import DEFAULT_LIMITS, Exchange, Limits, Loaded, Taken, Transition, decoded
+from .base import Loaded
+from .limits import DEFAULT_LIMITS, Limits
+from .taken import Taken, decoded
+from .timers import Timers
+from .transition import Exchange, Transition
+from .verdict import Run
 
 logger = logging.getLogger(__name__)
 
 FARTHEST_SECONDS = 900
 """An eta beyond this needs a store to wait in (decisions K16)."""
+TIMERS_AT_ONCE = 200
+"""So many messages whose time has not come are passed over in one call, to look for others behind them."""
 
 
 class StatelessCommit:
@@ -51,7 +60,8 @@ class StatelessCommit:
         self._worker = worker
         self._limits = limits
         self._tracks_started = tracks_started
-        self._early: list[Taken] = []
+        self._timers = Timers()
+        self._is_full = False
 
     def exchange(
         self, transitions: Sequence[Transition], *, take: int = 0, claim: Sequence[Taken] = ()
@@ -76,7 +86,14 @@ class StatelessCommit:
         return Loaded()
 
     def renew(self, held: Sequence[Taken]) -> None:
-        self._broker.renew([taken.delivery for taken in (*held, *self._early)])
+        self._broker.renew([*(taken.delivery for taken in held), *self._timers.held])
+
+    def pause(self) -> None:
+        """What waits for its time goes on being held until then: handed back, thousands of messages would be sent around with each task that
+        takes a while. What is due goes back, as others may run it at once.
+        """
+        self._broker.pause()
+        self._broker.release(self._timers.due(self._clock.now_us()))
 
     def release(self, held: Sequence[Taken], *, lost: bool = False) -> None:  # noqa: ARG002 - nobody counts
         self._broker.release([taken.delivery for taken in held])
@@ -85,9 +102,8 @@ class StatelessCommit:
         return []
 
     def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
-        due = [taken.message.eta_us for taken in self._early if taken.message and taken.message.eta_us]
-        if due:
-            timeout = max(0.0, min(timeout, (min(due) - self._clock.now_us()) / 1_000_000))
+        if self._timers.next_us is not None:
+            timeout = max(0.0, min(timeout, (self._timers.next_us - self._clock.now_us()) / 1_000_000))
         self._broker.wait(timeout, wakers)
 
     def terminations(self, ids: Collection[str]) -> Mapping[str, int]:  # noqa: ARG002 - nobody could ask for one
@@ -125,6 +141,7 @@ class StatelessCommit:
                 children=transition.children,
                 worker=name_of(self._worker),
                 extended=extended,
+                started_us=transition.started_us,
             )
             yield Reply(queue, message.id, to_text(document))
         for effect in transition.effects:
@@ -134,11 +151,11 @@ class StatelessCommit:
                 )
                 yield Reply(queue, effect.id, to_text(document))
 
-    def _tell_started(self, taken: Sequence[Taken]) -> None:
+    def _tell_started(self, taken: Sequence[Taken], now_us: int) -> None:
         messages = [item.message for item in taken if item.message is not None]
         asked = [message for message in messages if message.reply_to and not message.ignore_result]
         if self._replies is not None and asked:
-            texts = [to_text(started(message.id, self._worker)) for message in asked]
+            texts = [to_text(started(message.id, self._worker, now_us)) for message in asked]
             replies = [Reply(m.reply_to, m.id, text) for m, text in zip(asked, texts, strict=True)]
             self._replies.send(replies)
 
@@ -146,15 +163,45 @@ class StatelessCommit:
 
     def _take(self, limit: int) -> list[Taken]:
         now = self._clock.now_us()
-        taken = [item for item in self._early if not _is_early(item, now)][:limit]
-        for item in taken:
-            self._early.remove(item)
-        for delivery in self._broker.take(limit - len(taken)):
-            item = decoded(delivery, self._keyring)
-            (self._early if _is_early(item, now) else taken).append(item)
+        taken = [decoded(delivery, self._keyring) for delivery in self._timers.due(now, limit)]
+        waiting = 0
+        while (
+            len(taken) < limit
+            and waiting < TIMERS_AT_ONCE
+            and (found := self._broker.take(limit - len(taken)))
+        ):
+            for delivery in found:
+                item = decoded(delivery, self._keyring)
+                if item.message is not None and _is_early(item.message, now):
+                    self._hold(delivery, item.message)
+                    waiting += 1
+                else:
+                    taken.append(item)
+            if waiting:
+                self._park()
+        taken = [replace(item, verdict=Run(started_us=now)) if item.message else item for item in taken]
         if self._tracks_started:
-            self._tell_started(taken)
+            self._tell_started(taken, now)
         return taken
+
+    def _hold(self, delivery: Delivery, message: Message) -> None:
+        replaced = self._timers.add(delivery, message)
+        if (
+            replaced is not None
+        ):  # else it would run twice: the connection that held it was lost, or it was sent twice
+            self._broker.ack([replaced])
+
+    def _park(self) -> None:
+        parked = self._timers.park()
+        if parked:
+            self._broker.park(parked)
+        if self._timers.is_full and not self._is_full:
+            logger.warning(
+                "%d messages wait for their time in this worker, as there is no result backend where they could: it takes no more of them",
+                len(self._timers.held),
+                extra={"action": "timers_full"},
+            )
+        self._is_full = self._timers.is_full
 
     def _checked(self, transition: Transition) -> list[Message]:
         """What a transition publishes. All are looked at before the first is sent: what cannot be brought must not have been, in part."""
@@ -209,5 +256,5 @@ def _published(transition: Transition) -> list[Publish]:
     return found
 
 
-def _is_early(taken: Taken, now_us: int) -> bool:
-    return taken.message is not None and taken.message.eta_us is not None and taken.message.eta_us > now_us
+def _is_early(message: Message, now_us: int) -> bool:
+    return message.eta_us is not None and message.eta_us > now_us

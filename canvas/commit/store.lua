@@ -141,26 +141,29 @@ end
 -- Runs: what is known about one task id (run.py) ------------------------------------------------------------------------------
 --
 -- One text, as reading and writing many is one call then: `generation attempt lease_us lost worker`, a line end, the outcome; an `e`
--- behind `lost` if it was acknowledged early.
+-- behind `lost` if it was acknowledged early, then `@` and when it was claimed.
 
 local EMPTY_RUN = '0 0 0 0 \n'
 local runs, changed_runs = {}, {}
 
 local function run_from_text(key, text)
-  local run = {key = key, generation = 0, attempt = 0, lease_us = 0, lost = 0, early = false, worker = '', outcome = nil}
+  local run = {key = key, generation = 0, attempt = 0, lease_us = 0, lost = 0, early = false, started_us = 0, worker = '',
+    outcome = nil}
   run.exists = text and true or false
   if not text then return run end
-  local generation, attempt, lease_us, lost, early, worker, outcome =
-    text:match('^(%-?%d+) (%-?%d+) (%d+) (%d+)(e?) ([^\n]*)\n(.*)$')
+  local generation, attempt, lease_us, lost, early, started_us, worker, outcome =
+    text:match('^(%-?%d+) (%-?%d+) (%d+) (%d+)(e?)@?(%d*) ([^\n]*)\n(.*)$')
   run.generation, run.attempt = tonumber(generation), tonumber(attempt)
   run.lease_us, run.lost, run.early, run.worker = tonumber(lease_us), tonumber(lost), early == 'e', worker
+  run.started_us = tonumber(started_us) or 0
   if outcome ~= '' then run.outcome = outcome end
   return run
 end
 
 local function text_of_run(run)
   local numbers = string.format('%.0f %.0f %.0f %.0f', run.generation, run.attempt, run.lease_us, run.lost)
-  return numbers .. (run.early and 'e ' or ' ') .. run.worker .. '\n' .. (run.outcome or '')
+  local since = run.worker ~= '' and run.started_us > 0 and string.format('@%.0f', run.started_us) or ''
+  return numbers .. (run.early and 'e' or '') .. since .. ' ' .. run.worker .. '\n' .. (run.outcome or '')
 end
 
 -- Read the runs of many ids in few calls; `run_of` would read them one by one.

@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from ..effect import Effect, Publish
 from ..message import Message, sent_at
 from ..unique import Scope, Unique
-from .base import Standing
 from .run import RunRecord, revoke
 from .sent import STEP_SECONDS
+from .verdict import Standing
 
 HELD_SECONDS = STEP_SECONDS
 """How long after it is due a task that no worker took has its key."""

@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 
+from ..envelope import unpack
 from ..errors import MessageError
 from ..execute import Requeued, execute, time_limits_of
 from ..failure import error_of, traceback_of
@@ -26,7 +27,7 @@ from ..limit import SoftLimit, TimeLimits
 from ..message import Message
 from ..outcome import Failure, celery_error
 from ..tasks import Tasks
-from ..wire import from_wire, unpack
+from ..wire import from_wire
 from .alarm import AlarmLimit
 from .base import Ended, Job, Requeue
 from .child_signal import TaskSignals, keep_signals, release_forks, take_user_signal

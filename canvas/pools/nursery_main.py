@@ -14,7 +14,6 @@ import contextlib
 import gc
 import math
 import os
-import select
 import signal
 import socket
 import stat
@@ -26,6 +25,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
+from ..readable import readable
 from .child import live
 from .child_signal import keep_signals, take_user_signal
 from .pipe import COMMAND, OUR_SIGNALS, pack, read_frame
@@ -95,12 +95,12 @@ def _nurse(control: socket.socket, argv: list[str] | None) -> socket.socket | No
     ward = _Ward(control)
     with contextlib.suppress(ConnectionError):
         while True:
-            readable, _, _ = select.select([control, wake], [], [], ward.patience)
-            if wake in readable:
+            ready = readable([control.fileno(), wake.fileno()], ward.patience)
+            if wake.fileno() in ready:
                 wake.recv(4096)
                 ward.bury()
             ward.kill_overdue()
-            if control not in readable:
+            if control.fileno() not in ready:
                 continue
             data, fds, _, _ = socket.recv_fds(control, COMMAND.size, 1)
             if len(data) < COMMAND.size:

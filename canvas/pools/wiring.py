@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from ..errors import ImproperlyConfigured
+from ..value import COUNT, Bound
 from .base import Pool
 from .nursery import StartMethod
 from .processes import ProcessPool
@@ -13,7 +14,10 @@ from .solo import SoloPool
 
 logger = logging.getLogger(__name__)
 
-NAMES = ("processes", "threads", "solo")
+MOST = {"processes": 1_000, "threads": 10_000, "solo": 1}
+"""How many jobs run side by side at most: beyond, a machine is more likely to fall over than to get done. A process has its own memory,
+some tens of MB; threads share theirs, but Linux has 32,768 of them and of processes, unless told otherwise."""
+NAMES = tuple(MOST)
 _ALIASES = {"prefork": "processes"}
 
 
@@ -26,7 +30,7 @@ def open_pool(
     max_tasks: int | None = None,
     max_memory_kib: int | None = None,
 ) -> Pool:
-    """The pool called `name`; "prefork" is Celery's word for "processes". `size` jobs run side by side; it is of no account to solo.
+    """The pool called `name`; "prefork" is Celery's word for "processes". `size` jobs run side by side: see `size_of`.
 
     A process is replaced after `max_tasks` jobs, and once it is larger than `max_memory_kib`.
 
@@ -34,11 +38,7 @@ def open_pool(
         ImproperlyConfigured: there is no such pool or start method, or a number is less than 1.
         Exception: solo imports the app at once, and passes on what that raises.
     """
-    name = _ALIASES.get(name, name)
-    if name not in NAMES:
-        raise ImproperlyConfigured(
-            f"there is no pool {name!r}; choose one of {', '.join(NAMES)} (or prefork, which is processes)"
-        )
+    name, size = _known(name), size_of(name, size)
     for setting, value in (
         ("worker_max_tasks_per_child", max_tasks),
         ("worker_max_memory_per_child", max_memory_kib),
@@ -46,8 +46,6 @@ def open_pool(
         _check_number(setting, value, has_children=name != "solo")
     if name == "solo":
         return SoloPool(runner.make())
-    if size < 1:
-        raise ImproperlyConfigured(f"a pool needs at least 1 slot, not {size} (--concurrency)")
     children, slots = (1, size) if name == "threads" else (size, 1)
     return ProcessPool(
         children,
@@ -60,11 +58,31 @@ def open_pool(
     )
 
 
+def size_of(name: str, size: int) -> int:
+    """How many jobs the pool called `name` runs side by side if it is asked for `size`: solo never more than one.
+
+    Raises ImproperlyConfigured for a name that is not known, and a size that no pool of that name can have.
+    """
+    name = _known(name)
+    if name == "solo":
+        return 1
+    bound = Bound(lowest=1, highest=MOST[name], whole=True)
+    return int(bound(f"the concurrency of pool {name} (-c, worker_concurrency)", size))
+
+
+def _known(name: str) -> str:
+    name = _ALIASES.get(name, name)
+    if name not in NAMES:
+        raise ImproperlyConfigured(
+            f"there is no pool {name!r}; choose one of {', '.join(NAMES)} (or prefork, which is processes)"
+        )
+    return name
+
+
 def _check_number(setting: str, value: object, *, has_children: bool) -> None:
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ImproperlyConfigured(f"{setting} must be a whole number of at least 1, not {value!r}")
+    COUNT(setting, value)
     if not has_children:
         extra = {"action": "pool_setting_idle", "setting": setting}
         logger.warning("pool solo has no child processes: %s does nothing here", setting, extra=extra)

@@ -2,7 +2,7 @@
 
 Errors are data: {exc_type, exc_module, exc_message}. More keys are ours, which Celery's reader passes over: `exc_text` (the exception's
 own text), `exc_node` (the id of the task that broke), `exc_cause` (what caused it, in the same shape), and where there are any
-`exc_attributes`, `exc_notes`, `exc_members` (of an ExceptionGroup, in the same shape) and `exc_args` (see below).
+`exc_attributes`, `exc_notes`, `exc_members` (of an ExceptionGroup, in the same shape) and `exc_args` (see below); and `date_started`.
 
 Values of types that Celery does not have (see mark.py) are written twice: `result` and `exc_message` hold what Celery shall see,
 `backbeat_result` and `exc_args` what we read.
@@ -33,6 +33,8 @@ class Document:
     traceback: str | None = None
     children: tuple[str, ...] = ()
     date_done: str | None = None
+    date_started: str | None = None
+    """When the run that it tells of began."""
     name: str | None = None
     args: Json | None = None
     kwargs: Json | None = None
@@ -58,10 +60,11 @@ def document_of(
     worker: str = "",
     name: str = "",
     extended: bool = True,
+    started_us: int = 0,
 ) -> Document:
     """The document of a task that ended with `outcome`; without its `message` only what the outcome tells.
 
-    `extended` as the setting `result_extended`: with what was called, by whom and how often. Our own tasks are always named, as a
+    `extended` as the setting `result_extended`: with what was called, by whom, how often, and when it began (`started_us`, if known). Our own tasks are always named, as a
     scheduler must tell the start of a canvas from a task.
     """
     called = message if extended else None
@@ -76,6 +79,7 @@ def document_of(
         traceback=traceback,
         children=(*own, *children),
         date_done=None if isinstance(outcome, RetryOutcome) else iso_of_us(now_us),
+        date_started=iso_of_us(started_us) if extended and started_us else None,
         name=(named if extended or named.startswith("backbeat.") else "") or None,
         args=called.args if called else None,
         kwargs=called.kwargs if called else None,
@@ -109,6 +113,7 @@ def to_text(document: Document) -> str:
     optional = {
         "group_id": document.group_id,
         "parent_id": document.parent_id,
+        "date_started": document.date_started,
         "name": document.name,
         "worker": document.worker,
         "retries": document.retries,
@@ -140,6 +145,7 @@ def from_text(text: str | bytes) -> Document:
         traceback=data.get("traceback"),
         children=tuple(child[0][0] for child in data.get("children") or ()),
         date_done=data.get("date_done"),
+        date_started=data.get("date_started"),
         name=data.get("name"),
         args=_raw(data, "args"),
         kwargs=_raw(data, "kwargs"),

@@ -27,16 +27,16 @@ LOOK_SECONDS = 1.0
 class RedisResults:
     """Reads `celery-task-meta-<id>`; what is not there, but claimed, is STARTED. `prefix` as in RedisCommit.
 
-    `runs` is a client for the database of the broker, where the claims are, if results have another one (RedisCommit's `result_db`).
-    `is_whole`: the messages are there, too.
+    `runs` is the database of the broker, where the claims are, if results have another one (RedisCommit's `result_db`). `is_whole`: the
+    messages are there, too. What is given as a URL is closed with this object.
     """
 
     def __init__(
-        self, client: Redis | str, *, prefix: str = "", runs: Redis | None = None, is_whole: bool = True
+        self, client: Redis | str, *, prefix: str = "", runs: Redis | str | None = None, is_whole: bool = True
     ) -> None:
-        self._is_own = isinstance(client, str)
-        self._client = open_redis(client) if isinstance(client, str) else client
-        self._runs = runs or self._client
+        self._own: list[Redis] = []
+        self._client = self._opened(client)
+        self._runs = self._client if runs is None else self._opened(runs)
         self._is_whole = is_whole
         self._prefix = prefix
         self._meta = f"{prefix}celery-task-meta-"
@@ -89,8 +89,14 @@ class RedisResults:
 
     def close(self) -> None:
         self._forget_listener()
-        if self._is_own:
-            self._client.close()
+        for client in self._own:
+            client.close()
+
+    def _opened(self, client: Redis | str) -> Redis:
+        if isinstance(client, str):
+            client = open_redis(client)
+            self._own.append(client)
+        return client
 
     def _get(self, ids: Sequence[str]) -> list[Document]:
         texts: Any = self._client.mget([self._meta + id_ for id_ in ids])
@@ -190,6 +196,9 @@ def _is_open(run: bytes | None) -> bool | None:
 
 
 def _undocumented(id_: str, run: bytes | None) -> Document:
-    """Of a run's first line, `generation attempt lease_us lost worker` (see store.lua); without a worker it waits."""
-    worker = b"" if run is None else run.split(b"\n", 1)[0].split(b" ", 4)[4]
-    return started(id_, worker.decode()) if worker else Document(id=id_)
+    """Of a run's first line, `generation attempt lease_us lost[e][@started_us] worker` (see store.lua); without a worker it waits."""
+    if run is None:
+        return Document(id=id_)
+    *_, lost, worker = run.split(b"\n", 1)[0].split(b" ", 4)
+    started_us = int(lost.partition(b"@")[2] or 0)
+    return started(id_, worker.decode(), started_us) if worker else Document(id=id_)

@@ -7,12 +7,12 @@ must not be held up. The broker drops what is sent to a queue whose owner is gon
 from __future__ import annotations
 
 import logging
-import select
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kombu.messaging import Producer
 
+from ..readable import readable
 from .kombu_client import KombuClient
 from .reply import Reply
 
@@ -60,11 +60,7 @@ class KombuReplies:
     def _was_closed(self) -> bool:
         """True if the server has something to say to a connection that only sends: that it ends, or is gone."""
         fd = self._client.fileno()
-        if fd is None:
-            return False
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        return bool(poll.poll(0))
+        return fd is not None and bool(readable([fd], 0))
 
 
 def _give_up(replies: Sequence[Reply], error: Exception) -> None:

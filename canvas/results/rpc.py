@@ -3,8 +3,8 @@
 At most once: a result is lost when this process ends, when its connection to the broker is lost (its queue goes with it), or when it is
 asked for by another process. No store is needed, so there are no chords (decisions K17).
 
-One connection is shared by all threads: who waits reads from it for all, one at a time; the others are woken by what it finds. Nothing
-is read while nobody asks, so a process that never looks at its results keeps none of them in memory.
+One connection is shared by all threads: who waits reads from it for all, one at a time; the others are woken by what it finds, and by
+its loss. Nothing is read while nobody asks, so a process that never looks at its results keeps none of them in memory.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -26,11 +26,15 @@ from .base import Trace
 from .document import Document, from_text
 from .inbox import Inbox
 from .kombu_client import KombuClient
+from .losses import Losses
 
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 """The longest that one thread reads for all before another one may."""
+
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.001, 4_294_967.0
+"""How long RabbitMQ may be asked to keep a queue that nobody reads: a millisecond, and as many as 32 bits count, in all its versions."""
 
 
 class RpcResults:
@@ -44,36 +48,52 @@ class RpcResults:
         self._is_read = False
         """Whether some thread has the connection."""
         self._inbox = Inbox()
-        self._expires = expires_seconds or None
+        self._losses = Losses()
+        self._cause: Exception | None = None
+        """What the last loss was known by."""
+        bounded = max(SHORTEST_SECONDS, min(expires_seconds, LONGEST_SECONDS))
+        self._expires = bounded if expires_seconds else None
         self._consumer: Any = None
         self._client = KombuClient(url, transport_options)
 
-    def open(self) -> str:
-        """The queue for replies, which is there when this returns: to be called before a task is sent."""
+    def open(self, *ids: str) -> str:
+        """The queue for replies, which is there when this returns: to be called before the tasks `ids` are sent."""
         with self._changed:
             self._changed.wait_for(lambda: self._consumer is not None or not self._is_read)
             if self._consumer is not None:
+                self._expect(ids)
                 return self.queue
-            self._is_read = True
+            self._is_read, since = True, self._losses.count
         with self._reading():
             self._subscribe()
+        with self._changed:
+            self._tell((), since)
+            self._expect(ids)
         return self.queue
 
     def get(self, ids: Sequence[str]) -> list[Document]:
+        since = self._losses.count
         self._look()
         with self._changed:
+            pending = [id_ for id_ in ids if not self._inbox.has_ended(id_)]
+            if pending:
+                self._tell(pending, since)
             return [self._inbox.get(id_) for id_ in ids]
 
     def wait(self, ids: Sequence[str], timeout: float | None) -> bool:
         deadline = None if timeout is None else time.monotonic() + timeout
+        since = self._losses.count
         self._look()
         pending = set(ids)
         while True:
             with self._changed:
                 pending = {id_ for id_ in pending if not self._inbox.has_ended(id_)}
+                if not pending:
+                    return True
+                self._tell(pending, since)
                 left = LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, deadline - time.monotonic())
-                if not pending or left <= 0:
-                    return not pending
+                if left <= 0:
+                    return False
                 if self._is_read:
                     self._changed.wait(left)
                     continue
@@ -90,26 +110,43 @@ class RpcResults:
         with self._changed:
             for id_ in ids:
                 self._inbox.forget(id_)
+                self._losses.forget(id_)
 
     def close(self) -> None:
         with self._changed:
+            # told first: who waits would go on reading, one after the other
+            self._losses.happen("this process has closed its connection for results")
+            self._cause = None
+            self._changed.notify_all()
             self._changed.wait_for(lambda: not self._is_read)
-            self._drop()
+            self._consumer = None
+            self._client.close()
+
+    # --- for who holds the lock ------------------------------------------------------------------------------------------------
+
+    def _expect(self, ids: Iterable[str]) -> None:
+        for id_ in ids:
+            self._losses.expect(id_)
+
+    def _tell(self, pending: Collection[str], since: int) -> None:
+        """Raise Unavailable if results of `pending` may be lost, or anything was since there had been `since` losses."""
+        reason = self._losses.news(pending, since)
+        if reason is not None:
+            raise Unavailable(reason) from self._cause
 
     # --- the connection: for the one thread that set `_is_read` ----------------------------------------------------------------
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
+        """Around what may lose the connection. That is told by `_tell`, to this thread as to all others."""
         try:
             yield
         except self._client.errors as error:
-            self._drop()
             reason = str(error) or type(error).__name__
-            raise Unavailable(
-                f"the broker {self._client.address} cannot be reached, results that were sent meanwhile are lost: {reason}"
-            ) from error
-        except Exception:
-            self._drop()  # what was half read is of no use
+            text = f"the broker {self._client.address} cannot be reached, results that were sent meanwhile are lost: {reason}"
+            self._drop(text, error.with_traceback(None))
+        except Exception as error:
+            self._drop(f"results were lost: {error!r}")  # what was half read is of no use
             raise
         finally:
             with self._changed:
@@ -147,6 +184,8 @@ class RpcResults:
             return
         with self._changed:
             dropped = self._inbox.put(document, time.time_ns() // 1000)
+            if self._inbox.has_ended(document.id):
+                self._losses.forget(document.id)
             self._changed.notify_all()
         if dropped is not None:
             extra = {"action": "reply_dropped", "id": dropped.id}
@@ -154,6 +193,8 @@ class RpcResults:
                 "too many results wait to be read: that of task %s is dropped", dropped.id, extra=extra
             )
 
-    def _drop(self) -> None:
-        self._consumer = None
+    def _drop(self, reason: str, cause: Exception | None = None) -> None:
+        with self._changed:  # together, so that who sends next knows whether that is lost
+            self._losses.happen(reason)
+            self._consumer, self._cause = None, cause
         self._client.close()

@@ -44,11 +44,12 @@ class SqlResults:
                 found |= {document.id: document for document in documents}
                 missing = [id_ for id_ in some if id_ not in found]
                 if missing:
-                    running = select(run_table.c.task_id, run_table.c.worker).where(
+                    columns = run_table.c.task_id, run_table.c.worker, run_table.c.started_us
+                    running = select(*columns).where(
                         run_table.c.task_id.in_(missing), run_table.c.worker != ""
                     )
                     rows = connection.execute(running)
-                    found |= {row.task_id: started(row.task_id, row.worker) for row in rows}
+                    found |= {row.task_id: started(*row) for row in rows}
         return [found.get(id_) or Document(id=id_) for id_ in ids]
 
     def wait(self, ids: Sequence[str], timeout: float | None) -> bool:
@@ -92,8 +93,10 @@ class SqlResults:
         return traces
 
     def forget(self, ids: Sequence[str]) -> None:
-        with unavailable(), self._engine.begin() as connection:
-            connection.execute(delete(result_table).where(result_table.c.task_id.in_(list(ids))))
+        for first in range(0, len(ids), SLICE):
+            with unavailable(), self._engine.begin() as connection:
+                some = list(ids[first : first + SLICE])
+                connection.execute(delete(result_table).where(result_table.c.task_id.in_(some)))
 
     def close(self) -> None:
         waker: Waker | None = getattr(self._local, "waker", None)

@@ -6,6 +6,8 @@ and 0 after a hand-back. So a dead worker's messages come back without anybody d
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -31,6 +33,9 @@ from .types import LongText as Text
 TRIES = 5
 _FORBIDDEN = "42501"
 """PostgreSQL's insufficient_privilege."""
+
+Row = dict[str, Any]
+"""A row that is to be written, by its columns."""
 
 metadata = MetaData()
 _Id = Key(255)
@@ -71,6 +76,7 @@ run_table = Table(
     Column("lease_us", BigInteger, nullable=False, default=0),
     Column("lost", Integer, nullable=False, default=0),
     Column("early", Boolean, nullable=False, default=False, server_default=false()),
+    Column("started_us", BigInteger, nullable=False, default=0, server_default="0"),
     Column("expires_us", BigInteger),
     Index("bb_run_expires", "expires_us"),
 )

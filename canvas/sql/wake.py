@@ -7,7 +7,6 @@ every 50 ms when nothing happens for long (decisions K25).
 from __future__ import annotations
 
 import os
-import select
 import sqlite3
 import time
 import weakref
@@ -17,6 +16,8 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from ..readable import readable
+from .dialect import dialect_of
 from .engine import unavailable, unreachable
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.002, 0.05
@@ -40,6 +41,11 @@ class Waker(Protocol):
     def close(self) -> None:
         """Let go of the connection."""
         ...
+
+
+def wake_takers(connection: Connection) -> None:
+    """There may be a message to take once this transaction is committed."""
+    dialect_of(connection).notify(connection, "bb_message", [""])
 
 
 def open_waker(engine: Engine, channel: str) -> Waker:
@@ -93,7 +99,7 @@ class PostgresWaker:
         try:
             told = self._drain()
             if not told:
-                select.select([self._connection.fileno(), *wakers], [], [], timeout)
+                readable([self._connection.fileno(), *wakers], timeout)
                 told = self._drain()
         except self._errors as error:
             raise unreachable(error) from error
@@ -123,7 +129,7 @@ class SqliteWaker:
                 self._version, self._interval = version, SHORTEST_SECONDS
                 return []
             left = deadline - time.monotonic()
-            if left <= 0 or select.select(wakers, [], [], min(left, self._interval))[0]:
+            if left <= 0 or readable(wakers, min(left, self._interval)):
                 return []
             self._interval = min(self._interval * 1.2, LONGEST_SECONDS)
 
@@ -157,7 +163,7 @@ class LookingWaker:
                 self._interval = SHORTEST_SECONDS
                 return []
             left = deadline - self._used_at
-            if left <= 0 or select.select(wakers, [], [], min(left, self._interval))[0]:
+            if left <= 0 or readable(wakers, min(left, self._interval)):
                 return []
             self._interval = min(self._interval * 1.2, LONGEST_SECONDS)
 

@@ -7,7 +7,8 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
-from ..commit.base import Commit, Taken
+from ..commit.base import Commit
+from ..commit.taken import Taken
 from ..errors import Unavailable
 
 logger = logging.getLogger("backbeat.worker")

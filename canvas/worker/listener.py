@@ -6,10 +6,11 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
-from ..commit.base import Taken, Transition
+from ..built_in import BUILT_IN
+from ..commit.taken import Taken
+from ..commit.transition import Transition
 from ..message import Message
 from ..outcome import Failure, Ignored, Rejected, Retry, Revoked, Success
-from ..perform import BUILT_IN
 
 logger = logging.getLogger("backbeat.worker")
 

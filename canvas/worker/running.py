@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..commit.base import Taken
+from ..commit.taken import Taken
 from ..killpoint import reach
 from ..message import Message
 from ..outcome import Failure, Revoked, celery_error

@@ -10,7 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ..commit.base import Taken, Transition
+from ..commit.taken import Taken
+from ..commit.transition import Transition
 from ..message import Message
 from ..notify import Notifier
 from ..outcome import Failure, Success

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 
-from ..commit.base import Taken, Transition
+from ..commit.taken import Taken
+from ..commit.transition import Transition
 from ..message import Message
 from ..probe_server import Answer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 
 from ..app import App
 from ..clock import SystemClock
+from ..commit.base import Commit
 from ..errors import ImproperlyConfigured
 from ..execute import time_limits_of
 from ..incarnation import incarnation
@@ -16,14 +18,21 @@ from ..limit import LimitsKept, TimeLimits
 from ..message import CONTROL_QUEUE
 from ..perform import Performer
 from ..places import broker_url, store_url
+from ..pools.base import Pool
 from ..pools.runner import RunnerSpec
 from ..pools.solo import SoloPool
-from ..pools.wiring import open_pool
+from ..pools.wiring import open_pool, size_of
+from ..results.base import Results
+from ..setting import check_limit_settings
+from ..value import SECONDS, key
 from ..wiring import limits_of, open_commit, open_results
 from .lease_keeper import LeaseKeeper
 from .listener import Listener
 from .outbox import OutboxThread
 from .worker import Worker
+
+MOST_AHEAD = 65_535
+"""What the field of AMQP for it can hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +49,8 @@ class WorkerOptions:
 
     @property
     def hostname(self) -> str:
-        """The node name; %h is the host, %n the name, %d the domain."""
+        """The node name; %h is the host, %n the name, %d the domain. Raises ImproperlyConfigured for what is no name."""
+        key("the node name (-n)", self.name)
         host = socket.gethostname()
         name, _, domain = host.partition(".")
         text = self.name.replace("%h", host).replace("%n", name).replace("%d", domain)
@@ -48,8 +58,22 @@ class WorkerOptions:
 
 
 def queues_of(app: App, options: WorkerOptions) -> list[str]:
-    """The queues that a worker serves: those asked for, else the default one; and always the one for joins and starts."""
+    """The queues that a worker serves: those asked for, else the default one; and always the one for joins and starts.
+
+    Raises ImproperlyConfigured for names that no queue can have, and for leaving out a queue that was not to be served, or must be.
+    """
     asked = list(options.queues) or [app.conf.task_default_queue]
+    for queue in asked:
+        key("the name of a queue (-Q)", queue)
+    for queue in options.excluded:
+        if queue == CONTROL_QUEUE:
+            raise ImproperlyConfigured(
+                f"queue {queue!r} cannot be excluded: every worker serves it, for joins and starts"
+            )
+        if queue not in asked:
+            raise ImproperlyConfigured(
+                f"queue {queue!r} cannot be excluded: it would not be served anyway, but {', '.join(asked)}"
+            )
     left = [queue for queue in asked if queue not in options.excluded]
     if not left:
         raise ImproperlyConfigured("every queue is excluded: nothing is left to serve")
@@ -57,13 +81,33 @@ def queues_of(app: App, options: WorkerOptions) -> list[str]:
 
 
 def concurrency_of(app: App, options: WorkerOptions) -> int:
-    """How many tasks run side by side; by default one for each processor."""
-    return int(options.concurrency or app.conf.worker_concurrency or os.cpu_count() or 1)
+    """How many tasks run side by side; by default one for each processor, with solo always one. Raises ImproperlyConfigured."""
+    asked = app.conf.worker_concurrency if options.concurrency is None else options.concurrency
+    pool = options.pool or app.conf.worker_pool
+    size = size_of(pool, (os.cpu_count() or 1) if asked is None else asked)
+    if options.concurrency is not None and size < options.concurrency:
+        raise ImproperlyConfigured(
+            f"-c {options.concurrency} cannot be: pool {pool} runs one task at a time. Use -P processes or -P threads, or leave -c out"
+        )
+    return size
+
+
+def prefetch_of(app: App, options: WorkerOptions) -> int:
+    """How many messages of a queue a broker may send ahead; 0 is without limit. Raises ImproperlyConfigured."""
+    prefetch = concurrency_of(app, options) * int(app.conf.worker_prefetch_multiplier)
+    if prefetch > MOST_AHEAD:
+        raise ImproperlyConfigured(
+            f"worker_prefetch_multiplier = {app.conf.worker_prefetch_multiplier} is too much: with {concurrency_of(app, options)} tasks side "
+            f"by side {prefetch:,} messages would be sent ahead, and a broker sends {MOST_AHEAD:,} at most. Write 0 for no limit."
+        )
+    return prefetch
 
 
 def grace_of(app: App, options: WorkerOptions) -> float:
     """How many seconds what runs may go on after the worker was told to stop."""
-    return float(app.conf.worker_grace_seconds if options.grace is None else options.grace)
+    return float(
+        app.conf.worker_grace_seconds if options.grace is None else SECONDS("--grace", options.grace)
+    )
 
 
 def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener) -> Worker:
@@ -72,59 +116,27 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
     Raises ImproperlyConfigured for what cannot work, Unavailable when broker or store cannot be reached.
     """
     app.import_modules()
-    concurrency = concurrency_of(app, options)
-    me = incarnation(options.hostname)
-    commit = open_commit(
-        app.conf,
-        worker=me,
-        queues=queues_of(app, options),
-        prefetch=concurrency * int(app.conf.worker_prefetch_multiplier),
-    )
-    results = None if store_url(app.conf) is None else open_results(app.conf)
-    performer = Performer(
-        commit,
-        results,
-        now_us=SystemClock().now_us,
-        queue_of=app.queue_of,
-        is_early=app.is_early,
-        result_bytes=int(app.conf.result_max_bytes),
-    )
-    runner = RunnerSpec(
-        "backbeat.canvas.pools.child:make_runner",
-        (
-            spec,
-            options.hostname,
-            broker_url(app.conf),
-            app.conf.result_backend,
-            app.conf.task_time_limit,
-            app.conf.task_soft_time_limit,
-            options.loglevel.upper(),
-        ),
-    )
-    pool = open_pool(
-        options.pool or app.conf.worker_pool,
-        size=concurrency,
-        runner=runner,
-        start_method=app.conf.worker_pool_start_method,
-        max_tasks=app.conf.worker_max_tasks_per_child,
-        max_memory_kib=app.conf.worker_max_memory_per_child,
-    )
-    try:
-        refuse_limits(app, options.pool or app.conf.worker_pool, pool.limits)
-    except ImproperlyConfigured:
-        pool.stop(0)
-        raise
+    check_limit_settings(app.conf)
+    grace = grace_of(app, options)
+    me, limits = incarnation(options.hostname), limits_of(app.conf)
     default = TimeLimits(app.conf.task_time_limit, app.conf.task_soft_time_limit)
-    relays = app.open_relays()
-    limits = limits_of(app.conf)
-    keeper = LeaseKeeper(lambda: open_commit(app.conf, worker=me), limits.lease_seconds)
+    with contextlib.ExitStack() as opened:
+        commit = opened.enter_context(contextlib.closing(_open_commit(app, options, me)))
+        has_results = store_url(app.conf) is not None
+        results = opened.enter_context(contextlib.closing(open_results(app.conf))) if has_results else None
+        pool = _open_pool(app, spec, options)
+        opened.callback(pool.stop, 0)
+        refuse_limits(app, options.pool or app.conf.worker_pool, pool.limits)
+        relays = app.open_relays()
+        keeper = LeaseKeeper(lambda: open_commit(app.conf, worker=me), limits.lease_seconds)
+        opened.pop_all()  # from here on all of it is the worker's to close
     return Worker(
         commit,
-        performer,
+        _performer(app, commit, results),
         pool,
         listener,
         limits,
-        grace_seconds=grace_of(app, options),
+        grace_seconds=grace,
         hard_limit=lambda message: time_limits_of(message, app.tasks, default).hard,
         beside=OutboxThread(relays) if relays else None,
         keeper=keeper if isinstance(pool, SoloPool) else None,
@@ -142,3 +154,46 @@ def refuse_limits(app: App, pool: str, kept: LimitsKept) -> None:
     if found:
         what = "; ".join(f"the {option} of {', '.join(names)}" for option, names in found.items())
         raise ImproperlyConfigured(f"pool {pool} cannot keep {what}. Use -P processes or -P threads")
+
+
+def _open_commit(app: App, options: WorkerOptions, me: str) -> Commit:
+    return open_commit(
+        app.conf,
+        worker=me,
+        queues=queues_of(app, options),
+        prefetch=prefetch_of(app, options),
+    )
+
+
+def _performer(app: App, commit: Commit, results: Results | None) -> Performer:
+    return Performer(
+        commit,
+        results,
+        now_us=SystemClock().now_us,
+        queue_of=app.queue_of,
+        is_early=app.is_early,
+        result_bytes=int(app.conf.result_max_bytes),
+    )
+
+
+def _open_pool(app: App, spec: str, options: WorkerOptions) -> Pool:
+    runner = RunnerSpec(
+        "backbeat.canvas.pools.child:make_runner",
+        (
+            spec,
+            options.hostname,
+            broker_url(app.conf),
+            app.conf.result_backend,
+            app.conf.task_time_limit,
+            app.conf.task_soft_time_limit,
+            options.loglevel.upper(),
+        ),
+    )
+    return open_pool(
+        options.pool or app.conf.worker_pool,
+        size=concurrency_of(app, options),
+        runner=runner,
+        start_method=app.conf.worker_pool_start_method,
+        max_tasks=app.conf.worker_max_tasks_per_child,
+        max_memory_kib=app.conf.worker_max_memory_per_child,
+    )

@@ -3,7 +3,8 @@
 Theory of operation. A pass of the loop (`_step`) brings what ended, in one commit, and takes as many new messages as the pool has room
 for, in the same call; it waits only when neither gave anything. Whatever is taken is renewed by this thread, also while tasks run in
 other processes, so a long task keeps its lease and a dead worker's tasks run elsewhere; where the pool runs a task in this very thread a
-keeper renews meanwhile (see lease_keeper.py). If store or broker cannot be reached, what ended is kept and brought again; nothing is
+keeper renews meanwhile (see lease_keeper.py). What it holds and cannot run goes back for others, at once when it stops, else when all
+slots have been taken for a while (see appetite.py). If store or broker cannot be reached, what ended is kept and brought again; nothing is
 acknowledged meanwhile.
 
     stop()        take nothing more, let what runs end within the grace, commit it, return; what does not end is handed back
@@ -16,13 +17,16 @@ import contextlib
 import logging
 import math
 import os
-import select
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ..commit.base import Commit, Limits, Run, Taken, Transition
+from ..commit.base import Commit
+from ..commit.limits import Limits
+from ..commit.taken import Taken
+from ..commit.transition import Transition
+from ..commit.verdict import Run
 from ..errors import BackbeatError, Unavailable
 from ..json_text import json_list, json_string
 from ..killpoint import reach
@@ -30,6 +34,8 @@ from ..outcome import Error, Failure, lost
 from ..patience import Patience
 from ..perform import Execute, Performer, Route
 from ..pools.base import Ended, Lost, Pool, Report, Requeue
+from ..readable import readable
+from .appetite import Appetite
 from .lease_keeper import LeaseKeeper
 from .listener import Listener
 from .running import HardLimit, RunningTasks, time_limit_of
@@ -76,6 +82,7 @@ class Worker:
         os.set_blocking(self._wake, False)
         self._next_sweep = self._next_renew = self._next_look = 0.0
         self._patience = Patience()
+        self._appetite = Appetite()
 
     def stop(self) -> None:
         """Stop, orderly; called a second time: at once. Safe in a signal handler and from other threads."""
@@ -139,12 +146,13 @@ class Worker:
             pause, is_told = self._patience.next()
             level, extra = logging.WARNING if is_told else logging.DEBUG, {"action": "unavailable"}
             logger.log(level, "%s; trying again in %.1f s", error, pause, extra={**extra, "pause": pause})
-            select.select([self._woken], [], [], pause)
+            readable([self._woken], pause)
             self._drain_wake()
         self._listener.passed(len(self._running), fault)
 
     def _step(self) -> bool:
         self._reports += self._pool.collect()
+        self._appetite.look(time.monotonic(), is_free=bool(self._reports) or self._pool.free > 0)
         self._work_off()
         fault = self._housekeep_fault()
         waiting = len(self._taken) + len(self._performer.left)
@@ -239,7 +247,7 @@ class Worker:
         else:  # what lies in the queues is no reason to wake: nothing can be taken
             # a broker's heartbeats cannot wait for the next renewal: leases may be long
             self._commit.renew([])
-            select.select(wakers, [], [], self._longest_wait())
+            readable(wakers, self._longest_wait())
 
     def _bring(self, bringing: list[tuple[Transition, float | None]], room: int) -> None:
         try:
@@ -313,18 +321,36 @@ class Worker:
     def _longest_wait(self) -> float:
         deadline = self._running.next_deadline()
         renewal = self._next_renew if self._held else math.inf
-        until = min(self._grace_until, renewal, math.inf if deadline is None else deadline)
-        return max(0.0, min(LONGEST_WAIT_SECONDS, until - time.monotonic()))
+        now = time.monotonic()
+        until = min(
+            self._grace_until,
+            renewal,
+            math.inf if deadline is None else deadline,
+            self._appetite.next_look(now),
+        )
+        return max(0.0, min(LONGEST_WAIT_SECONDS, until - now))
 
     def _housekeep_fault(self) -> Unavailable | None:
         """Why not all could be done, if so. What ended must be brought all the same: where the store is another server than the broker
-        it may be there, and what is not stored before its claim is over runs again.
+        it may be there, and what is not stored before its claim is over runs again. For the same reason one chore cannot keep the other from
+        being done.
         """
-        try:
-            self._housekeep()
-        except Unavailable as error:
-            return error
-        return None
+        fault = None
+        for chore in (self._hand_back, self._housekeep):
+            try:
+                chore()
+            except Unavailable as error:
+                fault = error
+        return fault
+
+    def _hand_back(self) -> None:
+        """What has not started goes back, where it would wait here while others could run it."""
+        if self._stops == 0 and not self._appetite.is_gone(time.monotonic()):
+            return
+        if self._taken:
+            self._release([*self._taken])
+            self._taken.clear()
+        self._commit.pause()
 
     def _housekeep(self) -> None:
         now = time.monotonic()
@@ -333,8 +359,8 @@ class Worker:
             self._next_look = now + LOOK_SECONDS
             self._running.terminate(self._commit.terminations(self._running.ids))
         if now >= self._next_renew:
-            if self._held:
-                self._commit.renew(self._held)
+            # also if it is nothing: the connection to a broker lives of it, and so does what the commit itself holds
+            self._commit.renew(self._held)
             self._next_renew = now + self._limits.lease_seconds / 3
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_SECONDS
@@ -373,7 +399,7 @@ class Worker:
         )
 
     def _drain_wake(self) -> None:
-        while select.select([self._woken], [], [], 0)[0]:
+        while readable([self._woken], 0):
             os.read(self._woken, 4096)
 
 

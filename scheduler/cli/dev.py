@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ...canvas.cli import Options, banner, loglevel_option, set_up_logging
+from ...canvas.cli import CONCURRENCY, Options, banner, loglevel_option, set_up_logging
 from ...canvas.url_text import without_password
 from .files import chosen_files, files_option
 from .hangup import reload_on_hangup
@@ -16,7 +16,7 @@ from .hangup import reload_on_hangup
 @click.command()
 @files_option
 @click.option("--for", "duration", help="Stop by itself after this time, e.g. 30s.")
-@click.option("-c", "--concurrency", type=click.IntRange(1), help="Tasks side by side.")
+@click.option("-c", "--concurrency", type=CONCURRENCY, help="Tasks side by side.")
 @loglevel_option("WARNING")
 @click.pass_obj
 def dev(

@@ -37,7 +37,7 @@ COMMANDS = {
     "schema": "backbeat.scheduler.cli.schema:schema",
     "status": "backbeat.scheduler.cli.status:status",
     "systemd": "backbeat.scheduler.cli.units:systemd",
-    "worker": "backbeat.canvas.cli:worker",
+    "worker": "backbeat.canvas.cli_worker:worker",
 }
 """Each command's name, and where it is: module:attribute."""
 

@@ -18,7 +18,7 @@ from .blackout import read_blackouts
 from .calendar import Calendars
 from .local_time import local_time_us
 from .node import Mapping, Node, Scalar
-from .option import read_options
+from .option import check_limits, read_options
 from .policy import POLICIES, read_policies
 from .problem import Fault, quoted
 from .step import Signature, only_one, read_callbacks, read_work, set_options
@@ -170,6 +170,7 @@ def _what(keys: Mapping, own: Mapping, around: Surroundings) -> Signature:
     node = own.get("options")
     if node is not None:
         options = options | read_options(node)
+        check_limits(options, node)  # one of them may be that of the defaults
     return read_callbacks(keys, {**signature, "options": set_options(options)})
 
 

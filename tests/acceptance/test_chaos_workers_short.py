@@ -15,7 +15,7 @@ COMMON = {"name": "short", "size": 2, "per_second": 6.0, "seconds": 150.0}
 SETTINGS = {
     # a lease that outlasts a restart: then only a killed process, or a grace that is over, explains a second run
     "redis": Setting(kills=3, rolls=1, restarts=3, lease_seconds=6.0, **COMMON),
-    "postgres": Setting(kills=3, rolls=2, lease_seconds=3.0, **COMMON),
+    "postgres": Setting(kills=3, rolls=1, poison=6, lease_seconds=3.0, **COMMON),
 }
 
 

@@ -50,3 +50,40 @@ def test_the_log_level_is_that_of_tasks_in_children_too(stack, programs, tmp_pat
     programs.start("-A", "speaking", "-b", stack.broker, "worker", "-c", "1", "-l", level)
 
     assert stack.app.send_task("speaking.speak").get(timeout=60) == number
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--time-limit", "nan"], "Invalid value for '--time-limit': nan is not a number"),
+        (["-Q", ""], "Invalid value for '-Q' / '--queues': '' has an empty name in it"),
+        (["-P", "solo", "-c", "2"], "-c 2 cannot be: pool solo runs one task at a time"),
+        (["-c", "1", "-X", "nosuch"], "queue 'nosuch' cannot be excluded: it would not be served anyway"),
+        (["-c", "1", "-n", ""], "the node name (-n) must be a printable text"),
+        (
+            ["-c", "1", "--time-limit", "5", "--soft-time-limit", "5"],
+            "task_soft_time_limit must be below task_time_limit: 5.0 is not below 5.0",
+        ),
+    ],
+)
+def test_a_worker_is_not_started_with_what_cannot_be_meant(stack, programs, options, text):
+    code, told = programs.run(*stack.options, "worker", *options)
+
+    assert code == 2
+    assert text in " ".join(told.split())
+    assert "Traceback" not in told
+
+
+def test_a_project_with_a_setting_that_cannot_be_is_told_which_one(programs, tmp_path):
+    (tmp_path / "wrong.py").write_text(
+        "from backbeat.canvas import App\napp = App('wrong', task_acks_late='no')\n"
+    )
+
+    code, text = programs.run("-A", "wrong", "-b", "sqlite:///queue.db", "worker", "-c", "1")
+
+    assert code == 2
+    assert (
+        f"at {tmp_path}/wrong.py:2: ImproperlyConfigured: task_acks_late must be True or False, found 'no'"
+        in text
+    )
+    assert "Traceback" not in text

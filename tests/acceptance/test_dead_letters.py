@@ -6,7 +6,8 @@ import json
 import signal
 
 import pytest
-from backbeat.canvas.wire import from_wire, unpack
+from backbeat.canvas.envelope import unpack
+from backbeat.canvas.wire import from_wire
 
 from support.processes import wait_until
 from support.stacks import open_stack

@@ -1,9 +1,10 @@
 """Whatever dies, at whatever point: everything ends with the right value, and what ran twice did so because a claim died.
 
 The product itself names the points between two effects (canvas/killpoint.py). Each scenario is played once without a death; then once for
-each point that was met, with a process killed -9 there, worker, child or sender; and so on until a run meets no new point. That takes half
-an hour (BACKBEAT_KILL_MATRIX=all, `make test-all`); otherwise every name of a point is taken once, on one stack or another, with a sample
-of the rest by seed. The stacks are tried side by side, as most of the time passes with leases.
+each point that was met, with a process killed -9 there, worker, child or sender; and so on until a run meets no new point. That takes a
+quarter of an hour and more (`make kills`, also part of `make test-all`), and its figures are kept for `make figures`; otherwise every name
+of a point is taken once, on one stack or another, with a sample of the rest by seed. The stacks are tried side by side, as most of the time
+passes with leases.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 import pytest
 from backbeat import canvas
 
+from support.kill_figures import keep
 from support.kill_log import KillLog
 from support.kill_matrix import Figures, KillMatrix, name_of
 from support.kill_scenarios import SCENARIOS, STACKS, Scenario
@@ -80,7 +82,10 @@ def explored():
     """The figures of each stack, or why there are none (a missing server skips)."""
     choice = Choice()
     with ThreadPoolExecutor(len(STACKS)) as threads:
-        return {name: threads.submit(explore, name, choice) for name in STACKS}
+        futures = {name: threads.submit(explore, name, choice) for name in STACKS}
+    if ALL:
+        keep([future.result() for future in futures.values() if future.exception() is None], seed=SEED)
+    return futures
 
 
 @pytest.mark.parametrize("stack", STACKS)

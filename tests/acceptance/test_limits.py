@@ -23,20 +23,20 @@ def stack(tmp_path):
 @pytest.mark.parametrize("pool", ["processes", "threads"])
 def test_a_task_beyond_the_worker_s_limit_ends_and_its_neighbour_goes_on(stack, programs, tmp_path, pool):
     log, gate = tmp_path / "log.jsonl", tmp_path / "gate"
-    limits = ["--time-limit", "300", "--soft-time-limit", "0.4", "--max-tasks-per-child", "50"]
+    limits = ["--time-limit", "300", "--soft-time-limit", "2", "--max-tasks-per-child", "50"]
     worker = programs.start(*stack.options, "worker", "-P", pool, "-c", "2", *limits)
     worker.wait_for("ready$")
     wait = stack.app.signature(f"{TASKS}.wait_at_gate", kwargs={"log": str(log), "gate": str(gate)})
 
     neighbour = wait.clone().apply_async(soft_time_limit=300)
-    hard = wait.clone().apply_async(time_limit=0.3, soft_time_limit=300)
+    hard = wait.clone().apply_async(time_limit=0.3)
     hard_error = hard.get(timeout=30, propagate=False)
     soft_error = wait.clone().apply_async().get(timeout=30, propagate=False)
 
     assert type(hard_error).__name__ == "TimeLimitExceeded"
     assert str(hard_error) == "the task ran longer than its time limit of 0.3 s"
     assert type(soft_error).__name__ == "SoftTimeLimitExceeded"
-    assert str(soft_error) == "the task ran longer than its soft time limit of 0.4 s"
+    assert str(soft_error) == "the task ran longer than its soft time limit of 2.0 s"
     assert states(stack.app, [neighbour.id]) == ["STARTED"]
     gate.touch()
     assert neighbour.get(timeout=30) == "done"

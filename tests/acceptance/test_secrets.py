@@ -55,7 +55,7 @@ def contents(client):
 
 
 @pytest.mark.timeout(240)
-def test_no_secret_is_shown_or_kept(programs, guarded_redis, tmp_path):
+def test_i_secret_no_secret_is_shown_or_kept(programs, guarded_redis, tmp_path):
     import redis
 
     keys = tmp_path / "keys.toml"

@@ -123,6 +123,7 @@ def test_sigterm_finishes_what_runs(stack, start_worker, log, gate, figure):
     running = stack.app.send_task(f"{TASKS}.wait_at_gate", [str(log), str(gate)])
     wait_until(lambda: read_events(log, "started"), what=lambda: worker.text)
     waiting = stack.app.send_task(f"{TASKS}.add", [1, 2])
+    since = running.date_started
 
     worker.send_to_group(signal.SIGTERM)
     gate.touch()
@@ -132,6 +133,7 @@ def test_sigterm_finishes_what_runs(stack, start_worker, log, gate, figure):
     seconds = time.monotonic() - opened_at
     assert code == 0, worker.text
     assert running.get(timeout=0) == "done"
+    assert running.date_started == since < running.date_done
     assert waiting.state == "PENDING"
     assert worker.processes == []
     assert "Traceback" not in worker.text

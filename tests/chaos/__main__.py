@@ -1,14 +1,14 @@
-"""`python -m chaos`: beats under fire and then workers; or one of them, with options: `python -m chaos workers --seed 1`."""
+"""`python -m chaos`: beats under fire, then workers, then senders of one key; or one of them, with options: `python -m chaos workers --seed 1`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 
-from . import beats
+from . import beats, senders
 from .workers import command as workers
 
-SUITES = {"beats": beats.main, "workers": workers.main}
+SUITES = {"beats": beats.main, "workers": workers.main, "senders": senders.main}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -5,6 +5,7 @@ MariaDB differs from PostgreSQL in what test_commit.py tries already, and in how
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
@@ -17,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from backbeat.canvas.commit.base import decoded
+from backbeat.canvas.commit.taken import decoded
 from backbeat.canvas.errors import Unavailable
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
@@ -237,6 +238,103 @@ def test_what_is_released_comes_back_at_once(broker_kind, queue):
 
 
 @every
+def test_after_a_pause_what_was_sent_ahead_is_others_and_what_was_taken_stays_held(broker_kind, queue):
+    broker_kind.lease_seconds = 60
+    first, second = broker_kind.open(queue), broker_kind.open(queue)
+    first.publish(messages(queue, 10))
+    held = take_all(first, 1)
+
+    first.pause()
+    others = take_all(second, 9)
+    second.ack(others)
+
+    assert ids([*held, *others]) == sorted(f"{queue}-{n}" for n in range(10))
+    assert take_none(second) == []
+    first.ack(held)
+    first.close()
+    assert take_none(second) == []
+
+
+@every
+def test_who_has_paused_gets_nothing_sent_ahead_until_it_takes_again(broker_kind, queue):
+    broker_kind.lease_seconds = 60
+    first, second = broker_kind.open(queue), broker_kind.open(queue)
+    first.publish(messages(queue, 1))
+    first.ack(take_all(first, 1))
+
+    for _ in range(3):
+        first.pause()
+    first.publish(messages(queue, 5))
+    first.wait(0.05)
+    first.renew([])
+    first.pause()
+    assert first.take(0) == []
+    others = take_all(second, 5)
+    second.release(others)
+    second.pause()
+    back = take_all(first, 5)
+
+    assert len(others) == 5
+    assert ids(back) == ids(others)
+
+
+@every
+def test_to_pause_before_anything_was_taken_is_no_fault(broker_kind, queue):
+    broker = broker_kind.open(queue)
+    broker.pause()
+    broker.publish(messages(queue, 2))
+
+    assert len(take_all(broker, 2)) == 2
+
+
+@every
+def test_what_comes_while_somebody_pauses_is_lost_to_nobody(broker_kind, queue):
+    broker_kind.lease_seconds = 60
+    first, publisher = broker_kind.open(queue), broker_kind.open()
+    count = 600 if broker_kind.kind == "sqlite" else 2_000
+    sent = messages(queue, count)
+    sending = threading.Thread(
+        target=lambda: [publisher.publish(sent[n : n + 50]) for n in range(0, count, 50)]
+    )
+    done = []
+
+    sending.start()
+    while sending.is_alive():
+        taken = first.take(3)
+        first.ack(taken)
+        done += taken
+        first.pause()
+    sending.join()
+    first.pause()
+    second = broker_kind.open(queue)
+    while len(done) < count and (others := take_all(second, min(500, count - len(done)))):
+        second.ack(others)
+        done += others
+
+    assert ids(done) == sorted(message.id for message in sent)
+
+
+@every
+def test_what_is_parked_is_held_as_all_else(broker_kind, queue):
+    broker_kind.lease_seconds = 60
+    first, second = broker_kind.open(queue), broker_kind.open(queue)
+    first.publish(messages(queue, 6))
+    parked = take_all(first, 6)
+
+    first.park(parked)
+    first.park([])
+    first.pause()
+    assert take_none(second) == []
+    first.ack(parked[:2])
+    first.release(parked[2:4])
+    first.park(parked[2:4])
+    back = take_all(second, 2)
+
+    assert ids(back) == ids(parked[2:4])
+    assert take_none(second) == []
+
+
+@every
 def test_what_is_renewed_is_held_for_longer_than_its_lease(broker_kind, queue):
     broker_kind.lease_seconds = 1.0
     first, second = broker_kind.open(queue), broker_kind.open(queue)
@@ -351,10 +449,12 @@ def test_wait_ends_when_a_message_comes(broker_kind, queue):
     assert ids(taken) == [f"{queue}-0"]
 
 
-@every
-def test_wait_ends_when_a_waker_can_be_read(broker_kind, queue):
+@pytest.mark.parametrize("broker_kind", [*KINDS, "mariadb"], indirect=True)
+def test_wait_ends_when_a_waker_can_be_read_also_one_that_select_could_not_watch(broker_kind, queue):
     consumer = broker_kind.open(queue)
-    reader, writer = os.pipe()
+    low, writer = os.pipe()
+    reader = fcntl.fcntl(low, fcntl.F_DUPFD, 1_100)
+    os.close(low)
     try:
         os.write(writer, b"x")
         started = time.monotonic()

@@ -11,20 +11,12 @@ from dataclasses import replace
 
 import pytest
 from backbeat.canvas.commit import memory, redis, sql_revoked
-from backbeat.canvas.commit.base import (
-    DeadLetter,
-    Later,
-    Limits,
-    Poison,
-    Role,
-    Run,
-    Settled,
-    Stale,
-    Standing,
-    Taken,
-    Transition,
-    WasRevoked,
-)
+from backbeat.canvas.commit.dead_letter import DeadLetter
+from backbeat.canvas.commit.limits import Limits
+from backbeat.canvas.commit.role import Role
+from backbeat.canvas.commit.taken import Taken
+from backbeat.canvas.commit.transition import Transition
+from backbeat.canvas.commit.verdict import Later, Poison, Run, Settled, Stale, Standing, WasRevoked
 from backbeat.canvas.continuation import ChainRecord, Inline, JoinRecord, Step
 from backbeat.canvas.effect import CloseChain, OpenChain, OpenJoin, Publish, SealJoin, Settle
 from backbeat.canvas.incarnation import incarnation, name_of
@@ -467,6 +459,23 @@ def test_what_is_released_can_be_run_by_another_at_once(world):
     assert again.verdict == Run()
 
 
+def test_what_a_worker_that_pauses_has_not_given_out_can_be_taken_by_others_and_by_itself_later(world):
+    first, second = world.open(), world.open()
+    world.send(*(world.message() for _ in range(6)))
+    (held,) = world.take(first)
+
+    first.pause()
+    first.pause()
+    others = world.take(second, 5)
+    second.release(others)
+    second.pause()
+    back = world.take(first, 5)
+
+    assert len({item.message.id for item in [held, *others]}) == 6
+    assert {item.message.id for item in back} == {item.message.id for item in others}
+    assert all(item.verdict == Run() for item in [held, *others, *back])
+
+
 def test_k7_what_is_renewed_is_neither_taken_nor_claimed_by_others(world):
     limits = Limits(lease_seconds=1.0)
     one, two, message = world.open("one", limits), world.open("two", limits), world.message()
@@ -794,7 +803,7 @@ def test_k16_nothing_comes_before_its_time_and_all_of_it_afterwards(world):
     assert late.message.countdown is None
 
 
-def test_a_message_that_comes_too_early_is_for_later(world):
+def test_i_eta_a_message_that_comes_too_early_is_for_later(world):
     """A foreign client may send it to the queue at once."""
     if world.kind == "split-memory":
         pytest.skip("its broker keeps timers itself, so nothing comes too early")
@@ -936,7 +945,7 @@ def test_a_sealed_join_waits_for_its_missing_parts(world):
 
 def test_a_join_is_opened_filled_and_sealed_in_one_exchange(world):
     from backbeat.canvas.continuation import JoinRecord
-    from backbeat.canvas.flow import OpenJoin
+    from backbeat.canvas.effect import OpenJoin
 
     commit = world.open()
     join_id = f"all-{world.mark}"
@@ -1211,7 +1220,8 @@ def dead_letters(world):
     store = getattr(world.backend, "_store", world.backend)
     match world.kind.rsplit("-", 1)[-1]:
         case "memory":
-            return [(kept.letter.reason, kept.letter.task_id) for kept in store.store.state.dead.values()]
+            letters = store.store.state.dead.newest(100, "")
+            return [(kept.letter.reason, kept.letter.task_id) for kept in reversed(letters)]
         case "redis":
             rows = [json.loads(text) for text in store._client.hvals(f"{store._prefix}backbeat:dead-texts")]
             return [(row["reason"], row["task_id"]) for row in rows]

@@ -148,5 +148,7 @@ def test_what_is_not_offered_is_refused_with_what_is():
         open_pool("green", size=1, runner=make_spec())
     with pytest.raises(ImproperlyConfigured, match=r"'fork' is not offered .*forkserver, spawn"):
         open_pool("processes", size=1, runner=make_spec(), start_method="fork")
-    with pytest.raises(ImproperlyConfigured, match="at least 1 slot"):
+    with pytest.raises(
+        ImproperlyConfigured, match=r"pool processes .* a whole number from 1 to 1,000, found 0"
+    ):
         open_pool("processes", size=0, runner=make_spec())

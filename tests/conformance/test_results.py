@@ -7,12 +7,19 @@ import os
 import threading
 import time
 from dataclasses import replace
+from datetime import datetime
+from types import SimpleNamespace
 
 import pytest
-from backbeat.canvas.commit.base import Role, Run, Settled, Taken, Transition
+from backbeat.canvas.async_result import AsyncResult
+from backbeat.canvas.commit.role import Role
+from backbeat.canvas.commit.taken import Taken
+from backbeat.canvas.commit.transition import Transition
+from backbeat.canvas.commit.verdict import Run, Settled
 from backbeat.canvas.continuation import ChainRecord, Inline, JoinRecord
 from backbeat.canvas.delivery import Delivery
 from backbeat.canvas.effect import AddPart, OpenChain, OpenJoin, Publish, Settle
+from backbeat.canvas.group_result import GroupResult
 from backbeat.canvas.incarnation import incarnation
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.node import Call, Group
@@ -249,6 +256,30 @@ def test_a_result_that_was_forgotten_is_not_known_and_others_are(world, results)
     assert [document.state for document in results.get([gone, kept])] == [State.PENDING, State.SUCCESS]
 
 
+def test_a_hundred_thousand_results_are_forgotten_in_one_call(world, results):
+    """More than one statement of PostgreSQL's may name."""
+    id_ = end(world, ok(1))
+    results.forget([*map(str, range(99_999)), id_])
+
+    assert results.get([id_])[0].state is State.PENDING
+
+
+def test_a_group_is_read_once_waited_for_once_and_forgotten_by_its_handles(world, results):
+    messages = [world.message() for _ in range(1_200)]
+    app = SimpleNamespace(results=results)
+    handle = GroupResult("g", [AsyncResult(message.id, app=app, sent=True) for message in messages], app=app)
+    commit = world.open("client")
+    commit.exchange([Transition(message=message, outcome=ok(1)) for message in messages[:700]])
+    counts = [handle.completed_count(), handle.completed_count()]
+    commit.exchange([Transition(message=message, outcome=ok(2)) for message in messages[700:]])
+
+    assert counts == [700, 700]
+    assert handle.get(timeout=20) == [1] * 700 + [2] * 500
+    handle.forget()
+    assert (handle.exists(), handle.completed_count()) == (False, 0)
+    assert [handle[0].state, handle[-1].state] == ["UNKNOWN"] * 2
+
+
 def test_closing_twice_is_closing_once(world):
     opened = world.backend.results()
     opened.get(["x"])
@@ -363,6 +394,64 @@ def test_what_runs_says_where(world, results):
     assert json.loads(document.value) == {"pid": os.getpid(), "hostname": "celery@here"}
 
 
+def moment(text):
+    """Microseconds of the ISO time in a document."""
+    return round(datetime.fromisoformat(text).timestamp() * 1_000_000)
+
+
+def test_what_runs_says_since_when_and_what_ended_when_it_began(world, results):
+    message = world.message()
+    world.send(message)
+    before = world.now_us()
+    commit = world.open()
+    (item,) = world.take(commit)
+    after = world.now_us()
+    world.pass_time(0.01)
+    commit.renew([item])
+    (during,) = results.get([message.id])
+    ended = Transition(
+        message=message, outcome=ok(1), delivery=item.delivery, started_us=item.verdict.started_us
+    )
+    commit.exchange([ended])
+    (document,) = results.get([message.id])
+
+    # the server's clock, of which the client has only an idea
+    assert before - 1_000_000 <= moment(during.date_started) <= after + 1_000_000
+    assert document.date_started == during.date_started
+    assert moment(document.date_done) > moment(document.date_started)
+
+
+def test_each_run_of_a_task_has_a_beginning_of_its_own(world, results):
+    message, seen = world.message(), []
+    world.send(message)
+    commit = world.open()
+
+    def look():
+        seen.append(results.get([message.id])[0].date_started)
+        world.pass_time(0.01)
+
+    (item,) = world.take(commit)
+    look()
+    commit.release([item])
+    look()
+    (item,) = world.take(commit)
+    look()
+    again = replace(message, attempt=1)
+    retry = Transition(
+        message=message,
+        outcome=Retry(eta_us=0),
+        effects=(Publish(again),),
+        delivery=item.delivery,
+        started_us=item.verdict.started_us,
+    )
+    commit.exchange([retry])
+    look()
+
+    first, released, second, retried = seen
+    assert (released, retried) == (None, second)
+    assert moment(first) < moment(second) < world.now_us() + 1_000_000
+
+
 # --- how long, and how -------------------------------------------------------------------------------------------------------
 
 
@@ -427,14 +516,15 @@ def test_what_was_called_stands_in_the_result_only_if_that_is_asked(world, resul
     commit = world.open("celery@x", limits=replace(LIVING, extended=extended))
     message = world.message(args=Json("[1]"), kwargs=Json('{"a": 2}'), group_id="g", parent_id="p")
     settled = world.message("settled")
-    commit.exchange([Transition(message=message, outcome=ok(3))])
+    commit.exchange([Transition(message=message, outcome=ok(3), started_us=1)])
     world.do(commit, Settle(settled.id, broken(), "name"))
 
     own, other = results.get([message.id, settled.id])
 
-    said = (own.name, own.args, own.kwargs, own.worker, own.retries, own.queue, other.name)
-    expected = ("t", "[1]", '{"a": 2}', "celery@x", 0, "celery", "name")
-    assert said == (expected if extended else (None,) * 7)
+    said = (own.name, own.args, own.kwargs, own.worker, own.retries, own.queue, own.date_started, other.name)
+    since = "1970-01-01T00:00:00.000001+00:00"
+    expected = ("t", "[1]", '{"a": 2}', "celery@x", 0, "celery", since, "name")
+    assert said == (expected if extended else (None,) * 8)
     assert (own.value, own.group_id, own.parent_id, other.state) == ("3", "g", "p", State.FAILURE)
 
 

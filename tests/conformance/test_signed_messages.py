@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from backbeat.canvas.commit.base import DeadLetter, Later, Poison, Run, Settled, Transition
+from backbeat.canvas.commit.dead_letter import DeadLetter
+from backbeat.canvas.commit.transition import Transition
+from backbeat.canvas.commit.verdict import Later, Poison, Run, Settled
 from backbeat.canvas.dead import read
 from backbeat.canvas.effect import Publish
 from backbeat.canvas.outcome import State

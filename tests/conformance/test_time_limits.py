@@ -7,13 +7,14 @@ import time
 
 import pytest
 from backbeat.canvas.codec import loads
+from backbeat.canvas.envelope import pack
 from backbeat.canvas.limit import LimitsKept
 from backbeat.canvas.message import Message
 from backbeat.canvas.outcome import Failure, Success, is_refusal
 from backbeat.canvas.pools.base import Job, Lost
 from backbeat.canvas.pools.runner import RunnerSpec
 from backbeat.canvas.pools.wiring import open_pool
-from backbeat.canvas.wire import pack, to_wire
+from backbeat.canvas.wire import to_wire
 
 from support.pool_jobs import SECONDS, job, make_spec, run_all, wait_free, wait_until, wait_until_busy
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from backbeat.canvas.commit.base import Run, Settled, Standing, Transition
+from backbeat.canvas.commit.transition import Transition
+from backbeat.canvas.commit.verdict import Run, Settled, Standing
 from backbeat.canvas.effect import Publish
 from backbeat.canvas.outcome import Retry, Revoked, State
 from backbeat.canvas.unique import Scope, Unique

@@ -91,7 +91,7 @@ def test_a_transaction_that_fails_leaves_neither_message_nor_mark(url, store, ou
     outlet.reach()
 
     def write(conn, fresh):
-        from backbeat.canvas.commit.sql import put_messages
+        from backbeat.canvas.commit.sql_put import put_messages
 
         items, _ = outlet._messages.of(fresh)
         put_messages(conn, items)

@@ -6,7 +6,8 @@ import threading
 from contextlib import closing
 
 import pytest
-from backbeat.canvas.commit.base import DEFAULT_LIMITS, Role
+from backbeat.canvas.commit.limits import DEFAULT_LIMITS
+from backbeat.canvas.commit.role import Role
 from backbeat.canvas.commit.sql import SqlCommit
 from backbeat.canvas.errors import Unavailable
 from backbeat.canvas.sql import bounded_mysql

@@ -11,14 +11,16 @@ import time
 
 import pytest
 from amqp import spec
+from backbeat.canvas.brokers.inlet import MOST_RETURNS
 from backbeat.canvas.brokers.kombu import KombuBroker
-from backbeat.canvas.commit.base import decoded
+from backbeat.canvas.commit.taken import decoded
 from backbeat.canvas.config import Config
+from backbeat.canvas.envelope import unpack
 from backbeat.canvas.errors import ImproperlyConfigured, Unavailable
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
 from backbeat.canvas.template import Rendered, template_of
-from backbeat.canvas.wire import to_wire, unpack
+from backbeat.canvas.wire import to_wire
 from backbeat.canvas.wiring import open_broker
 from kombu import Connection, Consumer, Exchange, Queue
 
@@ -324,7 +326,7 @@ def test_heartbeats_are_kept_by_waiting_and_an_idle_publisher_lives(amqp_url, qu
     broker = KombuBroker(amqp_url, queues=[queue], heartbeat_seconds=1)
     broker.publish([task(queue)])
     broker.ack(take_all(broker, 1))
-    connections = broker._publishing, broker._consuming
+    connections = broker._publishing, broker._inlet.line
 
     until = time.monotonic() + 4
     while time.monotonic() < until:
@@ -332,7 +334,7 @@ def test_heartbeats_are_kept_by_waiting_and_an_idle_publisher_lives(amqp_url, qu
 
     assert len(broker.publish([task(queue, "later")])) == 1
     assert len(take_all(broker, 1)) == 1
-    assert (broker._publishing, broker._consuming) == connections
+    assert (broker._publishing, broker._inlet.line) == connections
     broker.close()
 
 
@@ -419,11 +421,11 @@ def test_a_transport_of_kombus_that_is_not_amqp_carries_messages_too(tmp_path):
 
 
 def test_a_consumer_that_the_server_has_forgotten_is_noticed(broker, channel, queue, monkeypatch):
-    monkeypatch.setattr("backbeat.canvas.brokers.kombu.CHECK_SECONDS", 0.05)
+    monkeypatch.setattr("backbeat.canvas.brokers.inlet.CHECK_SECONDS", 0.05)
     broker.publish([task(queue, "first")])
     first = take_all(broker, 1)
     broker.ack(first)
-    line = broker._consuming
+    line = broker._inlet.line
     (tag,) = line._channel.callbacks
     line._channel.basic_cancel(tag)
     broker.publish([task(queue, "second")])
@@ -431,3 +433,139 @@ def test_a_consumer_that_the_server_has_forgotten_is_noticed(broker, channel, qu
     with pytest.raises(Unavailable, match="has no consumer of queue"):
         broker.wait(10.0)
     assert [each.wire.headers["id"] for each in take_all(broker, 1)] == [f"second-{queue}"]
+
+
+# --- what is sent ahead -----------------------------------------------------------------------------------------------------------
+
+
+def opened_on(url, tmp_path, queue, **known):
+    if url.startswith("filesystem"):
+        paths = ("data_folder_in", "data_folder_out", "control_folder")
+        known["transport_options"] = dict.fromkeys(paths, str(tmp_path))
+    return KombuBroker(url, queues=[queue], **known)
+
+
+@pytest.fixture(params=["amqp", "memory", "filesystem"])
+def pair(request, tmp_path):
+    """Two brokers of one queue, which are sent four messages ahead; and the queue."""
+    queue = f"q_{secrets.token_hex(4)}"
+    url = request.getfixturevalue("amqp_url") if request.param == "amqp" else f"{request.param}://"
+    brokers = [opened_on(url, tmp_path, queue, prefetch=4) for _ in range(2)]
+    yield *brokers, queue
+    for each in brokers:
+        each.close()
+
+
+def test_parked_messages_do_not_keep_others_from_coming(pair):
+    broker, _, queue = pair
+    broker.publish([task(queue, str(n)) for n in range(41)])
+    parked = []
+    for _ in range(40):
+        parked += (taken := take_all(broker, 1, 10))
+        broker.park(taken)
+
+    (last,) = take_all(broker, 1, 10)
+    broker.ack([last])
+    broker.ack(parked[:20])
+    broker.release(parked[20:])
+    broker.park(parked[20:])
+    back = []
+    while taken := take_all(broker, 1, 1):
+        broker.ack(taken)
+        back += taken
+
+    assert sorted(decoded(each).message.id for each in back) == sorted(
+        decoded(each).message.id for each in parked[20:]
+    )
+
+
+def test_without_being_parked_they_do(pair):
+    broker, _, queue = pair
+    broker.publish([task(queue, str(n)) for n in range(6)])
+
+    assert len(take_all(broker, 5, 0.5)) == 4
+
+
+def test_what_was_sent_ahead_goes_to_another_on_every_transport(pair):
+    first, second, queue = pair
+    first.publish([task(queue, str(n)) for n in range(4)])
+    held = take_all(first, 1)
+
+    first.pause()
+    first.publish([task(queue, "later")])
+    others = take_all(second, 4, 10)
+    second.ack(others)
+    first.ack(held)
+
+    assert len({decoded(each).message.id for each in [*held, *others]}) == 5
+    assert take_none(first) == take_none(second) == []
+
+
+def test_heartbeats_are_kept_while_nothing_is_wanted_and_the_consumer_is_not_missed(
+    amqp_url, queue, monkeypatch
+):
+    monkeypatch.setattr("backbeat.canvas.brokers.inlet.CHECK_SECONDS", 0.05)
+    broker = KombuBroker(amqp_url, queues=[queue], heartbeat_seconds=1)
+    broker.publish([task(queue)])
+    (held,) = take_all(broker, 1)
+    connections = broker._publishing, broker._inlet.line
+
+    until = time.monotonic() + 4
+    while time.monotonic() < until:
+        broker.pause()
+        broker.wait(0.1)
+
+    broker.publish([task(queue, "later")])
+    (later,) = take_all(broker, 1)
+    broker.ack([held, later])
+    assert (broker._publishing, broker._inlet.line) == connections
+    assert take_none(broker) == []
+    broker.close()
+
+
+def test_a_connection_that_is_lost_while_nothing_is_wanted_is_told_and_made_again(broker, amqp_url, queue):
+    broker.publish([task(queue, str(n)) for n in range(3)])
+    held = take_all(broker, 1)
+    broker.pause()
+    servers.cut_vhost(amqp_url)
+
+    deadline = time.monotonic() + 10
+
+    def is_told():
+        try:
+            broker.pause()
+        except Unavailable:
+            return True
+        return False
+
+    while not is_told():
+        assert time.monotonic() < deadline
+    broker.pause()
+    broker.renew(held)
+
+    assert len(take_all(broker, 3)) == 3
+
+
+def test_a_message_that_its_queue_would_drop_when_it_is_handed_back_too_often_is_kept(amqp_url, channel):
+    queue = f"q_{secrets.token_hex(4)}"
+    arguments = {"x-queue-type": "quorum", "x-delivery-limit": MOST_RETURNS + 2}
+    channel.queue_declare(queue, durable=True, auto_delete=False, arguments=arguments)
+    broker = KombuBroker(amqp_url, queues=[queue], prefetch=8)
+    broker.publish([task(queue, str(n)) for n in range(8)])
+    run = []
+
+    for _ in range(MOST_RETURNS * 2):
+        taken = broker.take(1)
+        if taken and taken[0].wire.headers.get("x-delivery-count", 0) >= MOST_RETURNS:
+            broker.ack(taken)
+            run += taken
+        else:
+            broker.release(taken)  # as when its task was not started
+        broker.wait(1)
+        broker.pause()
+    while taken := take_all(broker, 1, 1):
+        broker.ack(taken)
+        run += taken
+    broker.close()
+
+    assert sorted(decoded(each).message.id for each in run) == sorted(f"{n}-{queue}" for n in range(8))

@@ -7,9 +7,12 @@ import time
 from contextlib import closing
 
 import pytest
-from backbeat.canvas.commit.base import Limits, Role, Transition, decoded
-from backbeat.canvas.commit.broker import StoreBroker
+from backbeat.canvas.commit.limits import Limits
+from backbeat.canvas.commit.role import Role
 from backbeat.canvas.commit.sql import SqlCommit
+from backbeat.canvas.commit.store_broker import StoreBroker
+from backbeat.canvas.commit.taken import decoded
+from backbeat.canvas.commit.transition import Transition
 from backbeat.canvas.effect import Publish
 from backbeat.canvas.errors import EncodeError, Unavailable
 from backbeat.canvas.json_text import Json

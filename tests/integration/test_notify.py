@@ -11,7 +11,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from backbeat.canvas.commit.base import Transition
+from backbeat.canvas.commit.transition import Transition
 from backbeat.canvas.json_text import NULL
 from backbeat.canvas.notify import Notifier
 from backbeat.canvas.outcome import Error, Failure, Success

@@ -8,12 +8,13 @@ import time
 from collections import Counter
 
 import pytest
+from backbeat.canvas.envelope import pack
 from backbeat.canvas.message import Message
 from backbeat.canvas.pools.base import Job, Lost
 from backbeat.canvas.pools.nursery import StartMethod
 from backbeat.canvas.pools.processes import ProcessPool
 from backbeat.canvas.pools.runner import RunnerSpec
-from backbeat.canvas.wire import pack, to_wire
+from backbeat.canvas.wire import to_wire
 
 from support import processes
 from support.pool_jobs import (

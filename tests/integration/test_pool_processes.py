@@ -16,13 +16,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from backbeat.canvas.envelope import pack
 from backbeat.canvas.message import Message
 from backbeat.canvas.outcome import Failure
 from backbeat.canvas.pools.base import Ended, Job, Lost
 from backbeat.canvas.pools.nursery import StartMethod
 from backbeat.canvas.pools.processes import ChildrenCannotStart, ProcessPool
 from backbeat.canvas.pools.runner import RunnerSpec
-from backbeat.canvas.wire import pack, to_wire
+from backbeat.canvas.wire import to_wire
 
 from support.pool_jobs import SECONDS, alive, job, run_all, value_of, wait_dead, wait_free, wait_until
 
@@ -73,7 +74,7 @@ def processes():
         (["exit", 0], "exit code 0"),
     ],
 )
-def test_a_child_that_dies_costs_its_own_job_only_and_is_replaced(
+def test_k24_a_child_that_dies_costs_its_own_job_only_and_is_replaced(
     new_pool, job_gate, method, command, reason
 ):
     pool = new_pool(method=method)

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 from backbeat.canvas.continuation import Inline, Member, Step
+from backbeat.canvas.envelope import pack, unpack
 from backbeat.canvas.errors import MessageError
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
 from backbeat.canvas.node import Call
-from backbeat.canvas.wire import from_wire, pack, to_wire, unpack
+from backbeat.canvas.wire import from_wire, to_wire
 
 DATA = Path(__file__).parents[1] / "data"
 CELERY = json.loads((DATA / "celery-5.7.0.json").read_text())["envelopes"]

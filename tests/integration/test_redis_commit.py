@@ -9,28 +9,25 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from backbeat.canvas.commit.base import (
-    DeadLetter,
-    Later,
-    Limits,
-    Role,
-    Run,
-    Settled,
-    Standing,
-    Taken,
-    Transition,
-)
+from backbeat.canvas.commit.dead_letter import DeadLetter
+from backbeat.canvas.commit.limits import Limits
 from backbeat.canvas.commit.redis import RedisCommit
+from backbeat.canvas.commit.role import Role
 from backbeat.canvas.commit.run import begin_early, judge, revoke, settle
+from backbeat.canvas.commit.taken import Taken
+from backbeat.canvas.commit.transition import Transition
+from backbeat.canvas.commit.verdict import Later, Poison, Run, Settled, Standing
 from backbeat.canvas.continuation import JoinRecord
 from backbeat.canvas.delivery import Delivery
 from backbeat.canvas.effect import AddPart, OpenJoin, Settle
+from backbeat.canvas.envelope import pack
 from backbeat.canvas.incarnation import incarnation, is_gone
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import CONTROL_QUEUE, us_of_iso
 from backbeat.canvas.outcome import Error, Failure, Retry, Success
+from backbeat.canvas.results.redis import RedisResults
 from backbeat.canvas.signing import Key, Keyring
-from backbeat.canvas.wire import pack, to_wire
+from backbeat.canvas.wire import to_wire
 
 from support.gone import gone_incarnation
 from support.redis_orders import QUEUE, message, now_us, publish
@@ -144,6 +141,26 @@ def test_an_id_made_of_half_a_character_stops_nothing(ours):
     assert worker.exchange([], take=9).taken[0].message == plain.message
 
 
+@pytest.mark.parametrize("id_", ["a\0b", "\ud800", "a\nb", "a\u2028b"])
+def test_an_id_that_is_none_leaves_no_claim(ours, client, redis_prefix, id_):
+    envelope = json.loads(pack(to_wire(message()), QUEUE))
+    envelope["headers"]["id"] = id_
+    client.lpush(redis_prefix + QUEUE, json.dumps(envelope))
+
+    (taken,) = ours().exchange([], take=1).taken
+
+    assert taken.message is None
+    assert client.keys(f"{redis_prefix}backbeat:run:*") == []
+
+
+def test_an_id_of_other_letters_is_claimed_as_any(ours, client, redis_prefix):
+    envelope = json.loads(pack(to_wire(message("Übung")), QUEUE))
+    client.lpush(redis_prefix + QUEUE, json.dumps(envelope))
+
+    assert [taken.verdict for taken in ours().exchange([], take=1).taken] == [Run()]
+    assert client.exists(f"{redis_prefix}backbeat:run:Übung")
+
+
 def test_the_last_two_parts_of_a_join_dispatch_it_once(redis_prefixed):
     url, prefix = redis_prefixed
     races = 1_000
@@ -171,7 +188,7 @@ def test_the_last_two_parts_of_a_join_dispatch_it_once(redis_prefixed):
         worker.close()
 
 
-def test_a_join_of_many_parts_is_gathered_in_slices(ours):
+def test_k19_a_join_of_many_parts_is_gathered_in_slices(ours):
     worker, size = ours(), 12_000
     join = JoinRecord(join_id="big", then=None, root_id="r")
     parts = [AddPart("big", i, f"m{i}", Success(value=Json(str(i)))) for i in range(size)]
@@ -246,10 +263,25 @@ def test_a_run_is_one_text(ours, client, redis_prefix):
     key = f"{redis_prefix}backbeat:run:a"
 
     generation, attempt, lease_us, lost, name = client.get(key).decode().partition("\n")[0].split(" ")
-    assert (generation, attempt, lost, name) == ("0", "2", "0", "w")
+    assert (generation, attempt, lost, name) == ("0", "2", f"0@{taken.verdict.started_us}", "w")
+    assert abs(taken.verdict.started_us - now_us()) < 5_000_000
     assert abs(int(lease_us) - now_us()) < 5_000_000
 
     worker.exchange([Transition(message=taken.message, outcome=Success(value=Json("1")))])
     head, _, outcome = client.get(key).decode().partition("\n")
     assert head == "0 2 0 0 "
     assert json.loads(outcome) == {"kind": "success", "value": "1", "children": []}
+
+
+@pytest.mark.parametrize(("flags", "verdict"), [("1", Run(lost=2)), ("1e", Poison(2, early=True))])
+def test_a_run_that_was_written_without_its_beginning_is_read(ours, client, redis_prefix, flags, verdict):
+    worker = ours("w")
+    publish(worker, message())
+    client.set(f"{redis_prefix}backbeat:run:a", f"0 0 5 {flags} somebody|else's\n")
+    results = RedisResults(client, prefix=redis_prefix)
+
+    (document,) = results.get(["a"])
+    (taken,) = worker.exchange([], take=1).taken
+
+    assert (document.state, document.worker, document.date_started) == ("STARTED", "somebody", None)
+    assert taken.verdict == verdict

@@ -8,8 +8,11 @@ import zlib
 from contextlib import closing
 
 import pytest
-from backbeat.canvas.commit.base import Limits, Run, Taken, Transition
+from backbeat.canvas.commit.limits import Limits
 from backbeat.canvas.commit.redis import RedisCommit
+from backbeat.canvas.commit.taken import Taken
+from backbeat.canvas.commit.transition import Transition
+from backbeat.canvas.commit.verdict import Run
 from backbeat.canvas.effect import Publish
 from backbeat.canvas.errors import DecodeError
 from backbeat.canvas.json_text import Json

@@ -9,16 +9,16 @@ import threading
 import time
 
 import pytest
-from backbeat.canvas.commit.base import (
-    Transition,
-)
+from backbeat.canvas import App
 from backbeat.canvas.commit.redis import RedisCommit
+from backbeat.canvas.commit.transition import Transition
 from backbeat.canvas.errors import ImproperlyConfigured, Unavailable
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.outcome import Success
 from backbeat.canvas.redis_client import redis_url
 from backbeat.canvas.results.redis import RedisResults
 from backbeat.canvas.url_text import without_password
+from backbeat.canvas.wiring import open_results
 
 from support import servers
 from support.redis_orders import QUEUE, message, now_us, publish
@@ -44,6 +44,28 @@ def test_a_timer_comes_when_it_is_due_and_wakes_who_waits(ours):
 
     assert [t.message.id for t in taken] == ["soon", "soon"]  # twice the same message are two timers
     assert 0.2 < time.monotonic() - started < 1.0
+
+
+def test_results_that_are_closed_leave_no_connection_to_either_database(redis_prefixed, client):
+    url, name = redis_prefixed
+    server, _, query = url.partition("?")
+    other = f"{server.rsplit('/', 1)[0]}/1?{query}"
+    app = App("asks", broker=url, backend=other, set_as_current=False)
+
+    def connected():
+        return sorted(each["db"] for each in client.client_list() if each["name"] == name)
+
+    before = connected()
+    results = open_results(app.conf)
+    results.get(["nobody"])
+    opened = connected()
+    results.close()
+    deadline = time.monotonic() + 20
+    while connected() != before and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+    assert opened == sorted([*before, "0", "1"])
+    assert connected() == before
 
 
 @pytest.mark.parametrize("tracks", [True, False])
@@ -140,7 +162,7 @@ def test_urls_of_celery_are_read(given, wanted):
     assert redis_url(given) == wanted
 
 
-def test_a_redis_that_may_evict_gets_one_warning(tmp_path, caplog):
+def test_k11_a_redis_that_may_evict_gets_one_warning(tmp_path, caplog):
     program, path = servers.require_program("redis-server"), tmp_path / "redis.sock"
     arguments = [
         "--port",

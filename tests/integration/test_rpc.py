@@ -9,6 +9,7 @@ import time
 from urllib.parse import urlsplit
 
 import pytest
+from backbeat.canvas import App
 from backbeat.canvas.errors import ImproperlyConfigured, Unavailable
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.outcome import State
@@ -21,6 +22,7 @@ from kombu import Connection
 
 from support.proxy import Proxy
 
+SECONDS = 20.0
 ENDED = "2030-01-01T00:00:00+00:00"
 
 
@@ -73,6 +75,28 @@ def test_redis_carries_replies_as_well(redis_line):
 
     assert (line.state("a"), line.results.get(["b"])[0].value) == ("STARTED", "2")
     assert not line.results.wait(["a"], 0.05)
+
+
+@pytest.mark.parametrize("kind", ["line", "redis_line"])
+def test_a_group_of_more_members_than_are_kept_once_read_is_ready_however_often_it_is_looked_at(
+    kind, request
+):
+    line = request.getfixturevalue(kind)
+    settings = {"backend": "rpc://", "broker_transport_options": line.options, "set_as_current": False}
+    with App("asks", broker=line.url, **settings) as app:
+        handle = app.GroupResult("g", 1_500)
+        ids, queue = list(handle.value_ids()), app.results.open()
+        assert (handle.completed_count(), handle.ready()) == (0, False)
+        line.reply(*ids[:1_200], queue=queue)
+        assert app.results.wait([ids[1_199]], 20)
+        assert [handle.completed_count() for _ in range(3)] == [1_200] * 3
+        line.reply(*ids[1_200:], queue=queue)
+        assert app.results.wait([ids[-1]], 20)
+
+        assert [handle.completed_count(), handle.ready(), handle.successful()] == [1_500, True, True]
+        assert handle.get(timeout=20) == [1] * 1_500
+        handle.forget()
+        assert (handle.completed_count(), handle.results[0].state) == (0, "PENDING")
 
 
 def test_what_did_not_come_is_pending_and_nobody_knows_whether_it_was_sent(line):
@@ -205,6 +229,14 @@ def test_closing_twice_is_closing_once_and_the_queue_goes_with_it(amqp_url):
         connection.default_channel.queue_declare(results.queue, passive=True)
 
 
+@pytest.mark.parametrize("seconds", [0, 0.0001, 0.5, 86_400, 50 * 365 * 86_400])
+def test_a_queue_for_replies_may_be_kept_for_any_time(amqp_url, seconds):
+    results = RpcResults(amqp_url, expires_seconds=seconds)
+
+    assert results.open() == results.queue
+    results.close()
+
+
 def test_an_address_that_kombu_does_not_know_is_refused():
     for kind in (RpcResults, KombuReplies):
         with pytest.raises(ImproperlyConfigured, match="not one that kombu knows"):
@@ -232,6 +264,111 @@ def test_a_lost_connection_is_told_to_who_waits_and_the_next_one_gets_what_comes
     line.reply("a")
 
     assert line.results.wait(["a"], 20)
+
+
+def waiting(line, *ids):
+    """Threads that wait for these, each for one, and all wait by now; and what they will have been told."""
+    told = {}
+
+    def wait(id_):
+        try:
+            told[id_] = line.results.wait([id_], SECONDS)
+        except Unavailable as error:
+            told[id_] = str(error)
+
+    threads = [threading.Thread(target=wait, args=(id_,)) for id_ in ids]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + SECONDS
+    while not (line.results._is_read and len(line.results._changed._waiters) == len(ids) - 1):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return threads, told
+
+
+def test_a_lost_connection_is_told_to_each_thread_that_waits_and_all_can_go_on(cut):
+    line, proxy = cut
+    ids = [f"never-{number}" for number in range(5)]
+    line.results.open()
+    threads, told = waiting(line, *ids)
+    proxy.cut()
+    for thread in threads:
+        thread.join(SECONDS)
+
+    assert sorted(told) == ids
+    assert all("results that were sent meanwhile are lost" in text for text in told.values())
+    line.results.open()
+    threads, told = waiting(line, *ids)
+    line.reply(*ids)
+    for thread in threads:
+        thread.join(SECONDS)
+    assert told == dict.fromkeys(ids, True)
+
+
+@pytest.mark.parametrize("ask", ["get", "wait"])
+def test_a_lost_connection_is_told_once_to_who_asks_later_for_what_was_sent_before(cut, ask):
+    line, proxy = cut
+    asked = {"get": lambda id_: line.results.get([id_]), "wait": lambda id_: line.results.wait([id_], 0)}[ask]
+    line.results.open("before", "came")
+    line.reply("came")
+    assert line.results.wait(["came"], SECONDS)
+    proxy.cut()
+    with pytest.raises(Unavailable, match="are lost"):
+        line.results.wait(["another's"], SECONDS)
+    line.results.open("after")
+
+    asked("after")
+    asked("came")
+    with pytest.raises(Unavailable, match="are lost"):
+        asked("before")
+    asked("before")
+    line.reply("before", "after")
+    assert line.results.wait(["before", "after"], SECONDS)
+
+
+def test_what_had_come_is_read_although_the_connection_is_lost(cut):
+    line, proxy = cut
+    line.results.open("a")
+    line.reply("a")
+    assert line.results.wait(["a"], SECONDS)
+    proxy.cut()
+
+    assert line.results.get(["a"])[0].ready
+
+
+def test_an_app_remembers_what_it_had_sent_when_results_were_lost(cut):
+    line, proxy = cut
+    with App("asks", broker=line.url, backend="rpc://", set_as_current=False) as app:
+        sent = [app.send_task("nobody-runs-this", queue="nobody-reads-this") for _ in range(2)]
+        proxy.cut()
+        for handle in sent:
+            with pytest.raises(Unavailable, match="are lost"):
+                handle.ready()
+
+        assert [handle.ready() for handle in sent] == [False, False]
+
+
+def test_a_client_that_is_closed_tells_those_who_wait(line):
+    line.results.open()
+    threads, told = waiting(line, "a", "b")
+    began = time.monotonic()
+    line.results.close()
+    for thread in threads:
+        thread.join(SECONDS)
+
+    assert time.monotonic() - began < SECONDS / 2
+    assert set(told.values()) == {"this process has closed its connection for results"}
+
+
+def test_a_broker_that_is_away_is_told_to_who_wants_to_send(cut):
+    line, proxy = cut
+    proxy.close_door()
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        line.results.open("a")
+    proxy.open_door()
+
+    assert line.results.open("a") == line.results.queue
+    assert not line.results.wait(["a"], 0)
 
 
 def test_while_the_broker_is_away_replies_are_given_up_and_told(cut, caplog):

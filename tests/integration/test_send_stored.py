@@ -6,9 +6,11 @@ from contextlib import closing
 
 import pytest
 from backbeat.canvas.brokers.kombu import KombuBroker
-from backbeat.canvas.commit.base import Limits, Role, Transition
-from backbeat.canvas.commit.broker import StoreBroker
+from backbeat.canvas.commit.limits import Limits
+from backbeat.canvas.commit.role import Role
 from backbeat.canvas.commit.split import SplitCommit
+from backbeat.canvas.commit.store_broker import StoreBroker
+from backbeat.canvas.commit.transition import Transition
 from backbeat.canvas.effect import Publish
 from backbeat.canvas.errors import Unavailable
 from backbeat.canvas.message import Message

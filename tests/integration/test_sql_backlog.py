@@ -5,8 +5,10 @@ from __future__ import annotations
 from contextlib import ExitStack, closing, contextmanager
 
 import pytest
-from backbeat.canvas.commit.base import Limits, Transition
+from backbeat.canvas.commit.limits import Limits
 from backbeat.canvas.commit.sql import SqlCommit
+from backbeat.canvas.commit.transition import Transition
+from backbeat.canvas.results.sql import SqlResults
 from backbeat.canvas.sql.engine import open_engine
 from backbeat.canvas.sql.tables import chain_table, create_tables, join_table, message_table, run_table
 from sqlalchemy import event, inspect, select, text
@@ -114,6 +116,18 @@ def test_an_index_that_an_earlier_version_did_not_know_is_made(engine):
     create_tables(engine)
 
     assert "bb_message_ready" in {index["name"] for index in inspect(engine).get_indexes("bb_message")}
+
+
+def test_a_column_that_an_earlier_version_did_not_know_is_made(engine):
+    fill(engine, run_table, [{"task_id": "old", "worker": "w", "started_us": 5}])
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE bb_run DROP COLUMN started_us"))
+
+    create_tables(engine)
+
+    with closing(SqlResults(engine)) as results:
+        (document,) = results.get(["old"])
+    assert (document.state, document.date_started) == ("STARTED", None)
 
 
 def test_a_sweep_looks_at_no_more_than_is_held_or_over(engine):

@@ -6,8 +6,8 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from backbeat.canvas.commit.base import Transition
 from backbeat.canvas.commit.sql import SqlCommit
+from backbeat.canvas.commit.transition import Transition
 from backbeat.canvas.effect import Publish
 from backbeat.canvas.errors import Unavailable
 from backbeat.canvas.message import Message

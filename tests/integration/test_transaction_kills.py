@@ -13,7 +13,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-from backbeat.canvas.commit.base import OUTBOX as OUTBOX_QUEUE
+from backbeat.canvas.commit.role import OUTBOX as OUTBOX_QUEUE
 from backbeat.canvas.killpoint import VARIABLE
 from backbeat.canvas.sql.outbox import outbox_table
 from backbeat.canvas.sql.tables import message_table

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import random
-import subprocess
-import sys
 import threading
 from contextlib import ExitStack, closing
 
 import pytest
-from backbeat.canvas.commit.base import Limits, Role, Run, Taken, Transition
-from backbeat.canvas.commit.memory import MemoryCommit, MemoryStore
+from backbeat.canvas.commit.limits import Limits
+from backbeat.canvas.commit.memory import MemoryCommit
+from backbeat.canvas.commit.memory_store import MemoryStore
 from backbeat.canvas.commit.redis import RedisCommit
+from backbeat.canvas.commit.role import Role
 from backbeat.canvas.commit.sql import SqlCommit
 from backbeat.canvas.commit.stateless import StatelessCommit
+from backbeat.canvas.commit.taken import Taken
+from backbeat.canvas.commit.transition import Transition
+from backbeat.canvas.commit.verdict import Run
 from backbeat.canvas.delivery import Delivery
 from backbeat.canvas.effect import Publish
 from backbeat.canvas.errors import ImproperlyConfigured, TaskRevokedError, UniqueConflict
@@ -27,11 +29,11 @@ from sqlalchemy import create_engine, event, select, text, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from chaos.senders import STACKS, race
 from support.drain import drain
-from support.processes import TESTS, wait_until
+from support.processes import wait_until
 from support.redis_orders import QUEUE, message, now_us
 from support.servers import own_database
-from support.stacks import own_redis_database
 from support.unique_senders import make_app
 
 ALIVE, DEAD = Limits(lease_seconds=1_000.0), Limits(lease_seconds=0.0)
@@ -391,26 +393,9 @@ def test_r18_redis_and_sql_decide_as_memory_does(client, redis_prefix, sqlite_ur
     engine.dispose()
 
 
-@pytest.mark.parametrize("name", ["redis", "postgres", "sqlite"])
+@pytest.mark.parametrize("name", STACKS)
 def test_r18_many_processes_that_send_one_key_get_handles_of_one_task(name, tmp_path):
-    with ExitStack() as lent:
-        match name:
-            case "redis":
-                url = lent.enter_context(own_redis_database())
-            case "postgres":
-                url = lent.enter_context(own_database("postgres"))
-            case _:
-                url = f"sqlite:///{tmp_path}/race.db"
-        told = subprocess.run(
-            [sys.executable, "-m", "support.unique_senders", url, url, "8", "100"],
-            cwd=TESTS,
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        with closing(make_app(url, url)) as app:
-            ran = drain(app)
+    """A short form of `make chaos ARGS=senders`."""
+    found = race(name, tmp_path, children=8, sends=100)
 
-    assert json.loads(told.stdout)["ids"] == {ran[0]: 800}
-    assert len(ran) == 1
+    assert (found.handles, found.ids, found.runs, found.strangers) == (800, 1, 1, 0)

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import pytest
 from backbeat.canvas import App, chain, chord
 from backbeat.canvas.clock import SystemClock
-from backbeat.canvas.commit.base import OUTBOX, Limits, Role, Transition
-from backbeat.canvas.commit.broker import StoreBroker
-from backbeat.canvas.commit.memory import MemoryCommit, MemoryStore
+from backbeat.canvas.commit.limits import Limits
+from backbeat.canvas.commit.memory import MemoryCommit
 from backbeat.canvas.commit.memory_results import MemoryResults
+from backbeat.canvas.commit.memory_store import MemoryStore
+from backbeat.canvas.commit.role import OUTBOX, Role
 from backbeat.canvas.commit.split import SplitCommit
-from backbeat.canvas.connections import Connections
+from backbeat.canvas.commit.store_broker import StoreBroker
+from backbeat.canvas.commit.transition import Transition
 from backbeat.canvas.continuation import JoinRecord, Step
 from backbeat.canvas.errors import EncodeError, ImproperlyConfigured, Unavailable
 from backbeat.canvas.json_text import Json
@@ -26,6 +28,7 @@ from backbeat.canvas.pools.solo import SoloPool
 from backbeat.canvas.worker.listener import LogListener
 from backbeat.canvas.worker.worker import Worker
 
+from support.eager import connect
 from support.processes import wait_until
 
 
@@ -60,7 +63,7 @@ def crew():
     """An app on a store in memory, and a worker over a commit that can be made to fail."""
     store = MemoryStore()
     app = App("outage", broker="memory://outage", set_as_current=False)
-    app._connections = Connections(lambda: MemoryCommit(store, worker="client"), lambda: MemoryResults(store))
+    connect(app, lambda: MemoryCommit(store, worker="client"), lambda: MemoryResults(store))
     runs = []
 
     @app.task(name="note")
@@ -189,9 +192,7 @@ class SplitFleet:
     def __init__(self):
         self.kept, self._carried = MemoryStore(), MemoryStore()
         self.app = App("outage", broker="memory://split", set_as_current=False)
-        self.app._connections = Connections(
-            lambda: self._commit("client")[1], lambda: MemoryResults(self.kept)
-        )
+        connect(self.app, lambda: self._commit("client")[1], lambda: MemoryResults(self.kept))
         self.broker, commit = self._commit("w1", queues=["celery", "backbeat"])
         performer = Performer(commit, self.app.results, now_us=SystemClock().now_us)
         self.runs = []

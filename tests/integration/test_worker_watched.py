@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from backbeat.canvas import App
 from backbeat.canvas.clock import SystemClock
-from backbeat.canvas.commit.base import Limits
+from backbeat.canvas.commit.limits import Limits
 from backbeat.canvas.notify import Notifier
 from backbeat.canvas.perform import Performer
 from backbeat.canvas.pools.child import run_job

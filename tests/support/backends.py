@@ -7,10 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from backbeat.canvas.clock import FakeClock
-from backbeat.canvas.commit.base import Commit, Limits, Role
-from backbeat.canvas.commit.memory import MemoryCommit, MemoryStore
+from backbeat.canvas.commit.base import Commit
+from backbeat.canvas.commit.limits import Limits
+from backbeat.canvas.commit.memory import MemoryCommit
 from backbeat.canvas.commit.memory_results import MemoryResults
+from backbeat.canvas.commit.memory_store import MemoryStore
 from backbeat.canvas.commit.redis import RedisCommit
+from backbeat.canvas.commit.role import Role
 from backbeat.canvas.commit.sql import SqlCommit
 from backbeat.canvas.redis_client import open_redis
 from backbeat.canvas.results.base import Results

@@ -13,8 +13,9 @@ from typing import Any
 
 from backbeat.canvas.brokers.base import Broker
 from backbeat.canvas.brokers.kombu import KombuBroker
-from backbeat.canvas.commit.base import Limits, Role
-from backbeat.canvas.commit.broker import StoreBroker
+from backbeat.canvas.commit.limits import Limits
+from backbeat.canvas.commit.role import Role
+from backbeat.canvas.commit.store_broker import StoreBroker
 from backbeat.canvas.sql.engine import open_engine
 
 from support.backends import MemoryBackend, SqlBackend

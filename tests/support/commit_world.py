@@ -7,7 +7,10 @@ import time
 from typing import Any
 
 from backbeat.canvas.clock import FakeClock
-from backbeat.canvas.commit.base import Commit, Limits, Taken, Transition
+from backbeat.canvas.commit.base import Commit
+from backbeat.canvas.commit.limits import Limits
+from backbeat.canvas.commit.taken import Taken
+from backbeat.canvas.commit.transition import Transition
 from backbeat.canvas.continuation import JoinRecord
 from backbeat.canvas.effect import AddPart, Effect, OpenJoin, Publish
 from backbeat.canvas.flow import JOIN_TASK

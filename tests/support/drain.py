@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from backbeat.canvas import App
-from backbeat.canvas.commit.base import Transition
+from backbeat.canvas.commit.transition import Transition
 from backbeat.canvas.execute import Requeued, execute
 from backbeat.canvas.message import CONTROL_QUEUE
 from backbeat.canvas.perform import Execute, Performer

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from backbeat.canvas import App
 from backbeat.canvas.clock import FakeClock
-from backbeat.canvas.commit.base import Limits, Taken
-from backbeat.canvas.commit.memory import MemoryCommit, MemoryStore
+from backbeat.canvas.commit.base import Commit
+from backbeat.canvas.commit.limits import Limits
+from backbeat.canvas.commit.memory import MemoryCommit
 from backbeat.canvas.commit.memory_results import MemoryResults
-from backbeat.canvas.connections import Connections
+from backbeat.canvas.commit.memory_store import MemoryStore
+from backbeat.canvas.commit.taken import Taken
 from backbeat.canvas.execute import Requeued, execute
 from backbeat.canvas.perform import Execute, Performer
+from backbeat.canvas.results.base import Results
 
 HOSTNAME = "celery@test"
+
+
+def connect(app: App, open_client: Callable[[], Commit], open_results: Callable[[], Results]) -> None:
+    """Let an app reach these, in place of what its URLs lead to."""
+    app._connections._open_client, app._connections._open_results = open_client, open_results
+    app._connections.close()
 
 
 class Fleet:
@@ -24,7 +34,7 @@ class Fleet:
         self.clock = FakeClock()
         self.store = MemoryStore(self.clock)
         self.app = App("proj", broker="memory://", set_as_current=False, **settings)
-        self.app._connections = Connections(lambda: self.open("client"), lambda: MemoryResults(self.store))
+        connect(self.app, lambda: self.open("client"), lambda: MemoryResults(self.store))
         self.executed: list[str] = []
 
     def open(self, worker: str, *queues: str, **known: Any) -> MemoryCommit:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from backbeat.canvas import flow
-from backbeat.canvas.commit.base import Commit, Exchange, Transition
+from backbeat.canvas.commit.base import Commit
+from backbeat.canvas.commit.transition import Exchange, Transition
 from backbeat.canvas.effect import Effect, Publish
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message

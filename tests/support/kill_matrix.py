@@ -52,7 +52,7 @@ class Figures:
             self.longest = max(self.longest, ended.seconds)
 
     def line(self) -> str:
-        """One row of the table."""
+        """All of it in a line."""
         return (
             f"{self.stack:<16} {self.points:>6} points {self.trials:>6} trials {self.kills:>6} kills "
             f"{self.runs:>6} runs {self.repeats:>5} repeats {self.longest:>6.2f} s {len(self.missed):>3} not met"

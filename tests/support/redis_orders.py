@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from backbeat.canvas.commit.base import Transition
+from backbeat.canvas.commit.transition import Transition
 from backbeat.canvas.effect import Publish
 from backbeat.canvas.message import Message
 

@@ -10,9 +10,13 @@ from typing import Any
 from amqp.exceptions import NotFound
 from backbeat.canvas.brokers.base import Broker
 from backbeat.canvas.brokers.kombu import KombuBroker
-from backbeat.canvas.commit.base import Commit, Exchange, Limits, Role, Taken, Transition
-from backbeat.canvas.commit.broker import StoreBroker
+from backbeat.canvas.commit.base import Commit
+from backbeat.canvas.commit.limits import Limits
+from backbeat.canvas.commit.role import Role
 from backbeat.canvas.commit.split import SplitCommit
+from backbeat.canvas.commit.store_broker import StoreBroker
+from backbeat.canvas.commit.taken import Taken
+from backbeat.canvas.commit.transition import Exchange, Transition
 from backbeat.canvas.delivery import Delivery
 from backbeat.canvas.message import Message
 from backbeat.canvas.results.base import Results
@@ -76,6 +80,12 @@ class CrashingBroker:
 
     def renew(self, deliveries: Sequence[Delivery]) -> None:
         self._inner.renew(deliveries)
+
+    def pause(self) -> None:
+        self._inner.pause()
+
+    def park(self, deliveries: Sequence[Delivery]) -> None:
+        self._inner.park(deliveries)
 
     def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
         self._inner.wait(timeout, wakers)

@@ -23,7 +23,7 @@ IMPORTED = [
     *"backbeat.scheduler.cli backbeat.scheduler.store.base".split(),
     *(
         f"backbeat.canvas.{module}"
-        for module in "brokers.kombu commit.broker commit.redis commit.split commit.sql pools.child pools.wiring "
+        for module in "brokers.kombu commit.store_broker commit.redis commit.split commit.sql pools.child pools.wiring "
         "results.redis results.sql worker.listener worker.systemd worker.wiring".split()
     ),
 ]

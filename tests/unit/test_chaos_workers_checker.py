@@ -9,6 +9,7 @@ import pytest
 from chaos.workers.blow import Blow, BlowKind
 from chaos.workers.checker import COMMIT_US, LOST, check
 from chaos.workers.order import FAILED, SPAWNED, Order
+from chaos.workers.poison import Ended
 from chaos.workers.run import Run, runs_of
 
 T = 1_790_000_000_000_000
@@ -55,6 +56,7 @@ class History:
         self.dead = []
         self.remains = {}
         self.changed = []
+        self.poisons = []
 
     def judge(self):
         return check(
@@ -65,6 +67,7 @@ class History:
             dead=self.dead,
             remains=self.remains,
             changed=self.changed,
+            poisons=self.poisons,
         )
 
     def repeat(self, id_, *, first, task="step", order=0):
@@ -244,6 +247,38 @@ def test_a_sender_of_which_nothing_is_known_is_lost(history):
     del history.endings["s"]
 
     assert history.judge().lost == ["spawn 5: s never ended"]
+
+
+NAMED = Ended(what="pickle", id="p", reason="not accepted", state="FAILURE", error="Reject")
+NAMELESS = Ended(what="no id", id=None, reason="no id", state="", error="")
+
+
+def test_poison_that_is_a_dead_letter_each_is_right(history):
+    history.poisons = [NAMED, NAMELESS, replace(NAMELESS, what="list as id")]
+    history.dead = ["p", "None", "None"]
+
+    assert history.judge().faults == []
+
+
+@pytest.mark.parametrize(
+    ("poisons", "dead", "said"),
+    [
+        ([replace(NAMED, reason="")], ["p"], "pickle: its dead letter gives no reason"),
+        ([replace(NAMED, state="SUCCESS")], ["p"], "pickle: its handle says 'SUCCESS'"),
+        ([NAMED], ["p", "p"], "2 dead letters in place of 1: pickle"),
+        ([NAMED, NAMELESS], ["p"], "0 dead letters in place of 1: no id"),
+    ],
+)
+def test_poison_that_ended_otherwise_is_a_fault(history, poisons, dead, said):
+    history.poisons, history.dead = poisons, dead
+
+    assert history.judge().faults == [f"poison: {said}"]
+
+
+def test_a_dead_letter_that_has_no_id_and_is_no_poison_is_a_fault(history):
+    history.dead = ["None"]
+
+    assert history.judge().faults == ["dead letter: None"]
 
 
 def test_what_is_left_in_a_queue_is_a_fault(history):

@@ -17,6 +17,7 @@ from .blow import KILLS, Blow, BlowKind
 from .fleet import CONCURRENCY
 from .load import Ending
 from .order import FAILED, Order
+from .poison import Ended, faults_of
 from .run import Run
 from .tasks import ATTEMPTS
 
@@ -60,6 +61,7 @@ class Verdict:
     early_twice: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
     dead_letters: list[str] = field(default_factory=list)
+    poison: list[str] = field(default_factory=list)
     remains: list[str] = field(default_factory=list)
 
     @property
@@ -74,6 +76,7 @@ class Verdict:
             "acknowledged early, run twice": self.early_twice,
             "stranger": self.strangers,
             "dead letter": self.dead_letters,
+            "poison": self.poison,
             "left": self.remains,
         }
         return [f"{name}: {each}" for name, found in named.items() for each in found]
@@ -88,8 +91,9 @@ def check(
     dead: Sequence[str],
     remains: Mapping[str, int],
     changed: Sequence[str] = (),
+    poisons: Sequence[Ended] = (),
 ) -> Verdict:
-    """Judge a run. `dead` are the ids of the dead letters."""
+    """Judge a run. `dead` are the ids of the dead letters, "None" where there is no id."""
     verdict = Verdict(
         orders=len(orders),
         tasks=len(endings),
@@ -115,6 +119,8 @@ def check(
     verdict.strangers += [
         f"order {number}" for number in by_order.keys() - {order.number for order in orders}
     ]
+    verdict.poison += faults_of(poisons, dead)
+    excused |= {str(each.id) for each in poisons}
     verdict.dead_letters += [id_ for id_ in dead if id_ not in excused]
     return verdict
 

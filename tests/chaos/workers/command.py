@@ -64,7 +64,7 @@ def _kept(options: argparse.Namespace, chosen: Sequence[tuple[str, str]]) -> lis
 
 def _run(arena: Arena, kind: str, options: argparse.Namespace, seed: int) -> Outcome | None:
     name, count = arena.stack.name, vars(options)[kind]
-    share = RESTARTS[name] if kind == "restarts" else 1 / len(STACKS)
+    share = {"restarts": RESTARTS[name], "poison": 1.0}.get(kind, 1 / len(STACKS))
     setting = Setting(
         name=kind,
         **{kind: math.ceil(count * share)},
@@ -93,9 +93,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--fire", type=_names(KINDS), default=KINDS, help=f"of {','.join(KINDS)}")
     parser.add_argument("--kills", type=int, default=201, help="SIGKILLs, over all stacks")
     parser.add_argument(
-        "--rolls", type=int, default=102, help="workers stopped and started anew, over all stacks"
+        "--rolls", type=int, default=102, help="of all workers, stopped and started anew, over all stacks"
     )
     parser.add_argument("--restarts", type=int, default=100, help="of Redis; fewer of the others")
+    parser.add_argument(
+        "--poison", type=int, default=60, help="messages, of all kinds in turn, on each stack"
+    )
     parser.add_argument("--lease", type=float, default=2.0, help="of claims, in seconds, but for restarts")
     parser.add_argument("--rate", type=float, default=10.0, help="orders in a second")
     parser.add_argument("--seconds", type=float, default=900, help="no blow comes later in a run")

@@ -13,7 +13,8 @@ from .scenario import Outcome
 
 CONSUME_SECONDS = 5.0
 AT_LEAST = {"kills": 200, "rolls": 100, "restarts": 100}
-"""Blows of a whole run."""
+"""How often each is done in a whole run; a roll is one of all workers."""
+KINDS_OF_POISON = 14
 COUNTS = {
     "lost": "tasks that never ended, and callbacks that never came",
     "wrong": "tasks that ended otherwise than they should",
@@ -23,6 +24,7 @@ COUNTS = {
     "early_twice": "acknowledged early, and run twice",
     "strangers": "ids that nobody asked for, second bodies of a chord",
     "dead_letters": "dead letters without a reason",
+    "poison": "poison that is not one dead letter that says why, or whose handle does not fail",
     "remains": "queues, holdings, joins and runs that are left",
     "strange_ends": "workers that ended by themselves",
 }
@@ -55,6 +57,7 @@ def row(outcome: Outcome, *, seed: int) -> Row:
         "refused": outcome.refused,
         **found,
         "strange_ends": len(outcome.strange_ends),
+        "poisons": [asdict(each) for each in outcome.poisons],
         "gaps_seconds": [round(gap, 3) for gap in sorted(outcome.gaps_seconds)],
         "troubles": outcome.troubles,
     }
@@ -74,6 +77,8 @@ def bars(rows: Sequence[Row], *, is_whole: bool) -> list[Bar]:
         for kind, least in AT_LEAST.items():
             number = sum(each["done"].get(kind, 0) for each in rows)
             found.append(Bar(kind, number, f">= {least}", number >= least))
+        kinds = len({poison["what"] for each in rows for poison in each["poisons"]})
+        found.append(Bar("kinds of poison", kinds, f">= {KINDS_OF_POISON}", kinds >= KINDS_OF_POISON))
     return found
 
 
@@ -103,6 +108,7 @@ def lines(outcome: Outcome) -> list[str]:
             f" at most {verdict.max_runs} of one; {verdict.lost_early} lost after an early ack, {verdict.capped} capped;"
             f" {outcome.refused} tries of the client refused"
         ),
+        *([f"  {len(outcome.poisons)} messages of poison"] if outcome.poisons else []),
         *([f"  next start after the broker answered: {shown} s"] if gaps else []),
         *(f"  TROUBLE {trouble[:1_000]}" for trouble in outcome.troubles[:20]),
     ]

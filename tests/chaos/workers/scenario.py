@@ -1,8 +1,9 @@
 """Scenario: one stack under one kind of fire, with a steady load; then the load ends, everything is waited for, read and judged.
 
     kills      SIGKILL of a child, of a worker's own process, or of a worker with all its children
-    rolls      SIGTERM, end in order, and start anew, one worker after the other
+    rolls      SIGTERM, end in order, and start anew, one worker after the other, until none of the old ones is left
     restarts   of the broker, stopped or killed, away for up to a second, and now and then for longer than a worker's longest pause
+    poison     messages that no worker can run, and tasks that kill their process, of all kinds in turn (poison.py)
 
 All workers but one always consume while one is killed or stopped; a worker that is gone is started again at once. `make chaos` makes a
 run of each kind, so that what it finds can be told apart; the short form mixes them.
@@ -25,6 +26,7 @@ from .checker import Verdict, check
 from .fleet import SECONDS, Workers
 from .journal import Journal
 from .load import Load
+from .poison import Ended, Poison, poisons_for
 from .remains import remains_of
 from .run import runs_of
 
@@ -32,7 +34,7 @@ DRAIN_SECONDS = 120.0
 GRACE_SECONDS = 1.0
 """Of workers that are stopped: the long tasks outlive it, and are handed back."""
 LONG_OUTAGE_SECONDS, LONG_OUTAGE_EACH = 6.0, 10
-KINDS = ("kills", "rolls", "restarts")
+KINDS = ("kills", "rolls", "restarts", "poison")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,7 @@ class Setting:
     kills: int = 0
     rolls: int = 0
     restarts: int = 0
+    poison: int = 0
     size: int = 3
     lease_seconds: float
     per_second: float = 10.0
@@ -51,7 +54,7 @@ class Setting:
     @property
     def steps(self) -> list[str]:
         """All that is to be done."""
-        return ["kills"] * self.kills + ["rolls"] * self.rolls + ["restarts"] * self.restarts
+        return [kind for kind in KINDS for _ in range(getattr(self, kind))]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,6 +66,7 @@ class Outcome:
     seconds: float = 0.0
     done: Counter[str] = field(default_factory=Counter)
     blows: list[Blow] = field(default_factory=list)
+    poisons: list[Ended] = field(default_factory=list)
     gaps_seconds: list[float] = field(default_factory=list)
     refused: int = 0
     verdict: Verdict = field(default_factory=Verdict)
@@ -81,6 +85,8 @@ class Scenario:
         self._arena = arena
         self._setting = setting
         self._draw = draw
+        self._marker = directory / f"{setting.name}.loaded"
+        self._poisons: list[Poison] = []
         self.journal = Journal(directory / f"{setting.name}.jsonl")
         self.workers = Workers(
             arena.stack,
@@ -106,7 +112,12 @@ class Scenario:
         self.workers.wait_for_ready(self._setting.size)
         steps = self._setting.steps
         self._draw.shuffle(steps)
-        strike = {"kills": self._kill, "rolls": self._roll, "restarts": self._restart}
+        strike = {
+            "kills": self._kill,
+            "rolls": self._roll,
+            "restarts": self._restart,
+            "poison": self._poison,
+        }
         for step in steps:
             if time.monotonic() - begun > self._setting.seconds:
                 break
@@ -127,11 +138,20 @@ class Scenario:
         self.workers.fill()
 
     def _roll(self) -> None:
-        """The oldest worker goes."""
-        oldest, *_ = self.workers.wait_for_ready(self._setting.size)
-        wait(self._draw.uniform(0.05, 0.3))
-        self.outcome.blows += self.workers.stop(oldest)
-        self.workers.fill()
+        """Every worker goes, the oldest first."""
+        for _ in range(self._setting.size):
+            oldest, *_ = self.workers.wait_for_ready(self._setting.size)
+            wait(self._draw.uniform(0.05, 0.3))
+            self.outcome.blows += self.workers.stop(oldest)
+            self.workers.fill()
+
+    def _poison(self) -> None:
+        stack = self._arena.stack
+        if not self._poisons:
+            self._poisons = poisons_for(stack, self._marker)
+            self._draw.shuffle(self._poisons)
+        self.outcome.poisons.append(self._poisons.pop().give(stack))
+        assert not self._marker.exists(), "a pickle was loaded"
 
     def _restart(self) -> None:
         broker, draw = self._arena.broker, self._draw
@@ -169,6 +189,7 @@ class Scenario:
             dead=[str(letter["task_id"]) for letter in stack.dead_letters()[self._dead_before :]],
             remains=remains_of(stack),
             changed=load.changed,
+            poisons=self.outcome.poisons,
         )
 
     def _missing(self) -> str:

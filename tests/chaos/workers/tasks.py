@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,6 +64,18 @@ def again(self: Any, n: int, *, order: int, seconds: float) -> int:
         if self.request.retries < ATTEMPTS - 1:
             raise self.retry(countdown=0.1)
         return n + 1
+
+
+@app.task
+def add(x: int, y: int) -> int:
+    """What poison names, which never comes to run it."""
+    return x + y
+
+
+@app.task
+def deadly() -> None:
+    """Takes its process with it, however often it runs."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @app.task(bind=True)

@@ -21,12 +21,14 @@ joined: Signature = chord([add.s(1, 1), add.s(2, 2)], add.si(0, 0))
 line: Signature = chain(add.s(1, 1), add.s(2))
 handle: AsyncResult[Any] | GroupResult = whole.delay()
 assert_type(app.send_task("add", (1, 2)), AsyncResult[Any])
+before: Any = handle.parent.get(timeout=1) if handle.parent is not None else None
 
 every = Interval(every=timedelta(minutes=5))
 nightly = Crontab(expression="0 3 * * *", timezone="Europe/Berlin")
 entry = Entry(name="report", when=nightly, what={"task": "add"})
 
 App(name=3)  # E: arg-type
+AsyncResult("id", app=app, parent="id")  # E: arg-type
 add.no_such_method()  # E: attr-defined
 Crontab(expression=3)  # E: arg-type
 Interval(every=5)  # E: arg-type

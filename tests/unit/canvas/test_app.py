@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from backbeat.canvas import AsyncResult, GroupResult, chain, chord, group, result_from_tuple, signature
-from backbeat.canvas.commit.base import DeadLetter
+from backbeat.canvas.commit.dead_letter import DeadLetter
 from backbeat.canvas.errors import (
     ChordError,
     EncodeError,
@@ -1028,7 +1028,7 @@ def test_a_message_from_elsewhere_that_is_none_is_kept_as_a_dead_letter(proj):
     handle = proj.add.delay(1)
     proj.drain()
 
-    (kept,) = proj.store.state.dead.values()
+    (kept,) = proj.store.state.dead.newest(2, "")
     assert isinstance(kept.letter, DeadLetter)
     assert kept.letter.raw == "[]"
     assert handle.get(timeout=0) == 1

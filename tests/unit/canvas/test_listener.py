@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
-from backbeat.canvas.commit.base import Transition
+from backbeat.canvas.commit.transition import Transition
 from backbeat.canvas.message import Message
 from backbeat.canvas.outcome import Error, Failure, Retry
 from backbeat.canvas.worker.listener import LogListener

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from backbeat.canvas import App
 from backbeat.canvas.errors import EncodeError, ImproperlyConfigured
 from backbeat.canvas.node import Call, Chain, Group
 from backbeat.canvas.options import Given, checked, laid_on, named
@@ -48,7 +49,9 @@ def test_durations_are_seconds_or_timedeltas(name, value, seconds):
     assert checked({name: value}) == {name: seconds}
 
 
-@pytest.mark.parametrize("value", ["3", True, [3], float("nan"), float("inf"), 1e30, datetime.now(UTC)])
+@pytest.mark.parametrize(
+    "value", ["3", True, [3], float("nan"), float("inf"), 1e30, 10**400, datetime.now(UTC)]
+)
 def test_what_is_no_number_of_seconds_is_no_countdown(value):
     with pytest.raises(ImproperlyConfigured, match="countdown must be seconds"):
         checked({"countdown": value})
@@ -92,6 +95,114 @@ def test_headers_are_a_map_that_json_can_hold():
             checked({"headers": value})
     with pytest.raises(EncodeError, match="headers cannot be written"):
         checked({"headers": {"a": {1, 2}}})
+
+
+NAN, INF = float("nan"), float("inf")
+REFUSED = {
+    "time_limit": (
+        "seconds above 0 and at most a century",
+        [NAN, INF, -1, 0, True, "5", timedelta(seconds=5), 1e300],
+    ),
+    "soft_time_limit": ("seconds above 0 and at most a century", [NAN, INF, -1, 0, True, "5"]),
+    "expires": ("seconds", [NAN, INF, 1e300]),
+    "priority": ("a whole number from 0 to 255", [-1, 256, 2.0, True, "3", NAN]),
+    "ignore_result": ("True or False", ["no", "false", 0, 1]),
+    "queue": ("a printable text of 1 to 255 bytes", ["", "a\0b", 5, "q" * 256]),
+    "routing_key": ("a printable text of 1 to 255 bytes", [5, "a\n"]),
+    "task_id": ("a printable text of 1 to 255 bytes", ["", 5]),
+    "shadow": ("a text", [5]),
+    "retries": ("a whole number from 0", [-1, "1"]),
+    "group_index": ("a whole number from 0", [-1, "x"]),
+    "group_id": ("a printable text", [5]),
+    "reply_to": ("a text", [5]),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [(name, value, text) for name, (text, values) in REFUSED.items() for value in values],
+)
+def test_what_no_worker_would_take_or_nobody_can_mean_is_not_sent(name, value, text):
+    wanted = "queue" if name == "routing_key" else name
+
+    with pytest.raises(ImproperlyConfigured, match=f"{wanted} must be {text}"):
+        checked({name: value})
+
+
+@pytest.mark.parametrize("name", ["id", "task", "eta", "timelimit", "compression", "backbeat_errback"])
+def test_a_header_of_a_message_s_own_is_no_name_for_another_value(name):
+    with pytest.raises(ImproperlyConfigured, match=f"headers cannot have '{name}'.*choose another one"):
+        checked({"headers": {"mine": 1, name: "x"}})
+
+
+# --- from the call to the message ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def app():
+    made = App("proj", broker="memory://", set_as_current=False)
+    made.task(name="limited", time_limit=60, soft_time_limit=50)(print)
+    return made
+
+
+@pytest.mark.parametrize("soft", [5, 6])
+def test_a_soft_limit_that_could_never_be_told_is_refused(app, soft):
+    text = f"soft_time_limit must be below time_limit: {soft} is not below 5"
+
+    with pytest.raises(ImproperlyConfigured, match=text):
+        app.prepare(app.signature("t"), options={"time_limit": 5, "soft_time_limit": soft})
+    with pytest.raises(ImproperlyConfigured, match=text):
+        app.prepare(app.signature("t").set(soft_time_limit=soft), options={"time_limit": 5})
+
+
+def test_a_call_may_be_ended_before_the_soft_limit_of_its_task(app):
+    """It is the caller's word against the task's, and both may be meant."""
+    options = app.prepare(app.signature("limited"), options={"time_limit": 5}).options
+
+    assert (options["time_limit"], options["soft_time_limit"]) == (5, 50)
+
+
+@pytest.mark.parametrize("value", ["", 5, "a\0", "x" * 256])
+def test_an_id_that_no_store_takes_is_refused(app, value):
+    with pytest.raises(ImproperlyConfigured, match="task_id must be a printable text"):
+        app.prepare(app.signature("t"), options={"task_id": value})
+
+
+def test_an_id_that_a_signature_was_given_is_looked_at_too(app):
+    with pytest.raises(ImproperlyConfigured, match="task_id must be a printable text"):
+        app.prepare(app.signature("t").set(task_id="x" * 256))
+
+
+@pytest.mark.parametrize("name", ["t" * 256, "a\nb"])
+def test_a_task_s_name_that_no_worker_takes_is_not_sent(app, name):
+    with pytest.raises(ImproperlyConfigured, match="a task's name must be a printable text"):
+        app.prepare(app.signature(name))
+
+
+@pytest.mark.parametrize("args", ["abc", b"abc", {"a": 1}, 5])
+def test_arguments_are_no_text_of_which_each_letter_would_be_one(app, args):
+    task = app.task(name="any")(lambda *args: args)
+    ways = [
+        lambda: task.apply_async(args),
+        lambda: app.send_task("any", args),
+        lambda: app.signature("any", args),
+        lambda: app.signature({"task": "any", "args": args}),
+        lambda: task.s().replace(args=args),
+    ]
+
+    for way in ways:
+        with pytest.raises(TypeError, match="args must be a list or a tuple, found"):
+            way()
+
+
+def test_arguments_may_come_from_a_generator(app):
+    assert app.prepare(app.signature("t"), args=(x for x in (1, 2))).args == "[1,2]"
+
+
+@pytest.mark.parametrize("name", ["link", "link_error"])
+def test_what_is_no_callback_is_refused(app, name):
+    with pytest.raises(TypeError, match="a signature is of a task or of its name, found 5"):
+        app.prepare(app.signature("t"), options={name: 5})
 
 
 # --- laid on -------------------------------------------------------------------------------------------------------------------

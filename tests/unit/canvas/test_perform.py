@@ -8,19 +8,11 @@ from dataclasses import replace
 
 import pytest
 from backbeat.canvas import flow
-from backbeat.canvas.commit.base import (
-    Delivery,
-    Later,
-    Poison,
-    Run,
-    Settled,
-    Stale,
-    Standing,
-    Taken,
-    Transition,
-    WasRevoked,
-)
+from backbeat.canvas.commit.taken import Taken
+from backbeat.canvas.commit.transition import Transition
+from backbeat.canvas.commit.verdict import Later, Poison, Run, Settled, Stale, Standing, WasRevoked
 from backbeat.canvas.continuation import Member, Step, ref_of
+from backbeat.canvas.delivery import Delivery
 from backbeat.canvas.effect import AddPart, Publish
 from backbeat.canvas.errors import ChordError, Reject, SendInterrupted, TaskRevokedError, Unavailable
 from backbeat.canvas.json_text import Json
@@ -115,7 +107,7 @@ def test_parts_that_come_before_the_seal_do_not_complete_the_join(fleet):
 
 
 @pytest.mark.parametrize("exchanges", [1, 2, 3])
-def test_a_sender_that_dies_leaves_a_canvas_that_is_settled_after_its_lease(fleet, exchanges):
+def test_k4_a_sender_that_dies_leaves_a_canvas_that_is_settled_after_its_lease(fleet, exchanges):
     node = big_chord(tail=(Call(task="one"),))
     with pytest.raises(Died):
         send(DyingCommit(fleet.open("client"), exchanges), flow.start(node, root_of(node)))
@@ -213,7 +205,7 @@ def test_what_may_run_is_to_be_executed(performer):
     assert performer.route(taken(message())) == Execute(taken(message()), message())
 
 
-def test_what_another_worker_runs_is_put_back_as_a_timer_and_acknowledged(performer):
+def test_k7_what_another_worker_runs_is_put_back_as_a_timer_and_acknowledged(performer):
     later = taken(message(), Later(9, "w"))
 
     assert performer.route(later) == Transition(effects=(Publish(message(), 9),), delivery=later.delivery)
@@ -358,7 +350,7 @@ def put(fleet, queue, *, id="t1", task="one", args=(), kwargs=None, body=None, p
 
 
 def the_dead_letter(fleet):
-    (kept,) = fleet.store.state.dead.values()
+    (kept,) = fleet.store.state.dead.newest(2, "")
     return kept.letter
 
 

@@ -7,20 +7,23 @@ import json
 import pytest
 from backbeat.canvas import App, chain, chord
 from backbeat.canvas.clock import FakeClock
-from backbeat.canvas.commit.base import Limits, Role
-from backbeat.canvas.commit.broker import StoreBroker
-from backbeat.canvas.commit.memory import MemoryCommit, MemoryStore
+from backbeat.canvas.commit.limits import Limits
+from backbeat.canvas.commit.memory import MemoryCommit
+from backbeat.canvas.commit.memory_store import MemoryStore
+from backbeat.canvas.commit.role import Role
 from backbeat.canvas.commit.stateless import StatelessCommit
+from backbeat.canvas.commit.store_broker import StoreBroker
 from backbeat.canvas.effect import Publish
+from backbeat.canvas.envelope import pack
 from backbeat.canvas.errors import ImproperlyConfigured
 from backbeat.canvas.execute import execute
 from backbeat.canvas.flow import start
-from backbeat.canvas.message import Message
+from backbeat.canvas.message import Message, iso_of_us
 from backbeat.canvas.node import root_of
 from backbeat.canvas.options import replying
 from backbeat.canvas.perform import Execute, Performer
 from backbeat.canvas.places import store_url
-from backbeat.canvas.wire import pack, to_wire
+from backbeat.canvas.wire import to_wire
 from backbeat.canvas.wiring import open_client, open_results
 
 
@@ -54,6 +57,10 @@ class World:
         self.app = App("x", broker="amqp://", backend="rpc://", set_as_current=False)
         self.app.task(name="add")(lambda x, y=0: x + y)
 
+        @self.app.task(name="slow")
+        def slow():
+            self.clock.advance(5)
+
         @self.app.task(name="fail")
         def fail(*_):
             raise ValueError("no")
@@ -64,7 +71,7 @@ class World:
 
     def send(self, sig, queue="mine", **options):
         node = self.app.prepare(sig, options=options)
-        node = replying(node, lambda: queue)
+        node = replying(node, lambda _: queue)
         effects = start(node, root_of(node), inline_limit=16_000_000)
         for effect in effects:
             assert isinstance(effect, Publish)
@@ -130,11 +137,14 @@ def test_a_retry_is_told_before_the_end():
 
 def test_the_start_is_told_where_that_is_tracked():
     world = World(tracks_started=True)
-    id_ = world.send(world.app.signature("add", (1, 2)))
+    id_, began = world.send(world.app.signature("slow")), iso_of_us(world.clock.now_us())
     world.send(world.app.signature("add", (1, 2)), ignore_result=True)
 
     assert world.drain() == [("mine", id_, "STARTED"), ("mine", id_, "SUCCESS")]
     assert json.loads(world.sink.sent[0].text)["result"] == {"pid": 7, "hostname": "celery@w"}
+    started, ended = (json.loads(sent.text) for sent in world.sink.sent)
+    assert (started["date_started"], started["date_done"]) == (began, None)
+    assert (ended["date_started"], ended["date_done"]) == (began, iso_of_us(world.clock.now_us()))
 
 
 def test_a_task_that_expired_and_one_that_nobody_has_are_told():
@@ -183,7 +193,7 @@ def test_the_reply_queue_is_on_every_call_whose_result_is_wanted_callbacks_too()
     linked = add.clone()
     linked.link(add.clone())
     linked.link_error(quiet.clone())
-    node = replying(world.app.prepare(chain(linked, quiet, own)), lambda: asked.append(1) or "mine")
+    node = replying(world.app.prepare(chain(linked, quiet, own)), lambda id_: asked.append(id_) or "mine")
     first, second, third = node.steps
 
     assert [step.options.get("reply_to") for step in node.steps] == ["mine", None, "own"]
@@ -196,7 +206,7 @@ def test_where_no_result_is_wanted_no_queue_is_made():
     world = World()
     node = world.app.prepare(world.app.signature("add").set(ignore_result=True))
 
-    replying(node, lambda: pytest.fail("nobody wants it"))
+    replying(node, lambda _: pytest.fail("nobody wants it"))
 
 
 @pytest.mark.parametrize("broker", ["memory://", "sqlite:///x.db", "postgresql://x/y"])

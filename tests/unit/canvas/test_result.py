@@ -6,12 +6,12 @@ import json
 import logging
 
 import pytest
-from backbeat.canvas import AsyncResult, GroupResult, chain, group, result_from_tuple
+from backbeat.canvas import AsyncResult, GroupResult, chain, group, result, result_from_tuple
 from backbeat.canvas.commit.memory_results import MemoryResults
-from backbeat.canvas.connections import Connections
 from backbeat.canvas.errors import TimeoutError, UnknownResult  # noqa: A004 - Celery's name
+from backbeat.canvas.message import iso_of_us
 
-from support.eager import Shop
+from support.eager import Shop, connect
 
 
 @pytest.fixture
@@ -103,9 +103,7 @@ def test_children_of_a_document_were_sent(shop):
 
 
 def test_where_nothing_is_certain_get_waits_and_says_why(shop, caplog):
-    shop.app._connections = Connections(
-        lambda: shop.open("client"), lambda: MemoryResults(shop.store, is_whole=False)
-    )
+    connect(shop.app, lambda: shop.open("client"), lambda: MemoryResults(shop.store, is_whole=False))
     handle = shop.app.AsyncResult("somebody-elses")
 
     with caplog.at_level(logging.WARNING), pytest.raises(TimeoutError):
@@ -122,6 +120,20 @@ def test_what_runs_tells_its_worker(shop):
 
     assert (handle.state, handle.worker) == ("STARTED", "celery@box")
     assert handle.info == handle.result == {"pid": 77, "hostname": "celery@box"}
+    assert handle.date_started == iso_of_us(shop.clock.now_us())
+
+
+def test_what_ended_tells_when_it_began(shop):
+    @shop.app.task(name="slow")
+    def slow():
+        shop.clock.advance(5)
+
+    handle, began = slow.delay(), iso_of_us(shop.clock.now_us())
+    assert handle.date_started is None
+    shop.drain()
+
+    assert (handle.date_started, handle.date_done) == (began, iso_of_us(shop.clock.now_us()))
+    assert handle.date_started < handle.date_done
 
 
 def test_a_worker_without_a_process_has_no_pid(shop):
@@ -138,3 +150,103 @@ def test_the_store_is_not_asked_twice_of_what_is_ready(shop):
     shop.store.state.documents.clear()
 
     assert json.dumps([handle.get(), handle.exists()]) == "[1, true]"
+
+
+# --- groups --------------------------------------------------------------------------------------------------------------------
+
+
+class Counting(MemoryResults):
+    """Counts what it is asked for."""
+
+    def __init__(self, store):
+        super().__init__(store)
+        self.asked = []
+        self.before_wait = lambda: None
+
+    def get(self, ids):
+        self.asked.append(("get", len(ids)))
+        return super().get(ids)
+
+    def wait(self, ids, timeout):
+        self.asked.append(("wait", len(ids)))
+        self.before_wait()
+        return super().wait(ids, timeout)
+
+
+@pytest.fixture
+def counted(shop):
+    results = Counting(shop.store)
+    connect(shop.app, lambda: shop.open("client"), lambda: results)
+    return results
+
+
+def test_a_group_that_has_ended_is_read_by_one_call_and_then_by_none(shop, counted):
+    handle = group(shop.add.s(1), group(shop.add.s(2), shop.add.s(3)), shop.add.s(4)).delay()
+    nested = GroupResult("outer", [handle, AsyncResult(handle.results[0].id, app=shop.app)], app=shop.app)
+    shop.drain()
+
+    assert nested.get() == [[1, 2, 3, 4], 1]
+    assert counted.asked == [("get", 5)]
+    assert (handle.ready(), handle.successful(), handle.completed_count()) == (True, True, 4)
+    assert [member.state for member in handle] == ["SUCCESS"] * 4
+    assert counted.asked == [("get", 5)]
+
+
+def test_a_group_is_asked_for_only_those_members_that_had_not_ended(shop, counted):
+    handle = group(shop.add.s(number) for number in range(5)).delay()
+    shop.drain(limit=3)
+
+    assert (handle.completed_count(), handle.ready()) == (3, False)
+    with pytest.raises(TimeoutError, match="was not ready within 0 s"):
+        handle.get(timeout=0)
+    shop.drain()
+    assert handle.get(timeout=0) == [0, 1, 2, 3, 4]
+    assert counted.asked == [("get", 5), ("get", 2), ("get", 2), ("wait", 2), ("get", 2)]
+
+
+def test_a_group_is_read_once_more_after_it_was_waited_for(shop, counted):
+    handle = group(shop.add.s(1), shop.add.s(2)).delay()
+    counted.before_wait = shop.drain
+
+    assert handle.get(timeout=0) == [1, 2]
+    assert counted.asked == [("get", 2), ("wait", 2), ("get", 2)]
+
+
+def test_callbacks_are_told_the_values_of_a_group_up_to_its_first_failure(shop):
+    handle = group(shop.add.s(1), shop.add.s(2, None), shop.add.s(3)).delay()
+    shop.drain()
+    told = []
+
+    with pytest.raises(TypeError):
+        handle.get(callback=lambda id_, value: told.append((id_, value)))
+
+    assert told == [(handle.results[0].id, 1)]
+
+
+def test_of_a_group_whose_results_are_ignored_nothing_is_asked(shop, counted):
+    handle = group(shop.add.s(number).set(ignore_result=True) for number in range(2)).delay()
+
+    assert handle.get() == [None, None]
+    assert (handle.exists(), counted.asked) == (True, [])
+
+
+def test_r15_after_forget_a_group_is_unknown_to_all(shop):
+    handle = group(shop.add.s(1), group(shop.add.s(2), shop.add.s(3))).delay()
+    nested = GroupResult("outer", [handle], app=shop.app)
+    shop.drain()
+    assert nested.get() == [[1, 2, 3]]
+    nested.forget()
+
+    for asked in (nested, handle, shop.app.GroupResult(handle.id, 3)):
+        assert (asked.exists(), asked.ready(), asked.completed_count()) == (False, False, 0)
+        with pytest.raises(UnknownResult):
+            asked.get()
+    assert [member.state for member in handle] == ["UNKNOWN"] * 3
+
+
+def test_handles_are_where_celery_has_them():
+    assert (result.AsyncResult, result.GroupResult, result.result_from_tuple) == (
+        AsyncResult,
+        GroupResult,
+        result_from_tuple,
+    )

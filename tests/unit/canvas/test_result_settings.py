@@ -31,10 +31,15 @@ def test_results_are_kept_for_a_day_by_default():
     assert limits().keep_seconds == 86_400
 
 
-@pytest.mark.parametrize("value", [-1, "60", timedelta(seconds=-1), True, float("inf"), float("nan"), []])
-def test_other_expiries_are_refused(value):
-    with pytest.raises(ImproperlyConfigured, match="result_expires"):
-        limits(result_expires=value)
+@pytest.mark.parametrize(
+    "value",
+    [-1, -0.5, timedelta(seconds=-1), "60", True, [], float("inf"), float("nan"), timedelta(days=40_000)],
+)
+def test_other_expiries_are_refused_where_they_are_set(value):
+    with pytest.raises(
+        ImproperlyConfigured, match=r"^result_expires must be seconds from 0 to a century, .* found "
+    ):
+        App("x", broker="memory://", set_as_current=False, result_expires=value)
 
 
 @pytest.mark.parametrize(("keep", "known"), [(60, 3_600), (86_400, 86_400), (0, 0)])

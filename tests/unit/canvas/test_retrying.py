@@ -9,8 +9,8 @@ from backbeat.canvas import App
 from backbeat.canvas.errors import Ignore, ImproperlyConfigured, MaxRetriesExceededError, Reject, Retry
 from backbeat.canvas.retry_call import RetryCall, retry_call
 from backbeat.canvas.retrying import Retrying
-from backbeat.canvas.task import ALWAYS, TaskOptions
 from backbeat.canvas.task_option_types import TaskOptionTypes
+from backbeat.canvas.task_options import ALWAYS, TaskOptions
 
 app = App("proj", broker="memory://", set_as_current=False)
 

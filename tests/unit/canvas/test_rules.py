@@ -1,36 +1,22 @@
-"""The rules K1 to K26, on which delivery and canvas stand: each has a test that is named after it; and those that need no server."""
+"""Rules on which delivery and canvas stand (docs/reliability.md has the table): those that need no server and belong to no other file."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pytest
-from backbeat.canvas import App, chord
+from backbeat.canvas import App, chord, group
 from backbeat.canvas.clock import FakeClock
-from backbeat.canvas.commit.base import Role, Transition
-from backbeat.canvas.commit.broker import StoreBroker
-from backbeat.canvas.commit.memory import MemoryCommit, MemoryStore
+from backbeat.canvas.commit.memory import MemoryCommit
+from backbeat.canvas.commit.memory_store import MemoryStore
+from backbeat.canvas.commit.role import Role
 from backbeat.canvas.commit.stateless import FARTHEST_SECONDS, StatelessCommit
+from backbeat.canvas.commit.store_broker import StoreBroker
+from backbeat.canvas.commit.transition import Transition
 from backbeat.canvas.config import Config
 from backbeat.canvas.effect import Publish
 from backbeat.canvas.errors import EncodeError, ImproperlyConfigured
 from backbeat.canvas.message import Message
 
-TESTS = Path(__file__).parents[2]
-LATER = {10: "replace belongs to the canvas and is not offered yet"}
-"""Rules about what this version does not have."""
-
-
-def test_each_rule_has_a_test_that_is_named_after_it():
-    names = {
-        int(number)
-        for path in TESTS.rglob("test_*.py")
-        for number in re.findall(r"def test_k(\d+)_", path.read_text())
-    }
-    assert sorted({*names, *LATER}) == list(range(1, 27))
-    assert not names & LATER.keys()
-
+from support.eager import Shop
 
 # --- without a store -------------------------------------------------------------------------------------------------------------
 
@@ -95,3 +81,16 @@ def test_k23_strict_is_the_mode_of_a_canvas_and_another_is_refused():
     assert Config().canvas_mode == "strict"
     with pytest.raises(ImproperlyConfigured, match="canvas_mode"):
         Config({"canvas_mode": "celery"})
+
+
+def test_k23_a_group_of_one_gives_a_list_to_its_callers_and_to_its_body():
+    shop = Shop()
+    shop.app.task(name="shown")(repr)
+    alone = group([shop.add.s(1, 2)]).apply_async()
+    body = chord([shop.add.s(1, 2)], shop.app.signature("shown")).apply_async()
+    none = chord([], shop.app.signature("shown")).apply_async()
+
+    shop.drain()
+
+    assert alone.get(timeout=0) == [3]
+    assert [body.get(timeout=0), none.get(timeout=0)] == ["[3]", "[]"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from backbeat.canvas.commit.base import Later, Limits, Poison, Run, Settled, Stale, Standing, WasRevoked
+from backbeat.canvas.commit.limits import Limits
 from backbeat.canvas.commit.run import RunRecord, judge, settle
+from backbeat.canvas.commit.verdict import Later, Poison, Run, Settled, Stale, Standing, WasRevoked
 from backbeat.canvas.message import Message
 from backbeat.canvas.outcome import Error, Failure, Retry, Success
 

@@ -84,6 +84,53 @@ def test_an_unknown_task_option_is_a_type_error_that_lists_the_options(known):
             pass
 
 
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        *[
+            ({name: value}, f"{name} must be seconds above 0")
+            for name in ("time_limit", "soft_time_limit")
+            for value in (NAN, float("inf"), -1, 0, "5")
+        ],
+        *[
+            ({name: value}, f"{name} must be True or False")
+            for name in ("acks_late", "bind", "ignore_result")
+            for value in ("no", 0, 1)
+        ],
+        (
+            {"time_limit": 5, "soft_time_limit": 5},
+            "soft_time_limit must be below time_limit: 5 is not below 5",
+        ),
+        ({"priority": 256}, "priority must be a whole number from 0 to 255"),
+        ({"queue": ""}, "queue must be a printable text"),
+        ({"queue": 5}, "queue must be a printable text"),
+        ({"expires": NAN}, "expires must be seconds"),
+        ({"expires": -3}, "expires must be above 0"),
+        ({"expires": 0}, "expires must be above 0"),
+    ],
+)
+def test_an_option_that_cannot_be_meant_is_refused_where_the_task_is_defined(options, text):
+    with pytest.raises(ImproperlyConfigured, match=f"^task proj.wrong: {text}"):
+        app.task(name="proj.wrong", **options)(lambda *_: None)
+    assert "proj.wrong" not in app.tasks
+
+
+@pytest.mark.parametrize("name", ["", 5, "a\nb", "x" * 256])
+def test_a_name_that_no_message_can_have_is_refused(name):
+    with pytest.raises(
+        ImproperlyConfigured, match="a task's name must be a printable text of 1 to 255 bytes"
+    ):
+        app.task(name=name)(lambda: None)
+
+
+def test_there_is_no_rate_limit():
+    with pytest.raises(TypeError, match="there is no option 'rate_limit'"):
+        app.task(name="proj.wrong", rate_limit="10/m")(lambda: None)
+
+
 def test_every_way_to_write_the_decorator():
     @app.task()
     def one():
@@ -154,7 +201,18 @@ def test_when_it_shall_run_again(known, when):
     assert caught.value.when == when
 
 
-@pytest.mark.parametrize("known", [{"eta": datetime(2026, 1, 1)}, {"countdown": "3"}, {"countdown": 1e300}])
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"eta": datetime(2026, 1, 1)},
+        {"countdown": "3"},
+        {"countdown": 1e300},
+        {"countdown": NAN},
+        {"countdown": -1},
+        {"time_limit": NAN},
+        {"time_limit": 5, "soft_time_limit": 5},
+    ],
+)
 def test_a_time_that_cannot_be_is_refused_where_it_is_written(known):
     with running(request()), pytest.raises(ImproperlyConfigured):
         bound.retry(**known)

@@ -9,11 +9,12 @@ from dataclasses import replace
 import pytest
 from backbeat.canvas.codec import dumps
 from backbeat.canvas.continuation import Inline, Member, Step
+from backbeat.canvas.envelope import pack, unpack
 from backbeat.canvas.errors import MessageError
 from backbeat.canvas.flow import FAILED_TASK, NEXT_TASK
-from backbeat.canvas.message import Message
+from backbeat.canvas.message import MAX_BYTES, Message
 from backbeat.canvas.node import Call, Chain, Group
-from backbeat.canvas.wire import MAX_BYTES, Wire, from_wire, pack, to_wire, unpack
+from backbeat.canvas.wire import Wire, from_wire, to_wire
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -509,7 +510,7 @@ def test_signatures_nested_beyond_reason_are_a_message_error():
     assert caught.value.task_id == "t1"
 
 
-def test_ten_megabytes_are_read_and_what_is_above_sixteen_is_refused():
+def test_k19_ten_megabytes_are_read_and_what_is_above_sixteen_is_refused():
     ten = "x" * (10 * 1024 * 1024)
     found = from_wire(
         unpack(pack(celery_wire([[ten], {}, {}], properties={"correlation_id": "t1"}), "q")), "q"

@@ -121,6 +121,19 @@ def told(loaded: Loaded) -> list[str]:
         (TIMED + "    catch_up_limit: 0\n", "5:21:E112:ping", "catch_up_limit must be from 1 to", ""),
         (TIMED + "    options: {priority: high}\n", "5:25:E112:ping", "priority must be a whole number", ""),
         (TIMED + "    options: {expires: -1}\n", "5:24:E160:ping", "expires must be from 0", ""),
+        (TIMED + "    options: {time_limit: 0s}\n", "5:27:E112:ping", "time_limit must be above 0", "null"),
+        (
+            TIMED + "    options: {time_limit: 5m, soft_time_limit: 300}\n",
+            "5:14:E112:ping",
+            "soft_time_limit must be below time_limit, found 300 s and 300 s",
+            "before it was told",
+        ),
+        (
+            "defaults:\n  options: {soft_time_limit: 1m}\n" + TIMED + "    options: {time_limit: 1m}\n",
+            "7:14:E112:ping",
+            "soft_time_limit must be below time_limit, found 60 s and 60 s",
+            "before it was told",
+        ),
         (TIMED + "    options: {retry: on}\n", "5:22:E112:ping", "retry must be true or false", "write true"),
         (
             "schedules:\n  ? " + "x" * 121 + "\n  : {task: t, every: 1m}\n",

@@ -7,9 +7,10 @@ import json
 import pytest
 from backbeat.canvas import App, chain, group
 from backbeat.canvas.codec import loads
+from backbeat.canvas.envelope import pack
 from backbeat.canvas.message import Message
 from backbeat.canvas.template import Rendered
-from backbeat.canvas.wire import from_wire, pack, to_wire
+from backbeat.canvas.wire import from_wire, to_wire
 from backbeat.scheduler import firing_messages
 from backbeat.scheduler.entry import Terms
 from backbeat.scheduler.firing import FiringKind, regular_firing

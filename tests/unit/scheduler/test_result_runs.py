@@ -7,7 +7,7 @@ import threading
 
 import pytest
 from backbeat.canvas import App, chain, group
-from backbeat.canvas.commit.broker import StoreBroker
+from backbeat.canvas.commit.store_broker import StoreBroker
 from backbeat.canvas.errors import Unavailable
 from backbeat.canvas.outcome import State
 from backbeat.canvas.results.document import Document, from_text

@@ -12,7 +12,10 @@ from ..effect import Publish
 from ..errors import EncodeError
 from ..message import Message
 from ..template import Rendered, Sendable
-from .base import Run, Store, Taken, Transition
+from .base import Store
+from .taken import Taken
+from .transition import Transition
+from .verdict import Run
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +72,12 @@ class StoreBroker:
             self._carrier.sweep()
             taken = self._carrier.exchange([], take=limit).taken
         return [item.delivery for item in taken]
+
+    def pause(self) -> None:
+        """A store sends nothing ahead."""
+
+    def park(self, deliveries: Sequence[Delivery]) -> None:
+        """A store does not count what is held."""
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         self._carrier.exchange([Transition(delivery=delivery) for delivery in deliveries])

@@ -1,0 +1,159 @@
+"""BuiltIn: the tasks that every worker serves itself: joins, starts, and what Celery workers forward.
+
+It says what such a message comes to; perform.py makes the transition of it.
+
+    backbeat.join(join_id)            all parts of the join are in                                    --> Served | Ended | Lost
+    backbeat.start(signature)         a canvas that travelled as one message (decisions B7)           --> Served
+    backbeat.next(value, ref)         a Celery worker ran a task, and this is its value               --> Ended
+    backbeat.failed(failed_id, ref)   a Celery worker ran a task, and it failed                       --> Ended
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from . import flow
+from .chain_cache import ChainCache
+from .commit.base import Commit
+from .continuation import position_of
+from .effect import Effect
+from .json_text import NULL, Json, json_value
+from .message import Message, check_calls
+from .node import Call, Chain, Group, Node, freeze, node_from_data, root_of
+from .outcome import Failure, Outcome, Retry, Success, cause_of, celery_error, lost
+from .results.base import Results
+
+logger = logging.getLogger(__name__)
+
+BUILT_IN = frozenset({flow.JOIN_TASK, flow.NEXT_TASK, flow.FAILED_TASK, flow.START_TASK})
+CARRIERS = frozenset({flow.JOIN_TASK, flow.NEXT_TASK, flow.FAILED_TASK})
+"""Those that only carry on what others began: what they start is judged itself."""
+
+UNKNOWN_JOIN_TRIES, UNKNOWN_JOIN_PAUSE_US = 60, 500_000
+"""How often, and how far apart, the message of a join that this store does not know is sent again before it is a dead letter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """It is done: these effects follow, and nothing else does. With `closes`, once and for the first who closes that join."""
+
+    message: Message
+    outcome: Outcome
+    effects: Sequence[Effect] = ()
+    closes: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """It ended so, as this message; flow says what follows."""
+
+    message: Message
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """There is no use in trying again: it is a dead letter."""
+
+    failure: Failure
+
+
+class BuiltIn:
+    """A worker's side of them. Not thread-safe."""
+
+    def __init__(
+        self, commit: Commit, results: Results | None, chains: ChainCache, now_us: Callable[[], int]
+    ) -> None:
+        self._commit = commit
+        self._results = results
+        self._chains = chains
+        self._now_us = now_us
+
+    def serve(self, message: Message) -> Served | Ended | Lost:
+        """What it comes to. Raises whatever arguments that it cannot have lead to."""
+        args = json.loads(message.args)
+        match message.task:
+            case flow.JOIN_TASK:
+                (join_id,) = args
+                return self._join(message, _text(join_id))
+            case flow.START_TASK:
+                (signature,) = args
+                return _start(message, signature)
+            case flow.NEXT_TASK:
+                value, ref = args
+                outcome = Success(value=Json(json.dumps(value)))
+                return Ended(replace(message, then=position_of(ref)), outcome)
+            case _:
+                failed_id, ref = args
+                return Ended(replace(message, then=position_of(ref)), self._failure_of(_text(failed_id)))
+
+    def _join(self, message: Message, join_id: str) -> Served | Ended | Lost:
+        quiet = replace(message, ignore_result=True)
+        join = self._commit.load(joins=[join_id]).joins.get(join_id)
+        if join is None:
+            return self._join_unknown(quiet, join_id)
+        if not join.complete:
+            return Served(quiet, Success(value=NULL))
+        effects = flow.joined(join.record, join.parts, self._chains.needed(join.record.then))
+        return Served(quiet, Success(value=NULL), effects, closes=join_id)
+
+    def _join_unknown(self, quiet: Message, join_id: str) -> Ended | Lost:
+        """Another app shares the broker and not the store: its own worker must get the message, so it is sent again for a while."""
+        text = f"the store of this worker has no join {join_id}"
+        if quiet.attempt < UNKNOWN_JOIN_TRIES:
+            return Ended(quiet, Retry(eta_us=self._now_us() + UNKNOWN_JOIN_PAUSE_US))
+        logger.error("%s: apps that share a broker must share the store, or have a broker vhost each", text)
+        return Lost(lost("JoinLost", text, join_id))
+
+    def _failure_of(self, failed_id: str) -> Failure:
+        if self._results is not None:
+            (document,) = self._results.get([failed_id])
+            if document.error is not None:
+                return Failure(
+                    error=replace(document.error, node=failed_id), traceback=document.traceback or ""
+                )
+        return Failure(
+            error=celery_error("TaskError", f"task {failed_id} failed in a Celery worker", failed_id)
+        )
+
+
+def never_started(message: Message, outcome: Outcome) -> list[Effect]:
+    """A canvas that travelled as one message, which was revoked or has expired, say, settles as any other does."""
+    if isinstance(outcome, Success | Retry):
+        return []
+    try:
+        (signature,) = json.loads(message.args)
+        node = freeze(node_from_data(signature, json_value), flow.started_id(message.id))
+        return flow.not_started(node, root_of(node), cause_of(outcome, message.id))
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        return []  # it is none
+
+
+def _start(message: Message, signature: dict[str, object]) -> Served:
+    """The value of the canvas is found under an id derived from the message's."""
+    node = freeze(node_from_data(signature, json_value), flow.started_id(message.id))
+    check_calls(node)
+    handle = node.id if not isinstance(node, Group) else [member.id for member in node.members]
+    effects = flow.start(_with_headers(node, message), root_of(node), parent_id=message.id)
+    return Served(message, Success(value=json_value(handle)), effects)
+
+
+def _with_headers(node: Node, message: Message) -> Node:
+    """The firing's headers (periodic_task_name, fire_time) on every call that starts the canvas."""
+    match node:
+        case Call():
+            headers = {**message.headers, **(node.options.get("headers") or {})}
+            return replace(node, options={**node.options, "headers": headers})
+        case Chain():
+            return replace(node, steps=(_with_headers(node.steps[0], message), *node.steps[1:]))
+        case Group():
+            return replace(node, members=tuple(_with_headers(member, message) for member in node.members))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"an id is a string, not {value!r:.100}")
+    return value

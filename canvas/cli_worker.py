@@ -1,0 +1,130 @@
+"""`backbeat worker`: run tasks, from the command line.
+
+Imports of what a worker needs stand inside the command, so that `--help` and completion stay quick.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Sequence
+
+import click
+
+from .cli import CONCURRENCY, LIMIT, SECONDS, Options, banner, loglevel_option, patiently, set_up_logging
+from .errors import Unavailable
+from .url_text import without_password
+
+POOLS = ["processes", "prefork", "threads", "solo"]
+COUNT = click.IntRange(1)
+
+
+def _names(_: click.Context, __: click.Parameter, value: str | None) -> list[str]:
+    """Names with commas between them. An empty one is a mistake, such as a variable of the shell that is not set."""
+    if value is None:
+        return []
+    names = [name.strip() for name in value.split(",")]
+    if not all(names):
+        raise click.BadParameter(f"{value!r} has an empty name in it: write one name, or several as a,b")
+    return names
+
+
+@click.command()
+@click.option("-Q", "--queues", callback=_names, help="Queues to serve, with commas between them.")
+@click.option("-X", "--exclude-queues", callback=_names, help="Queues not to serve.")
+@click.option("-c", "--concurrency", type=CONCURRENCY, help="Tasks side by side; default: one a processor.")
+@click.option("-P", "--pool", type=click.Choice(POOLS), help="prefork is another word for processes.")
+@click.option("--time-limit", type=LIMIT, help="End a task after so many seconds, if it has no limit itself.")
+@click.option("--soft-time-limit", type=LIMIT, help="Raise SoftTimeLimitExceeded in it, likewise.")
+@click.option("--max-tasks-per-child", type=COUNT, help="Replace a process after so many tasks.")
+@click.option("--max-memory-per-child", type=COUNT, help="Replace a process that is larger, in KiB.")
+@click.option("-n", "--hostname", default="celery@%h", help="Node name; %h is the host.", show_default=True)
+@click.option(
+    "--grace",
+    type=SECONDS,
+    help="Seconds that tasks may run on after SIGTERM; then they are handed back.  [default: 600]",
+)
+@click.option(
+    "--web", metavar="HOST:PORT", help="Serve /healthz and /readyz there; without a host on 127.0.0.1."
+)
+@loglevel_option("INFO")
+@click.pass_obj
+def worker(
+    options: Options,
+    queues: Sequence[str],
+    exclude_queues: Sequence[str],
+    concurrency: int | None,
+    pool: str | None,
+    time_limit: float | None,
+    soft_time_limit: float | None,
+    max_tasks_per_child: int | None,
+    max_memory_per_child: int | None,
+    hostname: str,
+    grace: float | None,
+    web: str | None,
+    loglevel: str,
+) -> None:
+    """Run tasks. SIGTERM: what runs may end within the grace, the rest is handed back; a second one: the grace is over."""
+    from . import killpoint
+    from .places import broker_url, store_url
+    from .probe_server import ProbeServer, address_of
+    from .worker.listener import Listeners, LogListener
+    from .worker.systemd import STOPPING_SECONDS, SystemdListener
+    from .worker.vitals import WorkerVitals
+    from .worker.wiring import WorkerOptions, concurrency_of, grace_of, open_worker, queues_of
+
+    app = options.load_project()
+    set_up_logging(loglevel)
+    given = {
+        "task_time_limit": time_limit,
+        "task_soft_time_limit": soft_time_limit,
+        "worker_max_tasks_per_child": max_tasks_per_child,
+        "worker_max_memory_per_child": max_memory_per_child,
+    }
+    app.conf.update({name: value for name, value in given.items() if value is not None})
+    killpoint.arm()
+    chosen = WorkerOptions(
+        queues=queues,
+        excluded=exclude_queues,
+        concurrency=concurrency,
+        pool=pool,
+        name=hostname,
+        grace=grace,
+        loglevel=loglevel,
+    )
+    systemd = SystemdListener(drain_seconds=grace_of(app, chosen) + STOPPING_SECONDS)
+    vitals = WorkerVitals(runs_tasks_in_loop=(pool or app.conf.worker_pool) == "solo")
+    listener = Listeners([LogListener(), systemd, vitals])
+    pages = {"/healthz": vitals.healthz, "/readyz": vitals.readyz}
+    probes = ProbeServer(*address_of(web), pages) if web else None
+    running = patiently(lambda: open_worker(app, options.app or "", chosen, listener), Unavailable)
+
+    def stop(*_: object) -> None:
+        systemd.stopping()
+        vitals.stopping()
+        running.stop()
+        if running.busy:
+            # whose terminal is gone, or who interrupts a write to it: what runs must not end for that
+            with contextlib.suppress(OSError, RuntimeError):
+                click.echo(f"stopping: {running.busy} tasks may end; once more hands them back", err=True)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    if not options.quiet:
+        lines = {
+            "app": app.name,
+            "broker": without_password(broker_url(app.conf)),
+            "results": without_password(store_url(app.conf) or app.conf.result_backend),
+            "pool": f"{chosen.pool or app.conf.worker_pool}, {concurrency_of(app, chosen)} at a time",
+            "queues": ", ".join(queues_of(app, chosen)),
+            "tasks": ", ".join(sorted(app.tasks)) or "none",
+        }
+        click.echo(banner(f"backbeat worker {chosen.hostname}", lines))
+        if probes is not None:
+            click.echo(f"  probes  http://{probes.shown}/healthz")
+    running.run()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # all is done; one more of them must not turn a good end into another one, while Python takes itself apart
+        signal.signal(number, signal.SIG_IGN)
+    if probes is not None:
+        probes.close()

@@ -1,0 +1,45 @@
+"""Limits: what every store of a fleet should agree on: how long things are held and kept, and how often they are tried."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KNOWN_SECONDS = 3_600.0
+"""The shortest time for which what has ended is known, however short results are kept."""
+OUTBOX_LEASE_SECONDS = 2.0
+"""The longest that an outbox message waits for its writer (see Limits.outbox_lease_us)."""
+REVOKED_KEEP_US = 30 * 86_400 * 1_000_000
+"""How long a revoked id is remembered; a message that waits for longer than that may start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What every store of a fleet should agree on."""
+
+    lease_seconds: float = 10.0
+    """How long a message or a claim that nobody renews is held for its worker."""
+    max_lost: int = 3
+    """How many workers or processes a task may take with it before it ends as WorkerLostError (decisions K8)."""
+    keep_seconds: float = 86_400.0
+    """How long results are kept (`result_expires`); 0 is for ever."""
+    extended: bool = True
+    """Whether results hold the task's name, arguments, worker, retries and queue (`result_extended`)."""
+    compression: str | None = None
+    """How results are compressed, where the store can hold bytes (`result_compression`)."""
+
+    @property
+    def known_seconds(self) -> float:
+        """How long ended runs and closed joins are kept, so that a message that comes twice is known."""
+        return max(self.keep_seconds, KNOWN_SECONDS) if self.keep_seconds else 0.0
+
+    @property
+    def lease_us(self) -> int:
+        return round(self.lease_seconds * 1_000_000)
+
+    @property
+    def outbox_lease_us(self) -> int:
+        """How long the writer of an outbox message has to send it before any worker's relay does (decisions K1)."""
+        return round(min(OUTBOX_LEASE_SECONDS, self.lease_seconds) * 1_000_000)
+
+
+DEFAULT_LIMITS = Limits()

@@ -1,0 +1,187 @@
+"""MemoryBatch: what one exchange changes in a MemoryStore. Its caller has the lock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from ..delivery import Delivery
+from ..effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Publish, SealJoin, Settle
+from ..flow import join_message
+from ..incarnation import name_of
+from ..message import Message, sent_at
+from ..outcome import Failure
+from ..results.document import document_of, to_text
+from ..signing import NO_KEYS, Keyring
+from . import records
+from .dead_letter import part_without_join
+from .limits import Limits
+from .memory_store import State
+from .role import OUTBOX, Role
+from .run import RunRecord, begin_early, hastened, revoke, settle
+from .sent import Sent, sent_by
+from .transition import Transition
+from .unique import Held, message_of, take
+from .verdict import Standing
+
+
+@dataclass(slots=True)
+class MemoryBatch:
+    """The changes of one exchange. `outbox` (Role.STORE) is what it wrote there, held for the caller to send."""
+
+    state: State
+    worker: str
+    limits: Limits
+    now_us: int
+    role: Role = Role.WHOLE
+    keyring: Keyring = NO_KEYS
+    outbox: list[Delivery] = field(default_factory=list)
+
+    def apply(self, transition: Transition) -> Standing | Held | None:
+        """One transition: applied (None), or who or what stood against it."""
+        message = transition.message
+        if message is not None and message.id in self.state.revoked:
+            transition = hastened(transition)
+        # whatever can fail (encoding) is done before anything is changed, so a transition is applied whole or not at all
+        effects = [self._dated(effect) for effect in transition.effects]
+        texts = [_text_of(effect, self.keyring) for effect in effects]
+        standing = self._settle(transition)
+        if standing is not None:
+            return standing
+        if (held := self._take_key(transition)) is not None:
+            return held
+        closes = transition.closes
+        if self._digs_up(transition) and (closes is None or self.state.joins.close(closes)):
+            for effect, text in zip(effects, texts, strict=True):
+                self._effect(effect, text)
+            if self.role is not Role.BROKER:
+                self._know(sent_by(effects))
+        if transition.dead is not None:
+            self.state.dead.bury(transition.dead, self.now_us)
+        if transition.early is not None:
+            self._begin_early(transition.early)
+        elif transition.delivery is not None:
+            self.state.mail.ack(transition.delivery.tag)
+        return None
+
+    def revoke(self, ids: Sequence[str], signum: int | None = None) -> None:
+        """Remember that these are revoked; what nobody runs is REVOKED at once."""
+        state, now = self.state, self.now_us
+        for id_ in ids:
+            state.revoked[id_] = (signum, now)
+            record = revoke(state.runs.get(id_), now)
+            if record is not None and record.outcome is not None:
+                state.runs[id_] = record
+                state.documents[id_] = to_text(document_of(id_, record.outcome, now_us=now))
+        state.mail.hasten(ids, now)
+
+    def _begin_early(self, message: Message) -> None:
+        """It stays held, where only workers of ours find it."""
+        record = begin_early(self.state.runs.get(message.id), message, self.worker)
+        if record is not None:
+            self.state.runs[message.id] = record
+
+    def _settle(self, transition: Transition) -> Standing | None:
+        message, outcome = transition.message, transition.outcome
+        if message is None or outcome is None:
+            return None
+        state = self.state
+        standing, record = settle(state.runs.get(message.id), message, outcome)
+        if record is not None:
+            state.runs[message.id] = record
+            worker, extended = name_of(self.worker), self.limits.extended
+            document = transition.document(now_us=self.now_us, worker=worker, extended=extended)
+            if document is not None:
+                state.documents[message.id] = to_text(document)
+        return standing
+
+    def _take_key(self, transition: Transition) -> Held | None:
+        unique, state = transition.unique, self.state
+        if unique is None:
+            return None
+        hold = state.holds.get(unique.key)
+        record = state.runs.get(hold.id) if hold is not None else None
+        answer = take(unique, message_of(unique, transition.effects), hold, record, self.now_us)
+        if isinstance(answer, Held):
+            return answer
+        if answer.replaced is not None:
+            self.revoke([answer.replaced])
+        state.holds[unique.key] = answer.hold
+        state.runs.setdefault(unique.id, RunRecord())
+        return None
+
+    def _digs_up(self, transition: Transition) -> bool:
+        return transition.digs_up is None or self.state.dead.drop([transition.digs_up]) > 0
+
+    def _know(self, sent: Sent) -> None:
+        for id_ in (*(message.id for message in sent.messages), *sent.steps):
+            self.state.runs.setdefault(id_, RunRecord())
+
+    def _dated(self, effect: Effect) -> Effect:
+        if isinstance(effect, Publish):
+            return replace(effect, message=sent_at(effect.message, self.now_us))
+        return effect
+
+    def _effect(self, effect: Effect, text: str) -> None:
+        state = self.state
+        match effect:
+            case Publish(message, not_before_us):
+                self._publish(message, text, not_before_us)
+            case Settle(id_, outcome, name):
+                self._settle_unstarted(id_, outcome, name)
+            case OpenChain(record):
+                state.chains.setdefault(record.chain_id, text)
+            case CloseChain():
+                pass  # a store in memory lives as long as its process
+            case OpenJoin(record, size, lease_seconds):
+                deadline = None if lease_seconds is None else self.now_us + round(lease_seconds * 1_000_000)
+                state.joins.open(record.join_id, text, size, deadline)
+            case SealJoin(join_id, size):
+                state.joins.seal(join_id, size)
+                self._dispatch_if_complete(join_id)
+            case AddPart(join_id, index, id_):
+                if join_id in state.joins:
+                    state.joins.add(join_id, index, text)
+                    self._dispatch_if_complete(join_id)
+                else:
+                    state.dead.bury(part_without_join(join_id, id_, text), self.now_us)
+
+    def _publish(self, message: Message, text: str, not_before_us: int | None) -> None:
+        mail = self.state.mail
+        queue = OUTBOX if self.role is Role.STORE else message.queue
+        due = not_before_us if not_before_us is not None else message.eta_us
+        if due is not None and due > self.now_us:
+            mail.put_timer(queue, text, message.id, due)
+        elif self.role is Role.STORE:
+            until = self.now_us + self.limits.outbox_lease_us
+            self.outbox.append(mail.hold(queue, text, self.worker, until))
+        else:
+            mail.put(queue, text)
+
+    def _settle_unstarted(self, id_: str, outcome: Failure, name: str) -> None:
+        state = self.state
+        if id_ not in state.runs or state.runs[id_].outcome is None:
+            state.runs[id_] = RunRecord(outcome=outcome)
+            extended = self.limits.extended
+            document = document_of(id_, outcome, now_us=self.now_us, name=name, extended=extended)
+            state.documents[id_] = to_text(document)
+
+    def _dispatch_if_complete(self, join_id: str) -> None:
+        """Level-triggered: whoever brings a part to a complete join sends the join's message, again if need be."""
+        if self.state.joins.is_complete(join_id):
+            message = join_message(join_id)
+            self._publish(message, self.keyring.text(message), None)
+
+
+def _text_of(effect: Effect, keyring: Keyring) -> str:
+    match effect:
+        case Publish(message):
+            return keyring.text(message)
+        case OpenChain(record):
+            return records.chain_to_text(record)
+        case OpenJoin(record):
+            return records.join_to_text(record)
+        case AddPart(_, _, id_, outcome):
+            return records.part_to_text(id_, outcome)
+        case _:
+            return ""

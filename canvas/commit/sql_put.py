@@ -1,0 +1,53 @@
+"""What others put into their own transactions: messages, and the effects that set a canvas going. They are there when it commits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from ..effect import Effect
+from ..message import Message
+from ..signing import NO_KEYS, Keyring
+from ..sql.engine import now_us
+from ..template import Sendable
+from ..unique import Unique
+from . import sql_unique
+from .limits import DEFAULT_LIMITS, Limits
+from .role import Role
+from .sql_batch import SqlBatch
+from .transition import Transition
+
+
+def put_messages(connection: Connection, items: Sequence[Sendable], keyring: Keyring = NO_KEYS) -> None:
+    """Write messages in the caller's transaction: they are there when it commits. All of them, or an exception."""
+    batch = SqlBatch(connection, worker="", limits=DEFAULT_LIMITS, now_us=now_us(connection), keyring=keyring)
+    for item in items:
+        if isinstance(item, Message):
+            batch.publish(item)
+        else:
+            row = {"queue": item.queue, "visible_us": batch.now_us, "holder": "", "body": item.envelope()}
+            batch.messages.append({**row, "task_id": item.id})
+    batch.write_messages()
+    batch.notify()
+
+
+def put_effects(
+    connection: Connection,
+    effects: Sequence[Effect],
+    limits: Limits,
+    role: Role,
+    keyring: Keyring = NO_KEYS,
+    unique: Unique | None = None,
+) -> str | None:
+    """Bring the effects of `flow.start` in the caller's transaction: they stand when it commits.
+
+    With Role.STORE messages are in the outbox then, and nobody holds them. With `unique` nothing is brought if another task has the key;
+    returns its id.
+    """
+    limits = replace(limits, lease_seconds=0.0)
+    batch = SqlBatch(connection, "", limits, now_us(connection), role, keyring)
+    _, holders = sql_unique.apply(batch, [Transition(effects=tuple(effects), unique=unique)])
+    batch.notify()
+    return holders.get(0)

@@ -1,0 +1,55 @@
+"""The records of chains and joins in a SQL database, as they are read. Everything happens in the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import Connection, select
+
+from ..continuation import ChainRecord, JoinRecord
+from ..flow import chain_needed
+from ..sql.tables import chain_table, join_table, part_table
+from . import records
+from .base import JoinState, Loaded
+
+
+def load(connection: Connection, chains: Collection[str], joins: Collection[str]) -> Loaded:
+    """See base.Commit."""
+    return Loaded(_chains(connection, chains), _joins(connection, joins))
+
+
+def interrupted(connection: Connection, now_us: int) -> list[JoinRecord]:
+    """The joins whose sender has not sealed them in time."""
+    overdue = (
+        join_table.c.size.is_(None) & (join_table.c.deadline_us <= now_us) & join_table.c.closed.is_(False)
+    )
+    return [
+        records.join_from_text(row.record)
+        for row in connection.execute(select(join_table.c.record).where(overdue))
+    ]
+
+
+def _chains(connection: Connection, ids: Collection[str]) -> dict[str, ChainRecord]:
+    found: dict[str, ChainRecord] = {}
+    wanted = set(ids)
+    while wanted:
+        query = select(chain_table.c.chain_id, chain_table.c.record).where(
+            chain_table.c.chain_id.in_(sorted(wanted))
+        )
+        loaded = {row.chain_id: records.chain_from_text(row.record) for row in connection.execute(query)}
+        found |= loaded
+        below = {chain_needed(record.below) for record in loaded.values()} - {None}
+        wanted = {id_ for id_ in below if id_ is not None and id_ not in found}
+    return found
+
+
+def _joins(connection: Connection, ids: Collection[str]) -> dict[str, JoinState]:
+    states = {}
+    for id_ in ids:
+        row = connection.execute(select(join_table).where(join_table.c.join_id == id_)).first()
+        if row is not None:
+            query = select(part_table.c.part, part_table.c.outcome).where(part_table.c.join_id == id_)
+            parts = [records.part_from_text(part, text) for part, text in connection.execute(query)]
+            complete = not row.closed and row.size is not None and len(parts) >= row.size
+            states[id_] = JoinState(records.join_from_text(row.record), parts, complete)
+    return states

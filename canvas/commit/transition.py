@@ -1,0 +1,76 @@
+"""Transition: one thing that ended, with all that follows from it, on its way into a store; and Exchange, what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..delivery import Delivery
+from ..effect import Effect
+from ..message import Message
+from ..outcome import Outcome
+from ..results.document import Document, document_of
+from ..unique import Unique
+from .dead_letter import DeadLetter
+from .taken import Taken
+from .verdict import Standing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One thing that ended, and all that follows from it.
+
+    With `message` and `outcome`: the outcome is stored first, by compare-and-set; of a run that began at `started_us`. With `closes`:
+    the join is closed first, and if it is closed already nothing is applied but the acknowledgement. With neither: the effects are applied.
+
+    With `early`: this message, whose claim is stored, shall be acknowledged before it runs (decisions K9). Nobody gets it any more to
+    run it; it is kept where backbeat's workers alone find it, so that one of them can end it if the claim dies.
+
+    With `digs_up`: that dead letter is deleted first, and if it is gone already nothing else is applied.
+
+    With `unique`, for a client: its key is taken first, and if another task has it nothing is applied (see commit/unique.py).
+    """
+
+    message: Message | None = None
+    outcome: Outcome | None = None
+    effects: tuple[Effect, ...] = ()
+    children: tuple[str, ...] = ()
+    delivery: Delivery | None = None
+    closes: str | None = None
+    dead: DeadLetter | None = None
+    early: Message | None = None
+    digs_up: str | None = None
+    unique: Unique | None = None
+    started_us: int = 0
+
+    def document(self, *, now_us: int, worker: str, extended: bool) -> Document | None:
+        """The result of what ended, as `worker` (its name) writes it; None where nothing ended, or nobody wants the result."""
+        message, outcome = self.message, self.outcome
+        if message is None or outcome is None or message.ignore_result:
+            return None
+        return document_of(
+            message.id,
+            outcome,
+            now_us=now_us,
+            message=message,
+            children=self.children,
+            worker=worker,
+            extended=extended,
+            started_us=self.started_us,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """The answer: for each transition None (applied) or the outcome that stands instead (not applied); and new work.
+
+    `claimed` holds the messages that were brought to be claimed, with their verdicts, in order. `outbox` (Role.STORE only) holds the
+    messages that this exchange wrote and that are due, held for the caller to send and then to acknowledge. `holders` says of each
+    transition that was not applied as its key is taken, by its index, which task has the key.
+    """
+
+    standing: Sequence[Standing | None]
+    taken: Sequence[Taken] = ()
+    claimed: Sequence[Taken] = ()
+    outbox: Sequence[Delivery] = ()
+    holders: Mapping[int, str] = field(default_factory=dict)

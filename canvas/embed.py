@@ -1,0 +1,89 @@
+"""Embed: the third part of a message's body: the signatures that travel along, and so what follows it. PURE.
+
+A continuation travels as signatures that a Celery worker forwards: `backbeat.next(ref)` in `chain`, for when the task succeeds, and
+`backbeat.failed(ref)` in `errbacks`, for when it does not. They are routed to the queue `backbeat`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .continuation import Continuation, Inline, Member, Step, position_of, ref_of
+from .errors import MessageError
+from .flow import FAILED_TASK, NEXT_TASK
+from .ids import derive
+from .json_text import Json, json_value
+from .mark import is_marked
+from .message import CONTROL_QUEUE, Message, check_calls
+from .node import Call, Node, node_from_data, node_to_data
+
+ARGUMENTS = "backbeat_arguments"
+"""Where marked arguments are in the embed."""
+
+
+def embed_of(message: Message) -> dict[str, Any]:
+    """What a message carries along."""
+    callbacks = [node_to_data(link, json.loads) for link in message.link] or None
+    errbacks = [node_to_data(link, json.loads) for link in message.link_error]
+    chain: list[dict[str, Any]] = []
+    match message.then:
+        case Inline(steps, below):
+            chain = [node_to_data(step, json.loads) for step in steps]
+            if below is not None:
+                chain.append(_forward(NEXT_TASK, message.id, below))
+                errbacks.append(_forward(FAILED_TASK, message.id, below))
+        case Step() | Member() as position:
+            chain = [_forward(NEXT_TASK, message.id, position)]
+            errbacks.append(_forward(FAILED_TASK, message.id, position))
+    chain.reverse()
+    embed = {"callbacks": callbacks, "errbacks": errbacks or None, "chain": chain or None, "chord": None}
+    if is_marked(message.args) or is_marked(message.kwargs):
+        embed[ARGUMENTS] = [json.loads(message.args), json.loads(message.kwargs)]
+    return embed
+
+
+def then_of(embed: Mapping[str, Any]) -> tuple[Continuation | None, tuple[Node, ...]]:
+    """The continuation and the error callbacks of the user's own."""
+    if embed.get("chord"):
+        raise MessageError(
+            "a chord of a Celery client needs a Celery worker; send the chord with backbeat's canvas"
+        )
+    steps = list(nodes_of(list(reversed(embed.get("chain") or []))))
+    below: Step | Member | None = None
+    if steps and isinstance(steps[-1], Call) and steps[-1].task == NEXT_TASK:
+        below = _position(steps.pop())
+    errbacks = tuple(
+        n for n in nodes_of(embed.get("errbacks")) if not (isinstance(n, Call) and n.task == FAILED_TASK)
+    )
+    return (Inline(tuple(steps), below) if steps else below), errbacks
+
+
+def nodes_of(items: Any) -> tuple[Node, ...]:
+    """Embedded signatures, checked. Raises MessageError for what is no list of them."""
+    if not items:
+        return ()
+    if not isinstance(items, Sequence) or isinstance(items, str):
+        raise MessageError("embedded signatures are not a list")
+    nodes = tuple(node_from_data(item, json_value) for item in items)
+    for node in nodes:
+        check_calls(node)
+    return nodes
+
+
+def _forward(task: str, id_: str, position: Step | Member) -> dict[str, Any]:
+    """A signature that brings the outcome of `id_` to a backbeat worker, whoever ran the task."""
+    call = Call(
+        task=task,
+        id=derive(id_, task),
+        args=Json(json.dumps([ref_of(position)])),
+        options={"queue": CONTROL_QUEUE, "routing_key": CONTROL_QUEUE},
+    )
+    return node_to_data(call, json.loads)
+
+
+def _position(node: Node) -> Step | Member:
+    assert isinstance(node, Call)
+    (ref,) = json.loads(node.args)
+    return position_of(ref)

@@ -1,0 +1,114 @@
+"""Setting: what the values may be of those settings that are obeyed. PURE.
+
+A setting is read where it is set, so that the error shows the line that is wrong, and not the first send or a worker's loop. What is not
+listed here is checked by whoever knows what it means: time zones, schedules, keys, TLS, compression, names of pools.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from .errors import ImproperlyConfigured
+from .message import MAX_BYTES
+from .value import (
+    COUNT,
+    LIMIT,
+    SECONDS,
+    Bound,
+    Reader,
+    check_limits,
+    flag,
+    key,
+    mapping,
+    optional,
+    text,
+    texts,
+    url,
+)
+
+MOST_SIDE_BY_SIDE = 10_000
+"""Tasks of one worker. A machine has 32,768 processes and threads, unless its kernel was told otherwise; pools bound it further."""
+CONCURRENCY = Bound(lowest=1, highest=MOST_SIDE_BY_SIDE, whole=True)
+LEASE = Bound(lowest=0.1, highest=86_400)
+"""Below, a lease would be over before it could be renewed; beyond, what a dead worker had would wait for days."""
+
+
+def read_setting(name: str, value: Any) -> None:
+    """Raise ImproperlyConfigured if `value` cannot be meant for the setting `name`."""
+    if name in _READERS:
+        _READERS[name](name, value)
+
+
+def check_limit_settings(conf: Mapping[str, Any]) -> None:
+    """Raise ImproperlyConfigured if the two limits do not go together. They are set one by one, so who uses them asks."""
+    check_limits(conf, "task_")
+
+
+def _expiry(name: str, value: Any) -> Any:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if not SECONDS.holds(seconds):
+        raise ImproperlyConfigured(
+            f"{name} must be {SECONDS}, or as long a timedelta; 0 or None is for ever; found {value!r:.100}"
+        )
+    return value
+
+
+def _routes(name: str, value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        raise ImproperlyConfigured(
+            f"{name} must be a map such as {{'tasks.*': 'queue'}}; lists and routers are not supported by this version, "
+            f"found {value!r:.80}"
+        )
+    for pattern, route in mapping(name, value).items():
+        where = f"{name}[{pattern!r:.80}]"
+        if isinstance(route, Mapping):
+            mapping(where, route)
+        else:
+            key(where, route)
+    return value
+
+
+def _urls(name: str, value: Any) -> Any:
+    for item in [value] if isinstance(value, str) or not isinstance(value, list | tuple) else value:
+        url(name, item)
+    return value
+
+
+_READERS: dict[str, Reader] = {
+    "beat_cron_starting_deadline": optional(SECONDS),
+    "beat_sentry_monitors": flag,
+    "broker_transport_options": optional(mapping),
+    "broker_url": optional(url),
+    "broker_write_url": optional(url),
+    "cluster": optional(text),
+    "enable_utc": flag,
+    "imports": texts,
+    "include": texts,
+    "outbox_table": key,
+    "outbox_url": optional(_urls),
+    "result_backend": optional(url),
+    "result_backend_transport_options": optional(mapping),
+    "result_expires": optional(_expiry),
+    "result_extended": flag,
+    "result_max_bytes": COUNT,
+    "security_accept_unsigned": flag,
+    "task_acks_late": flag,
+    "task_default_queue": key,
+    "task_ignore_result": flag,
+    "task_lease_seconds": LEASE,
+    "task_max_argument_bytes": Bound(lowest=1, highest=MAX_BYTES, whole=True),
+    "task_max_lost": COUNT,
+    "task_routes": optional(_routes),
+    "task_soft_time_limit": optional(LIMIT),
+    "task_time_limit": optional(LIMIT),
+    "task_track_started": flag,
+    "worker_concurrency": optional(CONCURRENCY),
+    "worker_grace_seconds": SECONDS,
+    "worker_max_memory_per_child": optional(COUNT),
+    "worker_max_tasks_per_child": optional(COUNT),
+    "worker_pool": text,
+    "worker_pool_start_method": text,
+    "worker_prefetch_multiplier": Bound(lowest=0, highest=65_535, whole=True),
+}

@@ -1,0 +1,121 @@
+"""TaskOptions: what a task was given when it was defined, checked; `@app.task(...)` and `@shared_task(...)` make it. See task.py.
+
+What type checkers are told of the same options stands in task_option_types.py.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Literal
+
+from .errors import BackbeatError, ImproperlyConfigured
+from .options import checked
+from .retry_call import RetryCall, retry_call
+from .retrying import DELAY_SECONDS, LONGEST_BACKOFF_SECONDS, MAX_RETRIES, Exceptions, Retrying, retrying_of
+from .value import check_limits, flag, key, optional
+
+SENT_OPTIONS = frozenset(
+    {
+        "queue",
+        "priority",
+        "expires",
+        "ignore_result",
+        "time_limit",
+        "soft_time_limit",
+        "routing_key",
+        "serializer",
+    }
+)
+"""Options of a task that each of its messages carries, unless the caller says otherwise."""
+
+
+ALWAYS = {"track_started": True, "reject_on_worker_lost": True}
+"""Options of Celery's that have one value here; giving that value is no error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOptions:
+    """What `@app.task(...)` was given. Values that are None were not given."""
+
+    bind: bool = False
+    queue: str | None = None
+    routing_key: str | None = None
+    priority: int | None = None
+    expires: float | None = None
+    serializer: str | None = None
+    ignore_result: bool | None = None
+    acks_late: bool | None = None
+    time_limit: float | None = None
+    soft_time_limit: float | None = None
+    max_retries: int | None = MAX_RETRIES
+    default_retry_delay: float | timedelta = DELAY_SECONDS
+    autoretry_for: Exceptions = ()
+    dont_autoretry_for: Exceptions = ()
+    throws: Exceptions = ()
+    retry_backoff: bool | float | timedelta = False
+    retry_backoff_max: float | timedelta = LONGEST_BACKOFF_SECONDS
+    retry_jitter: bool = True
+    retry_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    unique_key: bool | str | Callable[..., str | None] | None = None
+    unique_scope: Literal["pending", "running"] | float | timedelta | None = None
+    unique_conflict: Literal["existing", "replace", "raise"] | None = None
+
+    def unique(self) -> dict[str, Any]:
+        """Those that say whether two of its tasks may be there at once (see unique.py)."""
+        known = {
+            "unique_key": self.unique_key,
+            "unique_scope": self.unique_scope,
+            "unique_conflict": self.unique_conflict,
+        }
+        return {name: value for name, value in known.items() if value is not None}
+
+    def sent(self) -> dict[str, Any]:
+        """Those that go with each message."""
+        found = {name: getattr(self, name) for name in SENT_OPTIONS}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def options_of(name: str, given: Mapping[str, Any]) -> TaskOptions:
+    """The options that are `given` to the task `name`. Raises TypeError, with a suggestion, for one that does not exist."""
+    given = dict(given)
+    for option, value in ALWAYS.items():
+        if given.pop(option, value) != value:
+            raise TypeError(f"task {name}: {option} is always {value!r} in this version")
+    for option in given:
+        if option not in TaskOptions.__slots__:
+            near = difflib.get_close_matches(option, TaskOptions.__slots__, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            known = ", ".join(("name", *TaskOptions.__slots__))
+            raise TypeError(f"task {name}: there is no option {option!r}{hint or '.'} Options are: {known}.")
+    return TaskOptions(**given)
+
+
+def check_options(name: str, options: TaskOptions) -> None:
+    """Refuse a name or an option that no message could have, or that cannot be meant. Raises ImproperlyConfigured."""
+    key("a task's name", name)
+    try:
+        for option in ("bind", "ignore_result", "acks_late"):
+            optional(flag)(option, getattr(options, option))
+        sent = checked(options.sent())
+        check_limits(sent)
+        if isinstance(expires := sent.get("expires"), float) and expires <= 0:
+            raise ImproperlyConfigured(
+                f"expires must be above 0, as no run would be in time, found {expires}"
+            )
+    except BackbeatError as error:
+        raise ImproperlyConfigured(f"task {name}: {error}") from None
+
+
+def retry_options(name: str, options: TaskOptions) -> tuple[Retrying, RetryCall]:
+    """The retry policy of a task, checked. Raises ImproperlyConfigured."""
+    where = f"task {name}: "
+    try:
+        retrying = retrying_of({option: getattr(options, option) for option in TaskOptions.__slots__})
+        where += "retry_kwargs: "
+        asked = retry_call(options.retry_kwargs)
+    except (TypeError, BackbeatError) as error:
+        raise ImproperlyConfigured(f"{where}{error}") from None
+    return retrying, asked

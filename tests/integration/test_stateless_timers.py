@@ -1,0 +1,99 @@
+"""Timers without a store on RabbitMQ: as many as there may be, others are run meanwhile; and in how much memory."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from backbeat.canvas.brokers.kombu import PREFETCH, KombuBroker
+from backbeat.canvas.commit.stateless import StatelessCommit
+from backbeat.canvas.commit.timers import Timers
+from backbeat.canvas.commit.transition import Transition
+from backbeat.canvas.effect import Publish
+from backbeat.canvas.json_text import Json
+from backbeat.canvas.message import Message
+
+from support import servers
+
+SECONDS = 30.0
+
+
+@pytest.fixture
+def worker(amqp_url, request):
+    opened = StatelessCommit(KombuBroker(amqp_url, queues=[request.node.name[:60]]))
+    opened.queue = request.node.name[:60]
+    yield opened
+    opened.close()
+
+
+def send(worker, names, seconds=None):
+    eta = None if seconds is None else time.time_ns() // 1000 + int(seconds * 1_000_000)
+    messages = [
+        Message(id=name, task="t", args=Json("[1]"), queue=worker.queue, eta_us=eta) for name in names
+    ]
+    worker.exchange([Transition(effects=tuple(Publish(message) for message in messages))])
+
+
+def take(worker, seconds=SECONDS, until=1):
+    """What comes within the time, each acknowledged, until there are so many."""
+    found, deadline = [], time.monotonic() + seconds
+    while len(found) < until and time.monotonic() < deadline:
+        taken = worker.exchange([], take=1).taken
+        worker.exchange([Transition(delivery=item.delivery) for item in taken])
+        found += [item.message.id for item in taken]
+        if not taken:
+            worker.wait(0.5)
+    return found
+
+
+def test_what_is_due_now_runs_at_once_behind_thousands_of_timers(worker):
+    send(worker, [f"timer{n}" for n in range(3_000)], 600)
+    send(worker, ["now"])
+
+    began = time.monotonic()
+    assert take(worker) == ["now"]
+    assert len(worker._timers.held) == 3_000
+    assert time.monotonic() - began < SECONDS / 2
+
+    send(worker, ["again"])
+    began = time.monotonic()
+    assert take(worker) == ["again"]
+    assert time.monotonic() - began < 2
+
+
+def test_all_timers_run_when_they_are_due_each_once(worker):
+    names = [f"timer{n}" for n in range(PREFETCH * 4)]
+    send(worker, names, 2)
+
+    assert sorted(take(worker, until=len(names))) == sorted(names)
+    assert take(worker, 0.5) == []
+
+
+def test_beyond_the_bound_no_more_are_taken_until_some_are_due(worker):
+    worker._timers = Timers(most_bytes=1)
+    names = [f"timer{n}" for n in range(PREFETCH * 3)]
+    send(worker, names, 3)
+    assert take(worker, 1) == []
+    assert len(worker._timers.held) < len(names)
+
+    assert sorted(take(worker, until=len(names))) == sorted(names)
+
+
+def test_timers_that_come_again_after_the_connection_was_lost_run_once(worker, amqp_url):
+    from backbeat.canvas.errors import Unavailable
+
+    names = [f"timer{n}" for n in range(PREFETCH * 2)]
+    send(worker, names, 6)
+    assert take(worker, 1) == []
+    assert len(worker._timers.held) == len(names)
+    servers.cut_vhost(amqp_url)
+
+    found, deadline = [], time.monotonic() + SECONDS
+    while len(found) < len(names) and time.monotonic() < deadline:
+        try:
+            found += take(worker, 1, until=len(names))
+        except Unavailable:
+            continue
+
+    assert sorted(found) == sorted(names)
+    assert take(worker, 0.5) == []

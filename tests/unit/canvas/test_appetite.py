@@ -1,0 +1,58 @@
+"""Appetite: when a worker wants no messages sent ahead any more."""
+
+from __future__ import annotations
+
+import math
+
+from backbeat.canvas.worker.appetite import FULL_SECONDS, Appetite
+
+
+def looked(*looks):
+    appetite = Appetite()
+    for now, is_free in looks:
+        appetite.look(now, is_free=is_free)
+    return appetite
+
+
+def test_it_is_there_while_a_slot_is_free_however_long_that_is():
+    appetite = looked((100.0, True), (200.0, True))
+
+    assert not appetite.is_gone(1_000.0)
+    assert appetite.next_look(1_000.0) == math.inf
+
+
+def test_it_is_gone_once_no_slot_has_become_free_for_a_while_and_not_before():
+    appetite = looked((100.0, True), (101.0, False), (101.0 + FULL_SECONDS / 2, False))
+
+    assert not appetite.is_gone(100.99 + FULL_SECONDS)
+    assert appetite.is_gone(101.0 + FULL_SECONDS)
+
+
+def test_the_loop_is_told_when_to_look_again_so_that_it_need_not_look_often():
+    appetite = looked((100.0, False))
+
+    assert appetite.next_look(100.1) == 100.0 + FULL_SECONDS
+    assert appetite.next_look(100.0 + FULL_SECONDS) == math.inf
+
+
+def test_short_tasks_that_follow_each_other_without_a_pause_never_end_it():
+    appetite, gone = Appetite(), []
+
+    for n in range(10_000):
+        now = n * FULL_SECONDS * 0.4
+        appetite.look(now, is_free=True)  # one has ended
+        appetite.look(now + FULL_SECONDS * 0.1, is_free=False)
+        gone.append(appetite.is_gone(now + FULL_SECONDS * 0.4))
+
+    assert not any(gone)
+
+
+def test_it_comes_back_with_the_first_slot_that_becomes_free():
+    appetite = looked((100.0, False), (200.0, False))
+    assert appetite.is_gone(200.0)
+
+    appetite.look(200.1, is_free=True)
+    appetite.look(200.2, is_free=False)
+
+    assert not appetite.is_gone(200.2 + FULL_SECONDS / 2)
+    assert appetite.is_gone(200.2 + FULL_SECONDS)

@@ -1,0 +1,175 @@
+"""What values settings may have: what cannot be meant is refused where it is set."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+import pytest
+from backbeat.canvas import App
+from backbeat.canvas.config import DEFAULTS, OBEYED, Config
+from backbeat.canvas.errors import ImproperlyConfigured
+from backbeat.canvas.setting import _READERS, check_limit_settings
+
+NAN, INF = float("nan"), float("inf")
+SECONDS_FROM_0 = ["beat_cron_starting_deadline", "worker_grace_seconds"]
+SECONDS_ABOVE_0 = ["task_time_limit", "task_soft_time_limit", "task_lease_seconds"]
+COUNTS = [
+    "result_max_bytes",
+    "task_max_argument_bytes",
+    "task_max_lost",
+    "worker_concurrency",
+    "worker_max_memory_per_child",
+    "worker_max_tasks_per_child",
+]
+FLAGS = [
+    "beat_sentry_monitors",
+    "enable_utc",
+    "result_extended",
+    "security_accept_unsigned",
+    "task_acks_late",
+    "task_ignore_result",
+    "task_track_started",
+]
+
+
+def refused(name, value):
+    with pytest.raises(ImproperlyConfigured, match=name) as error:
+        Config({name: value})
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    "value", [NAN, INF, -INF, -1, 1e300, 10**400, True, "30", [30], timedelta(seconds=30)]
+)
+@pytest.mark.parametrize("name", [*SECONDS_FROM_0, *SECONDS_ABOVE_0])
+def test_what_is_no_number_of_seconds_is_refused(name, value):
+    assert f"{name} must be seconds" in refused(name, value)
+
+
+@pytest.mark.parametrize("name", SECONDS_ABOVE_0)
+def test_a_limit_or_lease_of_nothing_is_refused(name):
+    refused(name, 0)
+
+
+@pytest.mark.parametrize("value", [NAN, INF, -1, 0, 1.5, 2.0, True, "4", 2**31])
+@pytest.mark.parametrize("name", COUNTS)
+def test_what_is_no_count_is_refused(name, value):
+    assert f"{name} must be a whole number from 1 to " in refused(name, value)
+
+
+@pytest.mark.parametrize("value", ["no", "false", "yes", "", 0, 1, None, NAN])
+@pytest.mark.parametrize("name", FLAGS)
+def test_a_flag_is_true_or_false_and_never_a_text_that_would_count_as_true(name, value):
+    assert f"{name} must be True or False, found {value!r}" in refused(name, value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("worker_concurrency", 1_000_000, "a whole number from 1 to 10,000, found 1000000"),
+        ("task_lease_seconds", 0.01, "seconds from 0.1 to 86,400, found 0.01"),
+        ("task_lease_seconds", 100_000, "seconds from 0.1 to 86,400"),
+        ("task_lease_seconds", None, "must be seconds"),
+        ("worker_grace_seconds", None, "must be seconds"),
+        ("task_max_argument_bytes", 16 * 1024 * 1024 + 1, "to 16,777,216"),
+        ("worker_prefetch_multiplier", -1, "a whole number from 0 to"),
+        ("worker_prefetch_multiplier", NAN, "a whole number from 0 to"),
+        ("task_default_queue", "", "a printable text of 1 to 255 bytes"),
+        ("task_default_queue", "a\n", "a printable text"),
+        ("task_default_queue", None, "a printable text"),
+        ("imports", "tasks", r"write ('tasks',)"),
+        ("include", "tasks", r"write ('tasks',)"),
+        ("include", ["tasks", ""], "each of include must be a printable text"),
+        ("imports", 5, "a list or a tuple"),
+        ("task_routes", [("a.*", "q")], "a map such as {'tasks.*': 'queue'}"),
+        ("task_routes", "proj.route", "a map such as"),
+        ("task_routes", {"a.*": ""}, "task_routes['a.*'] must be a printable text"),
+        ("task_routes", {"a.*": 5}, "task_routes['a.*'] must be a printable text"),
+        ("task_routes", {5: "q"}, "a map with texts as keys"),
+        ("broker_transport_options", "visibility_timeout=5", "a map with texts as keys"),
+        ("worker_pool", None, "must be a text"),
+        ("outbox_url", 5, "must be a text such as"),
+    ],
+)
+def test_other_values_that_cannot_be_meant(name, value, text):
+    assert text in refused(name, value)
+
+
+@pytest.mark.parametrize("name", ["broker_url", "broker_write_url", "result_backend", "outbox_url"])
+def test_an_error_about_urls_shows_none_as_they_may_have_passwords_in_them(name):
+    value = {"redis://:canary@host": 1}
+
+    assert "canary" not in refused(name, value)
+    assert "a dict" in refused(name, value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[(name, None) for name in DEFAULTS if DEFAULTS[name] is None and name in OBEYED],
+        ("beat_cron_starting_deadline", 0),
+        ("broker_transport_options", {"global_keyprefix": "p"}),
+        ("imports", ["a", "b"]),
+        ("include", ()),
+        ("outbox_url", "sqlite:///a.db"),
+        ("outbox_url", ["sqlite:///a.db", "sqlite:///b.db"]),
+        ("task_acks_late", False),
+        ("task_lease_seconds", 0.5),
+        ("task_routes", {"a.*": "q", "b": {"queue": "r", "priority": 3}}),
+        ("task_time_limit", 0.5),
+        ("worker_concurrency", 1),
+        ("worker_grace_seconds", 0),
+        ("worker_prefetch_multiplier", 0),
+    ],
+)
+def test_what_can_be_meant_is_taken(name, value):
+    assert Config({name: value})[name] == value
+
+
+def test_defaults_are_values_that_can_be_set():
+    for name, read in _READERS.items():
+        read(name, DEFAULTS[name])
+
+
+def test_an_app_refuses_them_too_and_keeps_what_it_had():
+    app = App("a", set_as_current=False, task_lease_seconds=5)
+
+    with pytest.raises(ImproperlyConfigured, match="task_lease_seconds"):
+        app.conf.task_lease_seconds = NAN
+    with pytest.raises(ImproperlyConfigured, match=r"write \('tasks',\)"):
+        App("b", set_as_current=False, include="tasks")
+    assert app.conf.task_lease_seconds == 5
+
+
+@pytest.mark.parametrize(("hard", "soft"), [(10, 10), (10, 11), (0.5, 10)])
+def test_a_soft_limit_that_is_not_below_the_hard_one_is_refused_where_they_are_used(hard, soft):
+    app = App("a", broker="memory://", set_as_current=False)
+    app.conf.task_time_limit, app.conf.task_soft_time_limit = hard, soft  # one after the other, in any order
+
+    text = "task_soft_time_limit must be below task_time_limit"
+    with pytest.raises(ImproperlyConfigured, match=text):
+        check_limit_settings(app.conf)
+    with pytest.raises(ImproperlyConfigured, match=text):
+        app.prepare(app.signature("t"))
+
+
+def test_one_limit_alone_or_two_that_agree_are_used():
+    app = App("a", broker="memory://", set_as_current=False, task_soft_time_limit=9)
+    assert app.prepare(app.signature("t")).options["soft_time_limit"] == 9
+
+    app.conf.task_time_limit = 10
+    assert app.prepare(app.signature("t")).options["time_limit"] == 10
+
+
+def test_what_the_environment_gives_is_text_that_is_meant():
+    """Nothing but URLs and the path of the keys comes from there, so there is no text that would have to be a number or a flag."""
+    conf = Config()
+
+    conf.read_environment({f"BACKBEAT_{name.upper()}": "no" for name in DEFAULTS} | {"PATH": os.defpath})
+
+    assert {name for name in DEFAULTS if conf.is_set(name)} == {
+        "broker_url",
+        "result_backend",
+        "security_keys",
+    }
