@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 
 from backbeat.canvas import App
-from backbeat.canvas.commit.base import Transition
+from backbeat.canvas.commit.transition import Transition
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
 from backbeat.canvas.outcome import Success
