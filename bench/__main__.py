@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import beat, chord, cron, delivery, edits, idle, tables
+from . import beat, chord, cron, delivery, edits, idle, promptness, tables
 from .pairs import ROOT, Outcome
 
 RESULTS = ROOT / "var" / "bench" / "results.json"
@@ -23,6 +23,7 @@ ALL = {
     "p21": cron.p21,
     "delivery": delivery.delivery,
     "edits": edits.edits,
+    "promptness": promptness.promptness,
 }
 
 

@@ -43,6 +43,10 @@ def now():
     return time.time()
 """
 STORES = ("redis", "postgresql", "sqlite")
+SERVERS = {
+    "postgresql": "postgresql+psycopg://postgres@127.0.0.1:5432",
+    "mariadb": "mysql+pymysql://root@127.0.0.1:3306",
+}
 
 
 def delivery() -> list[Outcome]:
@@ -51,9 +55,9 @@ def delivery() -> list[Outcome]:
 
 
 def _measure(store: str) -> Iterator[Outcome]:
-    with tempfile.TemporaryDirectory() as directory, _place(store, directory) as url:
+    with tempfile.TemporaryDirectory() as directory, place(store, directory) as url:
         app = App("bench_delivery", broker=url, backend=url, set_as_current=False)
-        with _worker(url, directory) as pid:
+        with worker(url, directory) as pid:
             assert app.send_task("bench.now").get(timeout=60)
             before = _rss_mb(pid)
             _send_timers(app)
@@ -66,8 +70,8 @@ def _measure(store: str) -> Iterator[Outcome]:
         app.close()
     with (
         tempfile.TemporaryDirectory() as directory,
-        _place(store, directory) as url,
-        _place(store, directory, 1) as plain_url,
+        place(store, directory) as url,
+        place(store, directory, 1) as plain_url,
     ):
         longer = _revoked_ms(url, plain_url)
         yield absolute(f"D2 {store}", "100,000 revoked ids: a start takes longer by", "ms", longer, 1)
@@ -141,8 +145,9 @@ class _Place:
 
 
 @contextmanager
-def _worker(url: str, directory: str) -> Iterator[int]:
-    Path(directory, "bench_delivery.py").write_text(TASKS.format(url=url))
+def worker(url: str, directory: str, tasks: str = TASKS) -> Iterator[int]:
+    """A worker with one process; its pid."""
+    Path(directory, "bench_delivery.py").write_text(tasks.format(url=url))
     command = [sys.executable, "-m", "backbeat.scheduler.cli", "-A", "bench_delivery", "worker", "-c", "1"]
     with Path(directory, "log").open("w") as log:
         process = subprocess.Popen(command, cwd=directory, stdout=log, stderr=log)
@@ -159,7 +164,7 @@ def _rss_mb(pid: int) -> float:
 
 
 @contextmanager
-def _place(store: str, directory: str, number: int = 0) -> Iterator[str]:
+def place(store: str, directory: str, number: int = 0) -> Iterator[str]:
     """A place of its own for each run; what was in it goes."""
     match store:
         case "redis":
@@ -172,16 +177,16 @@ def _place(store: str, directory: str, number: int = 0) -> Iterator[str]:
                     yield url
                 finally:
                     client.flushdb()
-        case "postgresql":
-            name = f"bench_{secrets.token_hex(4)}"
+        case "postgresql" | "mariadb":
+            name, server = f"bench_{secrets.token_hex(4)}", SERVERS[store]
             admin = create_engine(
-                "postgresql+psycopg://postgres@127.0.0.1:5432/postgres", isolation_level="AUTOCOMMIT"
+                f"{server}/{'postgres' if store == 'postgresql' else ''}", isolation_level="AUTOCOMMIT"
             )
             _run(admin, [f"CREATE DATABASE {name}"])
             try:
-                yield f"postgresql://postgres@127.0.0.1:5432/{name}"
+                yield f"{server}/{name}"
             finally:
-                _run(admin, [f"DROP DATABASE {name} WITH (FORCE)"])
+                _run(admin, [f"DROP DATABASE {name}{' WITH (FORCE)' if store == 'postgresql' else ''}"])
                 admin.dispose()
         case _:
             yield f"sqlite:///{directory}/store{number}.db"

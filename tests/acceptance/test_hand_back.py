@@ -100,6 +100,22 @@ def test_what_was_sent_ahead_to_a_worker_with_a_long_task_is_run_by_an_idle_one(
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.parametrize("urls", ["rabbitmq"], indirect=True)
+def test_timers_that_a_worker_without_a_store_holds_keep_nobody_waiting(app, start_worker, log, figure):
+    worker = start_worker(1)
+    for n in range(200):
+        app.send_task(f"{TASKS}.note_time", [str(log)], countdown=600, queue="ab"[n % 2])
+
+    seconds, _ = run_quick(app, log, workers=[worker])
+
+    assert max(seconds) < WITHIN
+    assert len(read_events(log, "ran")) == QUICK
+    figure(f"{QUICK} tasks behind 200 timers: {percentiles(seconds)}")
+    worker.send(signal.SIGTERM)
+    assert worker.wait() == 0, worker.text
+
+
+@pytest.mark.timeout(180)
 def test_a_worker_that_stops_keeps_nothing_that_it_will_not_run(
     app, start_worker, begin_long, log, gate, figure
 ):

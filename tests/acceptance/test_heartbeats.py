@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 from contextlib import ExitStack, closing
 from urllib.parse import urlsplit
 
 import pytest
+from kombu import Connection
 
 from support.journal import read_events
 from support.processes import TESTS, wait_until
@@ -59,20 +61,28 @@ def start_worker(programs, stack, tmp_path):
 
 
 @pytest.mark.timeout(120)
-def test_heartbeats_go_on_while_the_only_process_or_thread_of_a_worker_computes(stack, start_worker, log):
-    workers = {pool: start_worker(pool, pool) for pool in ("processes", "threads")}
+def test_heartbeats_go_on_while_all_processes_or_threads_of_a_worker_compute_also_when_it_is_to_stop(
+    stack, start_worker, log
+):
+    pools = {"processes": "processes", "threads": "threads", "stopping": "processes"}
+    workers = {queue: start_worker(pool, queue) for queue, pool in pools.items()}
     for worker, _ in workers.values():
         worker.wait_for("ready$")
-    handles = {pool: send(stack, pool, log, 3.5 * HEARTBEAT) for pool in workers}
-    wait_until(lambda: len(read_events(log, "started")) == 2)
-    before = {pool: proxy.connections for pool, (_, proxy) in workers.items()}
+    handles = [send(stack, queue, log, 3.5 * HEARTBEAT) for queue in workers]
+    wait_until(lambda: len(read_events(log, "started")) == 3)
+    workers["stopping"][0].send(signal.SIGTERM)
+    before = {queue: proxy.connections for queue, (_, proxy) in workers.items()}
 
-    assert [handle.get(timeout=60) for handle in handles.values()] == ["computed"] * 2
+    assert [handle.get(timeout=60) for handle in handles] == ["computed"] * 3
 
+    assert workers["stopping"][0].wait() == 0
+    assert lying(stack, "stopping") == 0  # it was acknowledged on the connection that it had come by
     # one more each: who has lost its connection must make another one for it
-    assert [send(stack, pool, log, 0).get(timeout=60) for pool in workers] == ["computed"] * 2
-    assert {pool: proxy.connections for pool, (_, proxy) in workers.items()} == before
-    assert len(read_events(log, "started")) == 4
+    assert [send(stack, queue, log, 0).get(timeout=60) for queue in ("processes", "threads")] == [
+        "computed"
+    ] * 2
+    assert {queue: proxy.connections for queue, (_, proxy) in workers.items()} == before
+    assert len(read_events(log, "started")) == 5
     for worker, _ in workers.values():
         assert "WARNING" not in worker.text
 
@@ -97,3 +107,9 @@ def test_a_solo_worker_that_computes_loses_its_connection_and_the_task_runs_once
 
 def send(stack, queue, log, seconds):
     return stack.app.send_task("compute", [str(log), seconds], queue=queue)
+
+
+def lying(stack, queue):
+    """How many messages wait in a queue."""
+    with Connection(stack.broker) as connection, connection.channel() as channel:
+        return channel.queue_declare(queue, passive=True).message_count

@@ -19,6 +19,7 @@ from backbeat.canvas.commit.transition import Transition
 from backbeat.canvas.commit.verdict import Later, Poison, Run, Settled, Stale, Standing, WasRevoked
 from backbeat.canvas.continuation import ChainRecord, Inline, JoinRecord, Step
 from backbeat.canvas.effect import CloseChain, OpenChain, OpenJoin, Publish, SealJoin, Settle
+from backbeat.canvas.errors import Unavailable
 from backbeat.canvas.incarnation import incarnation, name_of
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import DEFAULT_QUEUE
@@ -29,6 +30,7 @@ from backbeat.canvas.perform import Performer
 from support.commit_world import DYING, LIVING, CommitWorld, broken, ok, part
 from support.gone import gone_incarnation
 from support.kinds import KINDS, OUTBOXES, open_backend
+from support.processes import wait_until
 
 MORTAL = Limits(lease_seconds=2.0)
 """For a worker that dies after a test has looked at what it holds: long enough for a busy machine."""
@@ -1285,6 +1287,34 @@ def test_k1_what_a_writer_stored_and_did_not_send_is_relayed_by_any_worker(split
         taken += split.take(worker)
 
     assert {item.message.id for item in taken} == {message.id for message in messages}
+
+
+def test_what_was_delivered_and_could_not_be_claimed_goes_to_others_after_a_pause(split):
+    first, second = split.open(), split.open()
+    split.send(*(split.message() for _ in range(3)))
+    down = [True]
+    first._store._crash = lambda at: fail(at) if down[0] else None
+
+    def fail(at):
+        if first._unclaimed:
+            raise Unavailable(at)
+
+    wait_until(lambda: raises_unavailable(lambda: first.exchange([], take=3)), 20)
+    assert first._unclaimed
+    first.pause()
+    others = split.take(second, 3)
+    down[0] = False
+
+    assert len({item.message.id for item in others}) == 3
+    assert split.none(first)
+
+
+def raises_unavailable(call):
+    try:
+        call()
+    except Unavailable:
+        return True
+    return False
 
 
 def test_what_was_sent_is_not_sent_again(split):

@@ -43,11 +43,11 @@ class Passes(LogListener):
 
 
 class Watched:
-    """A worker in a thread, over the servers of `stack`, that reaches its broker through `proxy`; with a watchdog and pages."""
+    """A worker in a thread, over the servers of `stack`, that reaches the one at `url` through `proxy`; with a watchdog and pages."""
 
-    def __init__(self, stack, proxy, manager):
-        broker = stack.broker.replace(f":{urlsplit(stack.broker).port}", f":{proxy.port}")
-        backend = broker if stack.backend == stack.broker else stack.backend
+    def __init__(self, stack, url, proxy, manager):
+        near = url.replace(f":{urlsplit(url).port}", f":{proxy.port}")
+        broker, backend = (near if each == url else each for each in (stack.broker, stack.backend))
         self.app = App("watched", broker=broker, backend=backend, set_as_current=False)
         self.app.task(name="add")(lambda x, y: x + y)
         self.passes = Passes()
@@ -84,14 +84,22 @@ def manager(tmp_path):
         yield opened
 
 
-@pytest.mark.parametrize("server", ["redis", "postgres", "rabbitmq+postgres"])
-def test_a_worker_is_unwell_and_unfed_while_its_broker_is_away_and_well_again_afterwards(
-    server, tmp_path, manager
+@pytest.mark.parametrize(
+    ("servers", "away"),
+    [
+        ("redis", "broker"),
+        ("postgres", "broker"),
+        ("rabbitmq+postgres", "broker"),
+        ("rabbitmq+postgres", "backend"),
+    ],
+)
+def test_a_worker_is_unwell_and_unfed_while_a_server_is_away_and_well_again_afterwards(
+    servers, away, tmp_path, manager
 ):
     with (
-        open_stack(server, tmp_path) as stack,
-        closing(Proxy(urlsplit(stack.broker).port)) as proxy,
-        closing(Watched(stack, proxy, manager)) as watched,
+        open_stack(servers, tmp_path) as stack,
+        closing(Proxy(urlsplit(url := getattr(stack, away)).port)) as proxy,
+        closing(Watched(stack, url, proxy, manager)) as watched,
     ):
         well = (0, "alive: 0 tasks run")
         manager.wait_for("WATCHDOG=1")
