@@ -20,17 +20,14 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from ..commit.base import Commit
 from ..commit.limits import Limits
 from ..commit.taken import Taken
 from ..commit.transition import Transition
-from ..commit.verdict import Run
 from ..errors import BackbeatError, Unavailable
-from ..json_text import json_list, json_string
 from ..killpoint import reach
-from ..outcome import Error, Failure, lost
+from ..outcome import lost
 from ..patience import Patience
 from ..perform import Execute, Performer, Route
 from ..pools.base import Ended, Lost, Pool, Report, Requeue
@@ -39,6 +36,7 @@ from .appetite import Appetite
 from .lease_keeper import LeaseKeeper
 from .listener import Listener
 from .running import HardLimit, RunningTasks, time_limit_of
+from .unstorable import instead_of
 
 logger = logging.getLogger("backbeat.worker")
 
@@ -276,27 +274,10 @@ class Worker:
                     raise
             return
         for transition, seconds in bringing:
-            message, delivery = transition.message, transition.delivery
             logger.error("a transition cannot be stored: %s", error, extra={"action": "transition_refused"})
-            if message is None or delivery is None or transition.dead is not None:
-                continue  # not even that can be stored: its message comes back after its lease
-            text = f"what followed the task cannot be stored: {type(error).__name__}: {(str(error).splitlines() or [''])[0][:500]}"
-            failure = Failure(
-                error=Error(
-                    type="EncodeError",
-                    module="backbeat.canvas.errors",
-                    args=json_list([json_string(text)]),
-                    text=text,
-                )
-            )
-            taken = Taken(delivery, message, Run())
-            if _is_refused(
-                transition.outcome
-            ):  # not even that: what would follow is given up, and the message kept
-                bare = replace(message, then=None, link=(), link_error=())
-                self._bring([(self._performer.dead(taken, bare, failure), seconds)], 0)
-            else:
-                self._bring([(self._performer.finished(taken, message, failure), seconds)], 0)
+            instead = instead_of(transition, error, self._performer)
+            if instead is not None:
+                self._bring([(instead, seconds)], 0)
 
     def _reported(self, report: Report) -> None:
         running = self._running[report.key]
@@ -401,10 +382,3 @@ class Worker:
     def _drain_wake(self) -> None:
         while readable([self._woken], 0):
             os.read(self._woken, 4096)
-
-
-def _is_refused(outcome: object) -> bool:
-    return isinstance(outcome, Failure) and (outcome.error.type, outcome.error.module) == (
-        "EncodeError",
-        "backbeat.canvas.errors",
-    )
