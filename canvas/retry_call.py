@@ -59,8 +59,6 @@ def retry_call(given: Mapping[str, Any]) -> RetryCall:
         {name: given[name] for name in given if name in CHANGEABLE or name in ("eta", "countdown")}
     )
     eta, countdown = wanted.pop("eta", None), wanted.pop("countdown", None)
-    if countdown is not None and countdown < 0:
-        raise ImproperlyConfigured(f"countdown must not be negative, found {countdown}")
     check_limits(wanted)
     return RetryCall(
         args=None if args is None else tuple(positional(args)),

@@ -116,6 +116,9 @@ def retry_options(name: str, options: TaskOptions) -> tuple[Retrying, RetryCall]
         retrying = retrying_of({option: getattr(options, option) for option in TaskOptions.__slots__})
         where += "retry_kwargs: "
         asked = retry_call(options.retry_kwargs)
+        # a running task may compute a time that is over already; nobody writes one down
+        if isinstance(asked.when, int | float) and asked.when < 0:
+            raise ImproperlyConfigured(f"countdown must not be negative, found {asked.when}")
     except (TypeError, BackbeatError) as error:
         raise ImproperlyConfigured(f"{where}{error}") from None
     return retrying, asked

@@ -190,6 +190,7 @@ def test_retry_raises_with_the_default_delay():
     [
         ({"countdown": 3}, 3),
         ({"countdown": 0}, 0),
+        ({"countdown": -1}, -1),
         ({"countdown": timedelta(minutes=1)}, 60.0),
         ({"eta": datetime(2026, 1, 1, tzinfo=UTC)}, datetime(2026, 1, 1, tzinfo=UTC)),
         ({"eta": datetime(2026, 1, 1, tzinfo=UTC), "countdown": 3}, datetime(2026, 1, 1, tzinfo=UTC)),
@@ -208,7 +209,6 @@ def test_when_it_shall_run_again(known, when):
         {"countdown": "3"},
         {"countdown": 1e300},
         {"countdown": NAN},
-        {"countdown": -1},
         {"time_limit": NAN},
         {"time_limit": 5, "soft_time_limit": 5},
     ],
