@@ -243,8 +243,6 @@ class Worker:
         if self._stops == 0 and self._pool.free:
             self._commit.wait(self._longest_wait(), wakers)
         else:  # what lies in the queues is no reason to wake: nothing can be taken
-            # a broker's heartbeats cannot wait for the next renewal: leases may be long
-            self._commit.renew([])
             readable(wakers, self._longest_wait())
 
     def _bring(self, bringing: list[tuple[Transition, float | None]], room: int) -> None:

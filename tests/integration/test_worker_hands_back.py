@@ -12,7 +12,6 @@ from backbeat.canvas.commit.limits import Limits
 from backbeat.canvas.commit.memory import MemoryCommit
 from backbeat.canvas.commit.memory_results import MemoryResults
 from backbeat.canvas.commit.memory_store import MemoryStore
-from backbeat.canvas.connections import Connections
 from backbeat.canvas.errors import Unavailable
 from backbeat.canvas.perform import Performer
 from backbeat.canvas.pools.child import run_job
@@ -21,6 +20,7 @@ from backbeat.canvas.worker.appetite import FULL_SECONDS
 from backbeat.canvas.worker.listener import LogListener
 from backbeat.canvas.worker.worker import Worker
 
+from support.eager import connect
 from support.processes import wait_until
 
 
@@ -80,9 +80,7 @@ class Fleet:
         store = MemoryStore()
         self.store = store
         self.app = App("busy", broker="memory://busy", set_as_current=False)
-        self.app._connections = Connections(
-            lambda: MemoryCommit(store, worker="client"), lambda: MemoryResults(store)
-        )
+        connect(self.app, lambda: MemoryCommit(store, worker="client"), lambda: MemoryResults(store))
         self.app.task(name="stay")(lambda: None)
         self.app.task(name="quick")(lambda value=None: value)
         self.commit = Heard(MemoryCommit(store, worker="w1", queues=["celery"]))
