@@ -52,7 +52,7 @@ crashes: $(VENV)/.test ## The loop ended before and after each effect and at eve
 	BACKBEAT_CRASH_PAIRS=all $(BIN)/python -m pytest --timeout 86400 tests/integration/test_crash_points.py $(ARGS)
 
 kills: $(VENV)/.test ## Workers, senders and children killed at every point that the code names; a quarter of an hour
-	BACKBEAT_KILL_MATRIX=all $(BIN)/python -m pytest tests/acceptance/test_kill_points.py $(ARGS)
+	BACKBEAT_KILL_MATRIX=all $(BIN)/python -m pytest tests/acceptance/canvas/test_kill_points.py $(ARGS)
 
 clean: ## Forget the environment and all that was made
 	rm -rf $(VENV) .venv-* .cache build dist var *.egg-info

@@ -1,8 +1,8 @@
 """The suite in lanes side by side, for `make test`: python tests/lanes.py [pytest arguments].
 
-Most of the suite waits: for a lease to pass, a process to start, a server to answer. One lane has the tests with real processes, one those of
-every implementation of a seam and the simulation, one all others; each test has a database, a vhost or a key prefix of its own, so none
-sees the others. What a lane but the first says is shown when the first is done.
+Most of the suite waits: for a lease to pass, a process to start, a server to answer. Two lanes have the tests with real processes, beats and
+workers apart, one those of every implementation of a seam and the simulation, one all others; each test has a database, a vhost or a key prefix
+of its own, so none sees the others. What a lane but the first says is shown when the first is done.
 """
 
 from __future__ import annotations
@@ -12,23 +12,30 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 TESTS = Path(__file__).parent
-PROCESSES, SEAMS = ("acceptance",), ("conformance", "simulation")
+APART = (("acceptance/scheduler",), ("acceptance/canvas",), ("conformance", "simulation"))
+"""What all lanes but the last have."""
 NOTHING_COLLECTED = 5
 
 
 def lanes() -> list[list[Path]]:
     """The paths of all lanes: every directory with tests, and every test file beside them, is in one of them."""
-    found = [
-        path
-        for path in sorted(TESTS.iterdir())
-        if path.name.startswith("test_") or (path.is_dir() and any(path.rglob("test_*.py")))
-    ]
-    others = [path for path in found if path.name not in (*PROCESSES, *SEAMS)]
-    return [[path for path in found if path.name in names] for names in (PROCESSES, SEAMS)] + [others]
+    apart = [[TESTS / name for name in names] for names in APART]
+    taken = {path for paths in apart for path in paths}
+    return [*apart, [path for path in _tests(TESTS, taken) if path not in taken]]
+
+
+def _tests(directory: Path, taken: set[Path]) -> Iterator[Path]:
+    """Test files of a directory and directories with tests; of one that lanes share, what is in it."""
+    for path in sorted(directory.iterdir()):
+        if path.is_dir() and any(path in each.parents for each in taken):
+            yield from _tests(path, taken)
+        elif path.name.startswith("test_") or (path.is_dir() and any(path.rglob("test_*.py"))):
+            yield path
 
 
 def end(lane: subprocess.Popen[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""Kill points: what arms a process, and that nothing else does. That they kill is tests/acceptance/test_kill_points.py's."""
+"""Kill points: what arms a process, and that nothing else does. That they kill is tests/acceptance/canvas/test_kill_points.py's."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ import pytest
 
 from support.processes import wait_until
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TREE = Path(os.environ.get("BACKBEAT_NSPAWN_ROOT", ROOT / ".cache" / "nspawn"))
 MIRROR = os.environ.get("BACKBEAT_NSPAWN_MIRROR", "http://deb.debian.org/debian")
 PACKAGES = "systemd,systemd-sysv,dbus,python3-minimal,libpython3-stdlib,ca-certificates"
