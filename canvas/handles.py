@@ -43,7 +43,7 @@ class Handles:
         if isinstance(results, int):
             Bound(highest=LARGEST_COUNT, whole=True)("a group's size", results)
             results = [self.of_task(derive(id_, str(index))) for index in range(results)]
-        return GroupResult(id_, results, app=self._app)
+        return GroupResult(key("a group's id", id_), results, app=self._app)
 
     def of_tuple(self, data: Any) -> Result:
         """The handle that `as_tuple` wrote down."""

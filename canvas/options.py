@@ -20,7 +20,7 @@ from .message import us_of_iso
 from .node import Call, Chain, Group, Node
 from .retrying import is_count
 from .unique import NAMES, checked_unique
-from .value import LARGEST_COUNT, LIMIT, SECONDS, Bound, Reader, flag, key, mapping, text
+from .value import LARGEST_COUNT, LIMIT, SECONDS, Bound, Read, flag, key, mapping, text
 from .wire import OWN_HEADERS
 
 KNOWN = frozenset(
@@ -140,7 +140,7 @@ def _serializer(name: str, value: Any) -> Any:
 
 
 _INDEX = Bound(highest=LARGEST_COUNT, whole=True)
-_READERS: dict[str, Reader] = {
+_READERS: dict[str, Read] = {
     "countdown": _seconds,
     "eta": _moment,
     "expires": _expiry,

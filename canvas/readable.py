@@ -7,9 +7,10 @@ from collections.abc import Iterable
 
 
 def readable(descriptors: Iterable[int], seconds: float | None) -> set[int]:
-    """Wait until one of them can be read, or its other end is closed; those. At most `seconds`, None is for ever."""
+    """Wait until one of them can be read, or its other end is closed; those. At most `seconds`, or three weeks; None is for ever."""
     poll = select.poll()
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)
-    # poll(2) takes a negative time for no limit
-    return {found for found, _ in poll.poll(None if seconds is None else max(0.0, seconds) * 1000)}
+    # poll(2) takes a negative time for no limit, and none that is no C int
+    milliseconds = None if seconds is None else min(max(0.0, seconds) * 1000, 2**31 - 1)
+    return {found for found, _ in poll.poll(milliseconds)}

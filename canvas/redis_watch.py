@@ -65,7 +65,7 @@ class Watch:
             self._connection = None
 
     def _sleep(self, seconds: float, wakers: Sequence[int]) -> None:
-        # what came together with the answers lies in the parser's buffer, where select does not see it
+        # what came together with the answers lies in the parser's buffer, where poll does not see it
         if self._connection.can_read(0):
             return
         # kombu reads this attribute too; the library has no public way to a socket

@@ -17,7 +17,7 @@ from .value import (
     LIMIT,
     SECONDS,
     Bound,
-    Reader,
+    Read,
     check_limits,
     flag,
     key,
@@ -30,6 +30,8 @@ from .value import (
 
 MOST_SIDE_BY_SIDE = 10_000
 """Tasks of one worker. A machine has 32,768 processes and threads, unless its kernel was told otherwise; pools bound it further."""
+MOST_HEARTBEAT = 65_535
+"""Seconds: what the field of AMQP for it can hold."""
 CONCURRENCY = Bound(lowest=1, highest=MOST_SIDE_BY_SIDE, whole=True)
 LEASE = Bound(lowest=0.1, highest=86_400)
 """Below, a lease would be over before it could be renewed; beyond, what a dead worker had would wait for days."""
@@ -76,9 +78,10 @@ def _urls(name: str, value: Any) -> Any:
     return value
 
 
-_READERS: dict[str, Reader] = {
+_READERS: dict[str, Read] = {
     "beat_cron_starting_deadline": optional(SECONDS),
     "beat_sentry_monitors": flag,
+    "broker_heartbeat": optional(Bound(highest=MOST_HEARTBEAT, whole=True)),
     "broker_transport_options": optional(mapping),
     "broker_url": optional(url),
     "broker_write_url": optional(url),

@@ -16,7 +16,7 @@ from .message import LONGEST_SECONDS
 
 LONGEST_NAME = 255
 """Bytes that brokers and databases take."""
-Reader = Callable[[str, Any], Any]
+Read = Callable[[str, Any], Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ def url(name: str, value: Any) -> Any:
     return value
 
 
-def optional(read: Reader) -> Reader:
+def optional(read: Read) -> Read:
     """As `read`, but None is let pass."""
     return lambda name, value: None if value is None else read(name, value)
 

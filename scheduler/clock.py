@@ -56,9 +56,7 @@ class SystemClock:
         return True
 
     def wake(self) -> None:
-        with contextlib.suppress(
-            OSError
-        ):  # a full pipe has woken us already; a closed one has nobody to wake
+        with contextlib.suppress(OSError):  # full, it has woken us already; closed, there is nobody to wake
             os.write(self._mouth, b"!")
 
     def close(self) -> None:

@@ -292,8 +292,8 @@ end
 -- the message; whose run is early has a claim, and does not start again.
 local function was_early(queue, envelope)
   if queue ~= argument.control_queue then return false end
-  local message = message_of(envelope)
-  return message and run_of(message.id).early
+  local id = type(envelope.headers) == 'table' and envelope.headers.id
+  return type(id) == 'string' and run_of(id).early
 end
 
 local function taken_of(list, queue, text, wanted)

@@ -120,8 +120,10 @@ class SplitCommit:
         return self._store.load(chains, joins)
 
     def renew(self, held: Sequence[Taken]) -> None:
-        self._store.renew(_claims(held))
-        self._broker.renew([taken.delivery for taken in held])
+        try:
+            self._store.renew(_claims(held))
+        finally:  # a broker that hears nothing while the store is away would give what runs to others
+            self._broker.renew([taken.delivery for taken in held])
 
     def release(self, held: Sequence[Taken], *, lost: bool = False) -> None:
         self._store.release(_claims(held), lost=lost)
@@ -129,7 +131,7 @@ class SplitCommit:
         self._broker.release([taken.delivery for taken in held])
 
     def pause(self) -> None:
-        # what cannot be handed back comes back by itself, as its connection is lost or its lease will be over
+        """Hand back what is not claimed; what cannot be comes back by itself, as its connection is lost or its lease will be over."""
         unclaimed, self._unclaimed = self._unclaimed, []
         self._broker.pause()
         self._broker.release([taken.delivery for taken in unclaimed])

@@ -68,9 +68,8 @@ def _preloaded(spec: RunnerSpec, control: socket.socket) -> Callable[[], Runner]
     if doubts:
         control.sendall(pack([["unsafe", f"importing the app {' and '.join(doubts)}"]]))
         sys.stdout.flush()
-        os._exit(
-            0
-        )  # not sys.exit: what the app registered to be done at exit is for processes that ran tasks
+        # not sys.exit: what the app registered to be done at exit is for processes that ran tasks
+        os._exit(0)
     return lambda: runner
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..app import App
@@ -24,6 +24,7 @@ from ..pools.solo import SoloPool
 from ..pools.wiring import open_pool, size_of
 from ..results.base import Results
 from ..setting import check_limit_settings
+from ..transaction import OutboxRelay
 from ..value import SECONDS, key
 from ..wiring import limits_of, open_commit, open_results
 from .lease_keeper import LeaseKeeper
@@ -138,9 +139,20 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
         limits,
         grace_seconds=grace,
         hard_limit=lambda message: time_limits_of(message, app.tasks, default).hard,
-        beside=OutboxThread(relays) if relays else None,
+        beside=_beside(results, relays),
         keeper=keeper if isinstance(pool, SoloPool) else None,
     )
+
+
+@contextlib.contextmanager
+def _beside(results: Results | None, relays: Sequence[OutboxRelay]) -> Iterator[None]:
+    """What there is while a worker runs, and is closed with it."""
+    with contextlib.ExitStack() as stack:
+        if results is not None:
+            stack.enter_context(contextlib.closing(results))
+        if relays:
+            stack.enter_context(OutboxThread(relays))
+        yield
 
 
 def refuse_limits(app: App, pool: str, kept: LimitsKept) -> None:

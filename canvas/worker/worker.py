@@ -33,6 +33,7 @@ from ..perform import Execute, Performer, Route
 from ..pools.base import Ended, Lost, Pool, Report, Requeue
 from ..readable import readable
 from .appetite import Appetite
+from .chores import Chore, faults
 from .lease_keeper import LeaseKeeper
 from .listener import Listener
 from .running import HardLimit, RunningTasks, time_limit_of
@@ -78,7 +79,15 @@ class Worker:
         self._grace_until = math.inf
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
-        self._next_sweep = self._next_renew = self._next_look = 0.0
+        self._renewal = Chore(self._renew, limits.lease_seconds / 3)
+        self._chores = (
+            Chore(self._work_off),
+            Chore(self._hand_back),
+            Chore(lambda: self._running.kill_overdue(time.monotonic())),
+            Chore(self._look_for_terminations, LOOK_SECONDS, again=LOOK_SECONDS),
+            self._renewal,
+            Chore(self._sweep, SWEEP_SECONDS, again=SWEEP_SECONDS),
+        )
         self._patience = Patience()
         self._appetite = Appetite()
 
@@ -151,8 +160,9 @@ class Worker:
     def _step(self) -> bool:
         self._reports += self._pool.collect()
         self._appetite.look(time.monotonic(), is_free=bool(self._reports) or self._pool.free > 0)
-        self._work_off()
-        fault = self._housekeep_fault()
+        # what ended must be brought whatever failed: where the store is another server than the broker it may be there, and what is not
+        # stored before its claim is over runs again
+        fault = faults(self._chores, time.monotonic())
         waiting = len(self._taken) + len(self._performer.left)
         room = max(0, self._pool.free - waiting) if self._stops == 0 and fault is None else 0
         bringing, self._pending = self._pending, []
@@ -299,7 +309,7 @@ class Worker:
 
     def _longest_wait(self) -> float:
         deadline = self._running.next_deadline()
-        renewal = self._next_renew if self._held else math.inf
+        renewal = self._renewal.due if self._held else math.inf
         now = time.monotonic()
         until = min(
             self._grace_until,
@@ -309,43 +319,28 @@ class Worker:
         )
         return max(0.0, min(LONGEST_WAIT_SECONDS, until - now))
 
-    def _housekeep_fault(self) -> Unavailable | None:
-        """Why not all could be done, if so. What ended must be brought all the same: where the store is another server than the broker
-        it may be there, and what is not stored before its claim is over runs again. For the same reason one chore cannot keep the other from
-        being done.
-        """
-        fault = None
-        for chore in (self._hand_back, self._housekeep):
-            try:
-                chore()
-            except Unavailable as error:
-                fault = error
-        return fault
-
     def _hand_back(self) -> None:
         """What has not started goes back, where it would wait here while others could run it."""
         if self._stops == 0 and not self._appetite.is_gone(time.monotonic()):
             return
-        if self._taken:
-            self._release([*self._taken])
-            self._taken.clear()
+        taken = [*self._taken]
+        self._taken.clear()  # first: what was handed back in part must not start, and the rest comes back after its lease
+        if taken:
+            self._release(taken)
         self._commit.pause()
 
-    def _housekeep(self) -> None:
-        now = time.monotonic()
-        self._running.kill_overdue(now)
-        if self._running and now >= self._next_look:
-            self._next_look = now + LOOK_SECONDS
+    def _look_for_terminations(self) -> None:
+        if self._running:
             self._running.terminate(self._commit.terminations(self._running.ids))
-        if now >= self._next_renew:
-            # also if it is nothing: the connection to a broker lives of it, and so does what the commit itself holds
-            self._commit.renew(self._held)
-            self._next_renew = now + self._limits.lease_seconds / 3
-        if now >= self._next_sweep:
-            self._next_sweep = now + SWEEP_SECONDS
-            for record in self._commit.sweep():
-                with self._surviving():
-                    self._performer.settle_interrupted(record)
+
+    def _renew(self) -> None:
+        # also if it is nothing: the connection to a broker lives of it, and so does what the commit itself holds
+        self._commit.renew(self._held)
+
+    def _sweep(self) -> None:
+        for record in self._commit.sweep():
+            with self._surviving():
+                self._performer.settle_interrupted(record)
 
     def _shut_down(self) -> None:
         """What ended is committed; what did not is handed back, uncounted; but what was acknowledged early must not run again."""

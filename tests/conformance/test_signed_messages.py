@@ -85,8 +85,9 @@ def test_all_that_a_store_sends_by_itself_is_signed(world):
     assert all(item.verdict == Run() for item in taken)
 
 
-def test_what_was_acknowledged_early_is_believed_when_its_claim_has_died(world):
-    message = world.message()
+@pytest.mark.parametrize("name", ["", "é"])
+def test_what_was_acknowledged_early_is_believed_when_its_claim_has_died(world, name):
+    message = world.message(name)
     dying = world.open(limits=DYING, keyring=RING)
     world.do(signing(world), Publish(message))
     (item,) = world.take(dying)

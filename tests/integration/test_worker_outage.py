@@ -201,7 +201,7 @@ class SplitFleet:
         def leave(*values):
             self.runs.append(values)
             self.broker.is_away = len(self.runs) == 1
-            self.worker._next_renew = 0.0
+            self.worker._renewal.due = 0.0
             return len(self.runs)
 
         self.pool = BusyPool(lambda job, limit: run_job(job, self.app.tasks, "celery@test", limit))
@@ -253,6 +253,17 @@ def test_k1_what_follows_is_written_once_however_long_the_broker_is_away(split_f
     broker.is_away = False
     assert handle.get(timeout=20) == 2
     assert split_fleet.runs == [(), (1,)]
+
+
+def test_k7_the_broker_hears_of_what_is_held_while_the_store_is_away():
+    store = Away(MemoryCommit(MemoryStore(), worker="w", role=Role.STORE))
+    broker = Away(StoreBroker(MemoryCommit(MemoryStore(), worker="w", role=Role.BROKER)))
+    store.is_away = broker.is_away = True
+
+    with pytest.raises(Unavailable):
+        SplitCommit(broker, store).renew([])
+
+    assert (store.refused, broker.refused) == (1, 1)
 
 
 # --- what was taken while something could not be done ---------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from backbeat.canvas import App
-from backbeat.canvas.config import DEFAULTS, OBEYED, Config
+from backbeat.canvas.config import _ONLY, DEFAULTS, OBEYED, Config
 from backbeat.canvas.errors import ImproperlyConfigured
 from backbeat.canvas.setting import _READERS, check_limit_settings
 
@@ -31,6 +31,16 @@ FLAGS = [
     "task_ignore_result",
     "task_track_started",
 ]
+
+
+READ_BY_WHO_OBEYS = {
+    "beat_schedule",
+    "broker_use_ssl",
+    "redis_backend_use_ssl",
+    "result_compression",
+    "security_keys",
+    "timezone",
+}
 
 
 def refused(name, value):
@@ -173,3 +183,12 @@ def test_what_the_environment_gives_is_text_that_is_meant():
         "result_backend",
         "security_keys",
     }
+
+
+def test_every_setting_that_is_obeyed_is_read_by_somebody():
+    assert {*_READERS, *_ONLY, *READ_BY_WHO_OBEYS} == OBEYED
+
+
+@pytest.mark.parametrize("value", [NAN, -1, 0.4, True, "60", 65_536])
+def test_a_heartbeat_that_no_connection_can_have_is_refused(value):
+    assert "broker_heartbeat must be a whole number from 0 to 65,535" in refused("broker_heartbeat", value)
