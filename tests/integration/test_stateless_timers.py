@@ -52,7 +52,7 @@ def test_what_is_due_now_runs_at_once_behind_thousands_of_timers(worker):
 
     began = time.monotonic()
     assert take(worker) == ["now"]
-    assert len(worker._timers.held) == 3_000
+    assert len(worker._intake._timers.held) == 3_000
     assert time.monotonic() - began < SECONDS / 2
 
     send(worker, ["again"])
@@ -70,11 +70,11 @@ def test_all_timers_run_when_they_are_due_each_once(worker):
 
 
 def test_beyond_the_bound_no_more_are_taken_until_some_are_due(worker):
-    worker._timers = Timers(most_bytes=1)
+    worker._intake._timers = Timers(most_bytes=1)
     names = [f"timer{n}" for n in range(PREFETCH * 3)]
     send(worker, names, 3)
     assert take(worker, 1) == []
-    assert len(worker._timers.held) < len(names)
+    assert len(worker._intake._timers.held) < len(names)
 
     assert sorted(take(worker, until=len(names))) == sorted(names)
 
@@ -85,7 +85,7 @@ def test_timers_that_come_again_after_the_connection_was_lost_run_once(worker, a
     names = [f"timer{n}" for n in range(PREFETCH * 2)]
     send(worker, names, 6)
     assert take(worker, 1) == []
-    assert len(worker._timers.held) == len(names)
+    assert len(worker._intake._timers.held) == len(names)
     servers.cut_vhost(amqp_url)
 
     found, deadline = [], time.monotonic() + SECONDS
