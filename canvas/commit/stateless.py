@@ -59,6 +59,8 @@ class StatelessCommit:
         self._limits = limits
         self._tracks_started = tracks_started
         self._intake = Intake(broker, keyring)
+        self._sent: set[tuple[str, int, int]] = set()
+        """What the broker has confirmed of transitions that will be brought again, as it did not confirm all."""
 
     def exchange(
         self, transitions: Sequence[Transition], *, take: int = 0, claim: Sequence[Taken] = ()
@@ -73,6 +75,8 @@ class StatelessCommit:
             if transition.dead is not None:
                 dead = transition.dead
                 logger.error("dead letter %s: %s", dead.task_id, dead.reason, extra={"action": "dead_letter"})
+        if transitions:
+            self._sent.clear()
         self._intake.ack([t.delivery for t in transitions if t.delivery is not None])
         try:
             taken = self._take(take) if take else []
@@ -159,10 +163,12 @@ class StatelessCommit:
 
     def _publish(self, messages: Sequence[Message]) -> None:
         """Not with `Broker.publish`: what has an eta shall wait in the broker, where it can."""
-        if not messages:
+        left = [message for message in messages if _identity(message) not in self._sent]
+        if not left:
             return
-        confirmed = set(self._broker.post(messages).confirmed)
-        if any(message.id not in confirmed for message in messages):
+        confirmed = set(self._broker.post(left).confirmed)
+        self._sent |= {_identity(message) for message in left if message.id in confirmed}
+        if any(message.id not in confirmed for message in left):
             raise Unavailable("the broker did not confirm a message")
 
     def _checked(self, transition: Transition) -> list[Message]:
@@ -179,6 +185,10 @@ class StatelessCommit:
                 "there is no place where it could wait. Write App(backend='redis://...') or postgresql://."
             )
         return message
+
+
+def _identity(message: Message) -> tuple[str, int, int]:
+    return message.id, message.generation, message.attempt
 
 
 def _check_unique(unique: Unique | None) -> None:

@@ -114,6 +114,20 @@ def test_what_was_sent_is_not_brought_again_for_a_broker_that_has_nothing_to_giv
         world.commit.exchange([], take=1)
 
 
+def test_what_the_broker_had_confirmed_before_it_failed_is_not_sent_again(world):
+    end = world.end_of("next")
+    after = Transition(effects=(Publish(message("after")),))
+    world.broker.fails = {"post": 2}
+    with pytest.raises(Unavailable):
+        world.commit.exchange([end, after])
+    assert world.commit.exchange([], take=9).taken[0].message.id == "next"
+
+    world.commit.exchange([end, after])
+    assert world.take(9) == ["after"]
+    world.commit.exchange([Transition(effects=(Publish(message("next")),))])
+    assert world.take(9) == ["next"]
+
+
 def test_what_could_not_be_acknowledged_is_with_the_next_call(world):
     end = world.end_of("next")
     world.broker.fails = {"ack": 1}
