@@ -1,4 +1,4 @@
-"""Timers without a store on RabbitMQ: as many as there may be, others are run meanwhile; and in how much memory."""
+"""Timers without a result backend. On RabbitMQ: as many as there may be, others are run meanwhile; and in how much memory. On Redis they wait there."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
 
 from support import servers
+from support.brokers import BrokerKind
 
 SECONDS = 30.0
 
@@ -97,3 +98,24 @@ def test_timers_that_come_again_after_the_connection_was_lost_run_once(worker, a
 
     assert sorted(found) == sorted(names)
     assert take(worker, 0.5) == []
+
+
+def test_on_redis_what_others_sent_with_an_eta_waits_there_and_comes_to_any_worker_once(
+    redis_prefixed, monkeypatch
+):
+    monkeypatch.setattr("backbeat.canvas.commit.intake.NEAR_SECONDS", 0)
+    kind = BrokerKind("redis", *redis_prefixed, lease_seconds=60)
+    first, second = (StatelessCommit(kind.open("q")) for _ in range(2))
+    due = time.time_ns() // 1000 + 2_000_000
+    try:
+        first._broker.publish([Message(id=f"t{n}", task="t", queue="q", eta_us=due) for n in range(50)])
+        assert first.exchange([], take=4).taken == []
+        assert first._intake.held == []
+        assert time.time_ns() // 1000 < due
+
+        found = take(second, until=50)
+        assert time.time_ns() // 1000 >= due
+        assert sorted(found) == sorted(f"t{n}" for n in range(50))
+        assert take(first, 0.3) == take(second, 0.3) == []
+    finally:
+        kind.close()
