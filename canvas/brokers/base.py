@@ -27,10 +27,15 @@ class Broker(Protocol):
     Raises Unavailable when the broker cannot be reached; the next call connects again.
     """
 
+    @property
+    def keeps_timers(self) -> bool:
+        """Whether a message with an eta that is posted waits in the broker until then; else it is delivered at once."""
+        ...
+
     def publish(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Send messages, persistent, confirmed and mandatory; returns those that the broker has confirmed.
 
-        One that is not among them was returned or refused, or nobody knows; sending it again is safe, as its id is the same.
+        Each is delivered at once, also with an eta. One that is not among them was returned or refused, or nobody knows; sending it again is safe, as its id is the same.
         """
         ...
 

@@ -72,6 +72,8 @@ class KombuBroker:
         is_amqp = self._connection.transport.driver_name == "py-amqp"
         self._open = open_line or partial(AmqpLine if is_amqp else VirtualLine, keyring=keyring)
 
+    keeps_timers = False
+
     def publish(self, messages: Sequence[Message]) -> Sequence[Message]:
         if not messages:
             return []

@@ -50,6 +50,8 @@ class Subscription:
 
     def park(self, tags: Collection[str]) -> None:
         """These shall not count towards what may be unacknowledged."""
+        if not self._prefetch:  # no limit, no count
+            return
         self._parked.update(self._outstanding[tag] for tag in map(int, tags) if tag in self._outstanding)
         # half of the limit at a time: a new consumer costs two round trips
         full = [queue for queue in self._consumers if self._parked[queue] * 2 >= self._prefetch]

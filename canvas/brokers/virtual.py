@@ -116,7 +116,8 @@ class VirtualLine:
         self._limit()
 
     def _limit(self) -> None:
-        self._channel.basic_qos(0, self._prefetch + len(self._parked), False)
+        if self._prefetch:  # 0 is no limit
+            self._channel.basic_qos(0, self._prefetch + len(self._parked), False)
 
     def check(self, queues: Sequence[str]) -> None:
         """These transports fetch for themselves; there is no consumer that somebody else could forget."""

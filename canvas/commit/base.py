@@ -59,7 +59,9 @@ class Commit(Protocol):
         ...
 
     def renew(self, held: Sequence[Taken]) -> None:
-        """Hold these messages, and their claims, for another lease; of none, it keeps the connection to the broker alive."""
+        """Hold these messages, and their claims, for another lease, and what the commit itself holds (timers, what it has not given out);
+        of none, it keeps the connection to the broker alive.
+        """
         ...
 
     def release(self, held: Sequence[Taken], *, lost: bool = False) -> None:

@@ -1,7 +1,9 @@
 """StatelessCommit: a broker and nothing else (decisions K17): no store, no joins, no claims; chains travel inside their messages.
 
 With `replies` (the rpc backend) what ended is sent to who asked for it, before its message is acknowledged; so are retries, and that a
-task was taken, if `tracks_started`. Messages whose time has not come are held here, unacknowledged (see timers.py). Duplicates run twice: there is nobody to ask.
+task was taken, if `tracks_started`. What is taken and held is intake.py's matter. Duplicates run twice: there is nobody to ask.
+
+    replies, that may come twice   ->   what follows, published once as far as that is known   ->   ack   ->   take
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from dataclasses import replace
 from ..brokers.base import Broker
 from ..clock import Clock, SystemClock
 from ..continuation import JoinRecord
-from ..delivery import Delivery
 from ..effect import AddPart, CloseChain, OpenChain, OpenJoin, Publish, SealJoin, Settle
 from ..envelope import unpack
 from ..errors import ImproperlyConfigured, MessageError, Unavailable
@@ -25,18 +26,16 @@ from ..results.started import started
 from ..signing import NO_KEYS, Keyring
 from ..unique import Unique
 from .base import Loaded
+from .intake import Intake
 from .limits import DEFAULT_LIMITS, Limits
-from .taken import Taken, decoded
-from .timers import Timers
+from .taken import Taken
 from .transition import Exchange, Transition
 from .verdict import Run
 
 logger = logging.getLogger(__name__)
 
 FARTHEST_SECONDS = 900
-"""An eta beyond this needs a store to wait in (decisions K16)."""
-TIMERS_AT_ONCE = 200
-"""So many messages whose time has not come are passed over in one call, to look for others behind them."""
+"""An eta beyond this needs a place to wait in (decisions K16)."""
 
 
 class StatelessCommit:
@@ -54,46 +53,47 @@ class StatelessCommit:
         keyring: Keyring = NO_KEYS,
     ) -> None:
         self._broker = broker
-        self._keyring = keyring
         self._clock = clock or SystemClock()
         self._replies = replies
         self._worker = worker
         self._limits = limits
         self._tracks_started = tracks_started
-        self._timers = Timers()
-        self._is_full = False
+        self._intake = Intake(broker, keyring)
+        self._sent: set[tuple[str, int, int]] = set()
+        """What the broker has confirmed of transitions that will be brought again, as it did not confirm all."""
 
     def exchange(
         self, transitions: Sequence[Transition], *, take: int = 0, claim: Sequence[Taken] = ()
     ) -> Exchange:
         published = [self._checked(transition) for transition in transitions]
-        for transition, messages in zip(transitions, published, strict=True):
-            if messages and len(self._broker.publish(messages)) < len(messages):
-                raise Unavailable("the broker did not confirm a message")
-            if transition.dead is not None:
-                dead = transition.dead
-                logger.error("dead letter %s: %s", dead.task_id, dead.reason, extra={"action": "dead_letter"})
         if self._replies is not None and transitions:
             self._replies.send(
                 [reply for transition in transitions for reply in self._replies_to(transition)]
             )
-        done = [t.delivery for t in transitions if t.delivery is not None]
-        if done:
-            self._broker.ack(done)
-        return Exchange([None] * len(transitions), self._take(take) if take else [], claim)
+        for transition, messages in zip(transitions, published, strict=True):
+            self._publish(messages)
+            if transition.dead is not None:
+                dead = transition.dead
+                logger.error("dead letter %s: %s", dead.task_id, dead.reason, extra={"action": "dead_letter"})
+        if transitions:
+            self._sent.clear()
+        self._intake.ack([t.delivery for t in transitions if t.delivery is not None])
+        try:
+            taken = self._take(take) if take else []
+        except Unavailable:
+            if not transitions:
+                raise
+            taken = []  # sent is sent: whoever next takes without bringing anything is told
+        return Exchange([None] * len(transitions), taken, claim)
 
     def load(self, chains: Collection[str] = (), joins: Collection[str] = ()) -> Loaded:  # noqa: ARG002 - nothing is stored
         return Loaded()
 
     def renew(self, held: Sequence[Taken]) -> None:
-        self._broker.renew([*(taken.delivery for taken in held), *self._timers.held])
+        self._broker.renew([*(taken.delivery for taken in held), *self._intake.held])
 
     def pause(self) -> None:
-        """What waits for its time goes on being held until then: handed back, thousands of messages would be sent around with each task that
-        takes a while. What is due goes back, as others may run it at once.
-        """
-        self._broker.pause()
-        self._broker.release(self._timers.due(self._clock.now_us()))
+        self._intake.pause(self._clock.now_us())
 
     def release(self, held: Sequence[Taken], *, lost: bool = False) -> None:  # noqa: ARG002 - nobody counts
         self._broker.release([taken.delivery for taken in held])
@@ -102,8 +102,9 @@ class StatelessCommit:
         return []
 
     def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
-        if self._timers.next_us is not None:
-            timeout = max(0.0, min(timeout, (self._timers.next_us - self._clock.now_us()) / 1_000_000))
+        next_us = self._intake.next_us
+        if next_us is not None:
+            timeout = max(0.0, min(timeout, (next_us - self._clock.now_us()) / 1_000_000))
         self._broker.wait(timeout, wakers)
 
     def terminations(self, ids: Collection[str]) -> Mapping[str, int]:  # noqa: ARG002 - nobody could ask for one
@@ -130,20 +131,10 @@ class StatelessCommit:
         queue = _reply_to(transition)
         if not queue:
             return
-        message, outcome, now = transition.message, transition.outcome, self._clock.now_us()
-        extended = self._limits.extended
-        if message is not None and outcome is not None and not message.ignore_result:
-            document = document_of(
-                message.id,
-                outcome,
-                now_us=now,
-                message=message,
-                children=transition.children,
-                worker=name_of(self._worker),
-                extended=extended,
-                started_us=transition.started_us,
-            )
-            yield Reply(queue, message.id, to_text(document))
+        now, extended = self._clock.now_us(), self._limits.extended
+        document = transition.document(now_us=now, worker=name_of(self._worker), extended=extended)
+        if document is not None:
+            yield Reply(queue, document.id, to_text(document))
         for effect in transition.effects:
             if isinstance(effect, Settle):
                 document = document_of(
@@ -159,49 +150,26 @@ class StatelessCommit:
             replies = [Reply(m.reply_to, m.id, text) for m, text in zip(asked, texts, strict=True)]
             self._replies.send(replies)
 
-    # --- taking --------------------------------------------------------------------------------------------------------------
+    # --- taking and sending --------------------------------------------------------------------------------------------------
 
     def _take(self, limit: int) -> list[Taken]:
         now = self._clock.now_us()
-        taken = [decoded(delivery, self._keyring) for delivery in self._timers.due(now, limit)]
-        waiting = 0
-        while (
-            len(taken) < limit
-            and waiting < TIMERS_AT_ONCE
-            and (found := self._broker.take(limit - len(taken)))
-        ):
-            for delivery in found:
-                item = decoded(delivery, self._keyring)
-                if item.message is not None and _is_early(item.message, now):
-                    self._hold(delivery, item.message)
-                    waiting += 1
-                else:
-                    taken.append(item)
-            if waiting:
-                self._park()
-        taken = [replace(item, verdict=Run(started_us=now)) if item.message else item for item in taken]
+        ready = self._intake.ready(limit, now)
+        taken = [replace(item, verdict=Run(started_us=now)) if item.message else item for item in ready]
         if self._tracks_started:
             self._tell_started(taken, now)
+        self._intake.given(len(taken))
         return taken
 
-    def _hold(self, delivery: Delivery, message: Message) -> None:
-        replaced = self._timers.add(delivery, message)
-        if (
-            replaced is not None
-        ):  # else it would run twice: the connection that held it was lost, or it was sent twice
-            self._broker.ack([replaced])
-
-    def _park(self) -> None:
-        parked = self._timers.park()
-        if parked:
-            self._broker.park(parked)
-        if self._timers.is_full and not self._is_full:
-            logger.warning(
-                "%d messages wait for their time in this worker, as there is no result backend where they could: it takes no more of them",
-                len(self._timers.held),
-                extra={"action": "timers_full"},
-            )
-        self._is_full = self._timers.is_full
+    def _publish(self, messages: Sequence[Message]) -> None:
+        """Not with `Broker.publish`: what has an eta shall wait in the broker, where it can."""
+        left = [message for message in messages if _identity(message) not in self._sent]
+        if not left:
+            return
+        confirmed = set(self._broker.post(left).confirmed)
+        self._sent |= {_identity(message) for message in left if message.id in confirmed}
+        if any(message.id not in confirmed for message in left):
+            raise Unavailable("the broker did not confirm a message")
 
     def _checked(self, transition: Transition) -> list[Message]:
         """What a transition publishes. All are looked at before the first is sent: what cannot be brought must not have been, in part."""
@@ -210,15 +178,17 @@ class StatelessCommit:
 
     def _timely(self, message: Message) -> Message:
         message = sent_at(message, self._clock.now_us())
-        if (
-            message.eta_us is not None
-            and message.eta_us > self._clock.now_us() + FARTHEST_SECONDS * 1_000_000
-        ):
+        farthest_us = self._clock.now_us() + FARTHEST_SECONDS * 1_000_000
+        if message.eta_us is not None and message.eta_us > farthest_us and not self._broker.keeps_timers:
             raise ImproperlyConfigured(
                 f"task {message.task} has an eta more than {FARTHEST_SECONDS // 60} minutes ahead, and without a result backend "
                 "there is no place where it could wait. Write App(backend='redis://...') or postgresql://."
             )
         return message
+
+
+def _identity(message: Message) -> tuple[str, int, int]:
+    return message.id, message.generation, message.attempt
 
 
 def _check_unique(unique: Unique | None) -> None:
@@ -254,7 +224,3 @@ def _published(transition: Transition) -> list[Publish]:
             case Settle() | CloseChain():
                 pass  # there is nowhere to store it; see _replies_to
     return found
-
-
-def _is_early(message: Message, now_us: int) -> bool:
-    return message.eta_us is not None and message.eta_us > now_us

@@ -31,6 +31,8 @@ class StoreBroker:
         self._sweep_seconds = sweep_seconds
         self._next_sweep = 0.0
 
+    keeps_timers = True
+
     def publish(self, messages: Sequence[Message]) -> Sequence[Message]:
         """As Broker says, and at once: what is published one by one has waited for its time where the canvas is kept."""
         refused = self._send(messages, not_before_us=0)
@@ -77,7 +79,7 @@ class StoreBroker:
         """A store sends nothing ahead."""
 
     def park(self, deliveries: Sequence[Delivery]) -> None:
-        """A store does not count what is held."""
+        """A store sends whatever is held: what waits for long is to be posted again, to wait there."""
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         self._carrier.exchange([Transition(delivery=delivery) for delivery in deliveries])

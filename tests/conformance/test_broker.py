@@ -335,6 +335,26 @@ def test_what_is_parked_is_held_as_all_else(broker_kind, queue):
 
 
 @every
+def test_what_is_posted_with_an_eta_waits_where_timers_are_kept_and_what_is_published_never_does(
+    broker_kind, queue
+):
+    broker_kind.lease_seconds = 60
+    broker = broker_kind.open(queue)
+    due = time.time_ns() // 1000 + 1_500_000
+    first, second = messages(queue, 2, eta_us=due)
+    broker.publish([first])
+    assert list(broker.post([second]).confirmed) == [second.id]
+
+    early = ids(take_all(broker, 1 if broker.keeps_timers else 2, 1.0))
+    assert time.time_ns() // 1000 < due
+    assert take_none(broker) == []
+    assert early == ([first.id] if broker.keeps_timers else [first.id, second.id])
+    if broker.keeps_timers:
+        assert ids(take_all(broker, 1)) == [second.id]
+        assert time.time_ns() // 1000 >= due - 50_000  # its clock is the server's
+
+
+@every
 def test_what_is_renewed_is_held_for_longer_than_its_lease(broker_kind, queue):
     broker_kind.lease_seconds = 1.0
     first, second = broker_kind.open(queue), broker_kind.open(queue)

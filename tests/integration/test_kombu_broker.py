@@ -486,6 +486,24 @@ def test_without_being_parked_they_do(pair):
     assert len(take_all(broker, 5, 0.5)) == 4
 
 
+@pytest.mark.parametrize("transport", ["amqp", "memory"])
+def test_where_nothing_limits_what_is_sent_ahead_parking_sets_no_limit(transport, queue, request, tmp_path):
+    url = request.getfixturevalue("amqp_url") if transport == "amqp" else f"{transport}://"
+    broker = opened_on(url, tmp_path, queue, prefetch=0)
+    try:
+        broker.publish([task(queue, str(n)) for n in range(2)])
+        parked = take_all(broker, 2, 10)
+        consumers = list(broker._inlet.line._channel.callbacks) if transport == "amqp" else []
+        broker.park(parked)
+        broker.publish([task(queue, f"later{n}") for n in range(6)])
+
+        assert len(take_all(broker, 6, 10)) == 6
+        if transport == "amqp":
+            assert list(broker._inlet.line._channel.callbacks) == consumers
+    finally:
+        broker.close()
+
+
 def test_what_was_sent_ahead_goes_to_another_on_every_transport(pair):
     first, second, queue = pair
     first.publish([task(queue, str(n)) for n in range(4)])

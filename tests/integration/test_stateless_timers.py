@@ -1,4 +1,4 @@
-"""Timers without a store on RabbitMQ: as many as there may be, others are run meanwhile; and in how much memory."""
+"""Timers without a result backend. On RabbitMQ: as many as there may be, others are run meanwhile; and in how much memory. On Redis they wait there."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
 
 from support import servers
+from support.brokers import BrokerKind
 
 SECONDS = 30.0
 
@@ -52,7 +53,7 @@ def test_what_is_due_now_runs_at_once_behind_thousands_of_timers(worker):
 
     began = time.monotonic()
     assert take(worker) == ["now"]
-    assert len(worker._timers.held) == 3_000
+    assert len(worker._intake._timers.held) == 3_000
     assert time.monotonic() - began < SECONDS / 2
 
     send(worker, ["again"])
@@ -70,11 +71,11 @@ def test_all_timers_run_when_they_are_due_each_once(worker):
 
 
 def test_beyond_the_bound_no_more_are_taken_until_some_are_due(worker):
-    worker._timers = Timers(most_bytes=1)
+    worker._intake._timers = Timers(most_bytes=1)
     names = [f"timer{n}" for n in range(PREFETCH * 3)]
     send(worker, names, 3)
     assert take(worker, 1) == []
-    assert len(worker._timers.held) < len(names)
+    assert len(worker._intake._timers.held) < len(names)
 
     assert sorted(take(worker, until=len(names))) == sorted(names)
 
@@ -85,7 +86,7 @@ def test_timers_that_come_again_after_the_connection_was_lost_run_once(worker, a
     names = [f"timer{n}" for n in range(PREFETCH * 2)]
     send(worker, names, 6)
     assert take(worker, 1) == []
-    assert len(worker._timers.held) == len(names)
+    assert len(worker._intake._timers.held) == len(names)
     servers.cut_vhost(amqp_url)
 
     found, deadline = [], time.monotonic() + SECONDS
@@ -97,3 +98,24 @@ def test_timers_that_come_again_after_the_connection_was_lost_run_once(worker, a
 
     assert sorted(found) == sorted(names)
     assert take(worker, 0.5) == []
+
+
+def test_on_redis_what_others_sent_with_an_eta_waits_there_and_comes_to_any_worker_once(
+    redis_prefixed, monkeypatch
+):
+    monkeypatch.setattr("backbeat.canvas.commit.intake.NEAR_SECONDS", 0)
+    kind = BrokerKind("redis", *redis_prefixed, lease_seconds=60)
+    first, second = (StatelessCommit(kind.open("q")) for _ in range(2))
+    due = time.time_ns() // 1000 + 2_000_000
+    try:
+        first._broker.publish([Message(id=f"t{n}", task="t", queue="q", eta_us=due) for n in range(50)])
+        assert first.exchange([], take=4).taken == []
+        assert first._intake.held == []
+        assert time.time_ns() // 1000 < due
+
+        found = take(second, until=50)
+        assert time.time_ns() // 1000 >= due
+        assert sorted(found) == sorted(f"t{n}" for n in range(50))
+        assert take(first, 0.3) == take(second, 0.3) == []
+    finally:
+        kind.close()

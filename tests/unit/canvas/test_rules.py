@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from backbeat.canvas import App, chord, group
+from backbeat.canvas.brokers.kombu import KombuBroker
 from backbeat.canvas.clock import FakeClock
 from backbeat.canvas.commit.memory import MemoryCommit
 from backbeat.canvas.commit.memory_store import MemoryStore
@@ -29,18 +30,30 @@ def stateless():
     return StatelessCommit(StoreBroker(carrier), clock), clock
 
 
-def test_k16_without_a_store_an_eta_beyond_fifteen_minutes_is_refused_when_it_is_sent(stateless):
-    commit, clock = stateless
-    near = Message(id="near", task="t", eta_us=clock.now_us() + FARTHEST_SECONDS * 1_000_000)
+@pytest.fixture
+def without_timers(request):
+    """Over a broker that keeps none; and its queue."""
+    queue = request.node.name
+    commit = StatelessCommit(KombuBroker("memory://", queues=[queue]), FakeClock())
+    yield commit, queue
+    commit.close()
+
+
+def test_k16_without_a_store_an_eta_beyond_fifteen_minutes_is_refused_when_it_is_sent(without_timers):
+    commit, queue = without_timers
+    near = Message(id="near", task="t", queue=queue, countdown=float(FARTHEST_SECONDS))
     commit.exchange([Transition(effects=(Publish(near),))])
 
     with pytest.raises(ImproperlyConfigured, match="eta more than 15 minutes ahead"):
-        commit.exchange([Transition(effects=(Publish(Message(id="far", task="t", countdown=901.0)),))])
+        commit.exchange(
+            [Transition(effects=(Publish(Message(id="far", task="t", queue=queue, countdown=901.0)),))]
+        )
 
 
-def test_k16_what_is_refused_keeps_its_neighbours_from_being_sent_twice(stateless):
-    commit, _ = stateless
-    near, far = Message(id="near", task="t"), Message(id="far", task="t", countdown=901.0)
+def test_k16_what_is_refused_keeps_its_neighbours_from_being_sent_twice(without_timers):
+    commit, queue = without_timers
+    near = Message(id="near", task="t", queue=queue)
+    far = Message(id="far", task="t", queue=queue, countdown=901.0)
     both = [Transition(effects=(Publish(message),)) for message in (near, far)]
 
     with pytest.raises(ImproperlyConfigured, match="eta more than 15 minutes ahead"):
