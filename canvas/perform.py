@@ -17,6 +17,7 @@ from .chain_cache import ChainCache
 from .commit.base import Commit
 from .commit.dead_letter import DeadLetter
 from .commit.records import join_to_text
+from .commit.role import OUTBOX
 from .commit.taken import Taken
 from .commit.transition import Transition
 from .commit.verdict import Later, Poison, Run, Settled, Stale, Standing, WasRevoked
@@ -279,7 +280,8 @@ def _children(message: Message, effects: Sequence[Effect]) -> tuple[str, ...]:
 def _dead_letter(taken: Taken, reason: str) -> DeadLetter:
     id_ = taken.task_id or (taken.message.id if taken.message else None)
     queue = (taken.message and taken.message.guards) or taken.delivery.queue
-    if isinstance(taken.verdict, Poison) and taken.verdict.early and queue == CONTROL_QUEUE:
-        # Redis brought it by the queue of our own workers: the message itself says where it was sent
+    is_early = isinstance(taken.verdict, Poison) and taken.verdict.early
+    if queue == OUTBOX or (is_early and queue == CONTROL_QUEUE):
+        # it came by a queue of our own: the message itself says where it was sent
         queue = ""
     return DeadLetter(reason, taken.delivery.raw, id_, queue)

@@ -228,12 +228,11 @@ class AmqpLine:
             else:
                 self._flush()
                 self._send_message(item.message() if isinstance(item, Rendered) else item)
-        except (EncodeError, FrameSyntaxError, struct_error, ValueError, TypeError):
-            # nothing of it was written yet
-            logger.exception(
-                "message %s cannot be written as AMQP", item.id, extra={"action": "unsendable", "id": item.id}
-            )
-            self._confirms.refuse(item.id)
+        except (EncodeError, FrameSyntaxError, struct_error, ValueError, TypeError) as error:
+            # nothing of it was written yet; it is told by the message's own worker, or by whoever sends it
+            text, extra = "message %s cannot be written as AMQP: %s", {"action": "unsendable", "id": item.id}
+            logger.error(text, item.id, error, extra=extra)  # noqa: TRY400 - py-amqp's own frames say nothing to anybody
+            self._confirms.refuse(item.id, f"it cannot be written as AMQP: {error}")
             return
         self._confirms.sent(item.id)
 
@@ -241,6 +240,7 @@ class AmqpLine:
         # not basic_publish, which looks for news after each message
         arguments = (0, "", message.queue, True, False)
         content = content_of(self._keyring.wire(sent_at(message, time.time_ns() // 1000)))
+        self._frames.fit(content)
         self._channel.send_method(spec.Basic.Publish, PUBLISH_FORMAT, arguments, content)
 
     def _flush(self) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..delivery import Delivery
@@ -19,6 +19,8 @@ class Posted:
     """The broker has them, durably."""
     returned: Collection[str] = ()
     """The broker has none of these: it said no, or they were never written."""
+    unsendable: Mapping[str, str] = field(default_factory=dict)
+    """Those of the returned that the broker will never take, and why: they cannot be written in its protocol, or are too large for it."""
 
 
 class Broker(Protocol):
@@ -39,8 +41,10 @@ class Broker(Protocol):
         """
         ...
 
-    def post(self, items: Sequence[Sendable], *, once: bool = False) -> Posted:
+    def post(self, items: Sequence[Sendable], *, once: bool = False, at_once: bool = False) -> Posted:
         """As `publish`, for rendered messages, too; and it tells what was refused from what is in doubt.
+
+        A message with an eta waits in a broker that `keeps_timers`, but with `at_once`.
 
         Without items it only sees to it that there is a connection, and that the broker takes messages.
         With `once` nothing is written a second time, not even to find out which message the broker refused.

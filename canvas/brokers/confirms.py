@@ -21,19 +21,22 @@ class Confirms:
         self._pending: dict[int, str] = {}
         self._confirmed: list[str] = []
         self._returned: set[str] = set()
+        self._unsendable: dict[str, str] = {}
 
     def begin(self) -> None:
         """A new batch."""
-        self._pending, self._confirmed, self._returned = {}, [], set()
+        self._pending, self._confirmed, self._returned, self._unsendable = {}, [], set(), {}
 
     def sent(self, id_: str) -> None:
         """A message was written, and has the next number."""
         self._published += 1
         self._pending[self._published] = id_
 
-    def refuse(self, id_: str) -> None:
-        """The broker has nothing of this message."""
+    def refuse(self, id_: str, for_good: str = "") -> None:
+        """The broker has nothing of this message; `for_good` says why it never will, if so."""
         self._returned.add(id_)
+        if for_good:
+            self._unsendable[id_] = for_good
 
     @property
     def waiting(self) -> bool:
@@ -42,7 +45,8 @@ class Confirms:
 
     def posted(self) -> Posted:
         """What is known of the batch."""
-        return Posted([id_ for id_ in self._confirmed if id_ not in self._returned], self._returned)
+        confirmed = [id_ for id_ in self._confirmed if id_ not in self._returned]
+        return Posted(confirmed, self._returned, self._unsendable)
 
     def ack(self, number: int, multiple: bool) -> None:
         """The server has it, or all up to it."""

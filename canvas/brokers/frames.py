@@ -6,7 +6,7 @@ are texts with their lengths in front, and the length of the table of headers ar
 
 from __future__ import annotations
 
-from struct import pack
+from struct import calcsize, pack
 from typing import Any
 
 from amqp import spec  # type: ignore[import-untyped]  # py-amqp has no types
@@ -24,6 +24,7 @@ TEMPLATES = 500
 """Of how many templates the frames are kept."""
 _CONTENT = 60
 _OVERHEAD = 8
+_HEADER_SIZE = calcsize(">HHQ")
 """Bytes of a frame around what it carries."""
 
 
@@ -71,8 +72,7 @@ class Frames:
         """All frames of a message. Raises ValueError if its headers do not fit into one."""
         body = item.body()
         header = pack(">HHQ", _CONTENT, 0, len(body)) + self._properties % self._blanks(item, body)
-        if len(header) > self._room:
-            raise ValueError(f"the headers have {len(header)} bytes, more than {self._room}")
+        _check_room(len(header), self._room)
         chunks = (body[start : start + self._room] for start in range(0, len(body), self._room))
         bodies = (self._frame(BODY, chunk) for chunk in chunks)
         return b"".join((self._method, self._frame(HEADER, header), *bodies))
@@ -118,6 +118,20 @@ class FrameWriter:
             self._kept[template] = frames_of(template, self._channel, self._frame_max)
         frames = self._kept[template]
         return None if frames is None else frames.of(item)
+
+    def fit(self, content: Any) -> None:
+        """See to it that the properties of py-amqp's message go into one frame: the server ends the connection over one that is larger.
+
+        Raises ValueError.
+        """
+        properties = content._serialize_properties()
+        _check_room(len(properties) + _HEADER_SIZE, self._frame_max - _OVERHEAD)
+        content._serialize_properties = lambda: properties  # written once is enough
+
+
+def _check_room(size: int, room: int) -> None:
+    if size > room:
+        raise ValueError(f"the headers have {size:,} bytes, more than {room:,}")
 
 
 def frames_of(template: Template, channel: int, frame_max: int) -> Frames | None:

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
-from amqp.exceptions import ChannelError  # type: ignore[import-untyped]  # py-amqp has no types
+from amqp.exceptions import ChannelError, PreconditionFailed  # type: ignore[import-untyped]  # py-amqp has no types
 
 from ..delivery import Delivery
 from ..errors import Unavailable
@@ -80,7 +80,7 @@ class KombuBroker:
         confirmed = set(self.post(messages).confirmed)
         return [message for message in messages if message.id in confirmed]
 
-    def post(self, items: Sequence[Sendable], *, once: bool = False) -> Posted:
+    def post(self, items: Sequence[Sendable], *, once: bool = False, at_once: bool = False) -> Posted:  # noqa: ARG002 - all are
         with self._seam(self._drop_publishing):
             line = self._publisher()
             if not items:
@@ -184,10 +184,12 @@ class KombuBroker:
             return Posted(
                 [id_ for posted in each for id_ in posted.confirmed],
                 [id_ for posted in each for id_ in posted.returned],
+                {id_: why for posted in each for id_, why in posted.unsendable.items()},
             )
         id_ = items[0].id
         logger.error("the broker refuses message %s: %s", id_, error, extra={"action": "refused", "id": id_})
-        return Posted((), [id_])
+        # too large, say; rights may still be given, and queues made
+        return Posted((), [id_], {id_: str(error)} if isinstance(error, PreconditionFailed) else {})
 
     def _keep_publishing(self) -> None:
         if self._publishing is not None:

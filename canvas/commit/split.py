@@ -11,9 +11,11 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 
 from ..brokers.base import Broker
 from ..continuation import JoinRecord
@@ -26,6 +28,8 @@ from ..signing import NO_KEYS, Keyring
 from .base import Loaded, Store
 from .dead_letter import DeadLetter, KeptLetter
 from .limits import DEFAULT_LIMITS, Limits
+from .outgoing import Outgoing
+from .role import OUTBOX
 from .taken import Taken, decoded
 from .transition import Exchange, Transition
 from .verdict import Run
@@ -51,7 +55,10 @@ class SplitCommit:
         self._store = store
         self._limits = limits
         self._keyring = keyring
+        self._outgoing = Outgoing(broker)
         self._unclaimed: list[Taken] = []
+        self._unsendable: deque[Taken] = deque(maxlen=RELAY_LIMIT)
+        """Outbox rows that no broker will take: they are given to whoever takes, to end as what cannot be read does."""
         self._look_at = self._timer_at = 0.0
 
     def exchange(
@@ -62,7 +69,11 @@ class SplitCommit:
             stored = self._store.exchange([self._to_store(transition) for transition in transitions])
             reach("split.stored")
             pairs = zip(transitions, stored.standing, strict=True)
-            done = [t.delivery for t, standing in pairs if standing is None and t.delivery is not None]
+            done = [
+                t.delivery
+                for t, standing in pairs
+                if standing is None and t.delivery is not None and not _is_from_outbox(t.delivery)
+            ]
             self._send_or_leave(stored.outbox, is_told=not done)
             if done:
                 self._ack_or_leave(done)
@@ -103,6 +114,8 @@ class SplitCommit:
         """New work with its claims, and what was brought to be claimed."""
         if take:
             self._send_due()
+        refused = [*islice(self._unsendable, take)]
+        take -= len(refused)
         if take > len(self._unclaimed):
             self._unclaimed += [
                 decoded(delivery, self._keyring)
@@ -114,7 +127,9 @@ class SplitCommit:
             reach("split.delivered")
         claimed = list(self._store.exchange([], claim=[*mine, *claim]).claimed) if mine or claim else []
         self._unclaimed = self._unclaimed[take:]
-        return claimed[: len(mine)], claimed[len(mine) :]
+        for _ in refused:
+            self._unsendable.popleft()
+        return [*refused, *claimed[: len(mine)]], claimed[len(mine) :]
 
     def load(self, chains: Collection[str] = (), joins: Collection[str] = ()) -> Loaded:
         return self._store.load(chains, joins)
@@ -148,11 +163,13 @@ class SplitCommit:
         if rows:
             reach("split.relaying")
         try:
-            self._send(rows)
+            refused = self._send(rows)
         except Unavailable:
             with suppress(Unavailable):  # then they are there again after their lease
                 self._store.release([Taken(row, None, Run()) for row in rows])
             raise
+        if refused:
+            self._unsendable.extend(_unsendable(rows, refused, self._keyring))
 
     def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
         self._send_due()
@@ -195,29 +212,33 @@ class SplitCommit:
             self.send_stored()
 
     def _to_store(self, transition: Transition) -> Transition:
-        """What the store gets of a transition: all but the delivery, which is the broker's. A message that is acknowledged early leaves
+        """What the store gets of a transition: all but a delivery that is the broker's. A message that is acknowledged early leaves
         the broker for good, so a copy of it waits in the store for the case that its claim dies.
         """
+        delivery = transition.delivery if _is_from_outbox(transition.delivery) else None
         if transition.early is None:
-            return replace(transition, delivery=None)
+            return replace(transition, delivery=delivery)
         guard = Publish(guard_of(transition.early, self._limits.lease_seconds))
-        return replace(transition, delivery=None, effects=(*transition.effects, guard))
+        return replace(transition, delivery=delivery, effects=(*transition.effects, guard))
 
-    def _send(self, outbox: Sequence[Delivery]) -> None:
-        """Send outbox rows, and delete those that the broker has confirmed; the others are tried again by the next sweep."""
+    def _send(self, outbox: Sequence[Delivery]) -> dict[str, str]:
+        """Send outbox rows, and delete those that the broker has confirmed; the others are tried again by the next sweep.
+
+        Returns why the broker will never take some of them, by their ids.
+        """
         read = [decoded(delivery, self._keyring) for delivery in outbox]
-        taken = [item for item in read if item.message is not None]
         self._bury([item for item in read if item.message is None])
-        if not taken:
-            return
-        confirmed = {
-            message.id
-            for message in self._broker.publish([t.message for t in taken if t.message is not None])
-        }
+        messages = [item.message for item in read if item.message is not None]
+        if not messages:
+            return {}
+        sent = self._outgoing.send(messages)
         reach("split.sent")
-        sent = [item.delivery for item in taken if item.message is not None and item.message.id in confirmed]
-        self._store.exchange([Transition(delivery=delivery) for delivery in sent])
+        done = [
+            item.delivery for item in read if item.message is not None and item.message.id in sent.confirmed
+        ]
+        self._store.exchange([Transition(delivery=delivery) for delivery in done])
         reach("split.deleted")
+        return sent.refused
 
     def _bury(self, refused: Sequence[Taken]) -> None:
         """Rows that are no messages of ours: nobody else could send them either."""
@@ -231,3 +252,15 @@ class SplitCommit:
 def _claims(held: Sequence[Taken]) -> list[Taken]:
     """What the store knows of these: their claims. The tags are the broker's, and mean nothing or something else to the store."""
     return [replace(taken, delivery=replace(taken.delivery, tag="")) for taken in held]
+
+
+def _is_from_outbox(delivery: Delivery | None) -> bool:
+    return delivery is not None and delivery.queue == OUTBOX
+
+
+def _unsendable(rows: Sequence[Delivery], refused: Mapping[str, str], keyring: Keyring) -> Iterator[Taken]:
+    """What ends these rows as messages that cannot be read end, but that all is known of them."""
+    for row in rows:
+        message = decoded(row, keyring).message
+        if message is not None and message.id in refused:
+            yield Taken(row, None, Run(), refused[message.id], message.id, stub=message)

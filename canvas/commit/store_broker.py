@@ -38,34 +38,36 @@ class StoreBroker:
         refused = self._send(messages, not_before_us=0)
         return [message for message in messages if message.id not in refused]
 
-    def post(self, items: Sequence[Sendable], *, once: bool = False) -> Posted:  # noqa: ARG002 - what is refused here is not written
+    def post(self, items: Sequence[Sendable], *, once: bool = False, at_once: bool = False) -> Posted:  # noqa: ARG002 - nothing is written twice
         rendered = [item for item in items if isinstance(item, Rendered)]
-        refused = self._put(rendered) if rendered or not items else set()
-        refused |= self._send([item for item in items if isinstance(item, Message)])
-        return Posted([item.id for item in items if item.id not in refused], refused)
+        refused = self._put(rendered) if rendered or not items else {}
+        plain = [item for item in items if isinstance(item, Message)]
+        refused |= self._send(plain, not_before_us=0 if at_once else None)
+        return Posted([item.id for item in items if item.id not in refused], refused.keys(), refused)
 
-    def _put(self, items: Sequence[Rendered]) -> set[str]:
+    def _put(self, items: Sequence[Rendered]) -> dict[str, str]:
         """The same as `_send`."""
         try:
-            return set(self._carrier.put(items))
+            return dict.fromkeys(self._carrier.put(items), "the store refuses it")
         except EncodeError as error:
             if len(items) > 1:
-                return {id_ for item in items for id_ in self._put([item])}
-            return {_refused(items[0].id, error)}
+                return {id_: why for item in items for id_, why in self._put([item]).items()}
+            return _refused(items[0].id, error)
 
-    def _send(self, messages: Sequence[Message], not_before_us: int | None = None) -> set[str]:
-        """All in one step, or, where that is refused, one by one; the ids of those that are refused."""
+    def _send(self, messages: Sequence[Message], not_before_us: int | None = None) -> dict[str, str]:
+        """All in one step, or, where that is refused, one by one; why which are refused, by their ids."""
         if not messages:
-            return set()
+            return {}
         try:
             self._carrier.exchange(
                 [Transition(effects=tuple(Publish(message, not_before_us) for message in messages))]
             )
         except EncodeError as error:
             if len(messages) > 1:
-                return {id_ for message in messages for id_ in self._send([message], not_before_us)}
-            return {_refused(messages[0].id, error)}
-        return set()
+                each = (self._send([message], not_before_us) for message in messages)
+                return {id_: why for refused in each for id_, why in refused.items()}
+            return _refused(messages[0].id, error)
+        return {}
 
     def take(self, limit: int) -> list[Delivery]:
         taken = self._carrier.exchange([], take=limit).taken
@@ -100,9 +102,9 @@ class StoreBroker:
         self._carrier.close()
 
 
-def _refused(id_: str, error: EncodeError) -> str:
+def _refused(id_: str, error: EncodeError) -> dict[str, str]:
     logger.error("message %s is refused: %s", id_, error, extra={"action": "refused", "id": id_})
-    return id_
+    return {id_: str(error)}
 
 
 def _held(deliveries: Sequence[Delivery]) -> list[Taken]:

@@ -100,7 +100,7 @@ def test_k1_what_is_done_is_acknowledged_although_what_follows_cannot_be_sent(ha
     split, broker, _ = halves
     sent(split, "m")
     (taken,) = split.exchange([], take=1).taken
-    broker.gone = {"publish"}
+    broker.gone = {"post"}
     following = Publish(Message(id="next", task="t", queue="celery"))
 
     done = Transition(delivery=taken.delivery, message=taken.message, outcome=Revoked(), effects=(following,))

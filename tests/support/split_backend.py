@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from amqp.exceptions import NotFound
-from backbeat.canvas.brokers.base import Broker
+from backbeat.canvas.brokers.base import Broker, Posted
 from backbeat.canvas.brokers.kombu import KombuBroker
 from backbeat.canvas.commit.base import Commit
 from backbeat.canvas.commit.limits import Limits
@@ -54,14 +54,14 @@ class CrashingBroker:
         self._inner = inner
         self._crash = crash
 
-    def publish(self, messages: Sequence[Message]) -> Sequence[Message]:
+    def post(self, items: Sequence[Message], *, at_once: bool = False) -> Posted:
         self._crash("before publish")
-        half = random.Random(len(messages)).randint(0, len(messages))
-        confirmed = list(self._inner.publish(messages[:half])) if half else []
+        half = random.Random(len(items)).randint(0, len(items))
+        confirmed = [*self._inner.post(items[:half], at_once=at_once).confirmed] if half else []
         self._crash("within publish")
-        confirmed += self._inner.publish(messages[half:]) if messages[half:] else []
+        confirmed += self._inner.post(items[half:], at_once=at_once).confirmed if items[half:] else []
         self._crash("after publish")
-        return confirmed
+        return Posted(confirmed)
 
     def take(self, limit: int) -> list[Delivery]:
         self._crash("before take")

@@ -148,5 +148,5 @@ def test_headers_that_do_not_fit_into_a_frame_are_refused_before_anything_is_wri
     template = template_of(message, ("name",))
     frames = frames_of(template, 1, FRAME_MAX)
 
-    with pytest.raises(ValueError, match="more than 4088"):
+    with pytest.raises(ValueError, match="more than 4,088"):
         frames.of(Rendered(template, "i", Json("[]"), Json("{}"), ("x" * FRAME_MAX,)))
