@@ -30,12 +30,15 @@ from .intake import Intake
 from .limits import DEFAULT_LIMITS, Limits
 from .taken import Taken
 from .transition import Exchange, Transition
-from .verdict import Run
+from .verdict import Poison, Run, Verdict
 
 logger = logging.getLogger(__name__)
 
 FARTHEST_SECONDS = 900
 """An eta beyond this needs a place to wait in (decisions K16)."""
+
+MOST_DEATHS = 10_000
+"""Of so many messages a worker remembers how many processes were lost over them."""
 
 
 class StatelessCommit:
@@ -58,6 +61,8 @@ class StatelessCommit:
         self._worker = worker
         self._limits = limits
         self._tracks_started = tracks_started
+        self._deaths: dict[tuple[str, int, int], int] = {}
+        """How many processes were lost over what, the latest last."""
         self._intake = Intake(broker, keyring)
         self._sent: set[tuple[str, int, int]] = set()
         """What the broker has confirmed of transitions that will be brought again, as it did not confirm all."""
@@ -95,7 +100,15 @@ class StatelessCommit:
     def pause(self) -> None:
         self._intake.pause(self._clock.now_us())
 
-    def release(self, held: Sequence[Taken], *, lost: bool = False) -> None:  # noqa: ARG002 - nobody counts
+    def release(self, held: Sequence[Taken], *, lost: bool = False) -> None:
+        """As Commit says. Nobody else counts who was lost, so this worker does, for itself (decisions K8): what kills its process each time
+        must not come back to it for ever.
+        """
+        for message in [taken.message for taken in held if taken.message is not None and lost]:
+            key = _identity(message)
+            self._deaths[key] = self._deaths.pop(key, 0) + 1
+            if len(self._deaths) > MOST_DEATHS:
+                del self._deaths[next(iter(self._deaths))]
         self._broker.release([taken.delivery for taken in held])
 
     def sweep(self) -> list[JoinRecord]:
@@ -155,11 +168,18 @@ class StatelessCommit:
     def _take(self, limit: int) -> list[Taken]:
         now = self._clock.now_us()
         ready = self._intake.ready(limit, now)
-        taken = [replace(item, verdict=Run(started_us=now)) if item.message else item for item in ready]
+        taken = [
+            replace(item, verdict=self._verdict(item.message, now)) if item.message else item
+            for item in ready
+        ]
         if self._tracks_started:
             self._tell_started(taken, now)
         self._intake.given(len(taken))
         return taken
+
+    def _verdict(self, message: Message, now_us: int) -> Verdict:
+        lost = self._deaths.get(_identity(message), 0)
+        return Poison(lost) if lost >= self._limits.max_lost else Run(lost, now_us)
 
     def _publish(self, messages: Sequence[Message]) -> None:
         """Not with `Broker.publish`: what has an eta shall wait in the broker, where it can."""

@@ -12,6 +12,7 @@ from backbeat.canvas.commit.role import Role
 from backbeat.canvas.commit.stateless import StatelessCommit
 from backbeat.canvas.commit.store_broker import StoreBroker
 from backbeat.canvas.commit.transition import Transition
+from backbeat.canvas.commit.verdict import Poison, Run
 from backbeat.canvas.effect import Publish
 from backbeat.canvas.errors import Unavailable
 from backbeat.canvas.json_text import NULL
@@ -220,3 +221,23 @@ def test_what_a_broker_did_not_take_back_waits_here(world):
     assert world.take() == []
     assert len(world.commit._intake.held) == 1
     assert world.store.state.mail.held == 1
+
+
+def test_k8_what_has_killed_three_processes_of_a_worker_does_not_run_in_it_again(world):
+    world.send("deadly")
+    for lost in range(3):
+        (taken,) = world.commit.exchange([], take=1).taken
+        assert taken.verdict == Run(lost)
+        world.commit.release([taken], lost=True)
+
+    (taken,) = world.commit.exchange([], take=1).taken
+
+    assert taken.verdict == Poison(3)
+
+
+def test_k8_what_is_handed_back_at_a_stop_counts_for_nothing_without_a_store_too(world):
+    world.send("slow")
+    for _ in range(5):
+        (taken,) = world.commit.exchange([], take=1).taken
+        assert taken.verdict == Run()
+        world.commit.release([taken])
