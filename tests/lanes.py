@@ -1,8 +1,8 @@
 """The suite in lanes side by side, for `make test`: python tests/lanes.py [pytest arguments].
 
 Most of the suite waits: for a lease to pass, a process to start, a server to answer. Two lanes have the tests with real processes, beats and
-workers apart, one those of every implementation of a seam and the simulation, one all others; each test has a database, a vhost or a key prefix
-of its own, so none sees the others. What a lane but the first says is shown when the first is done.
+workers apart, one those of every implementation of a seam, one those with real servers, one all others; each test has a database, a vhost or a
+key prefix of its own, so none sees the others. What a lane but the first says is shown when the first is done.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 TESTS = Path(__file__).parent
-APART = (("acceptance/scheduler",), ("acceptance/canvas",), ("conformance", "simulation"))
+APART = (("acceptance/scheduler",), ("acceptance/canvas",), ("conformance",), ("integration",))
 """What all lanes but the last have."""
 NOTHING_COLLECTED = 5
 
