@@ -7,20 +7,20 @@ Positional arguments, keyword arguments and most options go to what starts first
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from .codec import dumps, loads
-from .errors import EncodeError, ImproperlyConfigured
+from .errors import ImproperlyConfigured
+from .header import check_headers
 from .json_text import EMPTY_LIST, Json
 from .message import us_of_iso
 from .node import Call, Chain, Group, Node
 from .retrying import is_count
 from .unique import NAMES, checked_unique
-from .value import LARGEST_COUNT, LIMIT, SECONDS, Bound, Read, flag, key, mapping, text
+from .value import LARGEST_COUNT, LIMIT, SECONDS, Bound, Read, flag, key, label, mapping
 from .wire import OWN_HEADERS
 
 KNOWN = frozenset(
@@ -83,12 +83,7 @@ def _headers(name: str, value: Any) -> dict[str, Any]:
         raise ImproperlyConfigured(
             f"headers cannot have {taken[0]!r}: messages have a header of that name already; choose another one"
         )
-    try:
-        json.dumps(headers)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise EncodeError(
-            f"headers cannot be written as JSON: {error}. Pass numbers, strings, lists and maps."
-        ) from error
+    check_headers(headers)
     return headers
 
 
@@ -152,11 +147,11 @@ _READERS: dict[str, Read] = {
     "parent_id": key,
     "priority": Bound(highest=255, whole=True),
     "queue": key,
-    "reply_to": text,
+    "reply_to": label,
     "retries": _INDEX,
     "root_id": key,
     "serializer": _serializer,
-    "shadow": text,
+    "shadow": label,
     "soft_time_limit": LIMIT,
     "task_id": key,
     "time_limit": LIMIT,

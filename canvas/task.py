@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, cast
 
 from . import errors
+from .header import check_size
 from .request import Request, current_request
 from .result import AsyncResult
 from .retry_call import RetryCall, retry_call
@@ -160,6 +161,10 @@ class Task(Generic[P, R]):
         if request.called_directly or request.task not in (None, self.name):
             handled = sys.exception() if reason is None else reason
             raise self._nobody_to_retry() if handled is None else handled
+        if "headers" in asked.options:
+            check_size(
+                {**request.headers, **asked.options["headers"]}
+            )  # else they could grow with each attempt
         if asked.max_retries is not None:
             request.max_retries = asked.max_retries  # autoretry_for shall not go on beyond it
         limit = self._limit(request, asked)

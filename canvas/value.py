@@ -85,6 +85,11 @@ def key(name: str, value: Any) -> Any:
     return value
 
 
+def label(name: str, value: Any) -> Any:
+    """As `key`, but it may be empty."""
+    return value if value == "" else key(name, value)
+
+
 def texts(name: str, value: Any) -> Any:
     """Several texts; a single one would be taken for its letters."""
     if isinstance(value, str) or not isinstance(value, Iterable) or isinstance(value, Mapping):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from backbeat.canvas import App
-from backbeat.canvas.errors import EncodeError, ImproperlyConfigured
+from backbeat.canvas.errors import ImproperlyConfigured
 from backbeat.canvas.node import Call, Chain, Group
 from backbeat.canvas.options import Given, checked, laid_on, named
 
@@ -93,8 +93,11 @@ def test_headers_are_a_map_that_json_can_hold():
     for value in ("text", [("a", 1)], {1: 2}):
         with pytest.raises(ImproperlyConfigured, match="headers must be a map"):
             checked({"headers": value})
-    with pytest.raises(EncodeError, match="headers cannot be written"):
-        checked({"headers": {"a": {1, 2}}})
+
+
+def test_a_shadow_and_a_queue_for_the_answer_may_be_empty_and_have_255_bytes():
+    for value in ("", "s" * 255):
+        assert checked({"shadow": value, "reply_to": value}) == {"shadow": value, "reply_to": value}
 
 
 NAN, INF = float("nan"), float("inf")
@@ -110,11 +113,11 @@ REFUSED = {
     "queue": ("a printable text of 1 to 255 bytes", ["", "a\0b", 5, "q" * 256]),
     "routing_key": ("a printable text of 1 to 255 bytes", [5, "a\n"]),
     "task_id": ("a printable text of 1 to 255 bytes", ["", 5]),
-    "shadow": ("a text", [5]),
+    "shadow": ("a printable text of 1 to 255 bytes", [5, "s" * 256, "\N{SNOWMAN}" * 86, "a\n", "\ud800"]),
     "retries": ("a whole number from 0", [-1, "1"]),
     "group_index": ("a whole number from 0", [-1, "x"]),
     "group_id": ("a printable text", [5]),
-    "reply_to": ("a text", [5]),
+    "reply_to": ("a printable text of 1 to 255 bytes", [5, "r" * 256, "a\0"]),
 }
 
 
