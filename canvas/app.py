@@ -19,6 +19,7 @@ from .importing import imported
 from .message import Message
 from .node import Node, freeze
 from .periodic_tasks import PeriodicTasks
+from .places import check_queue
 from .request import running_request
 from .result import AsyncResult, GroupResult, Result
 from .results.base import Results
@@ -229,6 +230,10 @@ class App:
     def queue_of(self, name: str) -> str:
         """The queue of a task: its own, its route's, or the default one."""
         return self._defaults.queue_of(name)
+
+    def check_queue(self, name: str) -> None:
+        """Raise ImproperlyConfigured for the name of a queue that the broker keeps to itself."""
+        check_queue(self.conf, name)
 
     def is_early(self, message: Message) -> bool:
         """Whether a message is acknowledged before it runs: at most once rather than at least once (decisions K9)."""

@@ -14,6 +14,7 @@ from .errors import EncodeError, ImproperlyConfigured
 from .message import Message
 from .node import Call, Node
 from .options import Given, checked, laid_on, map_calls, named
+from .places import check_queue
 from .setting import check_limit_settings
 from .signature import Signature, links_of
 from .tasks import Tasks
@@ -119,6 +120,7 @@ class Defaults:
             {name: value for name, value in {**defaults, **call.options}.items() if name != "origin"}
         )
         options["origin"] = defaults["origin"]
+        check_queue(self._conf, options["queue"])
         check_limits(call.options)
         links = tuple(map_calls(link, self._with_defaults) for link in call.link)
         errbacks = tuple(map_calls(link, self._with_defaults) for link in call.link_error)

@@ -161,6 +161,8 @@ class Task(Generic[P, R]):
         if request.called_directly or request.task not in (None, self.name):
             handled = sys.exception() if reason is None else reason
             raise self._nobody_to_retry() if handled is None else handled
+        if "queue" in asked.options:
+            self.app.check_queue(asked.options["queue"])
         if "headers" in asked.options:
             check_size(
                 {**request.headers, **asked.options["headers"]}

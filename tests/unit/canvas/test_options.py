@@ -10,6 +10,7 @@ from backbeat.canvas import App
 from backbeat.canvas.errors import ImproperlyConfigured
 from backbeat.canvas.node import Call, Chain, Group
 from backbeat.canvas.options import Given, checked, laid_on, named
+from backbeat.canvas.request import Request, running
 
 # --- checked -------------------------------------------------------------------------------------------------------------------
 
@@ -245,6 +246,31 @@ def test_arguments_may_come_from_a_generator(app):
 def test_what_is_no_callback_is_refused(app, name):
     with pytest.raises(TypeError, match="a signature is of a task or of its name, found 5"):
         app.prepare(app.signature("t"), options={name: 5})
+
+
+def test_queues_of_rabbitmq_s_own_are_refused_wherever_they_are_named_and_there_alone():
+    rabbit = App("proj", broker="amqp://nowhere.invalid", set_as_current=False)
+    rabbit.conf.task_routes = {"routed": "amq.x"}
+    rabbit.task(name="own", queue="amq.x")(print)
+    elsewhere = App("proj", broker="redis://nowhere.invalid", set_as_current=False)
+    again = rabbit.task(name="again", bind=True)(lambda *args: args)
+    ways = [
+        lambda: rabbit.send_task("t", queue="amq.x"),
+        lambda: rabbit.send_task("routed"),
+        rabbit.tasks["own"].delay,
+        (again.si() | again.si().set(queue="amq.x")).delay,
+        lambda: again.apply_async(link_error=again.s().set(queue="amq.x")),
+        lambda: again.retry(queue="amq.x"),
+    ]
+
+    with running(Request(id="i", task="again", called_directly=False)):
+        for way in ways:
+            with pytest.raises(
+                ImproperlyConfigured, match=r"queue names that begin with amq\. are RabbitMQ's own"
+            ):
+                way()
+    assert elsewhere.prepare(elsewhere.signature("t").set(queue="amq.x")).options["queue"] == "amq.x"
+    assert rabbit.prepare(rabbit.signature("t").set(queue="amqx")).options["queue"] == "amqx"
 
 
 # --- laid on -------------------------------------------------------------------------------------------------------------------
