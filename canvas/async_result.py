@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from .codec import loads
@@ -141,7 +142,7 @@ class AsyncResult(Generic[R_co]):
 
     def get(
         self,
-        timeout: float | None = None,
+        timeout: float | timedelta | None = None,
         propagate: bool = True,
         interval: float | None = None,  # noqa: ARG002 - Celery's argument; waiting is by notification
         callback: Callable[[str, Any], object] | None = None,
@@ -150,19 +151,19 @@ class AsyncResult(Generic[R_co]):
         """Wait until it is ready, and return the value.
 
         Raises what the task raised, unless `propagate` is False (then the exception is returned); TaskRevokedError if it was
-        revoked or expired; UnknownResult at once if it is certain that nothing will come; TimeoutError after `timeout` seconds;
+        revoked or expired; UnknownResult at once if it is certain that nothing will come; TimeoutError after `timeout` (seconds, or a timedelta);
         RuntimeError inside a task, where waiting can block a fleet.
         Returns None at once for what was sent with `ignore_result`, as nothing will ever be known of it.
         """
         forbid_in_task(disable_sync_subtasks)
-        timeout = optional(patience)("timeout", timeout)
+        seconds: float | None = optional(patience)("timeout", timeout)
         if self.ignored:
             return cast("R_co", None)
         document = self._document()
         if not document.ready:
             refuse_unknown([self.id], [self._trace(document)])
-            if not self._app.results.wait([self.id], timeout):
-                raise TimeoutError(f"task {self.id} was not ready within {timeout} s")
+            if not self._app.results.wait([self.id], seconds):
+                raise TimeoutError(f"task {self.id} was not ready within {seconds} s")
             document = self._document()
         value: Any = self._value(document, propagate)
         if callback is not None:

@@ -237,9 +237,9 @@ class Config(MutableMapping[str, Any]):
 
     def __setitem__(self, name: str, value: Any) -> None:
         _check(name)
-        _check_value(name, value)
-        read_setting(name, value)
-        self._values[name] = value
+        read = read_setting(name, value)
+        _check_value(name, read)
+        self._values[name] = read
 
     def __delitem__(self, name: str) -> None:
         self._values.pop(name, None)

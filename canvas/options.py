@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from .codec import dumps, loads
@@ -18,9 +18,9 @@ from .header import check_headers
 from .json_text import EMPTY_LIST, Json
 from .message import us_of_iso
 from .node import Call, Chain, Group, Node
-from .retrying import is_count
+from .retrying import count_of
 from .unique import NAMES, checked_unique
-from .value import LARGEST_COUNT, LIMIT, SECONDS, Bound, Read, flag, key, label, mapping
+from .value import LARGEST_COUNT, LIMIT, SECONDS, Bound, Read, flag, key, label, mapping, number_of
 from .wire import OWN_HEADERS
 
 KNOWN = frozenset(
@@ -87,16 +87,12 @@ def _headers(name: str, value: Any) -> dict[str, Any]:
     return headers
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | timedelta) and not isinstance(value, bool)
-
-
 def _seconds(name: str, value: Any) -> float:
-    if not _is_number(value):
-        raise ImproperlyConfigured(f"{name} must be seconds, found {value!r}")
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    seconds = number_of(value)
+    if seconds is None:
+        raise ImproperlyConfigured(f"{name} must be seconds, found {value!r:.100}")
     if not SECONDS.holds(abs(seconds)):
-        raise ImproperlyConfigured(f"{name} must be seconds, at most a century, found {value!r}")
+        raise ImproperlyConfigured(f"{name} must be seconds, at most a century, found {value!r:.100}")
     return float(seconds)
 
 
@@ -117,13 +113,13 @@ def _moment(name: str, value: Any) -> str:
 
 
 def _expiry(name: str, value: Any) -> float | str:
-    return _seconds(name, value) if _is_number(value) else _moment(name, value)
+    return _moment(name, value) if number_of(value) is None else _seconds(name, value)
 
 
 def _count_of_retries(name: str, value: Any) -> Any:
-    if not is_count(value):
+    if (count := count_of(value)) is None:
         raise ImproperlyConfigured(f"{name} must be a whole number from 0 on, found {value!r:.100}")
-    return value
+    return count
 
 
 def _serializer(name: str, value: Any) -> Any:

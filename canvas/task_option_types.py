@@ -16,8 +16,8 @@ class TaskOptionTypes(TypedDict, total=False):
     expires: float | timedelta | datetime | str | None
     serializer: str | None
     ignore_result: bool | None
-    time_limit: float | None
-    soft_time_limit: float | None
+    time_limit: float | timedelta | None
+    soft_time_limit: float | timedelta | None
     max_retries: int | None
     default_retry_delay: float | timedelta
     autoretry_for: Sequence[type[Exception]]

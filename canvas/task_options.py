@@ -15,7 +15,7 @@ from .errors import BackbeatError, ImproperlyConfigured
 from .options import checked
 from .retry_call import RetryCall, retry_call
 from .retrying import DELAY_SECONDS, LONGEST_BACKOFF_SECONDS, MAX_RETRIES, Exceptions, Retrying, retrying_of
-from .value import check_limits, flag, key, optional
+from .value import check_limits, flag, key, number_of, optional
 
 SENT_OPTIONS = frozenset(
     {
@@ -32,6 +32,8 @@ SENT_OPTIONS = frozenset(
 """Options of a task that each of its messages carries, unless the caller says otherwise."""
 
 
+NUMBERS = ("priority", "expires", "time_limit", "soft_time_limit", "max_retries")
+"""Those that are kept as numbers of Python's own, whatever they were given as."""
 ALWAYS = {"track_started": True, "reject_on_worker_lost": True}
 """Options of Celery's that have one value here; giving that value is no error."""
 
@@ -90,7 +92,9 @@ def options_of(name: str, given: Mapping[str, Any]) -> TaskOptions:
             hint = f"; did you mean {near[0]!r}?" if near else ""
             known = ", ".join(("name", *TaskOptions.__slots__))
             raise TypeError(f"task {name}: there is no option {option!r}{hint or '.'} Options are: {known}.")
-    return TaskOptions(**given)
+    # what is no number is left, to be refused with the others
+    numbers = {option: number_of(given[option]) for option in NUMBERS if option in given}
+    return TaskOptions(**given | {option: number for option, number in numbers.items() if number is not None})
 
 
 def check_options(name: str, options: TaskOptions) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from backbeat.canvas import App
@@ -11,6 +13,8 @@ from backbeat.canvas.errors import ImproperlyConfigured
 from backbeat.canvas.node import Call, Chain, Group
 from backbeat.canvas.options import Given, checked, laid_on, named
 from backbeat.canvas.request import Request, running
+
+from support.numbers import Indexed, Whole
 
 # --- checked -------------------------------------------------------------------------------------------------------------------
 
@@ -48,6 +52,34 @@ def test_a_number_of_retries_may_be_none_at_all():
 )
 def test_durations_are_seconds_or_timedeltas(name, value, seconds):
     assert checked({name: value}) == {name: seconds}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("countdown", Whole(3), 3.0),
+        ("countdown", Indexed(3), 3.0),
+        ("countdown", Decimal("2.5"), 2.5),
+        ("expires", Fraction(1, 2), 0.5),
+        ("expires", Whole(60), 60.0),
+        ("priority", Whole(3), 3),
+        ("priority", Indexed(3), 3),
+        ("max_retries", Whole(0), 0),
+        ("time_limit", timedelta(minutes=1), 60.0),
+        ("soft_time_limit", Decimal(5), 5.0),
+        ("retries", Whole(1), 1),
+    ],
+)
+def test_numbers_of_other_types_become_python_s_own(name, value, meant):
+    found = checked({name: value})[name]
+
+    assert (found, type(found)) == (meant, type(meant))
+
+
+@pytest.mark.parametrize("value", [Decimal("NaN"), Decimal("sNaN"), Decimal("Infinity"), Fraction(10**400)])
+def test_a_decimal_that_is_no_number_is_no_countdown(value):
+    with pytest.raises(ImproperlyConfigured, match="countdown must be seconds"):
+        checked({"countdown": value})
 
 
 @pytest.mark.parametrize(
@@ -105,7 +137,7 @@ NAN, INF = float("nan"), float("inf")
 REFUSED = {
     "time_limit": (
         "seconds above 0 and at most a century",
-        [NAN, INF, -1, 0, True, "5", timedelta(seconds=5), 1e300],
+        [NAN, INF, -1, 0, True, "5", timedelta(0), 1e300],
     ),
     "soft_time_limit": ("seconds above 0 and at most a century", [NAN, INF, -1, 0, True, "5"]),
     "expires": ("seconds", [NAN, INF, 1e300]),
@@ -173,6 +205,18 @@ def test_a_call_may_be_ended_before_the_soft_limit_of_its_task(app):
     options = app.prepare(app.signature("limited"), options={"time_limit": 5}).options
 
     assert (options["time_limit"], options["soft_time_limit"]) == (5, 50)
+
+
+def test_the_limits_of_tasks_and_calls_may_be_timedeltas(app):
+    app.task(name="brief", time_limit=timedelta(minutes=1), soft_time_limit=Decimal(30))(print)
+    task = app.tasks["brief"]
+
+    assert (task.options.time_limit, task.options.soft_time_limit) == (60.0, 30.0)
+    assert app.prepare(task.s()).options["time_limit"] == 60.0
+    signature = app.signature("t").set(time_limit=timedelta(seconds=9), soft_time_limit=3)
+    assert app.prepare(signature).options["time_limit"] == 9.0
+    with pytest.raises(ImproperlyConfigured, match="soft_time_limit must be below time_limit"):
+        app.prepare(app.signature("t").set(time_limit=timedelta(seconds=2), soft_time_limit=3))
 
 
 @pytest.mark.parametrize("value", ["", 5, "a\0", "x" * 256])

@@ -15,6 +15,8 @@ from backbeat.canvas.errors import (
 from backbeat.canvas.request import Request, running
 from backbeat.canvas.task import task_name
 
+from support.numbers import Whole
+
 app = App("proj", broker="memory://", set_as_current=False)
 
 
@@ -200,6 +202,23 @@ def test_when_it_shall_run_again(known, when):
     with running(request()), pytest.raises(Retry) as caught:
         bound.retry(**known)
     assert caught.value.when == when
+
+
+def test_a_retry_takes_numbers_of_other_types():
+    @app.task(
+        bind=True, name="other_numbers", max_retries=Whole(5), default_retry_delay=Whole(9), priority=Whole(1)
+    )
+    def f(self):
+        pass
+
+    assert (f.max_retries, f.default_retry_delay, f.options.priority) == (5, 9.0, 1)
+    with running(request(retries=1)):
+        retry = f.retry(
+            countdown=Whole(3), max_retries=Whole(2), time_limit=timedelta(minutes=1), throw=False
+        )
+        with pytest.raises(MaxRetriesExceededError):
+            f.retry(max_retries=Whole(1))
+    assert (retry.when, retry.fields["options"]) == (3.0, {"time_limit": 60.0})
 
 
 @pytest.mark.parametrize(
