@@ -1,7 +1,7 @@
 """Setting: what the values may be of those settings that are obeyed. PURE.
 
 A setting is read where it is set, so that the error shows the line that is wrong, and not the first send or a worker's loop. What is not
-listed here is checked by whoever knows what it means: time zones, schedules, keys, TLS, compression, names of pools.
+listed here is checked by whoever knows what it means: routes (route.py), time zones, schedules, keys, TLS, compression, names of pools.
 """
 
 from __future__ import annotations
@@ -78,21 +78,6 @@ def _tls(name: str, value: Any) -> Any:
     return value
 
 
-def _routes(name: str, value: Any) -> Any:
-    if not isinstance(value, Mapping):
-        raise ImproperlyConfigured(
-            f"{name} must be a map such as {{'tasks.*': 'queue'}}; lists and routers are not supported by this version, "
-            f"found {value!r:.80}"
-        )
-    for pattern, route in mapping(name, value).items():
-        where = f"{name}[{pattern!r:.80}]"
-        if isinstance(route, Mapping):
-            mapping(where, route)
-        else:
-            key(where, route)
-    return value
-
-
 def _urls(name: str, value: Any) -> Any:
     for item in [value] if isinstance(value, str) or not isinstance(value, list | tuple) else value:
         url(name, item)
@@ -127,7 +112,6 @@ _READERS: dict[str, Read] = {
     "task_lease_seconds": LEASE,
     "task_max_argument_bytes": Bound(lowest=1, highest=MAX_BYTES, whole=True),
     "task_max_lost": COUNT,
-    "task_routes": optional(_routes),
     "task_soft_time_limit": optional(LIMIT),
     "task_time_limit": optional(LIMIT),
     "task_track_started": flag,
