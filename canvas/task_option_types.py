@@ -30,6 +30,10 @@ class TaskOptionTypes(TypedDict, total=False):
     acks_late: bool
     track_started: Literal[True]
     reject_on_worker_lost: Literal[True]
+    typing: Literal[True]
+    trail: bool
+    send_events: bool
+    rate_limit: None
     unique_key: bool | str | Callable[..., str | None] | None
     unique_scope: Literal["pending", "running"] | float | timedelta | None
     unique_conflict: Literal["existing", "replace", "raise"] | None

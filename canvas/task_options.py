@@ -34,8 +34,10 @@ SENT_OPTIONS = frozenset(
 
 NUMBERS = ("priority", "expires", "time_limit", "soft_time_limit", "max_retries")
 """Those that are kept as numbers of Python's own, whatever they were given as."""
-ALWAYS = {"track_started": True, "reject_on_worker_lost": True}
+ALWAYS = {"track_started": True, "reject_on_worker_lost": True, "typing": True}
 """Options of Celery's that have one value here; giving that value is no error."""
+WITHOUT_MEANING = ("send_events", "trail")
+"""Options of Celery's by which nothing changes here, whatever they say: events are sent by no worker, children are always known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,13 @@ def options_of(name: str, given: Mapping[str, Any]) -> TaskOptions:
     for option, value in ALWAYS.items():
         if given.pop(option, value) != value:
             raise TypeError(f"task {name}: {option} is always {value!r} in this version")
+    if given.pop("rate_limit", None) is not None:
+        raise TypeError(
+            f"task {name}: rate_limit is not supported by this version: give the task a queue of its own, and that queue a worker that "
+            "runs few tasks side by side"
+        )
+    for option in WITHOUT_MEANING:
+        given.pop(option, None)
     for option in given:
         if option not in TaskOptions.__slots__:
             near = difflib.get_close_matches(option, TaskOptions.__slots__, n=1)

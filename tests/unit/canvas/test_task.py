@@ -129,8 +129,24 @@ def test_a_name_that_no_message_can_have_is_refused(name):
 
 
 def test_there_is_no_rate_limit():
-    with pytest.raises(TypeError, match="there is no option 'rate_limit'"):
+    with pytest.raises(
+        TypeError,
+        match=r"^task proj\.wrong: rate_limit is not supported by this version: give the task a queue",
+    ):
         app.task(name="proj.wrong", rate_limit="10/m")(lambda: None)
+
+
+@pytest.mark.parametrize(
+    "known",
+    [{"rate_limit": None}, {"typing": True}, {"trail": True}, {"trail": False}, {"send_events": False}],
+)
+def test_options_of_celery_s_that_ask_for_nothing_are_passed_over(known):
+    assert app.task(name="plain", **known)(print).options == app.task(name="plain")(print).options
+
+
+def test_arguments_are_always_checked():
+    with pytest.raises(TypeError, match=r"task proj\.wrong: typing is always True in this version"):
+        app.task(name="proj.wrong", typing=False)(lambda: None)
 
 
 def test_every_way_to_write_the_decorator():
