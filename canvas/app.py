@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
+from uuid import UUID
 
 from .canvas_sender import CanvasSender
 from .config import Config
@@ -30,7 +31,7 @@ from .task import Task, task_of
 from .task_option_types import TaskOptionTypes
 from .tasks import Tasks
 from .transaction import OutboxRelay
-from .value import flag, key
+from .value import flag, identities, key
 from .wiring import open_client, open_relays, open_results
 
 P = ParamSpec("P")
@@ -273,14 +274,14 @@ class App:
         return self._handles.of_tuple(data)
 
     def revoke(
-        self, ids: str | Sequence[str], terminate: bool = False, signal: str | int = "SIGTERM"
+        self, ids: str | UUID | Sequence[str | UUID], terminate: bool = False, signal: str | int = "SIGTERM"
     ) -> None:
         """See to it that these tasks do not start, also if they are sent only later; it is remembered for 30 days.
 
         What waits is REVOKED at once. Those that run already go on, but with `terminate`: then the process that runs them gets
         `signal`, and they are REVOKED, too.
         """
-        wanted = [key("a task's id", id_) for id_ in ([ids] if isinstance(ids, str) else ids)]
+        wanted = identities("a task's id", ids)
         signum = signum_of(signal)  # also where nothing gets it: a wrong one is a mistake all the same
         is_ended = flag("terminate", terminate)
         with self._connections.client() as client:

@@ -9,11 +9,13 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, Generic, Protocol, TypeVar, cast
+from uuid import UUID
 
 from .codec import loads
 from .errors import TaskRevokedError, TimeoutError, UnknownResult  # noqa: A004 - Celery's name
 from .failure import exception_of
 from .handle import Handle
+from .ids import plain_id
 from .outcome import PROPAGATE_STATES, State
 from .request import running_request
 from .results.base import Results, Trace
@@ -41,13 +43,13 @@ class AsyncResult(Generic[R_co]):
 
     def __init__(
         self,
-        id: str,
+        id: str | UUID,
         app: Any = None,
         parent: Handle | None = None,
         ignored: bool = False,
         sent: bool = False,
     ) -> None:
-        self.id = id
+        self.id: str = plain_id(id)
         self.ignored = ignored
         self._sent = sent
         self.parent = parent

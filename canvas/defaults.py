@@ -19,7 +19,7 @@ from .setting import check_limit_settings
 from .signature import Signature, links_of
 from .tasks import Tasks
 from .unique_call import UniqueCall, callbacks_without_keys, is_unique, plain, unique_call, without_keys
-from .value import check_limits, key, keywords, optional, positional
+from .value import check_limits, identity, key, keywords, optional, positional
 
 
 class Defaults:
@@ -40,7 +40,7 @@ class Defaults:
         given = dict(options or {})
         links = links_of(given.pop("link", None))
         errbacks = links_of(given.pop("link_error", None))
-        id_ = optional(key)("task_id", given.pop("task_id", None))
+        id_ = optional(identity)("task_id", given.pop("task_id", None))
         node = signature.to_node()
         given_options = checked({name: value for name, value in given.items() if value is not None})
         laid = laid_on(

@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from .async_result import AsyncResult, Reader, documents_of, forbid_in_task, forget_all, refuse_unknown
 from .errors import TimeoutError  # noqa: A004 - Celery's name
 from .handle import Handle
+from .ids import plain_id
 from .outcome import State
 from .results.base import Trace
 from .results.document import Document
@@ -24,12 +26,12 @@ class GroupResult:
 
     def __init__(
         self,
-        id: str,
+        id: str | UUID,
         results: Sequence[AsyncResult[Any] | GroupResult] = (),
         app: Any = None,
         parent: Handle | None = None,
     ) -> None:
-        self.id = id
+        self.id: str = plain_id(id)
         self.results = list(results)
         self.parent = parent
         self._app: Reader = app

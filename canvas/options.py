@@ -20,7 +20,7 @@ from .message import us_of_iso
 from .node import Call, Chain, Group, Node
 from .retrying import count_of
 from .unique import NAMES, checked_unique
-from .value import LARGEST_COUNT, LIMIT, SECONDS, Bound, Read, flag, key, label, mapping, number_of
+from .value import LARGEST_COUNT, LIMIT, SECONDS, Bound, Read, flag, identity, key, label, mapping, number_of
 from .wire import OWN_HEADERS
 
 KNOWN = frozenset(
@@ -135,21 +135,21 @@ _READERS: dict[str, Read] = {
     "countdown": _seconds,
     "eta": _moment,
     "expires": _expiry,
-    "group_id": key,
+    "group_id": identity,
     "group_index": _INDEX,
     "headers": _headers,
     "ignore_result": flag,
     "max_retries": _count_of_retries,
-    "parent_id": key,
+    "parent_id": identity,
     "priority": Bound(highest=255, whole=True),
     "queue": key,
     "reply_to": label,
     "retries": _INDEX,
-    "root_id": key,
+    "root_id": identity,
     "serializer": _serializer,
     "shadow": label,
     "soft_time_limit": LIMIT,
-    "task_id": key,
+    "task_id": identity,
     "time_limit": LIMIT,
 }
 """All that a message carries: a worker would refuse one of which a field is not what it says (`message.checked`)."""

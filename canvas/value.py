@@ -16,6 +16,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from .errors import ImproperlyConfigured
+from .ids import plain_id
 from .message import LONGEST_SECONDS
 
 LONGEST_NAME = 255
@@ -112,6 +113,23 @@ def key(name: str, value: Any) -> Any:
             f"{name} must be a printable text of 1 to {LONGEST_NAME} bytes, found {value!r:.80}"
         )
     return value
+
+
+def identity(name: str, value: Any) -> Any:
+    """An id: as `key`, or a UUID, which becomes its text."""
+    return key(name, plain_id(value))
+
+
+def identities(name: str, value: Any) -> list[str]:
+    """One id or several, as a list."""
+    value = plain_id(value)
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, Iterable) or isinstance(value, Mapping | bytes):
+        raise ImproperlyConfigured(
+            f"{name} must be a text, or a list of them for several, found {value!r:.80}"
+        )
+    return [identity(name, item) for item in value]
 
 
 def label(name: str, value: Any) -> Any:
