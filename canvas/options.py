@@ -29,6 +29,8 @@ KNOWN = frozenset(
     "retries retry retry_policy root_id router routing_key serializer shadow soft_time_limit stamped_headers task_id "
     "task_type time_limit interval".split()
 ).union(NAMES)
+OBJECTS = frozenset({"connection", "errback", "producer", "router"})
+"""Options of Celery's that are objects of the sending process and have no meaning here: no message could carry them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +59,7 @@ def checked(options: Mapping[str, Any]) -> dict[str, Any]:
     out = {
         name: _READERS[name](name, value) if name in _READERS else value
         for name, value in options.items()
-        if value is not None
+        if value is not None and name not in OBJECTS
     }
     out.update(checked_unique(out))
     _choose_queue(out)

@@ -36,6 +36,17 @@ def test_none_is_as_if_it_were_not_given():
     assert checked({"countdown": None, "queue": None, "expires": None, "priority": 0}) == {"priority": 0}
 
 
+def test_objects_of_the_sending_process_travel_with_no_message(app):
+    """A step or a callback is written into the message of another task, and so are its options."""
+    given = {"connection": object(), "producer": object(), "router": object(), "errback": print}
+    step = app.signature("t").set(**given)
+
+    assert checked({**given, "priority": 1}) == {"priority": 1}
+    assert (step | step | step).apply_async(link=step, **given).id
+    with pytest.raises(TypeError):
+        json.dumps(given)  # they could not be written
+
+
 @pytest.mark.parametrize("value", [-1, 1.5, "3", True])
 def test_what_is_no_number_of_retries_is_refused(value):
     with pytest.raises(ImproperlyConfigured, match="max_retries must be a whole number from 0 on"):
