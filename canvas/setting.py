@@ -1,13 +1,13 @@
 """Setting: what the values may be of those settings that are obeyed. PURE.
 
 A setting is read where it is set, so that the error shows the line that is wrong, and not the first send or a worker's loop. What is not
-listed here is checked by whoever knows what it means: routes (route.py), time zones, schedules, keys, TLS, compression, names of pools.
+listed here is checked by whoever knows what it means: routes (route.py), names of time zones, schedules, keys, TLS, compression, names of pools.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import timedelta, tzinfo
 from typing import Any
 
 from .errors import ImproperlyConfigured
@@ -78,6 +78,15 @@ def _tls(name: str, value: Any) -> Any:
     return value
 
 
+def _zone(name: str, value: Any) -> Any:
+    """A time zone or its name; which names there are is known to who reads schedules."""
+    if isinstance(value, tzinfo) or (isinstance(value, str) and value):
+        return value
+    raise ImproperlyConfigured(
+        f"{name} must be the name of a time zone, such as 'Europe/Berlin', or a tzinfo, found {value!r:.80}"
+    )
+
+
 def _urls(name: str, value: Any) -> Any:
     for item in [value] if isinstance(value, str) or not isinstance(value, list | tuple) else value:
         url(name, item)
@@ -115,6 +124,7 @@ _READERS: dict[str, Read] = {
     "task_soft_time_limit": optional(LIMIT),
     "task_time_limit": optional(LIMIT),
     "task_track_started": flag,
+    "timezone": optional(_zone),
     "worker_concurrency": optional(CONCURRENCY),
     "worker_grace_seconds": SECONDS,
     "worker_max_memory_per_child": optional(COUNT),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+from datetime import UTC, timedelta
 from decimal import Decimal
 
 import pytest
@@ -41,7 +41,6 @@ READ_BY_WHO_OBEYS = {
     "result_compression",
     "security_keys",
     "task_routes",
-    "timezone",
 }
 
 
@@ -127,6 +126,8 @@ def test_a_flag_is_true_or_false_and_never_a_text_that_would_count_as_true(name,
             "task_routes['a']: soft_time_limit must be below",
         ),
         ("broker_transport_options", "visibility_timeout=5", "a map with texts as keys"),
+        ("timezone", 1, "timezone must be the name of a time zone, such as 'Europe/Berlin', or a tzinfo"),
+        ("timezone", "", "timezone must be the name of a time zone"),
         ("worker_pool", None, "must be a text"),
         ("outbox_url", 5, "must be a text such as"),
     ],
@@ -157,6 +158,8 @@ def test_an_error_about_urls_shows_none_as_they_may_have_passwords_in_them(name)
         ("task_lease_seconds", 0.5),
         ("task_routes", {"a.*": "q", "b": {"queue": "r", "priority": 3}}),
         ("task_time_limit", 0.5),
+        ("timezone", UTC),
+        ("timezone", "Europe/Berlin"),
         ("worker_concurrency", 1),
         ("worker_grace_seconds", 0),
         ("worker_prefetch_multiplier", 0),
