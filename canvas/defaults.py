@@ -121,6 +121,8 @@ class Defaults:
         )
         options["origin"] = defaults["origin"]
         check_queue(self._conf, options["queue"])
+        if task is not None and task.retry_queue is not None:
+            check_queue(self._conf, task.retry_queue)  # later there is nobody to be told
         check_limits(call.options)
         links = tuple(map_calls(link, self._with_defaults) for link in call.link)
         errbacks = tuple(map_calls(link, self._with_defaults) for link in call.link_error)

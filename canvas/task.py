@@ -58,6 +58,12 @@ class Task(Generic[P, R]):
     def max_retries(self) -> int | None:
         return self.options.max_retries
 
+    @property
+    def retry_queue(self) -> str | None:
+        """The queue that `retry_kwargs` names for its next runs."""
+        queue: str | None = self._retry_kwargs.options.get("queue")
+        return queue
+
     # --- running -------------------------------------------------------------------------------------------------------------
 
     @property

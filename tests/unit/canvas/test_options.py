@@ -307,12 +307,14 @@ def test_queues_of_rabbitmq_s_own_are_refused_wherever_they_are_named_and_there_
     rabbit = App("proj", broker="amqp://nowhere.invalid", set_as_current=False)
     rabbit.conf.task_routes = {"routed": "amq.x"}
     rabbit.task(name="own", queue="amq.x")(print)
+    rabbit.task(name="retried", retry_kwargs={"queue": "amq.x"})(print)
     elsewhere = App("proj", broker="redis://nowhere.invalid", set_as_current=False)
     again = rabbit.task(name="again", bind=True)(lambda *args: args)
     ways = [
         lambda: rabbit.send_task("t", queue="amq.x"),
         lambda: rabbit.send_task("routed"),
         rabbit.tasks["own"].delay,
+        rabbit.tasks["retried"].delay,
         (again.si() | again.si().set(queue="amq.x")).delay,
         lambda: again.apply_async(link_error=again.s().set(queue="amq.x")),
         lambda: again.retry(queue="amq.x"),
