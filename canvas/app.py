@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
+from uuid import UUID
 
 from .canvas_sender import CanvasSender
 from .config import Config
@@ -19,6 +20,7 @@ from .importing import imported
 from .message import Message
 from .node import Node, freeze
 from .periodic_tasks import PeriodicTasks
+from .places import check_queue
 from .request import running_request
 from .result import AsyncResult, GroupResult, Result
 from .results.base import Results
@@ -29,7 +31,7 @@ from .task import Task, task_of
 from .task_option_types import TaskOptionTypes
 from .tasks import Tasks
 from .transaction import OutboxRelay
-from .value import flag, key
+from .value import flag, identities, key
 from .wiring import open_client, open_relays, open_results
 
 P = ParamSpec("P")
@@ -230,6 +232,10 @@ class App:
         """The queue of a task: its own, its route's, or the default one."""
         return self._defaults.queue_of(name)
 
+    def check_queue(self, name: str) -> None:
+        """Raise ImproperlyConfigured for the name of a queue that the broker keeps to itself."""
+        check_queue(self.conf, name)
+
     def is_early(self, message: Message) -> bool:
         """Whether a message is acknowledged before it runs: at most once rather than at least once (decisions K9)."""
         return self._defaults.is_early(message)
@@ -268,14 +274,14 @@ class App:
         return self._handles.of_tuple(data)
 
     def revoke(
-        self, ids: str | Sequence[str], terminate: bool = False, signal: str | int = "SIGTERM"
+        self, ids: str | UUID | Sequence[str | UUID], terminate: bool = False, signal: str | int = "SIGTERM"
     ) -> None:
         """See to it that these tasks do not start, also if they are sent only later; it is remembered for 30 days.
 
         What waits is REVOKED at once. Those that run already go on, but with `terminate`: then the process that runs them gets
         `signal`, and they are REVOKED, too.
         """
-        wanted = [key("a task's id", id_) for id_ in ([ids] if isinstance(ids, str) else ids)]
+        wanted = identities("a task's id", ids)
         signum = signum_of(signal)  # also where nothing gets it: a wrong one is a mistake all the same
         is_ended = flag("terminate", terminate)
         with self._connections.client() as client:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from typing import Any, Generic, Protocol, TypeVar, cast
+from uuid import UUID
 
 from .codec import loads
 from .errors import TaskRevokedError, TimeoutError, UnknownResult  # noqa: A004 - Celery's name
 from .failure import exception_of
 from .handle import Handle
+from .ids import plain_id
 from .outcome import PROPAGATE_STATES, State
 from .request import running_request
 from .results.base import Results, Trace
@@ -40,13 +43,13 @@ class AsyncResult(Generic[R_co]):
 
     def __init__(
         self,
-        id: str,
+        id: str | UUID,
         app: Any = None,
         parent: Handle | None = None,
         ignored: bool = False,
         sent: bool = False,
     ) -> None:
-        self.id = id
+        self.id: str = plain_id(id)
         self.ignored = ignored
         self._sent = sent
         self.parent = parent
@@ -141,7 +144,7 @@ class AsyncResult(Generic[R_co]):
 
     def get(
         self,
-        timeout: float | None = None,
+        timeout: float | timedelta | None = None,
         propagate: bool = True,
         interval: float | None = None,  # noqa: ARG002 - Celery's argument; waiting is by notification
         callback: Callable[[str, Any], object] | None = None,
@@ -150,19 +153,19 @@ class AsyncResult(Generic[R_co]):
         """Wait until it is ready, and return the value.
 
         Raises what the task raised, unless `propagate` is False (then the exception is returned); TaskRevokedError if it was
-        revoked or expired; UnknownResult at once if it is certain that nothing will come; TimeoutError after `timeout` seconds;
+        revoked or expired; UnknownResult at once if it is certain that nothing will come; TimeoutError after `timeout` (seconds, or a timedelta);
         RuntimeError inside a task, where waiting can block a fleet.
         Returns None at once for what was sent with `ignore_result`, as nothing will ever be known of it.
         """
         forbid_in_task(disable_sync_subtasks)
-        timeout = optional(patience)("timeout", timeout)
+        seconds: float | None = optional(patience)("timeout", timeout)
         if self.ignored:
             return cast("R_co", None)
         document = self._document()
         if not document.ready:
             refuse_unknown([self.id], [self._trace(document)])
-            if not self._app.results.wait([self.id], timeout):
-                raise TimeoutError(f"task {self.id} was not ready within {timeout} s")
+            if not self._app.results.wait([self.id], seconds):
+                raise TimeoutError(f"task {self.id} was not ready within {seconds} s")
             document = self._document()
         value: Any = self._value(document, propagate)
         if callback is not None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 from .errors import ImproperlyConfigured
+from .route import read_routes
 from .setting import read_setting
 
 DEFAULTS: dict[str, Any] = {
@@ -237,9 +238,9 @@ class Config(MutableMapping[str, Any]):
 
     def __setitem__(self, name: str, value: Any) -> None:
         _check(name)
-        _check_value(name, value)
-        read_setting(name, value)
-        self._values[name] = value
+        read = read_routes(name, value) if name == "task_routes" else read_setting(name, value)
+        _check_value(name, read)
+        self._values[name] = read
 
     def __delitem__(self, name: str) -> None:
         self._values.pop(name, None)

@@ -14,11 +14,12 @@ from .errors import EncodeError, ImproperlyConfigured
 from .message import Message
 from .node import Call, Node
 from .options import Given, checked, laid_on, map_calls, named
+from .places import check_queue
 from .setting import check_limit_settings
 from .signature import Signature, links_of
 from .tasks import Tasks
 from .unique_call import UniqueCall, callbacks_without_keys, is_unique, plain, unique_call, without_keys
-from .value import check_limits, key, keywords, optional, positional
+from .value import check_limits, identity, key, keywords, optional, positional
 
 
 class Defaults:
@@ -39,7 +40,7 @@ class Defaults:
         given = dict(options or {})
         links = links_of(given.pop("link", None))
         errbacks = links_of(given.pop("link_error", None))
-        id_ = optional(key)("task_id", given.pop("task_id", None))
+        id_ = optional(identity)("task_id", given.pop("task_id", None))
         node = signature.to_node()
         given_options = checked({name: value for name, value in given.items() if value is not None})
         laid = laid_on(
@@ -119,6 +120,9 @@ class Defaults:
             {name: value for name, value in {**defaults, **call.options}.items() if name != "origin"}
         )
         options["origin"] = defaults["origin"]
+        check_queue(self._conf, options["queue"])
+        if task is not None and task.retry_queue is not None:
+            check_queue(self._conf, task.retry_queue)  # later there is nobody to be told
         check_limits(call.options)
         links = tuple(map_calls(link, self._with_defaults) for link in call.link)
         errbacks = tuple(map_calls(link, self._with_defaults) for link in call.link_error)

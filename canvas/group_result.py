@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from .async_result import AsyncResult, Reader, documents_of, forbid_in_task, forget_all, refuse_unknown
 from .errors import TimeoutError  # noqa: A004 - Celery's name
 from .handle import Handle
+from .ids import plain_id
 from .outcome import State
 from .results.base import Trace
 from .results.document import Document
@@ -23,12 +26,12 @@ class GroupResult:
 
     def __init__(
         self,
-        id: str,
+        id: str | UUID,
         results: Sequence[AsyncResult[Any] | GroupResult] = (),
         app: Any = None,
         parent: Handle | None = None,
     ) -> None:
-        self.id = id
+        self.id: str = plain_id(id)
         self.results = list(results)
         self.parent = parent
         self._app: Reader = app
@@ -63,7 +66,7 @@ class GroupResult:
 
     def get(
         self,
-        timeout: float | None = None,
+        timeout: float | timedelta | None = None,
         propagate: bool = True,
         interval: float | None = None,  # noqa: ARG002 - Celery's argument; waiting is by notification
         callback: Callable[[str, Any], object] | None = None,
@@ -71,15 +74,15 @@ class GroupResult:
     ) -> list[Any]:
         """Wait for all members; returns their values in order. Raises as `AsyncResult.get`, for the first member that failed."""
         forbid_in_task(disable_sync_subtasks)
-        timeout = optional(patience)("timeout", timeout)
-        deadline = None if timeout is None else time.monotonic() + timeout
+        seconds: float | None = optional(patience)("timeout", timeout)
+        deadline = None if seconds is None else time.monotonic() + seconds
         waited = [member for member in self._single() if not member.ignored]
         documents = documents_of(self._app, waited)
         refuse_unknown(*self._doubtful(waited, documents))
         pending = [document.id for document in documents if not document.ready]
         if pending:
-            if not self._app.results.wait(pending, timeout):
-                raise TimeoutError(f"group {self.id} was not ready within {timeout} s")
+            if not self._app.results.wait(pending, seconds):
+                raise TimeoutError(f"group {self.id} was not ready within {seconds} s")
             documents_of(self._app, waited)
         values = []
         for member in self.results:

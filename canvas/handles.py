@@ -10,7 +10,7 @@ from .handle import Handle
 from .ids import derive
 from .node import Call, Chain, Group, Node
 from .result import AsyncResult, GroupResult, Result, result_from_tuple
-from .value import LARGEST_COUNT, Bound, key
+from .value import LARGEST_COUNT, Bound, identity
 
 
 class Handles:
@@ -36,14 +36,14 @@ class Handles:
 
     def of_task(self, id_: str) -> AsyncResult[Any]:
         """The handle of a task by its id."""
-        return AsyncResult(key("a task's id", id_), app=self._app)
+        return AsyncResult(identity("a task's id", id_), app=self._app)
 
     def of_group(self, id_: str, results: Sequence[Any] | int) -> GroupResult:
         """The handle of a group by its id and its members, or by its id and size."""
         if isinstance(results, int):
             Bound(highest=LARGEST_COUNT, whole=True)("a group's size", results)
             results = [self.of_task(derive(id_, str(index))) for index in range(results)]
-        return GroupResult(key("a group's id", id_), results, app=self._app)
+        return GroupResult(identity("a group's id", id_), results, app=self._app)
 
     def of_tuple(self, data: Any) -> Result:
         """The handle that `as_tuple` wrote down."""

@@ -5,6 +5,7 @@ Deriving is what makes doing a thing twice the same as doing it once: a step sen
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID, uuid4, uuid5
 
 _NAMESPACE = UUID("6f5a2b0e-7c55-5a2d-9a37-0b6c1f9d8e44")
@@ -13,6 +14,11 @@ _NAMESPACE = UUID("6f5a2b0e-7c55-5a2d-9a37-0b6c1f9d8e44")
 def draw() -> str:
     """A new random id. Only senders draw; flow never does."""
     return str(uuid4())
+
+
+def plain_id(value: Any) -> Any:
+    """The text of a UUID; anything else as it is."""
+    return str(value) if isinstance(value, UUID) else value
 
 
 def is_firing(id_: str) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .ids import derive
+from .ids import derive, plain_id
 from .json_text import EMPTY_LIST, EMPTY_MAP, Json
 
 
@@ -186,7 +186,7 @@ def node_from_data(data: Mapping[str, Any], dump: Dump, depth: int = DEEPEST) ->
         case _:
             return Call(
                 task=_text(data["task"]),
-                id=options.pop("task_id", None) or "",
+                id=plain_id(options.pop("task_id", None)) or "",
                 args=dump(list(data.get("args") or ())),
                 kwargs=dump(dict(kwargs)),
                 immutable=bool(data.get("immutable")),
@@ -208,7 +208,7 @@ def _group_from_data(tasks: Any, options: Mapping[str, Any], dump: Dump, depth: 
         member = node_from_data(task, dump, depth - 1)
         # a group directly inside a group gives its members to it, in order
         members.extend(member.members if isinstance(member, Group) else (member,))
-    return Group(id=options.get("task_id") or "", members=tuple(members))
+    return Group(id=plain_id(options.get("task_id")) or "", members=tuple(members))
 
 
 def _links(value: Any, dump: Dump, depth: int) -> tuple[Node, ...]:

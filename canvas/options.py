@@ -7,20 +7,20 @@ Positional arguments, keyword arguments and most options go to what starts first
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from .codec import dumps, loads
-from .errors import EncodeError, ImproperlyConfigured
+from .errors import ImproperlyConfigured
+from .header import check_headers
 from .json_text import EMPTY_LIST, Json
 from .message import us_of_iso
 from .node import Call, Chain, Group, Node
-from .retrying import is_count
+from .retrying import count_of
 from .unique import NAMES, checked_unique
-from .value import LARGEST_COUNT, LIMIT, SECONDS, Bound, Read, flag, key, mapping, text
+from .value import LARGEST_COUNT, LIMIT, SECONDS, Bound, Read, flag, identity, key, label, mapping, number_of
 from .wire import OWN_HEADERS
 
 KNOWN = frozenset(
@@ -29,6 +29,8 @@ KNOWN = frozenset(
     "retries retry retry_policy root_id router routing_key serializer shadow soft_time_limit stamped_headers task_id "
     "task_type time_limit interval".split()
 ).union(NAMES)
+OBJECTS = frozenset({"connection", "errback", "producer", "router"})
+"""Options of Celery's that are objects of the sending process and have no meaning here: no message could carry them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +59,7 @@ def checked(options: Mapping[str, Any]) -> dict[str, Any]:
     out = {
         name: _READERS[name](name, value) if name in _READERS else value
         for name, value in options.items()
-        if value is not None
+        if value is not None and name not in OBJECTS
     }
     out.update(checked_unique(out))
     _choose_queue(out)
@@ -83,25 +85,16 @@ def _headers(name: str, value: Any) -> dict[str, Any]:
         raise ImproperlyConfigured(
             f"headers cannot have {taken[0]!r}: messages have a header of that name already; choose another one"
         )
-    try:
-        json.dumps(headers)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise EncodeError(
-            f"headers cannot be written as JSON: {error}. Pass numbers, strings, lists and maps."
-        ) from error
+    check_headers(headers)
     return headers
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | timedelta) and not isinstance(value, bool)
-
-
 def _seconds(name: str, value: Any) -> float:
-    if not _is_number(value):
-        raise ImproperlyConfigured(f"{name} must be seconds, found {value!r}")
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    seconds = number_of(value)
+    if seconds is None:
+        raise ImproperlyConfigured(f"{name} must be seconds, found {value!r:.100}")
     if not SECONDS.holds(abs(seconds)):
-        raise ImproperlyConfigured(f"{name} must be seconds, at most a century, found {value!r}")
+        raise ImproperlyConfigured(f"{name} must be seconds, at most a century, found {value!r:.100}")
     return float(seconds)
 
 
@@ -122,13 +115,13 @@ def _moment(name: str, value: Any) -> str:
 
 
 def _expiry(name: str, value: Any) -> float | str:
-    return _seconds(name, value) if _is_number(value) else _moment(name, value)
+    return _moment(name, value) if number_of(value) is None else _seconds(name, value)
 
 
 def _count_of_retries(name: str, value: Any) -> Any:
-    if not is_count(value):
+    if (count := count_of(value)) is None:
         raise ImproperlyConfigured(f"{name} must be a whole number from 0 on, found {value!r:.100}")
-    return value
+    return count
 
 
 def _serializer(name: str, value: Any) -> Any:
@@ -144,21 +137,21 @@ _READERS: dict[str, Read] = {
     "countdown": _seconds,
     "eta": _moment,
     "expires": _expiry,
-    "group_id": key,
+    "group_id": identity,
     "group_index": _INDEX,
     "headers": _headers,
     "ignore_result": flag,
     "max_retries": _count_of_retries,
-    "parent_id": key,
+    "parent_id": identity,
     "priority": Bound(highest=255, whole=True),
     "queue": key,
-    "reply_to": text,
+    "reply_to": label,
     "retries": _INDEX,
-    "root_id": key,
+    "root_id": identity,
     "serializer": _serializer,
-    "shadow": text,
+    "shadow": label,
     "soft_time_limit": LIMIT,
-    "task_id": key,
+    "task_id": identity,
     "time_limit": LIMIT,
 }
 """All that a message carries: a worker would refuse one of which a field is not what it says (`message.checked`)."""

@@ -33,6 +33,10 @@ _KOMBU = (
     "pyro",
 )
 
+_RABBITMQ = ("amqp", "amqps", "pyamqp")
+RABBITMQS_OWN = "amq."
+"""How the names of queues begin that RabbitMQ lets nobody declare."""
+
 
 def kind_of(url: str) -> Kind:
     """What `url` leads to. Raises ImproperlyConfigured for a scheme that is not known."""
@@ -60,6 +64,18 @@ def broker_url(conf: Config) -> str:
             "or set BACKBEAT_BROKER_URL."
         )
     return _secured(str(url), conf.broker_use_ssl)
+
+
+def check_queue(conf: Config, name: str) -> None:
+    """Raise ImproperlyConfigured for the name of a queue that the broker keeps to itself."""
+    if not name.startswith(RABBITMQS_OWN):
+        return
+    conf.read_environment()
+    url = str(conf.broker_write_url or conf.broker_url or "")
+    if url.partition(":")[0].lower() in _RABBITMQ:
+        raise ImproperlyConfigured(
+            f"queue {name!r:.80} cannot be: queue names that begin with {RABBITMQS_OWN} are RabbitMQ's own"
+        )
 
 
 def store_url(conf: Config) -> str | None:

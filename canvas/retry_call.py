@@ -14,7 +14,7 @@ from typing import Any
 
 from .errors import ImproperlyConfigured
 from .options import checked
-from .retrying import is_count
+from .retrying import count_of
 from .value import check_limits, keywords, positional
 
 CHANGEABLE = frozenset(
@@ -51,7 +51,8 @@ def retry_call(given: Mapping[str, Any]) -> RetryCall:
     for name in given:
         _check_name(name)
     args, kwargs, max_retries = given.get("args"), given.get("kwargs"), given.get("max_retries")
-    if max_retries is not None and not is_count(max_retries):
+    count = count_of(max_retries)
+    if max_retries is not None and count is None:
         raise ImproperlyConfigured(
             f"max_retries must be a whole number from 0 on, found {max_retries!r:.100}"
         )
@@ -64,7 +65,7 @@ def retry_call(given: Mapping[str, Any]) -> RetryCall:
         args=None if args is None else tuple(positional(args)),
         kwargs=None if kwargs is None else keywords(kwargs),
         when=countdown if eta is None else _moment(eta),
-        max_retries=max_retries,
+        max_retries=count,
         options=wanted,
     )
 

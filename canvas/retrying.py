@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from .errors import Ignore, ImproperlyConfigured, MaxRetriesExceededError, Reject, Retry
-from .value import SECONDS, flag
+from .value import SECONDS, flag, number_of
 
 MAX_RETRIES = 3
 DELAY_SECONDS = 180.0
@@ -72,9 +71,10 @@ def retrying_of(options: Mapping[str, Any]) -> Retrying:
     )
 
 
-def is_count(value: object) -> bool:
-    """True for a number of retries."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+def count_of(value: object) -> int | None:
+    """The number of retries that `value` is; None if it is none."""
+    number = number_of(value)
+    return number if isinstance(number, int) and number >= 0 else None
 
 
 def _exceptions(name: str, options: Mapping[str, Any]) -> Exceptions:
@@ -92,8 +92,8 @@ def _exceptions(name: str, options: Mapping[str, Any]) -> Exceptions:
 
 
 def _max_retries(value: Any) -> int | None:
-    if value is None or is_count(value):
-        return None if value is None else int(value)
+    if value is None or (count := count_of(value)) is not None:
+        return None if value is None else count
     raise ImproperlyConfigured(
         f"max_retries must be a whole number from 0 on, or None to retry without end, found {value!r:.100}"
     )
@@ -102,7 +102,7 @@ def _max_retries(value: Any) -> int | None:
 def _backoff(value: Any) -> float | None:
     if isinstance(value, bool):
         return FIRST_BACKOFF_SECONDS if value else None
-    if not isinstance(value, int | float | timedelta):
+    if number_of(value) is None:
         raise ImproperlyConfigured(
             f"retry_backoff must be True, False, or the seconds of the first delay, found {value!r:.100}"
         )
@@ -110,7 +110,4 @@ def _backoff(value: Any) -> float | None:
 
 
 def _seconds(name: str, value: Any) -> float:
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if not SECONDS.holds(seconds):
-        raise ImproperlyConfigured(f"{name} must be {SECONDS}, found {value!r:.100}")
-    return float(seconds)
+    return float(SECONDS(name, value))

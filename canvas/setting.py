@@ -1,13 +1,13 @@
 """Setting: what the values may be of those settings that are obeyed. PURE.
 
 A setting is read where it is set, so that the error shows the line that is wrong, and not the first send or a worker's loop. What is not
-listed here is checked by whoever knows what it means: time zones, schedules, keys, TLS, compression, names of pools.
+listed here is checked by whoever knows what it means: routes (route.py), names of time zones, schedules, keys, TLS, compression, names of pools.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Iterable, Mapping
+from datetime import timedelta, tzinfo
 from typing import Any
 
 from .errors import ImproperlyConfigured
@@ -22,6 +22,7 @@ from .value import (
     flag,
     key,
     mapping,
+    number_of,
     optional,
     text,
     texts,
@@ -37,10 +38,9 @@ LEASE = Bound(lowest=0.1, highest=86_400)
 """Below, a lease would be over before it could be renewed; beyond, what a dead worker had would wait for days."""
 
 
-def read_setting(name: str, value: Any) -> None:
-    """Raise ImproperlyConfigured if `value` cannot be meant for the setting `name`."""
-    if name in _READERS:
-        _READERS[name](name, value)
+def read_setting(name: str, value: Any) -> Any:
+    """What `value` says for the setting `name`. Raises ImproperlyConfigured if it cannot be meant."""
+    return _READERS[name](name, value) if name in _READERS else value
 
 
 def check_limit_settings(conf: Mapping[str, Any]) -> None:
@@ -49,27 +49,42 @@ def check_limit_settings(conf: Mapping[str, Any]) -> None:
 
 
 def _expiry(name: str, value: Any) -> Any:
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if not SECONDS.holds(seconds):
+    if not SECONDS.holds(number_of(value)):
         raise ImproperlyConfigured(
             f"{name} must be {SECONDS}, or as long a timedelta; 0 or None is for ever; found {value!r:.100}"
         )
-    return value
+    return value if isinstance(value, timedelta) else number_of(value)
 
 
-def _routes(name: str, value: Any) -> Any:
-    if not isinstance(value, Mapping):
+def _modules(name: str, value: Any) -> Any:
+    """Names of modules; None is as good as none of them."""
+    return () if value is None else texts(name, value)
+
+
+def _content_types(name: str, value: Any) -> Any:
+    """Names of serializers or their content types, as a list; who knows what is supported says so."""
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise ImproperlyConfigured(f"{name} must be a list: write ['json'], found {value!r:.80}")
+    names = ["json" if item == "application/json" else item for item in value]
+    return ["json"] if names and all(item == "json" for item in names) else names
+
+
+def _tls(name: str, value: Any) -> Any:
+    """A text such as "no" would turn it on."""
+    if value is not None and not isinstance(value, bool | Mapping):
         raise ImproperlyConfigured(
-            f"{name} must be a map such as {{'tasks.*': 'queue'}}; lists and routers are not supported by this version, "
-            f"found {value!r:.80}"
+            f"{name} must be True, False, None, or a map such as {{'ca_certs': 'ca.pem'}}, found {value!r:.80}"
         )
-    for pattern, route in mapping(name, value).items():
-        where = f"{name}[{pattern!r:.80}]"
-        if isinstance(route, Mapping):
-            mapping(where, route)
-        else:
-            key(where, route)
     return value
+
+
+def _zone(name: str, value: Any) -> Any:
+    """A time zone or its name; which names there are is known to who reads schedules."""
+    if isinstance(value, tzinfo) or (isinstance(value, str) and value):
+        return value
+    raise ImproperlyConfigured(
+        f"{name} must be the name of a time zone, such as 'Europe/Berlin', or a tzinfo, found {value!r:.80}"
+    )
 
 
 def _urls(name: str, value: Any) -> Any:
@@ -79,18 +94,21 @@ def _urls(name: str, value: Any) -> Any:
 
 
 _READERS: dict[str, Read] = {
+    "accept_content": _content_types,
     "beat_cron_starting_deadline": optional(SECONDS),
     "beat_sentry_monitors": flag,
     "broker_heartbeat": optional(Bound(highest=MOST_HEARTBEAT, whole=True)),
     "broker_transport_options": optional(mapping),
     "broker_url": optional(url),
+    "broker_use_ssl": _tls,
     "broker_write_url": optional(url),
     "cluster": optional(text),
     "enable_utc": flag,
-    "imports": texts,
-    "include": texts,
+    "imports": _modules,
+    "include": _modules,
     "outbox_table": key,
     "outbox_url": optional(_urls),
+    "redis_backend_use_ssl": _tls,
     "result_backend": optional(url),
     "result_backend_transport_options": optional(mapping),
     "result_expires": optional(_expiry),
@@ -103,10 +121,10 @@ _READERS: dict[str, Read] = {
     "task_lease_seconds": LEASE,
     "task_max_argument_bytes": Bound(lowest=1, highest=MAX_BYTES, whole=True),
     "task_max_lost": COUNT,
-    "task_routes": optional(_routes),
     "task_soft_time_limit": optional(LIMIT),
     "task_time_limit": optional(LIMIT),
     "task_track_started": flag,
+    "timezone": optional(_zone),
     "worker_concurrency": optional(CONCURRENCY),
     "worker_grace_seconds": SECONDS,
     "worker_max_memory_per_child": optional(COUNT),

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, cast
 
 from . import errors
+from .header import check_size
 from .request import Request, current_request
 from .result import AsyncResult
 from .retry_call import RetryCall, retry_call
@@ -56,6 +57,12 @@ class Task(Generic[P, R]):
     @property
     def max_retries(self) -> int | None:
         return self.options.max_retries
+
+    @property
+    def retry_queue(self) -> str | None:
+        """The queue that `retry_kwargs` names for its next runs."""
+        queue: str | None = self._retry_kwargs.options.get("queue")
+        return queue
 
     # --- running -------------------------------------------------------------------------------------------------------------
 
@@ -160,6 +167,12 @@ class Task(Generic[P, R]):
         if request.called_directly or request.task not in (None, self.name):
             handled = sys.exception() if reason is None else reason
             raise self._nobody_to_retry() if handled is None else handled
+        if "queue" in asked.options:
+            self.app.check_queue(asked.options["queue"])
+        if "headers" in asked.options:
+            check_size(
+                {**request.headers, **asked.options["headers"]}
+            )  # else they could grow with each attempt
         if asked.max_retries is not None:
             request.max_retries = asked.max_retries  # autoretry_for shall not go on beyond it
         limit = self._limit(request, asked)

@@ -16,8 +16,8 @@ class TaskOptionTypes(TypedDict, total=False):
     expires: float | timedelta | datetime | str | None
     serializer: str | None
     ignore_result: bool | None
-    time_limit: float | None
-    soft_time_limit: float | None
+    time_limit: float | timedelta | None
+    soft_time_limit: float | timedelta | None
     max_retries: int | None
     default_retry_delay: float | timedelta
     autoretry_for: Sequence[type[Exception]]
@@ -30,6 +30,10 @@ class TaskOptionTypes(TypedDict, total=False):
     acks_late: bool
     track_started: Literal[True]
     reject_on_worker_lost: Literal[True]
+    typing: Literal[True]
+    trail: bool
+    send_events: bool
+    rate_limit: None
     unique_key: bool | str | Callable[..., str | None] | None
     unique_scope: Literal["pending", "running"] | float | timedelta | None
     unique_conflict: Literal["existing", "replace", "raise"] | None

@@ -15,7 +15,7 @@ from .errors import BackbeatError, ImproperlyConfigured
 from .options import checked
 from .retry_call import RetryCall, retry_call
 from .retrying import DELAY_SECONDS, LONGEST_BACKOFF_SECONDS, MAX_RETRIES, Exceptions, Retrying, retrying_of
-from .value import check_limits, flag, key, optional
+from .value import check_limits, flag, key, number_of, optional
 
 SENT_OPTIONS = frozenset(
     {
@@ -32,8 +32,12 @@ SENT_OPTIONS = frozenset(
 """Options of a task that each of its messages carries, unless the caller says otherwise."""
 
 
-ALWAYS = {"track_started": True, "reject_on_worker_lost": True}
+NUMBERS = ("priority", "expires", "time_limit", "soft_time_limit", "max_retries")
+"""Those that are kept as numbers of Python's own, whatever they were given as."""
+ALWAYS = {"track_started": True, "reject_on_worker_lost": True, "typing": True}
 """Options of Celery's that have one value here; giving that value is no error."""
+WITHOUT_MEANING = ("send_events", "trail")
+"""Options of Celery's by which nothing changes here, whatever they say: events are sent by no worker, children are always known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,13 +88,22 @@ def options_of(name: str, given: Mapping[str, Any]) -> TaskOptions:
     for option, value in ALWAYS.items():
         if given.pop(option, value) != value:
             raise TypeError(f"task {name}: {option} is always {value!r} in this version")
+    if given.pop("rate_limit", None) is not None:
+        raise TypeError(
+            f"task {name}: rate_limit is not supported by this version: give the task a queue of its own, and that queue a worker that "
+            "runs few tasks side by side"
+        )
+    for option in WITHOUT_MEANING:
+        given.pop(option, None)
     for option in given:
         if option not in TaskOptions.__slots__:
             near = difflib.get_close_matches(option, TaskOptions.__slots__, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             known = ", ".join(("name", *TaskOptions.__slots__))
             raise TypeError(f"task {name}: there is no option {option!r}{hint or '.'} Options are: {known}.")
-    return TaskOptions(**given)
+    # what is no number is left, to be refused with the others
+    numbers = {option: number_of(given[option]) for option in NUMBERS if option in given}
+    return TaskOptions(**given | {option: number for option, number in numbers.items() if number is not None})
 
 
 def check_options(name: str, options: TaskOptions) -> None:

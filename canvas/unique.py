@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import Enum
 from typing import Any
 
 from .errors import ImproperlyConfigured
-from .value import LIMIT
+from .value import LIMIT, number_of
 
 NAMES = frozenset({"unique_key", "unique_scope", "unique_conflict"})
 """The options of `apply_async` and of tasks."""
@@ -79,8 +78,8 @@ def scope_of(value: Any) -> tuple[Scope, float]:
     """The scope that `unique_scope` names, and its seconds. Raises ImproperlyConfigured."""
     if value in (Scope.PENDING.value, Scope.RUNNING.value):
         return Scope(value), 0.0
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if not LIMIT.holds(seconds):
+    seconds = number_of(value)
+    if seconds is None or not LIMIT.holds(seconds):
         raise ImproperlyConfigured(
             f'unique_scope must be "pending", "running", or seconds above 0 and at most a century, found {value!r:.100}'
         )

@@ -7,11 +7,16 @@ checked in message.py, as a stranger's message must never be an error of ours.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from numbers import Integral, Real
 from typing import Any
 
 from .errors import ImproperlyConfigured
+from .ids import plain_id
 from .message import LONGEST_SECONDS
 
 LONGEST_NAME = 255
@@ -21,7 +26,7 @@ Read = Callable[[str, Any], Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """Reads a number. Infinity and "not a number" never are in bounds, nor are True and False."""
+    """Reads a number, also one of NumPy's or a timedelta. Infinity and "not a number" never are in bounds, nor are True and False."""
 
     lowest: float = 0
     highest: float = LONGEST_SECONDS
@@ -31,11 +36,13 @@ class Bound:
     """A count; else seconds."""
 
     def __call__(self, name: str, value: Any) -> Any:
-        if not self.holds(value):
+        number = number_of(value)
+        if not self.holds(number):
             raise ImproperlyConfigured(f"{name} must be {self}, found {value!r:.100}")
-        return value
+        return number
 
     def holds(self, value: object) -> bool:
+        """Whether a number, as `number_of` gives it, is in bounds."""
         if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
             return False
         return self.lowest <= value <= self.highest and not (self.above and value == self.lowest)
@@ -46,6 +53,29 @@ class Bound:
         if self.above:
             return f"{what} above {self.lowest:,} and at most {highest}"
         return f"{what} from {self.lowest:,} to {highest}"
+
+
+def number_of(value: object) -> int | float | None:
+    """The number of Python's own that `value` is: an int, a float, or the seconds of a timedelta. None if it is none, as True and False are.
+
+    Numbers of NumPy's, decimals and fractions are so many numbers, too; what counts, such as numpy.int64, gives an int.
+    """
+    if type(value) in (int, float):  # nearly always, and this is on the way of every send
+        return value  # type: ignore[return-value]  # as the line above says
+    if isinstance(value, bool):
+        return None
+    try:
+        if isinstance(value, timedelta):
+            return value.total_seconds()
+        if isinstance(value, Integral):
+            return int(value)
+        if hasattr(value, "__index__"):
+            return operator.index(value)
+        if isinstance(value, Real | Decimal):
+            return float(value)
+    except (TypeError, ValueError, OverflowError):  # arrays have __index__, and cannot always do it
+        return None
+    return None
 
 
 LARGEST_COUNT = 2**31 - 1
@@ -65,8 +95,8 @@ def flag(name: str, value: Any) -> Any:
 
 def patience(name: str, value: Any) -> Any:
     """Seconds to wait. Less than none is none, as who waits for several things in turn may come to that."""
-    is_over = isinstance(value, int | float) and not isinstance(value, bool) and value < 0
-    return 0.0 if is_over else SECONDS(name, value)
+    number = number_of(value)
+    return 0.0 if number is not None and number < 0 else SECONDS(name, value)
 
 
 def text(name: str, value: Any) -> Any:
@@ -85,14 +115,40 @@ def key(name: str, value: Any) -> Any:
     return value
 
 
+def identity(name: str, value: Any) -> Any:
+    """An id: as `key`, or a UUID, which becomes its text."""
+    return key(name, plain_id(value))
+
+
+def identities(name: str, value: Any) -> list[str]:
+    """One id or several, as a list."""
+    value = plain_id(value)
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, Iterable) or isinstance(value, Mapping | bytes):
+        raise ImproperlyConfigured(
+            f"{name} must be a text, or a list of them for several, found {value!r:.80}"
+        )
+    return [identity(name, item) for item in value]
+
+
+def label(name: str, value: Any) -> Any:
+    """As `key`, but it may be empty."""
+    return value if value == "" else key(name, value)
+
+
 def texts(name: str, value: Any) -> Any:
-    """Several texts; a single one would be taken for its letters."""
-    if isinstance(value, str) or not isinstance(value, Iterable) or isinstance(value, Mapping):
-        example = f"({value!r:.80},)" if isinstance(value, str) else "('one', 'two')"
-        raise ImproperlyConfigured(f"{name} must be a list or a tuple: write {example}, found {value!r:.80}")
-    for item in value:
+    """Several texts, as a list or a tuple; a single one is one of them."""
+    if isinstance(value, str):
+        value = (value,)
+    if not isinstance(value, Iterable) or isinstance(value, Mapping | bytes):
+        raise ImproperlyConfigured(
+            f"{name} must be a list or a tuple: write ('one', 'two'), found {value!r:.80}"
+        )
+    found = value if isinstance(value, list | tuple) else tuple(value)
+    for item in found:
         key(f"each of {name}", item)
-    return value
+    return found
 
 
 def mapping(name: str, value: Any) -> Any:
@@ -138,7 +194,10 @@ def check_limits(options: Mapping[str, Any], prefix: str = "") -> None:
 
     `options` are of one place, and each limit of them was read: what one place says may well cut short what another says.
     """
-    hard, soft = options.get(f"{prefix}time_limit"), options.get(f"{prefix}soft_time_limit")
+    hard, soft = (
+        number_of(options.get(f"{prefix}time_limit")),
+        number_of(options.get(f"{prefix}soft_time_limit")),
+    )
     if hard is not None and soft is not None and soft >= hard:
         raise ImproperlyConfigured(
             f"{prefix}soft_time_limit must be below {prefix}time_limit: {soft} is not below {hard}, so the task would be ended before "

@@ -17,7 +17,7 @@ from ..incarnation import incarnation
 from ..limit import LimitsKept, TimeLimits
 from ..message import CONTROL_QUEUE
 from ..perform import Performer
-from ..places import broker_url, store_url
+from ..places import broker_url, check_queue, store_url
 from ..pools.base import Pool
 from ..pools.runner import RunnerSpec
 from ..pools.solo import SoloPool
@@ -66,6 +66,7 @@ def queues_of(app: App, options: WorkerOptions) -> list[str]:
     asked = list(options.queues) or [app.conf.task_default_queue]
     for queue in asked:
         key("the name of a queue (-Q)", queue)
+        check_queue(app.conf, queue)
     for queue in options.excluded:
         if queue == CONTROL_QUEUE:
             raise ImproperlyConfigured(

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ...canvas.errors import EncodeError
+from ...canvas.header import check_headers
 from .node import Node, is_null
 from .problem import Fault, quoted
 from .value import arguments, count, duration, flag, mapping, text
@@ -74,6 +76,15 @@ def _priority(node: Node, key: str) -> int:
     return count(node, key, 0, HIGHEST_PRIORITY)
 
 
+def _headers(node: Node, key: str) -> dict[str, Any]:
+    headers = dict(arguments(node, key))
+    try:
+        check_headers(headers)
+    except EncodeError as error:
+        raise Fault(node.place, "E112", str(error)) from error
+    return headers
+
+
 _READERS: dict[str, Callable[[Node, str], Any]] = {
     "queue": _name,
     "exchange": _name,
@@ -83,7 +94,7 @@ _READERS: dict[str, Callable[[Node, str], Any]] = {
     "countdown": _seconds,
     "time_limit": _limit,
     "soft_time_limit": _limit,
-    "headers": arguments,
+    "headers": _headers,
     "serializer": _serializer,
     "compression": _name,
     "ignore_result": flag,

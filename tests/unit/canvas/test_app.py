@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from backbeat.canvas import AsyncResult, GroupResult, chain, chord, group, result_from_tuple, signature
@@ -13,6 +14,7 @@ from backbeat.canvas.errors import (
     ChordError,
     EncodeError,
     Ignore,
+    ImproperlyConfigured,
     MaxRetriesExceededError,
     NotRegistered,
     Reject,
@@ -845,6 +847,31 @@ def test_revoked_before_it_starts(proj):
     assert (handle.state, proj.noted) == ("REVOKED", [])
     with pytest.raises(TaskRevokedError, match="revoked"):
         handle.get(timeout=0)
+
+
+def test_an_id_may_be_a_uuid_wherever_one_is_given(proj):
+    ids = [UUID(int=number) for number in range(4)]
+    handles = [
+        proj.note.apply_async((1,), task_id=ids[0]),
+        proj.note.s(2).set(task_id=ids[1]).apply_async(),
+        group(proj.note.s(3)).apply_async(task_id=ids[2]),
+        proj.app.AsyncResult(ids[3]),
+        proj.note.AsyncResult(ids[3]),
+        proj.note.s().set(task_id=ids[3]).freeze(),
+    ]
+
+    proj.app.revoke([ids[0]])
+    proj.app.revoke(ids[1])
+    proj.drain()
+
+    assert [handle.id for handle in handles] == [str(id_) for id_ in (*ids, ids[3], ids[3])]
+    assert ([handle.state for handle in handles[:2]], proj.noted) == (["REVOKED", "REVOKED"], [((3,), {})])
+
+
+@pytest.mark.parametrize("ids", [5, None, {"a": 1}, b"abc", [5], [""]])
+def test_what_is_no_id_cannot_be_revoked(proj, ids):
+    with pytest.raises(ImproperlyConfigured, match="a task's id must be a"):
+        proj.app.revoke(ids)
 
 
 def test_revoking_a_group_and_revoking_by_the_root(proj):

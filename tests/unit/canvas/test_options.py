@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from backbeat.canvas import App
-from backbeat.canvas.errors import EncodeError, ImproperlyConfigured
+from backbeat.canvas.errors import ImproperlyConfigured
 from backbeat.canvas.node import Call, Chain, Group
 from backbeat.canvas.options import Given, checked, laid_on, named
+from backbeat.canvas.request import Request, running
+
+from support.numbers import Indexed, Whole
 
 # --- checked -------------------------------------------------------------------------------------------------------------------
 
@@ -31,6 +36,17 @@ def test_none_is_as_if_it_were_not_given():
     assert checked({"countdown": None, "queue": None, "expires": None, "priority": 0}) == {"priority": 0}
 
 
+def test_objects_of_the_sending_process_travel_with_no_message(app):
+    """A step or a callback is written into the message of another task, and so are its options."""
+    given = {"connection": object(), "producer": object(), "router": object(), "errback": print}
+    step = app.signature("t").set(**given)
+
+    assert checked({**given, "priority": 1}) == {"priority": 1}
+    assert (step | step | step).apply_async(link=step, **given).id
+    with pytest.raises(TypeError):
+        json.dumps(given)  # they could not be written
+
+
 @pytest.mark.parametrize("value", [-1, 1.5, "3", True])
 def test_what_is_no_number_of_retries_is_refused(value):
     with pytest.raises(ImproperlyConfigured, match="max_retries must be a whole number from 0 on"):
@@ -47,6 +63,34 @@ def test_a_number_of_retries_may_be_none_at_all():
 )
 def test_durations_are_seconds_or_timedeltas(name, value, seconds):
     assert checked({name: value}) == {name: seconds}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("countdown", Whole(3), 3.0),
+        ("countdown", Indexed(3), 3.0),
+        ("countdown", Decimal("2.5"), 2.5),
+        ("expires", Fraction(1, 2), 0.5),
+        ("expires", Whole(60), 60.0),
+        ("priority", Whole(3), 3),
+        ("priority", Indexed(3), 3),
+        ("max_retries", Whole(0), 0),
+        ("time_limit", timedelta(minutes=1), 60.0),
+        ("soft_time_limit", Decimal(5), 5.0),
+        ("retries", Whole(1), 1),
+    ],
+)
+def test_numbers_of_other_types_become_python_s_own(name, value, meant):
+    found = checked({name: value})[name]
+
+    assert (found, type(found)) == (meant, type(meant))
+
+
+@pytest.mark.parametrize("value", [Decimal("NaN"), Decimal("sNaN"), Decimal("Infinity"), Fraction(10**400)])
+def test_a_decimal_that_is_no_number_is_no_countdown(value):
+    with pytest.raises(ImproperlyConfigured, match="countdown must be seconds"):
+        checked({"countdown": value})
 
 
 @pytest.mark.parametrize(
@@ -93,15 +137,18 @@ def test_headers_are_a_map_that_json_can_hold():
     for value in ("text", [("a", 1)], {1: 2}):
         with pytest.raises(ImproperlyConfigured, match="headers must be a map"):
             checked({"headers": value})
-    with pytest.raises(EncodeError, match="headers cannot be written"):
-        checked({"headers": {"a": {1, 2}}})
+
+
+def test_a_shadow_and_a_queue_for_the_answer_may_be_empty_and_have_255_bytes():
+    for value in ("", "s" * 255):
+        assert checked({"shadow": value, "reply_to": value}) == {"shadow": value, "reply_to": value}
 
 
 NAN, INF = float("nan"), float("inf")
 REFUSED = {
     "time_limit": (
         "seconds above 0 and at most a century",
-        [NAN, INF, -1, 0, True, "5", timedelta(seconds=5), 1e300],
+        [NAN, INF, -1, 0, True, "5", timedelta(0), 1e300],
     ),
     "soft_time_limit": ("seconds above 0 and at most a century", [NAN, INF, -1, 0, True, "5"]),
     "expires": ("seconds", [NAN, INF, 1e300]),
@@ -110,11 +157,11 @@ REFUSED = {
     "queue": ("a printable text of 1 to 255 bytes", ["", "a\0b", 5, "q" * 256]),
     "routing_key": ("a printable text of 1 to 255 bytes", [5, "a\n"]),
     "task_id": ("a printable text of 1 to 255 bytes", ["", 5]),
-    "shadow": ("a text", [5]),
+    "shadow": ("a printable text of 1 to 255 bytes", [5, "s" * 256, "\N{SNOWMAN}" * 86, "a\n", "\ud800"]),
     "retries": ("a whole number from 0", [-1, "1"]),
     "group_index": ("a whole number from 0", [-1, "x"]),
     "group_id": ("a printable text", [5]),
-    "reply_to": ("a text", [5]),
+    "reply_to": ("a printable text of 1 to 255 bytes", [5, "r" * 256, "a\0"]),
 }
 
 
@@ -169,6 +216,18 @@ def test_a_call_may_be_ended_before_the_soft_limit_of_its_task(app):
     options = app.prepare(app.signature("limited"), options={"time_limit": 5}).options
 
     assert (options["time_limit"], options["soft_time_limit"]) == (5, 50)
+
+
+def test_the_limits_of_tasks_and_calls_may_be_timedeltas(app):
+    app.task(name="brief", time_limit=timedelta(minutes=1), soft_time_limit=Decimal(30))(print)
+    task = app.tasks["brief"]
+
+    assert (task.options.time_limit, task.options.soft_time_limit) == (60.0, 30.0)
+    assert app.prepare(task.s()).options["time_limit"] == 60.0
+    signature = app.signature("t").set(time_limit=timedelta(seconds=9), soft_time_limit=3)
+    assert app.prepare(signature).options["time_limit"] == 9.0
+    with pytest.raises(ImproperlyConfigured, match="soft_time_limit must be below time_limit"):
+        app.prepare(app.signature("t").set(time_limit=timedelta(seconds=2), soft_time_limit=3))
 
 
 @pytest.mark.parametrize("value", ["", 5, "a\0", "x" * 256])
@@ -242,6 +301,33 @@ def test_arguments_may_come_from_a_generator(app):
 def test_what_is_no_callback_is_refused(app, name):
     with pytest.raises(TypeError, match="a signature is of a task or of its name, found 5"):
         app.prepare(app.signature("t"), options={name: 5})
+
+
+def test_queues_of_rabbitmq_s_own_are_refused_wherever_they_are_named_and_there_alone():
+    rabbit = App("proj", broker="amqp://nowhere.invalid", set_as_current=False)
+    rabbit.conf.task_routes = {"routed": "amq.x"}
+    rabbit.task(name="own", queue="amq.x")(print)
+    rabbit.task(name="retried", retry_kwargs={"queue": "amq.x"})(print)
+    elsewhere = App("proj", broker="redis://nowhere.invalid", set_as_current=False)
+    again = rabbit.task(name="again", bind=True)(lambda *args: args)
+    ways = [
+        lambda: rabbit.send_task("t", queue="amq.x"),
+        lambda: rabbit.send_task("routed"),
+        rabbit.tasks["own"].delay,
+        rabbit.tasks["retried"].delay,
+        (again.si() | again.si().set(queue="amq.x")).delay,
+        lambda: again.apply_async(link_error=again.s().set(queue="amq.x")),
+        lambda: again.retry(queue="amq.x"),
+    ]
+
+    with running(Request(id="i", task="again", called_directly=False)):
+        for way in ways:
+            with pytest.raises(
+                ImproperlyConfigured, match=r"queue names that begin with amq\. are RabbitMQ's own"
+            ):
+                way()
+    assert elsewhere.prepare(elsewhere.signature("t").set(queue="amq.x")).options["queue"] == "amq.x"
+    assert rabbit.prepare(rabbit.signature("t").set(queue="amqx")).options["queue"] == "amqx"
 
 
 # --- laid on -------------------------------------------------------------------------------------------------------------------

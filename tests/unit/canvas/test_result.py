@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from datetime import timedelta
 
 import pytest
 from backbeat.canvas import AsyncResult, GroupResult, chain, group, result, result_from_tuple
@@ -12,6 +13,7 @@ from backbeat.canvas.errors import ImproperlyConfigured, TimeoutError, UnknownRe
 from backbeat.canvas.message import iso_of_us
 
 from support.eager import Shop, connect
+from support.numbers import Whole
 
 
 @pytest.fixture
@@ -32,6 +34,15 @@ def test_r15_an_id_that_was_never_sent_is_unknown_and_get_raises_at_once(shop):
         handle.get()
     with pytest.raises(UnknownResult):
         handle.get(timeout=5, propagate=False)
+
+
+@pytest.mark.parametrize("timeout", [timedelta(milliseconds=1), timedelta(-1), Whole(0)])
+def test_the_time_to_wait_may_be_a_timedelta_or_another_s_number(shop, timeout):
+    sent = shop.add.delay(1)
+
+    for handle in (sent, shop.app.GroupResult("g", [sent])):
+        with pytest.raises(TimeoutError, match=r"was not ready within 0(\.0|\.001)? s"):
+            handle.get(timeout=timeout)
 
 
 def test_r15_an_id_that_was_sent_is_pending_for_whoever_asks(shop):

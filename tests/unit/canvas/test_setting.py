@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+from datetime import UTC, timedelta
+from decimal import Decimal
 
 import pytest
 from backbeat.canvas import App
 from backbeat.canvas.config import _ONLY, DEFAULTS, OBEYED, Config
 from backbeat.canvas.errors import ImproperlyConfigured
 from backbeat.canvas.setting import _READERS, check_limit_settings
+
+from support.numbers import Whole
 
 NAN, INF = float("nan"), float("inf")
 SECONDS_FROM_0 = ["beat_cron_starting_deadline", "worker_grace_seconds"]
@@ -35,11 +38,9 @@ FLAGS = [
 
 READ_BY_WHO_OBEYS = {
     "beat_schedule",
-    "broker_use_ssl",
-    "redis_backend_use_ssl",
     "result_compression",
     "security_keys",
-    "timezone",
+    "task_routes",
 }
 
 
@@ -50,7 +51,7 @@ def refused(name, value):
 
 
 @pytest.mark.parametrize(
-    "value", [NAN, INF, -INF, -1, 1e300, 10**400, True, "30", [30], timedelta(seconds=30)]
+    "value", [NAN, INF, -INF, -1, 1e300, 10**400, True, "30", [30], Decimal("NaN"), timedelta(seconds=-1)]
 )
 @pytest.mark.parametrize("name", [*SECONDS_FROM_0, *SECONDS_ABOVE_0])
 def test_what_is_no_number_of_seconds_is_refused(name, value):
@@ -88,8 +89,15 @@ def test_a_flag_is_true_or_false_and_never_a_text_that_would_count_as_true(name,
         ("task_default_queue", "", "a printable text of 1 to 255 bytes"),
         ("task_default_queue", "a\n", "a printable text"),
         ("task_default_queue", None, "a printable text"),
-        ("imports", "tasks", r"write ('tasks',)"),
-        ("include", "tasks", r"write ('tasks',)"),
+        ("imports", "", "each of imports must be a printable text"),
+        ("include", {"a": 1}, "a list or a tuple"),
+        ("accept_content", "json", "accept_content must be a list"),
+        ("accept_content", {"json", "pickle"}, "is not supported by this version"),
+        ("accept_content", (), "is not supported by this version"),
+        ("broker_use_ssl", "no", "must be True, False, None, or a map such as"),
+        ("broker_use_ssl", "yes", "must be True, False, None, or a map such as"),
+        ("redis_backend_use_ssl", "", "must be True, False, None, or a map such as"),
+        ("redis_backend_use_ssl", 1, "must be True, False, None, or a map such as"),
         ("include", ["tasks", ""], "each of include must be a printable text"),
         ("imports", 5, "a list or a tuple"),
         ("task_routes", [("a.*", "q")], "a map such as {'tasks.*': 'queue'}"),
@@ -97,7 +105,29 @@ def test_a_flag_is_true_or_false_and_never_a_text_that_would_count_as_true(name,
         ("task_routes", {"a.*": ""}, "task_routes['a.*'] must be a printable text"),
         ("task_routes", {"a.*": 5}, "task_routes['a.*'] must be a printable text"),
         ("task_routes", {5: "q"}, "a map with texts as keys"),
+        ("task_routes", {"": "q"}, "task_routes has an empty pattern"),
+        ("task_routes", {"a.*": {5: "q"}}, "task_routes['a.*'] must be a map with texts as keys"),
+        ("task_routes", {"a.*": {"queue": ""}}, "task_routes['a.*']: queue must be a printable text"),
+        ("task_routes", {"a.*": {"priority": "3"}}, "task_routes['a.*']: priority must be a whole number"),
+        (
+            "task_routes",
+            {"b": "q", "a": {"queu": "q"}},
+            "task_routes['a']: apply_async() has no option 'queu'; did you mean",
+        ),
+        (
+            "task_routes",
+            {"a": {"exchange": "x", "queue": "q"}},
+            "task_routes['a']: exchange 'x' is not supported",
+        ),
+        ("task_routes", {"a": {"headers": {"x": NAN}}}, "task_routes['a']: headers cannot be written: 'x'"),
+        (
+            "task_routes",
+            {"a": {"time_limit": 3, "soft_time_limit": 3}},
+            "task_routes['a']: soft_time_limit must be below",
+        ),
         ("broker_transport_options", "visibility_timeout=5", "a map with texts as keys"),
+        ("timezone", 1, "timezone must be the name of a time zone, such as 'Europe/Berlin', or a tzinfo"),
+        ("timezone", "", "timezone must be the name of a time zone"),
         ("worker_pool", None, "must be a text"),
         ("outbox_url", 5, "must be a text such as"),
     ],
@@ -128,6 +158,8 @@ def test_an_error_about_urls_shows_none_as_they_may_have_passwords_in_them(name)
         ("task_lease_seconds", 0.5),
         ("task_routes", {"a.*": "q", "b": {"queue": "r", "priority": 3}}),
         ("task_time_limit", 0.5),
+        ("timezone", UTC),
+        ("timezone", "Europe/Berlin"),
         ("worker_concurrency", 1),
         ("worker_grace_seconds", 0),
         ("worker_prefetch_multiplier", 0),
@@ -135,6 +167,43 @@ def test_an_error_about_urls_shows_none_as_they_may_have_passwords_in_them(name)
 )
 def test_what_can_be_meant_is_taken(name, value):
     assert Config({name: value})[name] == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("imports", "a.b", ("a.b",)),
+        ("include", "a.b", ("a.b",)),
+        ("imports", None, ()),
+        ("include", None, ()),
+        ("include", (name for name in ("a", "b")), ("a", "b")),
+        ("accept_content", ("json",), ["json"]),
+        ("accept_content", {"json"}, ["json"]),
+        ("accept_content", ["application/json", "json"], ["json"]),
+        ("task_time_limit", timedelta(minutes=1), 60.0),
+        ("task_lease_seconds", timedelta(seconds=5), 5.0),
+        ("worker_grace_seconds", timedelta(0), 0.0),
+        ("task_soft_time_limit", Decimal("2.5"), 2.5),
+        ("worker_concurrency", Whole(3), 3),
+        ("result_expires", Whole(60), 60),
+    ],
+)
+def test_what_says_the_same_in_another_way_is_taken_as_that(name, value, meant):
+    found = Config({name: value})[name]
+
+    assert (found, type(found)) == (meant, type(meant))
+
+
+def test_modules_may_be_named_by_one_text():
+    App("a", set_as_current=False, include="json", imports="decimal").import_modules()
+    with pytest.raises(ImproperlyConfigured, match="there_is_none"):
+        App("a", set_as_current=False, include="there_is_none").import_modules()
+
+
+def test_tls_is_on_or_off_or_described():
+    for name in ("broker_use_ssl", "redis_backend_use_ssl"):
+        for value in (True, False, None, {"ca_certs": "ca.pem"}):
+            assert Config({name: value})[name] == value
 
 
 def test_defaults_are_values_that_can_be_set():
@@ -147,8 +216,8 @@ def test_an_app_refuses_them_too_and_keeps_what_it_had():
 
     with pytest.raises(ImproperlyConfigured, match="task_lease_seconds"):
         app.conf.task_lease_seconds = NAN
-    with pytest.raises(ImproperlyConfigured, match=r"write \('tasks',\)"):
-        App("b", set_as_current=False, include="tasks")
+    with pytest.raises(ImproperlyConfigured, match="include must be a list or a tuple"):
+        App("b", set_as_current=False).conf.include = 5
     assert app.conf.task_lease_seconds == 5
 
 

@@ -15,6 +15,8 @@ from backbeat.canvas.errors import (
 from backbeat.canvas.request import Request, running
 from backbeat.canvas.task import task_name
 
+from support.numbers import Whole
+
 app = App("proj", broker="memory://", set_as_current=False)
 
 
@@ -127,8 +129,24 @@ def test_a_name_that_no_message_can_have_is_refused(name):
 
 
 def test_there_is_no_rate_limit():
-    with pytest.raises(TypeError, match="there is no option 'rate_limit'"):
+    with pytest.raises(
+        TypeError,
+        match=r"^task proj\.wrong: rate_limit is not supported by this version: give the task a queue",
+    ):
         app.task(name="proj.wrong", rate_limit="10/m")(lambda: None)
+
+
+@pytest.mark.parametrize(
+    "known",
+    [{"rate_limit": None}, {"typing": True}, {"trail": True}, {"trail": False}, {"send_events": False}],
+)
+def test_options_of_celery_s_that_ask_for_nothing_are_passed_over(known):
+    assert app.task(name="plain", **known)(print).options == app.task(name="plain")(print).options
+
+
+def test_arguments_are_always_checked():
+    with pytest.raises(TypeError, match=r"task proj\.wrong: typing is always True in this version"):
+        app.task(name="proj.wrong", typing=False)(lambda: None)
 
 
 def test_every_way_to_write_the_decorator():
@@ -200,6 +218,23 @@ def test_when_it_shall_run_again(known, when):
     with running(request()), pytest.raises(Retry) as caught:
         bound.retry(**known)
     assert caught.value.when == when
+
+
+def test_a_retry_takes_numbers_of_other_types():
+    @app.task(
+        bind=True, name="other_numbers", max_retries=Whole(5), default_retry_delay=Whole(9), priority=Whole(1)
+    )
+    def f(self):
+        pass
+
+    assert (f.max_retries, f.default_retry_delay, f.options.priority) == (5, 9.0, 1)
+    with running(request(retries=1)):
+        retry = f.retry(
+            countdown=Whole(3), max_retries=Whole(2), time_limit=timedelta(minutes=1), throw=False
+        )
+        with pytest.raises(MaxRetriesExceededError):
+            f.retry(max_retries=Whole(1))
+    assert (retry.when, retry.fields["options"]) == (3.0, {"time_limit": 60.0})
 
 
 @pytest.mark.parametrize(

@@ -144,3 +144,18 @@ def test_not_all_queues_are_excluded(app):
 def test_a_node_without_a_name_is_refused(name):
     with pytest.raises(ImproperlyConfigured, match=r"the node name \(-n\) must be a printable text"):
         _ = WorkerOptions(name=name).hostname
+
+
+@pytest.mark.parametrize("scheme", ["amqp", "amqps", "pyamqp", "AMQP"])
+def test_a_queue_that_is_rabbitmq_s_own_is_not_served(app, scheme):
+    app.conf.broker_url = f"{scheme}://nowhere.invalid"
+
+    with pytest.raises(
+        ImproperlyConfigured,
+        match=r"'amq\.x' cannot be: queue names that begin with amq\. are RabbitMQ's own",
+    ):
+        queues_of(app, WorkerOptions(queues=["a", "amq.x"]))
+
+
+def test_on_another_broker_a_queue_may_have_such_a_name(app):
+    assert "amq.x" in queues_of(app, WorkerOptions(queues=["amq.x"]))

@@ -264,3 +264,14 @@ def test_a_cron_time_that_the_next_clock_change_skips_is_told_with_the_day():
 )
 def test_a_time_that_no_clock_change_of_the_year_skips_is_not_told(body):
     assert gaps(body) == []
+
+
+def test_headers_that_no_broker_could_carry_are_a_mistake_of_the_file():
+    every = "    every: 5m\n    options:\n      headers: "
+    large = TASK.format("ping") + every + "{x: " + "a" * 40_000 + "}\n"
+    named = TASK.format("ping") + every + "{x: {" + "n" * 256 + ": 1}}\n"
+
+    assert rendered(large)[0] == (
+        "E112 ping: the headers have 40,008 bytes as JSON, more than 32,768: pass large values as arguments, or a reference to them"
+    )
+    assert rendered(named)[0].startswith("E112 ping: headers cannot be written: 'x': the name 'nnn")
