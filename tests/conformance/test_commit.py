@@ -792,14 +792,12 @@ def test_k16_nothing_comes_before_its_time_and_all_of_it_afterwards(world):
     world.do(client, Publish(by_eta), Publish(parked, due), Publish(countdown))
     client.close()
 
-    early = world.take(commit, 1, 0.1)
+    taken = world.take(commit, 1, 0.1)
     world.pass_time(0.6)
-    taken = world.take(commit, 3)
+    taken += world.take(commit, 3 - len(taken))
 
-    assert early == []
     assert {item.message.id for item in taken} == {by_eta.id, parked.id, countdown.id}
-    assert all(item.verdict == Run() for item in taken)
-    assert world.now_us() >= due
+    assert all(item.verdict == Run() and item.verdict.started_us >= due for item in taken)
     (late,) = [item for item in taken if item.message.id == countdown.id]
     assert late.message.eta_us is not None
     assert late.message.countdown is None
