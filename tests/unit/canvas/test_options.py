@@ -14,7 +14,7 @@ from backbeat.canvas.node import Call, Chain, Group
 from backbeat.canvas.options import Given, checked, laid_on, named
 from backbeat.canvas.request import Request, running
 
-from support.numbers import Indexed, Whole
+from support.number_doubles import Indexed, Whole
 
 # --- checked -------------------------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from backbeat.canvas.errors import ImproperlyConfigured, TimeoutError, UnknownRe
 from backbeat.canvas.message import iso_of_us
 
 from support.eager import Shop, connect
-from support.numbers import Whole
+from support.number_doubles import Whole
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from backbeat.canvas.config import _ONLY, DEFAULTS, OBEYED, Config
 from backbeat.canvas.errors import ImproperlyConfigured
 from backbeat.canvas.setting import _READERS, check_limit_settings
 
-from support.numbers import Whole
+from support.number_doubles import Whole
 
 NAN, INF = float("nan"), float("inf")
 SECONDS_FROM_0 = ["beat_cron_starting_deadline", "worker_grace_seconds"]

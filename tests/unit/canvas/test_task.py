@@ -15,7 +15,7 @@ from backbeat.canvas.errors import (
 from backbeat.canvas.request import Request, running
 from backbeat.canvas.task import task_name
 
-from support.numbers import Whole
+from support.number_doubles import Whole
 
 app = App("proj", broker="memory://", set_as_current=False)
 
