@@ -84,7 +84,8 @@ def two_beats(programs, tmp_path, url, *, ttl=2, hosts=1, survivors=2):
     standby.wait_for("Standing by")
     yield leader, standby
     running = [each for each in (standby, leader) if each.runs]
-    assert len(running) == survivors
+    # on SQLite a leader that shows no life is ended, also if its standby woke a moment before it
+    assert len(running) == survivors - ("Ended the frozen leader" in standby.text)
     for each in running:  # in order: who is killed between sending and marking leaves a firing open
         each.send(signal.SIGTERM)
         assert each.wait() == 0
