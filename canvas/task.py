@@ -170,9 +170,8 @@ class Task(Generic[P, R]):
         if "queue" in asked.options:
             self.app.check_queue(asked.options["queue"])
         if "headers" in asked.options:
-            check_size(
-                {**request.headers, **asked.options["headers"]}
-            )  # else they could grow with each attempt
+            # else they could grow with each attempt
+            check_size({**request.headers, **asked.options["headers"]})
         if asked.max_retries is not None:
             request.max_retries = asked.max_retries  # autoretry_for shall not go on beyond it
         limit = self._limit(request, asked)

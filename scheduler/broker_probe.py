@@ -49,7 +49,6 @@ class BrokerProbe:
         except BackbeatError as error:
             return Verdict(False, f"the broker does not answer: {error}")
         except Exception as error:  # noqa: BLE001 - whatever a client library raises is an answer of a kind
-            return Verdict(
-                False, f"the broker does not answer: {type(error).__name__}"
-            )  # its text may hold the address
+            # its text may hold the address
+            return Verdict(False, f"the broker does not answer: {type(error).__name__}")
         return Verdict(True, "the broker answers")

@@ -111,9 +111,8 @@ def _walk(times: LocalTimes, zone: Zone, dst: Dst, instant: int, wanted: int | N
                 wanted = times.next_local(changed - 1) if wanted is None else wanted
                 if wanted is not None and wanted < floor:
                     return begin
-        if (
-            wanted is None or wanted < floor or floor < changed
-        ):  # the last: the clock went back behind what was searched
+        # the last: the clock went back behind what was searched
+        if wanted is None or wanted < floor or floor < changed:
             wanted = times.next_local(floor - 1)
             if wanted is None:
                 return None

@@ -126,9 +126,8 @@ class Errands:
             return fresh
         self._note(seen, None if fresh is None else replace(put, decided=seen.decided + len(fresh)))
         if seen.rate is not None:
-            self._allowances[seen.id].firings -= len(
-                fresh or ()
-            )  # what was there before costs nobody anything
+            # what was there before costs nobody anything
+            self._allowances[seen.id].firings -= len(fresh or ())
         return fresh or ()
 
     def _firings(self, standing: Standing, piece: Slice) -> list[Firing]:

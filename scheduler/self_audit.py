@@ -161,9 +161,8 @@ def _extras(past: Past, rows: Sequence[Row], from_us: int, until_us: int) -> lis
     known = {version.rev: version.entry for version in past.versions}
     found: list[Difference] = []
     for row in rows:
-        entry = known.get(
-            row.rev
-        )  # one of an edit since the entry was read, or of long ago, is left to another time
+        # one of an edit since the entry was read, or of long ago, is left to another time
+        entry = known.get(row.rev)
         if entry is None or not from_us < row.due_us <= until_us:
             continue
         if not entry.enabled or entry.next_after(row.due_us - 1) != row.due_us:

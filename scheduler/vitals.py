@@ -242,9 +242,8 @@ class Vitals(SilentListener):
             return
         self.lease_at = self._monotonic()
         if before is not None and lease.holder != self._holder:
-            self._sign_at = (
-                self.lease_at
-            )  # a change between two looks is a sign of life; the first look is none
+            # a change between two looks is a sign of life; the first look is none
+            self._sign_at = self.lease_at
 
     def took_lease(self, lease: Lease) -> None:
         """The lease row was swapped by this process: taken, renewed or released."""

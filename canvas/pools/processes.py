@@ -127,9 +127,8 @@ class ProcessPool:
         if not self._stopping:
             self._brood.turn(0)
             if self._brood.broken is not None:
-                raise ChildrenCannotStart(
-                    self._brood.broken
-                )  # what was reported meanwhile is returned by stop
+                # what was reported meanwhile is returned by stop
+                raise ChildrenCannotStart(self._brood.broken)
         reports, self._reports = self._reports, []
         return reports
 

@@ -46,9 +46,8 @@ class Watch:
     def pending(self, session: Session | Connection, connection: Connection) -> Pending:
         """What is pending in the connection's transaction; watched from now on."""
         found = self._pending.get(connection)
-        if (
-            found is None or found.committing
-        ):  # an older one, after whose commit nobody looked, is left to a relay
+        # an older one, after whose commit nobody looked, is left to a relay
+        if found is None or found.committing:
             found = self._pending[connection] = Pending(connection.engine)
         if not event.contains(connection, "commit", self._commits):
             event.listen(connection, "commit", self._commits)

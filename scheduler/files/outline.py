@@ -30,9 +30,8 @@ class Outline:
     serial: int | None = None
     includes: list[tuple[Node, str]] = field(default_factory=list)
     calendars: dict[str, Pair] = field(default_factory=dict)
-    files: dict[str, Days | Fault] = field(
-        default_factory=dict
-    )  # the days of calendars that stand in .ics files
+    # the days of calendars that stand in .ics files
+    files: dict[str, Days | Fault] = field(default_factory=dict)
     workflows: dict[str, Pair] = field(default_factory=dict)
     schedules: dict[str, Pair] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)

@@ -30,9 +30,8 @@ class MysqlSessions:
 
     def mine(self) -> str:
         try:
-            if (
-                self._started == 0 or not self._numbers
-            ):  # all may have been cut: the next one is the engine's first
+            # all may have been cut: the next one is the engine's first
+            if self._started == 0 or not self._numbers:
                 with self._engine.connect() as conn:
                     self._started = _started(conn)
         except SQLAlchemyError:

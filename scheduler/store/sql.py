@@ -180,9 +180,8 @@ class SqlStore:
                 write(conn, firings)
                 return
             conn.rollback()
-        with (
-            self._transaction() as conn
-        ):  # rare: an answer was lost, or another leader was there; find out which are left
+        # rare: an answer was lost, or another leader was there; find out which are left
+        with self._transaction() as conn:
             left = [firing for firing in firings if self._writes.emit(conn, [firing], now_us)]
             write(conn, left)
 

@@ -57,9 +57,8 @@ def open_for_beat(url: str, *, cluster: str = "backbeat", lease_ttl_seconds: flo
     if kind == "sqlite":
         from .hint_file import FileHint
 
-        hint: Hint = FileHint(
-            Path(sqlite_path(url)).resolve()
-        )  # one file has one hint, by whatever name it is opened
+        # one file has one hint, by whatever name it is opened
+        hint: Hint = FileHint(Path(sqlite_path(url)).resolve())
     else:
         from .hint_sql import SqlHint
 

@@ -949,9 +949,8 @@ def test_a_decided_firing_whose_schedule_cannot_be_read_any_more_is_sent_all_the
 def test_a_decided_firing_of_which_nothing_can_be_read_fails_and_says_so(opened):
     firing = one_in(opened.store, DECIDED)
     if isinstance(opened.store, MemoryStore):
-        assert (
-            opened.store.load_open(A, 10).firings[0] == firing
-        )  # it holds firings as they are: nothing to be read
+        # it holds firings as they are: nothing to be read
+        assert opened.store.load_open(A, 10).firings[0] == firing
         return
     spoil(opened.store, "tick", "{")
 

@@ -147,9 +147,8 @@ def test_what_came_back_or_was_refused_is_told_from_what_is_in_doubt(broker, cha
 
 def test_while_the_server_blocks_publishers_nothing_is_written_and_it_is_said(broker, queue):
     broker.post(())
-    broker._publishing._block(
-        "low on memory"
-    )  # what py-amqp calls; a real alarm would stop every user of the server
+    # what py-amqp calls; a real alarm would stop every user of the server
+    broker._publishing._block("low on memory")
 
     posted = broker.post([task(queue)])
     with pytest.raises(Unavailable, match="short of memory or disk"):

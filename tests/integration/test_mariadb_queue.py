@@ -264,9 +264,8 @@ def test_k25_who_waits_looks_often_at_first_and_seldom_when_nothing_comes(engine
 def test_waiting_goes_on_after_the_server_closed_all_connections(url, engine, open_commit):
     commit = open_commit()
     with closing(SqlResults(engine)) as results:
-        assert not results.wait(
-            ["never"], 0.5
-        )  # long enough for a busy machine to have waited on a connection at all
+        # long enough for a busy machine to have waited on a connection at all
+        assert not results.wait(["never"], 0.5)
         commit.wait(0.5)
         cut_database(url)
 

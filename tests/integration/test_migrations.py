@@ -179,9 +179,8 @@ def test_two_upgrades_at_once_do_it_once(old_url):
     for thread in threads:
         thread.join()
 
-    if old_url.startswith(
-        "mysql"
-    ):  # a table changes outside any transaction there: one of the two may fail, and can try again
+    # a table changes outside any transaction there: one of the two may fail, and can try again
+    if old_url.startswith("mysql"):
         assert len(faults) <= 1
     else:
         assert faults == []

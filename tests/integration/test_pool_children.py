@@ -252,9 +252,8 @@ def test_where_a_child_takes_an_import_a_spare_one_is_ready(new_pool, job_gate):
     wait_until(pool, lambda: len(pool.pids) == 2, [])
     seconds = []
 
-    while (
-        len(seconds) < 3 and min(seconds, default=1) >= 0.2
-    ):  # the best of three: others use this machine too
+    # the best of three: others use this machine too
+    while len(seconds) < 3 and min(seconds, default=1) >= 0.2:
         assert pool.free == 1
         pool.submit([job("a", "hang", "spin")])
         job_gate.arrival()

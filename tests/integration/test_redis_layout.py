@@ -222,9 +222,8 @@ def test_a_result_is_a_document_of_celerys_and_the_same_bytes_are_published(shar
     assert (document["retries"], document["queue"], document["worker"]) == (0, QUEUE, "w")
     assert document["date_done"].endswith("+00:00")
     assert 490 <= shared.client.ttl(shared.key("celery-task-meta-a")) <= 500
-    assert (
-        3_590 <= shared.client.ttl(shared.key("backbeat:run:a")) <= 3_600
-    )  # it is known for an hour at least
+    # it is known for an hour at least
+    assert 3_590 <= shared.client.ttl(shared.key("backbeat:run:a")) <= 3_600
     assert listener.get_message(timeout=1)["data"] == text
     listener.close()
 

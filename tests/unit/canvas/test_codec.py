@@ -200,9 +200,8 @@ leaves = (
     | st.floats(allow_nan=False)
     | st.text(max_size=8)
     | st.binary(max_size=8)
-    | st.datetimes(timezones=st.just(dt.UTC) | st.none()).map(
-        lambda moment: moment.replace(fold=0)
-    )  # ISO has none
+    # ISO has none
+    | st.datetimes(timezones=st.just(dt.UTC) | st.none()).map(lambda moment: moment.replace(fold=0))
     | st.dates()
     | st.timedeltas()
     | st.decimals(allow_nan=False)

@@ -151,9 +151,8 @@ def test_every_difference_to_cronsim_is_one_that_the_docs_name(capsys: pytest.Ca
 
 def test_each_named_difference_is_judged_by_what_the_text_and_the_clocks_say() -> None:
     once_an_hour = Crontab(expression="5-5/20 3 * * *")
-    cairo = Crontab(
-        expression="* 0,3 26 4 *", timezone="Africa/Cairo"
-    )  # in 2030 clocks go from 00:00 to 01:00
+    # in 2030 clocks go from 00:00 to 01:00
+    cairo = Crontab(expression="* 0,3 26 4 *", timezone="Africa/Cairo")
 
     assert [f"{fire:%H:%M}" for fire in ours(once_an_hour, EPOCH)] == ["03:05"] * FIRES
     assert ours(cairo, datetime(2030, 4, 25, 12, tzinfo=UTC))[0] == datetime(2030, 4, 26, 0, tzinfo=UTC)

@@ -111,9 +111,8 @@ def assert_same(name: str, text: str, owner: str, source: str) -> None:
     assert type(shared) is Entry
     assert shared == own
     assert (shared.owner, shared.source, shared.terms) == (own.owner, own.source, own.terms)
-    assert json.dumps(shared.to_spec(), sort_keys=True) == json.dumps(
-        own.to_spec(), sort_keys=True
-    )  # 1, 1.0 and True are three things
+    # 1, 1.0 and True are three things
+    assert json.dumps(shared.to_spec(), sort_keys=True) == json.dumps(own.to_spec(), sort_keys=True)
     assert (brief.name, brief.next_after(10**15)) == (name, own.next_after(10**15))
     assert replace(brief.model, name=name, when=own.when, what=own.what) == own
 
