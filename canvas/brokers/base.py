@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..delivery import Delivery
-from ..message import Message
 from ..template import Sendable
 
 
@@ -34,17 +33,10 @@ class Broker(Protocol):
         """Whether a message with an eta that is posted waits in the broker until then; else it is delivered at once."""
         ...
 
-    def publish(self, messages: Sequence[Message]) -> Sequence[Message]:
-        """Send messages, persistent, confirmed and mandatory; returns those that the broker has confirmed.
-
-        Each is delivered at once, also with an eta. One that is not among them was returned or refused, or nobody knows; sending it again is safe, as its id is the same.
-        """
-        ...
-
     def post(self, items: Sequence[Sendable], *, once: bool = False, at_once: bool = False) -> Posted:
-        """As `publish`, for rendered messages, too; and it tells what was refused from what is in doubt.
+        """Send messages, persistent, confirmed and mandatory; tells what was refused from what is in doubt.
 
-        A message with an eta waits in a broker that `keeps_timers`, but with `at_once`.
+        A message with an eta waits in a broker that `keeps_timers`, else, and with `at_once`, it is delivered at once.
 
         Without items it only sees to it that there is a connection, and that the broker takes messages.
         With `once` nothing is written a second time, not even to find out which message the broker refused.

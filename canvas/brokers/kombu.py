@@ -21,7 +21,6 @@ from amqp.exceptions import ChannelError, PreconditionFailed  # type: ignore[imp
 from ..delivery import Delivery
 from ..errors import Unavailable
 from ..kombu_connection import KombuConnection
-from ..message import Message
 from ..readable import readable
 from ..signing import NO_KEYS, Keyring
 from ..template import Sendable
@@ -73,12 +72,6 @@ class KombuBroker:
         self._open = open_line or partial(AmqpLine if is_amqp else VirtualLine, keyring=keyring)
 
     keeps_timers = False
-
-    def publish(self, messages: Sequence[Message]) -> Sequence[Message]:
-        if not messages:
-            return []
-        confirmed = set(self.post(messages).confirmed)
-        return [message for message in messages if message.id in confirmed]
 
     def post(self, items: Sequence[Sendable], *, once: bool = False, at_once: bool = False) -> Posted:  # noqa: ARG002 - all are
         with self._seam(self._drop_publishing):

@@ -182,7 +182,6 @@ class StatelessCommit:
         return Poison(lost) if lost >= self._limits.max_lost else Run(lost, now_us)
 
     def _publish(self, messages: Sequence[Message]) -> None:
-        """Not with `Broker.publish`: what has an eta shall wait in the broker, where it can."""
         left = [message for message in messages if _identity(message) not in self._sent]
         if not left:
             return

@@ -33,11 +33,6 @@ class StoreBroker:
 
     keeps_timers = True
 
-    def publish(self, messages: Sequence[Message]) -> Sequence[Message]:
-        """As Broker says, and at once: what is published one by one has waited for its time where the canvas is kept."""
-        refused = self._send(messages, not_before_us=0)
-        return [message for message in messages if message.id not in refused]
-
     def post(self, items: Sequence[Sendable], *, once: bool = False, at_once: bool = False) -> Posted:  # noqa: ARG002 - nothing is written twice
         rendered = [item for item in items if isinstance(item, Rendered)]
         refused = self._put(rendered) if rendered or not items else {}

@@ -64,18 +64,21 @@ class RunningTasks:
         """Its report is dealt with."""
         self._running.pop(key, None)
 
-    def start(self, executes: Sequence[Execute], now: float) -> None:
-        """Give them to the pool; there must be room for them."""
+    def enter(self, executes: Sequence[Execute], now: float) -> list[Job]:
+        """These run from now on; returns what is to be submitted for them."""
         jobs = []
         for execute in executes:
             key, delivery = str(next(self._keys)), execute.taken.delivery
             limit = self._hard_limit(execute.message)
             self._running[key] = Running(execute.taken, execute.message, now, limit, execute.early)
             jobs.append(Job(key, delivery.raw, delivery.queue, alone=execute.suspect))
-        if jobs:
-            reach("worker.submitting")
-            self._pool.submit(jobs)
-            reach("worker.submitted")
+        return jobs
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Give them to the pool; there must be room for them."""
+        reach("worker.submitting")
+        self._pool.submit(jobs)
+        reach("worker.submitted")
 
     @property
     def ids(self) -> Collection[str]:

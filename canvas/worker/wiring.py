@@ -27,7 +27,6 @@ from ..setting import check_limit_settings
 from ..transaction import OutboxRelay
 from ..value import SECONDS, key
 from ..wiring import limits_of, open_commit, open_results
-from .lease_keeper import LeaseKeeper
 from .listener import Listener
 from .outbox import OutboxThread
 from .worker import Worker
@@ -130,7 +129,6 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
         opened.callback(pool.stop, 0)
         refuse_limits(app, options.pool or app.conf.worker_pool, pool.limits)
         relays = app.open_relays()
-        keeper = LeaseKeeper(lambda: open_commit(app.conf, worker=me), limits.lease_seconds)
         opened.pop_all()  # from here on all of it is the worker's to close
     return Worker(
         commit,
@@ -141,7 +139,7 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
         grace_seconds=grace,
         hard_limit=lambda message: time_limits_of(message, app.tasks, default).hard,
         beside=_beside(results, relays),
-        keeper=keeper if isinstance(pool, SoloPool) else None,
+        runs_tasks_in_loop=isinstance(pool, SoloPool),
     )
 
 

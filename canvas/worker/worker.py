@@ -2,8 +2,8 @@
 
 Theory of operation. A pass of the loop (`_step`) brings what ended, in one commit, and takes as many new messages as the pool has room
 for, in the same call; it waits only when neither gave anything. Whatever is taken is renewed by this thread, also while tasks run in
-other processes, so a long task keeps its lease and a dead worker's tasks run elsewhere; where the pool runs a task in this very thread a
-keeper renews meanwhile (see lease_keeper.py). What it holds and cannot run goes back for others, at once when it stops, else when all
+other processes, so a long task keeps its lease and a dead worker's tasks run elsewhere; where the pool runs a task in this very thread
+another one does that meanwhile (see stand_in.py). What it holds and cannot run goes back for others, at once when it stops, else when all
 slots have been taken for a while (see appetite.py). If store or broker cannot be reached, what ended is kept and brought again; nothing is
 acknowledged meanwhile.
 
@@ -32,11 +32,11 @@ from ..patience import Patience
 from ..perform import Execute, Performer, Route
 from ..pools.base import Ended, Lost, Pool, Report, Requeue
 from ..readable import readable
-from .appetite import Appetite
+from .appetite import FULL_SECONDS, Appetite
 from .chores import Chore, faults
-from .lease_keeper import LeaseKeeper
 from .listener import Listener
 from .running import HardLimit, RunningTasks, time_limit_of
+from .stand_in import stand_in
 from .unstorable import instead_of
 
 logger = logging.getLogger("backbeat.worker")
@@ -48,7 +48,7 @@ LOOK_SECONDS = 0.5
 
 
 class Worker:
-    """Runs tasks until it is stopped. `beside` is entered for as long as it runs; a pool that runs tasks in `submit` needs a `keeper`."""
+    """Runs tasks until it is stopped. `beside` is entered for as long as it runs; `runs_tasks_in_loop`: the pool runs them in `submit`."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Worker:
         grace_seconds: float = math.inf,
         hard_limit: HardLimit = time_limit_of,
         beside: contextlib.AbstractContextManager[object] | None = None,
-        keeper: LeaseKeeper | None = None,
+        runs_tasks_in_loop: bool = False,
     ) -> None:
         self._commit = commit
         self._performer = performer
@@ -69,7 +69,7 @@ class Worker:
         self._listener = listener
         self._limits = limits
         self._beside = beside or contextlib.nullcontext()
-        self._keeper = keeper
+        self._runs_tasks_in_loop = runs_tasks_in_loop
         self._grace_seconds = grace_seconds
         self._running = RunningTasks(pool, hard_limit)
         self._pending: list[tuple[Transition, float | None]] = []
@@ -189,6 +189,13 @@ class Worker:
         while self._taken and self._stops == 0 and self._pool.free:
             self._start_some()
 
+    def _stand_in(self) -> contextlib.AbstractContextManager[None]:
+        """Somebody goes on holding what is held, and hands back what cannot run, while this thread runs a task itself."""
+        if not self._runs_tasks_in_loop:
+            return contextlib.nullcontext()
+        self._appetite.look(time.monotonic(), is_free=False)
+        return stand_in((Chore(self._hand_back), self._renewal), FULL_SECONDS)
+
     @contextlib.contextmanager
     def _surviving(self) -> Iterator[None]:
         """Whatever is wrong with one message, or join, must not end the worker and all that it runs; it comes back after its lease."""
@@ -222,9 +229,10 @@ class Worker:
         self._pending += [(transition, None) for transition in routed if isinstance(transition, Transition)]
         for execute in starting:
             self._listener.started(execute.message)
-        held = [*self._held, *(execute.taken for execute in starting)]
-        with self._keeper.holding(held) if self._keeper and starting else contextlib.nullcontext():
-            self._running.start(starting, time.monotonic())
+        jobs = self._running.enter(starting, time.monotonic())
+        if jobs:
+            with self._stand_in():
+                self._running.submit(jobs)
 
     def _ack_early(self, early: Sequence[Execute]) -> list[Execute]:
         """Acknowledge these before they start. Those that cannot be, as what guards them cannot be stored, end as failed; returns them."""

@@ -108,7 +108,9 @@ def test_on_redis_what_others_sent_with_an_eta_waits_there_and_comes_to_any_work
     first, second = (StatelessCommit(kind.open("q")) for _ in range(2))
     due = time.time_ns() // 1000 + 2_000_000
     try:
-        first._broker.publish([Message(id=f"t{n}", task="t", queue="q", eta_us=due) for n in range(50)])
+        first._broker.post(
+            [Message(id=f"t{n}", task="t", queue="q", eta_us=due) for n in range(50)], at_once=True
+        )
         assert first.exchange([], take=4).taken == []
         assert first._intake.held == []
         assert time.time_ns() // 1000 < due

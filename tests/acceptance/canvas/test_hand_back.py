@@ -43,8 +43,8 @@ def start_worker(programs, urls):
     broker, backend = urls
     where = ["-b", broker, *(["--result-backend", backend] if backend else [])]
 
-    def start(concurrency):
-        options = ["-c", concurrency, "-Q", "a,b", "--grace", 60]
+    def start(concurrency, pool="processes"):
+        options = ["-P", pool, "-c", concurrency, "-Q", "a,b", "--grace", 60]
         worker = programs.start("-A", TASKS, *where, "worker", *options)
         worker.wait_for("ready$")
         return worker
@@ -81,10 +81,11 @@ def run_quick(app, log, *, workers):
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.parametrize("pool", ["processes", "solo"])
 def test_what_was_sent_ahead_to_a_worker_with_a_long_task_is_run_by_an_idle_one(
-    app, start_worker, begin_long, log, gate, figure
+    app, start_worker, begin_long, log, gate, figure, pool
 ):
-    workers = [start_worker(1), start_worker(1)]
+    workers = [start_worker(1, pool), start_worker(1, pool)]
     busy = begin_long(workers)
 
     seconds, pids = run_quick(app, log, workers=workers)
@@ -96,7 +97,7 @@ def test_what_was_sent_ahead_to_a_worker_with_a_long_task_is_run_by_an_idle_one(
     wait_until(lambda: read_events(log, "ended"))
     # who was busy works again
     wait_until(lambda: run_quick(app, log, workers=workers)[1] & set(busy.processes))
-    figure(f"{QUICK} tasks beside a long one: {percentiles(seconds)}")
+    figure(f"{pool}: {QUICK} tasks beside a long one: {percentiles(seconds)}")
 
 
 @pytest.mark.timeout(180)

@@ -1,4 +1,4 @@
-"""RabbitMQ's heartbeats while tasks compute: a worker whose processes compute keeps its connection; one that computes itself loses it, and nothing else."""
+"""RabbitMQ's heartbeats while tasks compute, in processes, in threads or in the worker itself: it keeps its connection."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def start_worker(programs, stack, tmp_path):
     path = os.pathsep.join([str(tmp_path), str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
     with ExitStack() as opened:
 
-        def start(pool, queue, query=""):
+        def start(pool, queue):
             proxy = opened.enter_context(closing(Proxy(port)))
-            broker = stack.broker.replace(f":{port}", f":{proxy.port}") + query
+            broker = stack.broker.replace(f":{port}", f":{proxy.port}")
             options = ["-A", "computing:app", "-b", broker, "--result-backend", stack.backend, "worker"]
             worker = programs.start(*options, "-P", pool, "-c", 1, "-Q", queue, environ={"PYTHONPATH": path})
             return worker, proxy
@@ -61,48 +61,38 @@ def start_worker(programs, stack, tmp_path):
 
 
 @pytest.mark.timeout(120)
-def test_heartbeats_go_on_while_all_processes_or_threads_of_a_worker_compute_also_when_it_is_to_stop(
+def test_heartbeats_go_on_while_all_processes_or_threads_of_a_worker_or_itself_compute_also_when_it_is_to_stop(
     stack, start_worker, log
 ):
-    pools = {"processes": "processes", "threads": "threads", "stopping": "processes"}
+    pools = {
+        "processes": "processes",
+        "threads": "threads",
+        "solo": "solo",
+        "stopping": "processes",
+        "solo-stopping": "solo",
+    }
+    stopping = ["stopping", "solo-stopping"]
     workers = {queue: start_worker(pool, queue) for queue, pool in pools.items()}
     for worker, _ in workers.values():
         worker.wait_for("ready$")
     handles = [send(stack, queue, log, 3.5 * HEARTBEAT) for queue in workers]
-    wait_until(lambda: len(read_events(log, "started")) == 3)
-    workers["stopping"][0].send(signal.SIGTERM)
+    wait_until(lambda: len(read_events(log, "started")) == len(pools))
+    for queue in stopping:
+        workers[queue][0].send(signal.SIGTERM)
     before = {queue: proxy.connections for queue, (_, proxy) in workers.items()}
 
-    assert [handle.get(timeout=60) for handle in handles] == ["computed"] * 3
+    assert [handle.get(timeout=60) for handle in handles] == ["computed"] * len(pools)
 
-    assert workers["stopping"][0].wait() == 0
-    assert lying(stack, "stopping") == 0  # it was acknowledged on the connection that it had come by
+    for queue in stopping:
+        assert workers[queue][0].wait() == 0
+        assert lying(stack, queue) == 0  # it was acknowledged on the connection that it had come by
     # one more each: who has lost its connection must make another one for it
-    assert [send(stack, queue, log, 0).get(timeout=60) for queue in ("processes", "threads")] == [
-        "computed"
-    ] * 2
+    others = [queue for queue in pools if queue not in stopping]
+    assert [send(stack, queue, log, 0).get(timeout=60) for queue in others] == ["computed"] * len(others)
     assert {queue: proxy.connections for queue, (_, proxy) in workers.items()} == before
-    assert len(read_events(log, "started")) == 5
+    assert len(read_events(log, "started")) == len(pools) + len(others)
     for worker, _ in workers.values():
         assert "WARNING" not in worker.text
-
-
-@pytest.mark.timeout(120)
-def test_a_solo_worker_that_computes_loses_its_connection_and_the_task_runs_once(stack, start_worker, log):
-    worker, proxy = start_worker("solo", "solo", "?heartbeat=1")
-    worker.wait_for("ready$")
-    handle = send(stack, "solo", log, 5)
-    wait_until(lambda: read_events(log, "started"))
-    before = proxy.connections
-    other, _ = start_worker("solo", "solo")
-    other.wait_for("ready$")
-
-    assert handle.get(timeout=60) == "computed"
-
-    wait_until(lambda: proxy.connections > before, what=lambda: worker.text)
-    assert send(stack, "solo", log, 0).get(timeout=60) == "computed"
-    assert len(read_events(log, "started")) == 2
-    assert not stack.dead_letters()
 
 
 def send(stack, queue, log, seconds):

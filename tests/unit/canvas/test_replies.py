@@ -75,7 +75,7 @@ class World:
         effects = start(node, root_of(node), inline_limit=16_000_000)
         for effect in effects:
             assert isinstance(effect, Publish)
-        self.commit._broker.publish([effect.message for effect in effects])
+        self.commit._broker.post([effect.message for effect in effects], at_once=True)
         return node.id
 
     def drain(self):

@@ -75,7 +75,7 @@ class World:
 
     def send(self, *names, after_seconds=0):
         eta = self.clock.now_us() + after_seconds * 1_000_000 if after_seconds else None
-        self.broker.inner.publish([message(name, eta_us=eta) for name in names])
+        self.broker.inner.post([message(name, eta_us=eta) for name in names], at_once=True)
 
     def take(self, limit=1):
         return [item.message.id for item in self.commit.exchange([], take=limit).taken]

@@ -42,7 +42,7 @@ class World:
 
     def send(self, commit, *names, after_us=0):
         """As a client of Celery's does: what has an eta lies among the others."""
-        commit._broker.publish(self.messages(names, after_us))
+        commit._broker.post(self.messages(names, after_us), at_once=True)
 
     def bring(self, commit, *names, after_us=0, queue="celery"):
         """As we do."""
