@@ -228,6 +228,10 @@ class App:
         """The canvas with all options laid on: the caller's, the signatures', the tasks' and the settings'."""
         return self._defaults.resolved(signature, args, kwargs, options)
 
+    def replacing(self, signature: Signature) -> Node:
+        """As `resolved`, for what takes the place of a task that runs."""
+        return self._defaults.replacing(signature)
+
     def queue_of(self, name: str) -> str:
         """The queue of a task: its own, its route's, or the default one."""
         return self._defaults.queue_of(name)

@@ -5,6 +5,7 @@ It says what such a message comes to; perform.py makes the transition of it.
     backbeat.join(join_id)            all parts of the join are in                                    --> Served | Ended | Lost
     backbeat.start(signature)         a canvas that travelled as one message (decisions B7)           --> Served
     backbeat.next(value, ref)         a Celery worker ran a task, and this is its value               --> Ended
+    backbeat.value(value)             the value of a group that has taken the place of a task         --> Ended
     backbeat.failed(failed_id, ref)   a Celery worker ran a task, and it failed                       --> Ended
 """
 
@@ -15,7 +16,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from . import flow
+from . import flow, replacing
 from .chain_cache import ChainCache
 from .commit.base import Commit
 from .continuation import position_of
@@ -23,12 +24,14 @@ from .effect import Effect
 from .json_text import NULL, Json, json_value
 from .message import Message, check_calls
 from .node import Call, Chain, Group, Node, freeze, node_from_data, root_of
-from .outcome import Failure, Outcome, Retry, Success, cause_of, celery_error, lost
+from .outcome import Failure, GoingOn, Outcome, Retry, Success, cause_of, celery_error, lost
 from .results.base import Results
 
 logger = logging.getLogger(__name__)
 
-BUILT_IN = frozenset({flow.JOIN_TASK, flow.NEXT_TASK, flow.FAILED_TASK, flow.START_TASK})
+BUILT_IN = frozenset(
+    {flow.JOIN_TASK, flow.NEXT_TASK, flow.FAILED_TASK, flow.START_TASK, replacing.VALUE_TASK}
+)
 CARRIERS = frozenset({flow.JOIN_TASK, flow.NEXT_TASK, flow.FAILED_TASK})
 """Those that only carry on what others began: what they start is judged itself."""
 
@@ -82,6 +85,9 @@ class BuiltIn:
             case flow.START_TASK:
                 (signature,) = args
                 return _start(message, signature)
+            case replacing.VALUE_TASK:
+                (value,) = args
+                return Ended(message, Success(value=json_value(value)))
             case flow.NEXT_TASK:
                 value, ref = args
                 outcome = Success(value=Json(json.dumps(value)))
@@ -122,7 +128,7 @@ class BuiltIn:
 
 def never_started(message: Message, outcome: Outcome) -> list[Effect]:
     """A canvas that travelled as one message, which was revoked or has expired, say, settles as any other does."""
-    if isinstance(outcome, Success | Retry):
+    if isinstance(outcome, Success | GoingOn):
         return []
     try:
         (signature,) = json.loads(message.args)

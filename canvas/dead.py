@@ -76,6 +76,7 @@ def requeue(commit: DeadLetterCommit, reading: Reading) -> bool:
         reading.message,
         generation=reading.message.generation + 1,
         attempt=0,
+        first_attempt=0,
         eta_us=None,
         expires_us=None,
     )

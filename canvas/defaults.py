@@ -68,13 +68,27 @@ class Defaults:
 
     def scheduled(self, signature: Signature) -> Node:
         """As `resolved`, for what a schedule sends: each of its runs, whatever keys others have. Raises ImproperlyConfigured."""
-        node = self.resolved(signature)
+        instead = (
+            "a schedule says by its overlap what becomes of a run that is due while another one is going on"
+        )
+        return self._without_key(self.resolved(signature), instead)
+
+    def replacing(self, signature: Signature) -> Node:
+        """As `resolved`, for what takes the place of a task, whatever keys others have. Raises ImproperlyConfigured."""
+        if signature.options.get("chord") is not None:
+            raise ImproperlyConfigured(
+                "a signature with the option chord cannot take the place of a task: use chord(header, body)"
+            )
+        return self._without_key(
+            self.resolved(signature), "what replaces a task has the task's place, and its key"
+        )
+
+    def _without_key(self, node: Node, instead: str) -> Node:
         if not isinstance(node, Call):
             return node
         if node.options.get("unique_key"):
             raise ImproperlyConfigured(
-                f"task {node.task}: a unique_key is taken by apply_async alone; a schedule says by its overlap what becomes of a run "
-                "that is due while another one is going on"
+                f"task {node.task}: a unique_key is taken by apply_async alone; {instead}"
             )
         return plain(node)
 

@@ -110,6 +110,17 @@ class Ignore(TaskError):
     """Raised by a task: its outcome shall not be recorded; what depends on it fails."""
 
 
+class Replaced(Ignore):
+    """Raised by `self.replace()`: another canvas takes the place of this run. `canvas` is its node."""
+
+    def __init__(self, canvas: object) -> None:
+        super().__init__(canvas)
+        self.canvas = canvas
+
+    def __str__(self) -> str:
+        return "the task is replaced by another canvas"
+
+
 class Reject(TaskError):
     """Raised by a task: refuse the message; with `requeue`, hand it back to be delivered again."""
 

@@ -13,11 +13,14 @@ from .clock import SystemClock
 from .codec import dumps
 from .error_report import reported_error
 from .failure import error_of, exception_of, traceback_of
-from .json_text import Json
+from .json_text import Json, json_value
 from .limit import NO_LIMIT, SoftLimit, TimeLimits
 from .message import Message, iso_of_us, us_of, us_of_iso
+from .node import node_to_data
 from .outcome import Failure, Ignored, Outcome, Rejected, Success, celery_error
+from .outcome import Replaced as ReplacedOutcome
 from .outcome import Retry as RetryOutcome
+from .replacing import frozen_for
 from .request import Request, request_of, running
 from .task import Task
 from .tasks import Tasks
@@ -76,6 +79,8 @@ def _run(
         value = _call(task, message, request, limit)
     except errors.Retry as retry:
         return retry
+    except errors.Replaced as replaced:
+        return ReplacedOutcome(canvas=_canvas_text(message, replaced.canvas))
     except errors.Ignore:
         return Ignored()
     except errors.Reject as reject:
@@ -95,6 +100,10 @@ def _run(
         return Success(value=dumps(value), children=tuple(request.children))
     except Exception as exc:  # noqa: BLE001 - not the function's own: autoretry_for is not asked, as another run would not help
         return _failure(task, message, exc)
+
+
+def _canvas_text(message: Message, canvas: Any) -> Json:
+    return json_value(node_to_data(frozen_for(message, canvas), json.loads))
 
 
 def _because(retry: errors.Retry, exc: BaseException) -> errors.Retry:

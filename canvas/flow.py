@@ -24,10 +24,11 @@ from .continuation import ChainRecord, Continuation, Inline, JoinRecord, Member,
 from .effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Part, Publish, Settle
 from .error_report import report_of
 from .ids import derive
-from .json_text import EMPTY_LIST, Json, json_list, json_string, prepend
+from .json_text import EMPTY_LIST, Json, json_list, json_string, json_value, prepend
 from .message import CONTROL_QUEUE, Message, message_of
-from .node import Call, Chain, Group, Node, calls, first_calls, freeze
-from .outcome import Ending, Failure, Outcome, Retry, Success, cause_of, celery_error, lost, repr_of
+from .node import Call, Chain, Group, Node, calls, first_calls, freeze, node_from_data
+from .outcome import Ending, Failure, Outcome, Replaced, Retry, Success, cause_of, celery_error, lost, repr_of
+from .replacing import in_place_of, record_id
 
 Chains = Mapping[str, ChainRecord]
 
@@ -75,6 +76,8 @@ def next_steps(message: Message, outcome: Outcome, chains: Chains) -> list[Effec
     """
     if isinstance(outcome, Retry):
         return [Publish(_again(message, outcome))]
+    if isinstance(outcome, Replaced):
+        return list(_replace(message, outcome, chains))
     scope = _Scope(message.root_id, message.id, chains, generation=message.generation)
     effects = list(_advance(message.id, outcome, message.then, scope))
     match outcome:
@@ -162,6 +165,15 @@ def _again(message: Message, retry: Retry) -> Message:
     )
 
 
+def _replace(message: Message, replaced: Replaced, chains: Chains) -> Iterator[Effect]:
+    node = in_place_of(message, node_from_data(json.loads(replaced.canvas), json_value))
+    scope = _Scope(message.root_id, message.parent_id, chains, generation=message.generation)
+    if isinstance(node, Chain):
+        yield from _enter_chain(node.steps, record_id(message), None, message.then, scope)
+    else:
+        yield from _enter(node, None, message.then, scope)
+
+
 def _enter(node: Node, value: Json | None, then: Continuation | None, scope: _Scope) -> Iterator[Effect]:
     """Start `node` with `value` in front of its arguments; `then` comes after it."""
     match node:
@@ -177,12 +189,8 @@ def _enter(node: Node, value: Json | None, then: Continuation | None, scope: _Sc
                     generation=scope.generation,
                 )
             )
-        case Chain() if then is None and _fits_inline(node, scope.inline_limit):
-            yield from _enter(node.steps[0], value, Inline(node.steps[1:]), scope)
         case Chain():
-            record = ChainRecord(chain_id=node.id, steps=node.steps, below=then, root_id=scope.root_id)
-            yield OpenChain(record)
-            yield from _enter(node.steps[0], value, Step(node.id, 1), scope.knowing(record))
+            yield from _enter_chain(node.steps, node.id, value, then, scope)
         case Group(members=()):
             yield from _advance(node.id, Success(value=EMPTY_LIST), then, scope)
         case Group():
@@ -194,6 +202,21 @@ def _enter(node: Node, value: Json | None, then: Continuation | None, scope: _Sc
             yield OpenJoin(join, len(node.members))
             for index, member in enumerate(node.members):
                 yield from _enter(member, value, Member(node.id, index), scope)
+
+
+def _enter_chain(
+    steps: tuple[Node, ...], chain_id: str, value: Json | None, then: Continuation | None, scope: _Scope
+) -> Iterator[Effect]:
+    """Start the first of `steps`; the others, and then `then`, wait in its message if they are short, else in a record."""
+    tail = Inline(steps[1:])
+    if isinstance(then, Inline):
+        tail = Inline((*tail.steps, *then.steps), then.below)
+    if not isinstance(then, Step | Member) and _fits_inline((steps[0], *tail.steps), scope.inline_limit):
+        yield from _enter(steps[0], value, tail, scope)
+        return
+    record = ChainRecord(chain_id=chain_id, steps=steps, below=then, root_id=scope.root_id)
+    yield OpenChain(record)
+    yield from _enter(steps[0], value, Step(chain_id, 1), scope.knowing(record))
 
 
 def _labelled(member: Node, group_id: str, index: int) -> Node:
@@ -242,9 +265,9 @@ def _step(
         yield CloseChain(at.chain_id)
 
 
-def _fits_inline(chain: Chain, limit: int) -> bool:
+def _fits_inline(steps: tuple[Node, ...], limit: int) -> bool:
     size = 0
-    for step in chain.steps:
+    for step in steps:
         if not isinstance(step, Call) or step.link or step.link_error:
             return False
         size += len(step.args) + len(step.kwargs) + len(step.task) + 150

@@ -39,6 +39,10 @@ class Message:
     link: tuple[Node, ...] = ()
     link_error: tuple[Node, ...] = ()
     attempt: int = 0
+    first_attempt: int = 0
+    """With which attempt what runs now began under this id: those before were of tasks that it replaced (see replacing.py)."""
+    replaced_task_nesting: int = 0
+    """How many tasks had themselves replaced, one by the other, down to this one."""
     generation: int = 0
     group_id: str | None = None
     group_index: int | None = None
@@ -61,6 +65,11 @@ class Message:
     """It is a copy of a message of this queue that was acknowledged before it ran, see `guard_of`."""
     stub: bool = False
     """Its headers alone could be read: it can end, and not go on, see stub.py."""
+
+    @property
+    def retries(self) -> int:
+        """How often what runs now was tried before."""
+        return self.attempt - self.first_attempt
 
 
 def guard_of(message: Message, seconds: float) -> Message:
@@ -95,6 +104,8 @@ def message_of(
         link=call.link,
         link_error=call.link_error,
         attempt=options.get("retries") or 0,
+        first_attempt=options.get("first_attempt") or 0,
+        replaced_task_nesting=options.get("replaced_task_nesting") or 0,
         generation=generation,
         group_id=member.join_id if member else options.get("group_id"),
         group_index=member.index if member else options.get("group_index"),
@@ -124,7 +135,15 @@ def checked(message: Message) -> Message:
         _require(name, getattr(message, name), lambda value: isinstance(value, str))
     for name in ("countdown", "expires_after", "time_limit", "soft_time_limit"):
         _require(name, getattr(message, name), _is_seconds)
-    for name in ("attempt", "generation", "group_index", "priority", "max_retries"):
+    for name in (
+        "attempt",
+        "first_attempt",
+        "replaced_task_nesting",
+        "generation",
+        "group_index",
+        "priority",
+        "max_retries",
+    ):
         _require(name, getattr(message, name), _is_index)
     for name in ("time_limit", "soft_time_limit"):
         # refused rather than taken for none: whoever sent it wanted the task bounded

@@ -2,6 +2,7 @@
 
     PENDING --> STARTED --> SUCCESS | FAILURE | REVOKED | REJECTED | IGNORED     (final)
                         \\-> RETRY --> STARTED ...                               (the next attempt)
+                        \\-> replaced by a canvas ... --> STARTED ...            (its last task is the next attempt)
 
 An outcome is stored once for each (id, generation, attempt): the first one stands (decisions K2, K6). `KIND` and `STATE` below are
 the whole table; everything that can end a task is in it, because each ending must settle what depends on the task.
@@ -119,8 +120,17 @@ class Retry:
     changes: Json | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replaced:
+    """It has put a canvas in its place, which goes on under its id (decisions K10): `canvas` is frozen, in the JSON shape of signatures."""
+
+    canvas: Json
+
+
 Ending = Success | Failure | Revoked | Rejected | Ignored
-Outcome = Ending | Retry
+GoingOn = Retry | Replaced
+"""What ends an attempt, and not the task: the next attempt follows, of a replaced task that of whatever ends its canvas."""
+Outcome = Ending | GoingOn
 
 
 def state_of(outcome: Outcome) -> State:
@@ -138,6 +148,8 @@ def state_of(outcome: Outcome) -> State:
             return State.IGNORED
         case Retry():
             return State.RETRY
+        case Replaced():
+            return State.STARTED
     assert_never(outcome)
 
 
@@ -201,8 +213,11 @@ _KINDS: dict[str, type[Outcome]] = {
     "rejected": Rejected,
     "ignored": Ignored,
     "retry": Retry,
+    "replaced": Replaced,
 }
 _NAMES = {cls: name for name, cls in _KINDS.items()}
+GOING_ON = frozenset({_NAMES[Retry], _NAMES[Replaced]})
+"""The kinds of GoingOn, as `outcome_to_data` writes them; store.lua knows them, too."""
 
 
 def outcome_to_data(outcome: Outcome) -> dict[str, Any]:

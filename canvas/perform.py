@@ -203,7 +203,8 @@ class Performer:
             return self.dead(taken, message, Failure(error=celery_error("Reject", text, message.id)))
 
     def _stands(self, taken: Taken, message: Message, standing: Standing) -> Transition:
-        if standing.outcome is None:
+        if standing.outcome is None or standing.attempt > message.attempt:
+            # a later attempt: what follows was sent when its outcome was stored, and this one may have been another task, which it replaced
             return Transition(delivery=taken.delivery)
         attempted = replace(message, attempt=standing.attempt, generation=standing.generation)
         return self.finished(taken, attempted, standing.outcome)

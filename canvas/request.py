@@ -26,6 +26,7 @@ class Request:
     group: str | None = None
     group_index: int | None = None
     retries: int = 0
+    replaced_task_nesting: int = 0
     eta: str | None = None
     expires: str | None = None
     headers: Mapping[str, Any] = field(default_factory=dict)
@@ -79,7 +80,8 @@ def request_of(message: Message, hostname: str) -> Request:
         parent_id=message.parent_id,
         group=message.group_id,
         group_index=message.group_index,
-        retries=message.attempt,
+        retries=message.retries,
+        replaced_task_nesting=message.replaced_task_nesting,
         eta=None if message.eta_us is None else iso_of_us(message.eta_us),
         expires=None if message.expires_us is None else iso_of_us(message.expires_us),
         headers=message.headers,

@@ -6,7 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, cast
+from typing import Any, ClassVar, Generic, NoReturn, ParamSpec, TypeVar, cast
 
 from . import errors
 from .header import check_size
@@ -14,6 +14,7 @@ from .request import Request, current_request
 from .result import AsyncResult
 from .retry_call import RetryCall, retry_call
 from .signature import Sender, Signature, default_sender
+from .signature import signature as signature_of
 from .task_options import TaskOptions, check_options, options_of, retry_options
 from .unique_call import check_task
 from .value import keywords, positional
@@ -182,6 +183,22 @@ class Task(Generic[P, R]):
             raise retry from reason
         request.retry_asked = retry
         return retry
+
+    def replace(self, sig: Mapping[str, Any]) -> NoReturn:
+        """Let a canvas take the place of this run: `raise self.replace(a.s(1) | b.s())`. It always raises; the worker understands it.
+
+        The canvas goes on under this task's id: what ends last in it gives this task's value (of a group the list of its members'), and
+        what waits for this task, its links, its group or chord and the rest of its chain, goes on from that. If it fails, this task
+        fails, and its error callbacks are called. It gets no arguments from this run but those that its signatures have.
+
+        Raises ImproperlyConfigured for an empty chain, for what cannot be sent, and outside of a worker.
+        """
+        request = self.request
+        if request.called_directly or request.task not in (None, self.name):
+            raise errors.ImproperlyConfigured(
+                f"{self.name} was called directly, so there is nothing that could be replaced"
+            )
+        raise errors.Replaced(self.app.replacing(signature_of(sig, app=self.app)))
 
     def retry_after(self, exc: BaseException, request: Request, draw: float) -> errors.Retry | None:
         """The retry that `autoretry_for` asks for after `exc` ended the run of `request`; None if it does not, or not any more.

@@ -67,10 +67,12 @@ def _headers(message: Message, args: Json, kwargs: Json) -> dict[str, Any]:
         "kwargsrepr": repr_of(kwargs),
         "origin": message.origin,
         "ignore_result": message.ignore_result,
-        "replaced_task_nesting": 0,
+        "replaced_task_nesting": message.replaced_task_nesting,
         "stamped_headers": None,
         "stamps": {},
     }
+    if message.first_attempt:
+        headers["backbeat_first_attempt"] = message.first_attempt
     if message.generation:
         headers["backbeat_generation"] = message.generation
     if message.max_retries is not None:
@@ -117,6 +119,8 @@ def _decode(wire: Wire, headers: Mapping[str, Any], id_: str, queue: str) -> Mes
         link=nodes_of(embed.get("callbacks")),
         link_error=errbacks,
         attempt=int(headers.get("retries") or 0),
+        first_attempt=int(headers.get("backbeat_first_attempt") or 0),
+        replaced_task_nesting=int(headers.get("replaced_task_nesting") or 0),
         generation=int(headers.get("backbeat_generation") or 0),
         group_id=headers.get("group"),
         group_index=headers.get("group_index"),
@@ -163,6 +167,7 @@ OWN_HEADERS = frozenset(
         "replaced_task_nesting",
         "stamped_headers",
         "stamps",
+        "backbeat_first_attempt",
         "backbeat_generation",
         "backbeat_max_retries",
         "backbeat_errback",

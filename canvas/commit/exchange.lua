@@ -91,10 +91,17 @@ local function begin_early(message, tag)
   if tag then hold_early(tag) end
 end
 
+-- As run.py's.
 local function settle_unstarted(id, outcome, document)
   local run = run_of(id)
-  if run.outcome then return end
-  run.generation, run.attempt, run.outcome = 0, 0, outcome
+  if not run.outcome then
+    run.generation, run.attempt = 0, 0
+  elseif goes_on(run.outcome) then
+    run.attempt = run.attempt + 1
+  else
+    return
+  end
+  run.outcome = outcome
   run.worker, run.lease_us, run.lost, run.early = '', 0, 0, false
   run.has_ended = true
   change_run(run)

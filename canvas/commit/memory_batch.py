@@ -18,7 +18,7 @@ from .dead_letter import part_without_join
 from .limits import Limits
 from .memory_store import State
 from .role import OUTBOX, Role
-from .run import RunRecord, begin_early, hastened, revoke, settle
+from .run import RunRecord, begin_early, hastened, revoke, settle, settle_unstarted
 from .sent import Sent, sent_by
 from .transition import Transition
 from .unique import Held, message_of, take
@@ -160,8 +160,9 @@ class MemoryBatch:
 
     def _settle_unstarted(self, id_: str, outcome: Failure, name: str) -> None:
         state = self.state
-        if id_ not in state.runs or state.runs[id_].outcome is None:
-            state.runs[id_] = RunRecord(outcome=outcome)
+        run = settle_unstarted(state.runs.get(id_), outcome)
+        if run is not None:
+            state.runs[id_] = run
             extended = self.limits.extended
             document = document_of(id_, outcome, now_us=self.now_us, name=name, extended=extended)
             state.documents[id_] = to_text(document)

@@ -16,8 +16,7 @@ from ..delivery import Delivery
 from ..effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Publish, SealJoin, Settle
 from ..flow import join_message
 from ..message import Message, sent_at
-from ..outcome import Outcome, Revoked, outcome_from_data, outcome_to_data
-from ..outcome import Retry as RetryOutcome
+from ..outcome import GoingOn, Outcome, Revoked, outcome_from_data, outcome_to_data
 from ..results.compression import compressed
 from ..results.document import Document, document_of, to_text
 from ..signing import NO_KEYS, Keyring
@@ -35,12 +34,10 @@ from .unique import hold_of, known_us, look_us, message_of
 from .verdict import Later, Poison, Run, Settled, Stale, Standing, Verdict, WasRevoked
 
 Row = dict[str, Any]
-RETRY_MARK = '{"kind": "retry"'
-"""How the text of an outcome begins that is no ending."""
 NO_ID = "\1id\1"
 """Stands in a document for the id that only the script knows."""
-REVOKED = {"retry_mark": RETRY_MARK, "revoked": json.dumps(outcome_to_data(Revoked()))}
-"""What scripts need to know to revoke a task, and to tell whether it can still run."""
+REVOKED = {"revoked": json.dumps(outcome_to_data(Revoked()))}
+"""What scripts need to know to revoke a task."""
 UNREAD = "the message cannot be judged by the store"
 
 
@@ -68,7 +65,7 @@ class RedisBatch:
                 "attempt": message.attempt,
                 "generation": message.generation,
                 "outcome": outcome_text(outcome),
-                "again": isinstance(outcome, RetryOutcome),
+                "again": isinstance(outcome, GoingOn),
             }
             extended = self.limits.extended
             document = transition.document(now_us=self.now_us, worker=self.worker, extended=extended)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from ..effect import Publish
 from ..message import Message
-from ..outcome import Outcome, Retry, Revoked
+from ..outcome import Failure, GoingOn, Outcome, Revoked
 from .limits import Limits
 from .transition import Transition
 from .verdict import Later, Poison, Settled, Stale, Standing, Verdict, WasRevoked
@@ -42,7 +42,7 @@ class RunRecord:
     @property
     def is_open(self) -> bool:
         """True while it waits, runs, or will run again."""
-        return self.outcome is None or isinstance(self.outcome, Retry)
+        return self.outcome is None or isinstance(self.outcome, GoingOn)
 
     @property
     def key(self) -> tuple[int, int]:
@@ -93,7 +93,7 @@ def judge(
 
 def hastened(transition: Transition) -> Transition:
     """A transition of a task that was revoked while it ran: if it shall run again its message waits no longer, and ends as revoked."""
-    if not isinstance(transition.outcome, Retry) or transition.message is None:
+    if not isinstance(transition.outcome, GoingOn) or transition.message is None:
         return transition
     id_ = transition.message.id
     effects = [
@@ -119,14 +119,23 @@ def revoke(record: RunRecord | None, now_us: int) -> RunRecord | None:
     """
     if record is None:
         return RunRecord(outcome=Revoked())
-    match record.outcome:
-        case None if not record.worker or record.lease_us <= now_us:
-            return RunRecord(
-                generation=record.generation, attempt=record.attempt, outcome=Revoked(), lost=record.lost
-            )
-        case Retry():
-            return RunRecord(generation=record.generation, attempt=record.attempt + 1, outcome=Revoked())
-    return None
+    if record.outcome is None and (not record.worker or record.lease_us <= now_us):
+        return RunRecord(
+            generation=record.generation, attempt=record.attempt, outcome=Revoked(), lost=record.lost
+        )
+    return _next_attempt(record, Revoked()) if isinstance(record.outcome, GoingOn) else None
+
+
+def settle_unstarted(record: RunRecord | None, failure: Failure) -> RunRecord | None:
+    """The record to store for a task that can no longer run; None if it has ended. One that was replaced may have begun, long ago."""
+    if record is None or record.outcome is None:
+        return RunRecord(outcome=failure)
+    return _next_attempt(record, failure) if isinstance(record.outcome, GoingOn) else None
+
+
+def _next_attempt(record: RunRecord, outcome: Outcome) -> RunRecord:
+    """The attempt that was to follow ended so, before it began."""
+    return RunRecord(generation=record.generation, attempt=record.attempt + 1, outcome=outcome)
 
 
 def settle(

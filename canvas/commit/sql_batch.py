@@ -16,7 +16,7 @@ from ..effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Publish, 
 from ..flow import join_message
 from ..incarnation import name_of
 from ..message import Message, sent_at
-from ..outcome import Failure, Retry
+from ..outcome import Failure, GoingOn
 from ..results.document import document_of, to_text
 from ..signing import NO_KEYS, Keyring
 from ..sql.dialect import dialect_of
@@ -32,7 +32,7 @@ from . import records
 from .dead_letter import part_without_join
 from .limits import Limits
 from .role import OUTBOX, Role
-from .run import RunRecord, begin_early, hastened, revoke, settle
+from .run import begin_early, hastened, revoke, settle, settle_unstarted
 from .sent import STEP_SECONDS, WAITING_SECONDS, Sent, sent_by
 from .sql_dead import bury, drop
 from .sql_joins import SqlJoins
@@ -108,7 +108,7 @@ class SqlBatch:
 
     def _apply(self, transition: Transition) -> Standing | None:
         message = transition.message
-        if message is not None and isinstance(transition.outcome, Retry):
+        if message is not None and isinstance(transition.outcome, GoingOn):
             is_revoked = message.id in revoked_of(self.connection, [message])
             transition = hastened(transition) if is_revoked else transition
         standing = self._settle(transition)
@@ -213,9 +213,9 @@ class SqlBatch:
         self.messages.append(row)
 
     def _settle_unstarted(self, id_: str, outcome: Failure, name: str) -> None:
-        run = self.runs.get(id_)
-        if run is None or run.outcome is None:
-            self.runs.put(id_, RunRecord(outcome=outcome))
+        run = settle_unstarted(self.runs.get(id_), outcome)
+        if run is not None:
+            self.runs.put(id_, run)
             extended = self.limits.extended
             document = document_of(id_, outcome, now_us=self.now_us, name=name, extended=extended)
             self._documents[id_] = to_text(document)

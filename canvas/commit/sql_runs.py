@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from ..outcome import Retry, outcome_from_data, outcome_to_data
+from ..outcome import GoingOn, outcome_from_data, outcome_to_data
 from ..sql.dialect import BY_KEY, dialect_of
 from ..sql.tables import Row, run_table
 from .run import RunRecord
@@ -62,7 +62,7 @@ class SqlRuns:
         self._changed = {}
 
     def _row(self, id_: str, record: RunRecord) -> Row:
-        ended = record.outcome is not None and not isinstance(record.outcome, Retry)
+        ended = record.outcome is not None and not isinstance(record.outcome, GoingOn)
         return {
             "task_id": id_,
             "generation": record.generation,

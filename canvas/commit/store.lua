@@ -188,8 +188,8 @@ local function change_run(run)
   run.is_changed, run.exists = true, true
 end
 
--- Nothing that may still go on has a time to live (decisions K11): only an outcome that is not a Retry starts one. `ended` is set
--- by whoever stores an outcome, and taken away by a claim; a run that only changes otherwise has no outcome, or that of a Retry.
+-- Nothing that may still go on has a time to live (decisions K11): only an outcome that is an ending starts one. `ended` is set
+-- by whoever stores an outcome, and taken away by a claim; a run that only changes otherwise has no outcome, or a GoingOn.
 local function write_runs()
   local lasting = {}
   for _, run in ipairs(changed_runs) do
@@ -205,6 +205,12 @@ local function write_runs()
   end
 end
 
+-- Whether the text of an outcome is one of a GoingOn (outcome.py): no ending.
+local function goes_on(outcome)
+  local kind = outcome:match('^{"kind": "(%a+)"')
+  return kind == 'retry' or kind == 'replaced'
+end
+
 -- A claim that is under way: of this worker, without an outcome.
 local function claimed_by(id, worker)
   local run = run_of(id)
@@ -217,7 +223,7 @@ local function revoke_unclaimed(id, document, documents)
   local run = run_of(id)
   if not run.outcome then
     if run.worker ~= '' and run.lease_us > now then return false end
-  elseif argument.retry_mark and run.outcome:find(argument.retry_mark, 1, true) then
+  elseif goes_on(run.outcome) then
     run.attempt = run.attempt + 1
   else
     return false

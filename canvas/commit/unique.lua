@@ -16,7 +16,7 @@ local function has_started(run)
 end
 
 local function is_open(run)
-  return not run.outcome or run.outcome:sub(1, #argument.retry_mark) == argument.retry_mark
+  return not run.outcome or goes_on(run.outcome)
 end
 
 local function is_free(hold)

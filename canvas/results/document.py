@@ -18,7 +18,7 @@ from typing import Any
 from ..json_text import EMPTY_LIST, NULL, Json
 from ..mark import is_marked, plain
 from ..message import Message, iso_of_us
-from ..outcome import Error, Outcome, State, Success, cause_of, state_of
+from ..outcome import Error, GoingOn, Outcome, Replaced, State, Success, cause_of, state_of
 from ..outcome import Retry as RetryOutcome
 
 
@@ -78,13 +78,13 @@ def document_of(
         error=error,
         traceback=traceback,
         children=(*own, *children),
-        date_done=None if isinstance(outcome, RetryOutcome) else iso_of_us(now_us),
+        date_done=None if isinstance(outcome, GoingOn) else iso_of_us(now_us),
         date_started=iso_of_us(started_us) if extended and started_us else None,
         name=(named if extended or named.startswith("backbeat.") else "") or None,
         args=called.args if called else None,
         kwargs=called.kwargs if called else None,
         worker=(worker if extended else "") or None,
-        retries=called.attempt if called else None,
+        retries=called.retries if called else None,
         queue=called.queue if called else None,
         group_id=message.group_id if message else None,
         parent_id=message.parent_id if message else None,
@@ -93,7 +93,7 @@ def document_of(
 
 def _error_of(id_: str, outcome: Outcome) -> tuple[Error | None, str | None]:
     match outcome:
-        case Success():
+        case Success() | Replaced():
             return None, None
         case RetryOutcome():
             return outcome.error, outcome.traceback or None

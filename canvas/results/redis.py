@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import DecodeError, Unavailable
+from ..outcome import GOING_ON
 from ..redis_client import ANSWER_SECONDS, Redis, RedisError, open_redis, unavailable
 from .base import Trace, trace_of
 from .compression import plain
@@ -192,7 +193,7 @@ def _is_open(run: bytes | None) -> bool | None:
     if run is None:
         return None
     outcome = run.split(b"\n", 1)[1]
-    return not outcome or json.loads(outcome)["kind"] == "retry"
+    return not outcome or json.loads(outcome)["kind"] in GOING_ON
 
 
 def _undocumented(id_: str, run: bytes | None) -> Document:

@@ -11,6 +11,7 @@ from functools import partial
 from sqlalchemy import Connection, Engine, Table, delete, select
 
 from ..errors import Unavailable
+from ..outcome import GOING_ON
 from ..sql.engine import reading, unavailable
 from ..sql.tables import create_tables, message_table, result_table, run_table
 from ..sql.wake import Waker, open_waker
@@ -126,4 +127,4 @@ def _ids_in(connection: Connection, table: Table, ids: Sequence[str]) -> set[str
 
 def _is_open(outcome: str | None) -> bool:
     """As `RunRecord.is_open`."""
-    return outcome is None or json.loads(outcome)["kind"] == "retry"
+    return outcome is None or json.loads(outcome)["kind"] in GOING_ON

@@ -10,7 +10,7 @@ from ..built_in import BUILT_IN
 from ..commit.taken import Taken
 from ..commit.transition import Transition
 from ..message import Message
-from ..outcome import Failure, Ignored, Rejected, Retry, Revoked, Success
+from ..outcome import Failure, Ignored, Rejected, Replaced, Retry, Revoked, Success
 
 logger = logging.getLogger("backbeat.worker")
 
@@ -117,6 +117,10 @@ class LogListener:
                 logger.info("%s will be retried%s", name, reason, extra={"action": "task_retried", **extra})
             case Revoked(reason=reason):
                 logger.info("%s did not run: %s", name, reason, extra={"action": "task_revoked", **extra})
+            case Replaced():
+                logger.info(
+                    "%s was replaced by another canvas", name, extra={"action": "task_replaced", **extra}
+                )
             case Rejected() | Ignored():
                 logger.info(
                     "%s %s", name, type(outcome).__name__.lower(), extra={"action": "task_ended", **extra}

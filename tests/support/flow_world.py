@@ -16,13 +16,15 @@ from backbeat.canvas import flow
 from backbeat.canvas.commit.base import Commit
 from backbeat.canvas.commit.transition import Exchange, Transition
 from backbeat.canvas.effect import Effect, Publish
-from backbeat.canvas.json_text import Json
+from backbeat.canvas.json_text import Json, json_value
 from backbeat.canvas.message import Message
-from backbeat.canvas.node import Node, root_of
-from backbeat.canvas.outcome import Error, Failure, Ignored, Outcome, Retry, Success
+from backbeat.canvas.node import Node, node_to_data, root_of
+from backbeat.canvas.outcome import Error, Failure, Ignored, Outcome, Replaced, Retry, Success
 from backbeat.canvas.perform import Execute, Performer
 from backbeat.canvas.results.base import Results
 from backbeat.canvas.sending import send
+
+from support.random_canvas import replacement_of
 
 QUEUES = ("celery", "backbeat")
 
@@ -175,7 +177,9 @@ class FlowWorld:
                 return Failure(error=Error(type="ValueError", text=text, args=Json(json.dumps([text]))))
             case "ignored":
                 return Ignored()
-            case "retry" if message.attempt < 2:
+            case "replaced":
+                return Replaced(canvas=json_value(node_to_data(replacement_of(message), json.loads)))
+            case "retry" if message.retries < 2:
                 return Retry(eta_us=self.backend.now_us())
         return Success(value=Json(json.dumps([self.executions])))
 

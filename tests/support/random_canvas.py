@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 
 from backbeat.canvas.ids import derive
 from backbeat.canvas.json_text import Json
+from backbeat.canvas.message import Message, message_of
 from backbeat.canvas.node import Call, Chain, Group, Node, calls, chain_of, first_calls, freeze
 from backbeat.canvas.outcome import State
+from backbeat.canvas.replacing import VALUE_TASK, frozen_for, in_place_of
 from backbeat.canvas.results.document import Document
 
 PAST = "2001-01-01T00:00:00+00:00"
@@ -42,7 +44,7 @@ def _random_group(rng: random.Random, depth: int) -> Group:
 
 
 def random_call(rng: random.Random, *, links: bool) -> Call:
-    task = rng.choices(["ok", "retry", "fail", "expired", "ignored"], [80, 8, 6, 3, 3])[0]
+    task = rng.choices(["ok", "retry", "replaced", "fail", "expired", "ignored"], [74, 8, 6, 6, 3, 3])[0]
     options = {"expires": PAST} if task == "expired" else {}
     return Call(
         task=task,
@@ -54,6 +56,17 @@ def random_call(rng: random.Random, *, links: bool) -> Call:
         if links
         else (),
     )
+
+
+def replacement_of(message: Message) -> Node:
+    """The frozen canvas that the run of a task "replaced" puts in its place: always the same one for the same run."""
+    rng = random.Random(f"{message.id}/{message.attempt}")
+    return frozen_for(message, random_canvas(rng, 1))
+
+
+def _in_place_of(call: Call) -> Node:
+    message = message_of(call, args=call.args, then=None, root_id="", parent_id=None)
+    return in_place_of(message, replacement_of(message))
 
 
 @dataclass
@@ -68,6 +81,8 @@ class Expectation:
     def check(self, node: Node, value: object = None, *, first: bool = True) -> tuple[bool, object]:
         """Compare the frozen `node`, started with `value`, with the store; returns (succeeded, value)."""
         match node:
+            case Call(task="replaced") if node.id not in self.revoked:
+                return self.check(_in_place_of(node))
             case Call():
                 return self._check_call(node, value, first=first)
             case Chain():
@@ -88,7 +103,7 @@ class Expectation:
         document = self._document(call)
         if document is None:
             return False, None
-        expected = {"ok": State.SUCCESS, "retry": State.SUCCESS, "fail": State.FAILURE}.get(call.task)
+        expected = State.FAILURE if call.task == "fail" else State.SUCCESS
         if call.task == "expired" or call.id in self.revoked:
             expected = State.REVOKED
         elif call.task == "ignored":
@@ -104,6 +119,8 @@ class Expectation:
             self.wrong.append(f"{call.task} {call.id} got {document.args}, not {args}")
         succeeded = document.state is State.SUCCESS
         result = json.loads(document.value)
+        if succeeded and call.task == VALUE_TASK and result != value:
+            self.wrong.append(f"{call.id}, that a group has taken the place of, is {result}, not {value}")
         if succeeded:
             for index, link in enumerate(call.link):
                 self.check(freeze(link, derive(call.id, f"link:{index}")), result, first=False)
@@ -138,6 +155,8 @@ def all_ids(node: Node) -> Iterator[str]:
     """The ids of every call that could ever run for the frozen `node`, links and error callbacks included."""
     for call in calls(node):
         yield call.id
+        if call.task == "replaced":
+            yield from all_ids(_in_place_of(call))
         for index, link in enumerate(call.link):
             yield from all_ids(freeze(link, derive(call.id, f"link:{index}")))
         for index, errback in enumerate(call.link_error):
