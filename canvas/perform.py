@@ -26,7 +26,7 @@ from .effect import Effect, Publish, Settle
 from .errors import DecodeError
 from .killpoint import reach
 from .message import CONTROL_QUEUE, DEFAULT_QUEUE, Message
-from .outcome import Failure, Outcome, Rejected, Revoked, Success, celery_error, is_refusal, lost
+from .outcome import Failure, GoingOn, Outcome, Rejected, Revoked, Success, celery_error, is_refusal, lost
 from .results.base import Results
 
 logger = logging.getLogger(__name__)
@@ -203,8 +203,9 @@ class Performer:
             return self.dead(taken, message, Failure(error=celery_error("Reject", text, message.id)))
 
     def _stands(self, taken: Taken, message: Message, standing: Standing) -> Transition:
-        if standing.outcome is None or standing.attempt > message.attempt:
-            # a later attempt: what follows was sent when its outcome was stored, and this one may have been another task, which it replaced
+        is_older = standing.attempt > message.attempt
+        if standing.outcome is None or (is_older and isinstance(standing.outcome, GoingOn)):
+            # what goes on was sent when that was stored; and of this copy it may be another task, as the attempts between were replaced
             return Transition(delivery=taken.delivery)
         attempted = replace(message, attempt=standing.attempt, generation=standing.generation)
         return self.finished(taken, attempted, standing.outcome)

@@ -36,8 +36,9 @@ def in_place_of(message: Message, node: Node) -> Call | Chain:
         last,
         id=message.id,
         options={**last.options, **_inherited(message)},
-        link=(*last.link, *message.link),
-        link_error=(*last.link_error, *message.link_error),
+        # the task's own first: each has an id by its place, which a copy of the task that comes late must find as it is
+        link=(*message.link, *last.link),
+        link_error=(*message.link_error, *last.link_error),
     )
     if not before:
         return heir
@@ -52,7 +53,7 @@ def _telling(step: Node, message: Message) -> Node:
     """A group fails through what follows it."""
     match step:
         case Call():
-            return replace(step, link_error=(*step.link_error, *message.link_error))
+            return replace(step, link_error=(*message.link_error, *step.link_error))
         case Group() | Chain():
             return step
 

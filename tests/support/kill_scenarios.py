@@ -10,7 +10,7 @@ from typing import Any
 from backbeat.canvas import chain, chord, group
 from backbeat.canvas.ids import derive
 
-from .kill_tasks import asks_again, early_step, frozen, held, step, third_time, total
+from .kill_tasks import asks_again, early_step, frozen, held, replaced, step, third_time, total
 
 STACKS = ("sqlite", "postgres", "redis", "rabbitmq+redis")
 
@@ -57,6 +57,12 @@ SCENARIOS: Mapping[str, Scenario] = {
             name="chain",
             canvas=lambda: chain(step.s(1), step.s(), step.s()),
             values={("step:0",): 2, ("step:1",): 3, (): 4},
+        ),
+        Scenario(
+            name="replace",
+            canvas=lambda: chain(step.s(1), replaced.s(), step.s()),
+            values={("step:0",): 2, ("step:1",): 4, (): 5},
+            short=("sqlite", "redis"),
         ),
         Scenario(name="chord", canvas=lambda: chord(THREE, total.s()), values={**MEMBERS, BODY: 9}),
         Scenario(

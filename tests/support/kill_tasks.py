@@ -39,7 +39,8 @@ def begin(task: Any) -> bool:
     """Write down that this run begins; True if it is the first one of its id."""
     key = f" run {task.request.id} "
     is_first = key not in Path(os.environ[LOG]).read_text()
-    write(f"run {task.request.id} {task.request.retries} {os.environ[WORKER]}")
+    attempt = task.request.retries + task.request.replaced_task_nesting  # one follows the other here
+    write(f"run {task.request.id} {attempt} {os.environ[WORKER]}")
     return is_first
 
 
@@ -47,6 +48,13 @@ def begin(task: Any) -> bool:
 def step(self: Any, x: int) -> int:
     begin(self)
     return x + 1
+
+
+@app.task(bind=True)
+def replaced(self: Any, x: int) -> int:
+    """Two steps take its place."""
+    begin(self)
+    raise self.replace(step.s(x) | step.s())
 
 
 @app.task(bind=True, acks_late=False)

@@ -20,8 +20,6 @@ INVARIANTS = {
     *("I-STOP I-FREEZE I-LIVE I-SIG I-SECRET".split()),
 }
 RULES = range(1, 27)
-LATER = {10}
-"""Rules about what this version does not have: their row says so, and no test is named after them."""
 RELAYED = 2
 """Points of the relay of a transaction, which the kill-point harness does not pass."""
 
@@ -67,8 +65,7 @@ def test_each_rule_has_a_row_with_the_files_whose_tests_are_named_after_it(rule,
     ]
 
     assert re.findall(r"`([\w/.]+)`", shown) == there
-    assert bool(there) == (rule not in LATER)
-    assert rule not in LATER or "comes with a later version" in text
+    assert there
 
 
 def test_there_is_no_rule_but_these(tests):
