@@ -59,7 +59,7 @@ def test_each_invariant_that_tests_are_named_after_names_them_or_some_of_them(te
 
 @pytest.mark.parametrize("rule", RULES)
 def test_each_rule_has_a_row_with_the_files_whose_tests_are_named_after_it(rule, tests):
-    text, shown = rows_of("K[0-9]+")[f"K{rule}"]
+    _text, shown = rows_of("K[0-9]+")[f"K{rule}"]
     there = [
         path for path, source in tests.items() if re.search(rf"^def test_k{rule}_", source, re.MULTILINE)
     ]
