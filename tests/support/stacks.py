@@ -15,6 +15,8 @@ from sqlalchemy import create_engine, text
 from support import servers
 
 STACKS = ["sqlite", "postgres", "redis", "rabbitmq+redis", "rabbitmq+postgres"]
+SHORT_LEASE = 2.0
+"""Seconds, for workers that a test lets die."""
 
 
 @dataclass

@@ -10,7 +10,6 @@ from backbeat.canvas.envelope import unpack
 from backbeat.canvas.wire import from_wire
 
 from support.processes import wait_until
-from support.stacks import open_stack
 
 LATER = """
 from backbeat.canvas import App
@@ -23,12 +22,6 @@ def defined(number, more):
     return [number, more]
 """
 ARGS = [1, {"a": 2}]
-
-
-@pytest.fixture(params=["sqlite", "redis", "rabbitmq+postgres"])
-def stack(request, tmp_path):
-    with open_stack(request.param, tmp_path) as opened:
-        yield opened
 
 
 @pytest.fixture

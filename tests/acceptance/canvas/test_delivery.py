@@ -14,27 +14,9 @@ from backbeat.canvas.errors import TaskRevokedError, WorkerLostError
 from support.journal import read_events
 from support.processes import wait_until
 from support.proxy import Proxy
-from support.stacks import open_stack
+from support.stacks import SHORT_LEASE, open_stack
 
 TASKS = "support.acceptance_tasks"
-LEASE = 2.0
-
-
-@pytest.fixture(params=["sqlite", "redis", "rabbitmq+postgres"])
-def stack(request, tmp_path):
-    with open_stack(request.param, tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def start_worker(programs, stack):
-    def start(*options, concurrency=1, lease=LEASE):
-        environ = {"BACKBEAT_TEST_LEASE": str(lease)}
-        worker = programs.start(*stack.options, "worker", "-c", concurrency, *options, environ=environ)
-        worker.wait_for("ready$")
-        return worker
-
-    return start
 
 
 @pytest.mark.timeout(300)
@@ -42,10 +24,10 @@ def start_worker(programs, stack):
     ("stack", "pool", "lease"),
     [
         ("sqlite", "processes", 0.5),
-        ("sqlite", "threads", LEASE),
-        ("sqlite", "solo", LEASE),
-        ("redis", "solo", LEASE),
-        ("rabbitmq+postgres", "processes", LEASE),
+        ("sqlite", "threads", SHORT_LEASE),
+        ("sqlite", "solo", SHORT_LEASE),
+        ("redis", "solo", SHORT_LEASE),
+        ("rabbitmq+postgres", "processes", SHORT_LEASE),
     ],
     indirect=["stack"],
 )
@@ -82,8 +64,8 @@ def test_k9_what_was_acknowledged_early_does_not_run_again_when_its_worker_is_ki
     assert stack.app.send_task(f"{TASKS}.add", [1, 2]).get(timeout=60) == 3
     assert len(read_events(log, "started")) == 1, other.text
     assert [dead["task_id"] for dead in stack.dead_letters()] == [handle.id]
-    assert seconds < 2 * LEASE + 2
-    figure(f"{stack.name}: failed {seconds:.2f} s after the kill (a lease is {LEASE:g} s), one run")
+    assert seconds < 2 * SHORT_LEASE + 2
+    figure(f"{stack.name}: failed {seconds:.2f} s after the kill (a lease is {SHORT_LEASE:g} s), one run")
 
 
 @pytest.mark.timeout(300)

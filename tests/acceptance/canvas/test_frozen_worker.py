@@ -10,31 +10,14 @@ import pytest
 from support import servers
 from support.journal import read_events
 from support.processes import own_clocks, wait_until, why_no_own_clocks
-from support.stacks import open_stack
 
 TASKS = "support.acceptance_tasks"
 LEASE = 3.0
 """More than the two seconds in which workers look for what the dead hold."""
 
 
-@pytest.fixture(params=["sqlite", "redis", "postgres"])
-def stack(request, tmp_path):
-    with open_stack(request.param, tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def start_worker(programs, stack):
-    def start(*launcher):
-        environ = {"BACKBEAT_TEST_LEASE": str(LEASE)}
-        worker = programs.start(*stack.options, "worker", "-c", 1, environ=environ, launcher=launcher)
-        worker.wait_for("ready$")
-        return worker
-
-    return start
-
-
 @pytest.mark.timeout(120)
+@pytest.mark.parametrize("stack", ["sqlite", "redis", "postgres"], indirect=True)
 def test_a_frozen_worker_of_another_host_is_followed_after_its_lease_and_its_late_result_is_refused(
     stack, start_worker, log, gate, figure
 ):
@@ -42,10 +25,12 @@ def test_a_frozen_worker_of_another_host_is_followed_after_its_lease_and_its_lat
         servers.lack("time namespaces", why, f"NO TIME NAMESPACES: {why}")
     task = stack.app.signature
     held = task(f"{TASKS}.hold_first", kwargs={"log": str(log), "gate": str(gate)})
-    foreign = start_worker(*own_clocks(100_000))  # in a time namespace of its own: as on another host
+    foreign = start_worker(
+        lease=LEASE, launcher=own_clocks(100_000)
+    )  # in a time namespace of its own: as on another host
     handle = (held | task(f"{TASKS}.note_value", kwargs={"log": str(log)})).apply_async()
     wait_until(lambda: read_events(log, "started"), what=lambda: foreign.text)
-    other = start_worker()
+    other = start_worker(lease=LEASE)
 
     foreign.send_to_group(signal.SIGSTOP)
     stopped_at = time.time()

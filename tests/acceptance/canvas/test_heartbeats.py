@@ -13,7 +13,6 @@ from kombu import Connection
 from support.journal import read_events
 from support.processes import TESTS, wait_until
 from support.proxy import Proxy
-from support.stacks import open_stack
 
 HEARTBEAT = 2
 APP = f"""
@@ -37,12 +36,6 @@ def compute(self, log, seconds):
 
 
 @pytest.fixture
-def stack(tmp_path):
-    with open_stack("rabbitmq+redis", tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
 def start_worker(programs, stack, tmp_path):
     """Starts a worker behind a proxy of its own, that counts its connections."""
     (tmp_path / "computing.py").write_text(APP)
@@ -61,6 +54,7 @@ def start_worker(programs, stack, tmp_path):
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.parametrize("stack", ["rabbitmq+redis"], indirect=True)
 def test_heartbeats_go_on_while_all_processes_or_threads_of_a_worker_or_itself_compute_also_when_it_is_to_stop(
     stack, start_worker, log
 ):
