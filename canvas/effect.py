@@ -23,11 +23,12 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """Store the outcome of a task that can no longer run, unless one is stored."""
+    """Store the outcome of a task that can no longer run, unless one is stored; but for the attempt before `attempt`, which was replaced."""
 
     id: str
     outcome: Failure
     name: str = ""
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ class Ignore(TaskError):
 class Replaced(Ignore):
     """Raised by `self.replace()`: another canvas takes the place of this run. `canvas` is its node."""
 
-    def __init__(self, canvas: object) -> None:
+    def __init__(self, canvas: Any) -> None:
         super().__init__(canvas)
         self.canvas = canvas
 

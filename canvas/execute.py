@@ -16,7 +16,7 @@ from .failure import error_of, exception_of, traceback_of
 from .json_text import Json, json_value
 from .limit import NO_LIMIT, SoftLimit, TimeLimits
 from .message import Message, iso_of_us, us_of, us_of_iso
-from .node import node_to_data
+from .node import Node, node_from_data, node_to_data
 from .outcome import Failure, Ignored, Outcome, Rejected, Success, celery_error
 from .outcome import Replaced as ReplacedOutcome
 from .outcome import Retry as RetryOutcome
@@ -80,7 +80,7 @@ def _run(
     except errors.Retry as retry:
         return retry
     except errors.Replaced as replaced:
-        return ReplacedOutcome(canvas=_canvas_text(message, replaced.canvas))
+        return _replaced(task, message, replaced.canvas)
     except errors.Ignore:
         return Ignored()
     except errors.Reject as reject:
@@ -102,8 +102,13 @@ def _run(
         return _failure(task, message, exc)
 
 
-def _canvas_text(message: Message, canvas: Any) -> Json:
-    return json_value(node_to_data(frozen_for(message, canvas), json.loads))
+def _replaced(task: Task[Any, Any], message: Message, canvas: Node) -> Outcome:
+    try:
+        text = json_value(node_to_data(frozen_for(message, canvas), json.loads))
+        node_from_data(json.loads(text), json_value)  # who goes on must be able to read it
+    except Exception as exc:  # noqa: BLE001 - a canvas that cannot travel is a failure of the task
+        return _failure(task, message, exc)
+    return ReplacedOutcome(canvas=text)
 
 
 def _because(retry: errors.Retry, exc: BaseException) -> errors.Retry:

@@ -109,7 +109,12 @@ def interrupted(record: JoinRecord, chains: Chains) -> list[Effect]:
         "the process that was sending this canvas died before all of it was sent",
         record.join_id,
     )
-    return list(_fail_join(record, reason, _Scope(record.root_id, record.parent_id, chains)))
+    return given_up(record, reason, chains)
+
+
+def given_up(record: JoinRecord, failure: Failure, chains: Chains) -> list[Effect]:
+    """What follows when a join cannot be what it was to be, whatever its parts are."""
+    return list(_fail_join(record, failure, _Scope(record.root_id, record.parent_id, chains)))
 
 
 def not_started(node: Node, root_id: str, cause: Failure) -> list[Effect]:
@@ -285,7 +290,7 @@ def _rest(then: Step | Inline, chains: Chains) -> tuple[tuple[Node, ...], Contin
 
 def _settle(node: Node, failure: Failure) -> Iterator[Settle]:
     for call in calls(node):
-        yield Settle(call.id, failure, call.task)
+        yield Settle(call.id, failure, call.task, call.options.get("first_attempt", 0))
 
 
 def _chord_failure(part: Part) -> Failure:
@@ -299,9 +304,17 @@ def _fail_join(record: JoinRecord, failure: Failure, scope: _Scope) -> Iterator[
     """The join failed: what was to follow is settled, and its error callbacks are called, once, under its own id."""
     if isinstance(record.then, Step | Inline):
         steps, _ = _rest(record.then, scope.chains)
-        for call in first_calls(steps[0]) if steps else ():
+        for call in _told(steps):
             yield from _call_errbacks(call.link_error, call.id, call.task, failure, scope)
     yield from _advance(record.join_id, failure, record.then, scope)
+
+
+def _told(steps: tuple[Node, ...]) -> Iterator[Call]:
+    """The calls that tell of the failure of a group: those that would follow. Of groups in a row they all, up to what follows the last."""
+    for step in steps:
+        yield from first_calls(step)
+        if not isinstance(step, Group):
+            return
 
 
 def _call_errbacks(

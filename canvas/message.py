@@ -148,9 +148,10 @@ def checked(message: Message) -> Message:
     for name in ("time_limit", "soft_time_limit"):
         # refused rather than taken for none: whoever sent it wanted the task bounded
         _require(name, getattr(message, name), lambda value: value >= 0)
-    for name in ("attempt", "generation"):
+    for name in ("attempt", "generation", "first_attempt", "replaced_task_nesting"):
         # before the first there is none: a store would take it for one that is long over, and drop it without a word
         _require(name, getattr(message, name), lambda value: value >= 0)
+    _require("first_attempt", message.first_attempt, lambda value: value <= message.attempt)
     for name in ("headers", "errback"):
         _require(name, getattr(message, name), lambda value: isinstance(value, Mapping))
     return message

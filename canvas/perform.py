@@ -27,6 +27,7 @@ from .errors import DecodeError
 from .killpoint import reach
 from .message import CONTROL_QUEUE, DEFAULT_QUEUE, Message
 from .outcome import Failure, GoingOn, Outcome, Rejected, Revoked, Success, celery_error, is_refusal, lost
+from .replacing import VALUE_TASK
 from .results.base import Results
 
 logger = logging.getLogger(__name__)
@@ -161,6 +162,17 @@ class Performer:
         """What was taken by a `commit` that could not be ended; the next one returns it."""
         return self._left
 
+    def given_up(self, transition: Transition, failure: Failure) -> Transition | None:
+        """In place of the transition of a join that no store takes: what was to follow is settled. None if the join is gone."""
+        assert transition.closes is not None
+        state = self._commit.load(joins=[transition.closes]).joins.get(transition.closes)
+        if state is None:
+            return None
+        record = state.record
+        effects = flow.given_up(record, failure, self._chains.needed(record.then))
+        dead = DeadLetter(failure.error.text, join_to_text(record), record.join_id)
+        return replace(transition, effects=self._routed(effects), dead=dead)
+
     def settle_interrupted(self, record: JoinRecord) -> None:
         """Settle a canvas whose sender died before it had sent all of it."""
         logger.warning(
@@ -252,6 +264,8 @@ class Performer:
 
     def _serve(self, taken: Taken, message: Message) -> Transition:
         match self._built_in.serve(message):
+            case Ended(ended, outcome) if ended.task == VALUE_TASK:
+                return self.ended(taken, ended, outcome)  # a result like any other
             case Ended(ended, outcome):
                 return self.finished(taken, ended, outcome)
             case Lost(failure):

@@ -9,16 +9,26 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from .errors import ImproperlyConfigured
 from .ids import derive
 from .message import CONTROL_QUEUE, Message
-from .node import Call, Chain, Group, Node, freeze
+from .node import Call, Chain, Node, calls, freeze
 
 VALUE_TASK = "backbeat.value"
 
 
 def frozen_for(message: Message, node: Node) -> Node:
-    """`node` with ids that come from those of the run that it replaces: whoever runs it again asks for the same."""
-    return freeze(node, derive(message.id, _path(message)))
+    """`node` with ids that come from those of the run that it replaces: whoever runs it again asks for the same.
+
+    Raises ImproperlyConfigured if something inside has the id that what ends last will have.
+    """
+    frozen = freeze(node, derive(message.id, _path(message)))
+    before, _ = _parted(frozen)
+    if any(call.id == message.id for step in before for call in calls(step)):
+        raise ImproperlyConfigured(
+            f"{message.id} is the id of the task that is replaced, and will be that of what ends last: leave this task_id out"
+        )
+    return frozen
 
 
 def record_id(message: Message) -> str:
@@ -28,15 +38,12 @@ def record_id(message: Message) -> str:
 
 def in_place_of(message: Message, node: Node) -> Call | Chain:
     """The frozen canvas `node`, that it may take the place of `message`. Its error callbacks are called whatever step fails."""
-    steps = node.steps if isinstance(node, Chain) else (node,)
-    before, last = steps[:-1], steps[-1]
-    if not isinstance(last, Call):
-        before, last = steps, Call(task=VALUE_TASK, options={"queue": CONTROL_QUEUE})
+    before, last = _parted(node)
     heir = replace(
         last,
         id=message.id,
         options={**last.options, **_inherited(message)},
-        # the task's own first: each has an id by its place, which a copy of the task that comes late must find as it is
+        # the task's own first: each has an id by its place, and a copy of the task that comes late must come to the same
         link=(*message.link, *last.link),
         link_error=(*message.link_error, *last.link_error),
     )
@@ -45,17 +52,30 @@ def in_place_of(message: Message, node: Node) -> Call | Chain:
     return Chain(steps=(*(_telling(step, message) for step in before), heir))
 
 
+def _parted(node: Node) -> tuple[tuple[Node, ...], Call]:
+    """What runs before, and what ends last: a call."""
+    steps = node.steps if isinstance(node, Chain) else (node,)
+    *before, last = steps
+    if isinstance(last, Call):
+        return tuple(before), last
+    return steps, Call(task=VALUE_TASK, options={"queue": CONTROL_QUEUE})
+
+
 def _path(message: Message) -> str:
     return f"replaced:{message.generation}.{message.attempt}"
 
 
 def _telling(step: Node, message: Message) -> Node:
-    """A group fails through what follows it."""
-    match step:
-        case Call():
-            return replace(step, link_error=(*message.link_error, *step.link_error))
-        case Group() | Chain():
-            return step
+    """A step whose failure is told as the task's would be. A group fails through what follows it."""
+    if not isinstance(step, Call):
+        return step
+    callbacks = tuple(
+        freeze(errback, derive(message.id, f"errback:{index}"))
+        for index, errback in enumerate(message.link_error)
+    )
+    # what waits for a reply is told by the step that failed of all that can no longer run
+    options = {"reply_to": message.reply_to} if message.reply_to else {}
+    return replace(step, link_error=(*step.link_error, *callbacks), options={**step.options, **options})
 
 
 def _inherited(message: Message) -> dict[str, Any]:

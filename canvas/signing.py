@@ -27,6 +27,7 @@ from .flow import JOIN_TASK, START_TASK
 from .json_text import Json
 from .message import CONTROL_QUEUE, MAX_BYTES, Message
 from .node import Call, Node, calls, node_from_data
+from .replacing import VALUE_TASK
 from .wire import SIGNATURE, Wire, to_wire
 
 SHORTEST_SECRET = 16
@@ -56,10 +57,9 @@ class Key:
 
     def objection(self, task: str, queue: str | None) -> str | None:
         """Why it may not send this task to this queue (None: wherever the worker's routes say); None if it may."""
-        if task in (JOIN_TASK, START_TASK) and queue == CONTROL_QUEUE:
-            return (
-                None  # a join does nothing before its parts are there; what a start starts is judged itself
-            )
+        if task in (JOIN_TASK, START_TASK, VALUE_TASK) and queue == CONTROL_QUEUE:
+            # a join does nothing before its parts are there; what a start starts is judged itself; a value any task could return
+            return None
         if not any(fnmatchcase(task, pattern) for pattern in self.tasks):
             return f"key {self.id!r} may not send task {task!r:.200}"
         if queue is not None and not any(fnmatchcase(queue, pattern) for pattern in self.queues):

@@ -191,12 +191,13 @@ class Task(Generic[P, R]):
         what waits for this task, its links, its group or chord and the rest of its chain, goes on from that. If it fails, this task
         fails, and its error callbacks are called. It gets no arguments from this run but those that its signatures have.
 
-        Raises ImproperlyConfigured for an empty chain, for what cannot be sent, and outside of a worker.
+        Raises ImproperlyConfigured for an empty chain, for what cannot be sent, and where it is not this task that a worker runs;
+        EncodeError for arguments that cannot be sent, TypeError for what is no signature.
         """
         request = self.request
         if request.called_directly or request.task not in (None, self.name):
             raise errors.ImproperlyConfigured(
-                f"{self.name} was called directly, so there is nothing that could be replaced"
+                f"{self.name} is not what a worker runs here, so it cannot be replaced: use the `self` of the task that runs (bind=True)"
             )
         raise errors.Replaced(self.app.replacing(signature_of(sig, app=self.app)))
 

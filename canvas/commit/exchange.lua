@@ -92,12 +92,12 @@ local function begin_early(message, tag)
 end
 
 -- As run.py's.
-local function settle_unstarted(id, outcome, document)
+local function settle_unstarted(id, outcome, document, attempt)
   local run = run_of(id)
   if not run.outcome then
-    run.generation, run.attempt = 0, 0
-  elseif goes_on(run.outcome) then
-    run.attempt = run.attempt + 1
+    run.generation, run.attempt = 0, attempt
+  elseif goes_on(run.outcome) and run.attempt + 1 == attempt then
+    run.attempt = attempt
   else
     return
   end
@@ -217,7 +217,7 @@ end
 
 local apply_effect = {
   publish = function(e) publish(e[2], e[3], e[4], e[5], e[6]) end,
-  settle = function(e) settle_unstarted(e[2], e[3], e[4]) end,
+  settle = function(e) settle_unstarted(e[2], e[3], e[4], e[5]) end,
   open_chain = function(e) redis.call('SETNX', own .. 'chain:' .. e[2], e[3]) end,
   close_chain = function(e) expire(own .. 'chain:' .. e[2]) end,
   open_join = function(e) open_join(e[2], e[3], e[4], e[5], e[6]) end,

@@ -10,7 +10,6 @@ from ..effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Publish, 
 from ..flow import join_message
 from ..incarnation import name_of
 from ..message import Message, sent_at
-from ..outcome import Failure
 from ..results.document import document_of, to_text
 from ..signing import NO_KEYS, Keyring
 from . import records
@@ -20,7 +19,7 @@ from .memory_store import State
 from .role import OUTBOX, Role
 from .run import RunRecord, begin_early, hastened, revoke, settle, settle_unstarted
 from .sent import Sent, sent_by
-from .transition import Transition
+from .transition import Transition, settled_document
 from .unique import Held, message_of, take
 from .verdict import Standing
 
@@ -127,8 +126,8 @@ class MemoryBatch:
         match effect:
             case Publish(message, not_before_us):
                 self._publish(message, text, not_before_us)
-            case Settle(id_, outcome, name):
-                self._settle_unstarted(id_, outcome, name)
+            case Settle():
+                self._settle_unstarted(effect)
             case OpenChain(record):
                 state.chains.setdefault(record.chain_id, text)
             case CloseChain():
@@ -158,14 +157,13 @@ class MemoryBatch:
         else:
             mail.put(queue, text)
 
-    def _settle_unstarted(self, id_: str, outcome: Failure, name: str) -> None:
+    def _settle_unstarted(self, settled: Settle) -> None:
         state = self.state
-        run = settle_unstarted(state.runs.get(id_), outcome)
+        run = settle_unstarted(state.runs.get(settled.id), settled.outcome, settled.attempt)
         if run is not None:
-            state.runs[id_] = run
-            extended = self.limits.extended
-            document = document_of(id_, outcome, now_us=self.now_us, name=name, extended=extended)
-            state.documents[id_] = to_text(document)
+            state.runs[settled.id] = run
+            document = settled_document(settled, now_us=self.now_us, extended=self.limits.extended)
+            state.documents[settled.id] = to_text(document)
 
     def _dispatch_if_complete(self, join_id: str) -> None:
         """Level-triggered: whoever brings a part to a complete join sends the join's message, again if need be."""

@@ -29,7 +29,7 @@ from .redis_keys import step_of
 from .role import OUTBOX, Role
 from .sent import STEP_SECONDS, WAITING_SECONDS, sent_by
 from .taken import Taken, decoded
-from .transition import Exchange, Transition
+from .transition import Exchange, Transition, settled_document
 from .unique import hold_of, known_us, look_us, message_of
 from .verdict import Later, Poison, Run, Settled, Stale, Standing, Verdict, WasRevoked
 
@@ -125,10 +125,9 @@ class RedisBatch:
         match effect:
             case Publish(message, not_before_us):
                 return self._publish(message, not_before_us)
-            case Settle(id_, outcome, name):
-                extended = self.limits.extended
-                document = document_of(id_, outcome, now_us=self.now_us, name=name, extended=extended)
-                return ["settle", id_, outcome_text(outcome), self._written(document)]
+            case Settle(id_, outcome, _, attempt):
+                document = settled_document(effect, now_us=self.now_us, extended=self.limits.extended)
+                return ["settle", id_, outcome_text(outcome), self._written(document), attempt]
             case OpenChain(record):
                 return ["open_chain", record.chain_id, records.chain_to_text(record)]
             case CloseChain(chain_id):

@@ -126,11 +126,12 @@ def revoke(record: RunRecord | None, now_us: int) -> RunRecord | None:
     return _next_attempt(record, Revoked()) if isinstance(record.outcome, GoingOn) else None
 
 
-def settle_unstarted(record: RunRecord | None, failure: Failure) -> RunRecord | None:
-    """The record to store for a task that can no longer run; None if it has ended. One that was replaced may have begun, long ago."""
+def settle_unstarted(record: RunRecord | None, failure: Failure, attempt: int) -> RunRecord | None:
+    """The record to store for an attempt that can no longer run; None if there is an outcome that it does not follow."""
     if record is None or record.outcome is None:
-        return RunRecord(outcome=failure)
-    return _next_attempt(record, failure) if isinstance(record.outcome, GoingOn) else None
+        return RunRecord(outcome=failure, attempt=attempt)
+    follows = isinstance(record.outcome, GoingOn) and record.attempt + 1 == attempt
+    return _next_attempt(record, failure) if follows else None
 
 
 def _next_attempt(record: RunRecord, outcome: Outcome) -> RunRecord:

@@ -16,7 +16,7 @@ from ..effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Publish, 
 from ..flow import join_message
 from ..incarnation import name_of
 from ..message import Message, sent_at
-from ..outcome import Failure, GoingOn
+from ..outcome import GoingOn
 from ..results.document import document_of, to_text
 from ..signing import NO_KEYS, Keyring
 from ..sql.dialect import dialect_of
@@ -38,7 +38,7 @@ from .sql_dead import bury, drop
 from .sql_joins import SqlJoins
 from .sql_revoked import revoked_of
 from .sql_runs import SqlRuns, empty_run
-from .transition import Transition
+from .transition import Transition, settled_document
 from .verdict import Standing
 
 
@@ -155,8 +155,8 @@ class SqlBatch:
         match effect:
             case Publish(message, not_before_us):
                 self.publish(message, not_before_us)
-            case Settle(id_, outcome, name):
-                self._settle_unstarted(id_, outcome, name)
+            case Settle():
+                self._settle_unstarted(effect)
             case OpenChain() | OpenJoin():
                 pass  # written before joins are locked
             case CloseChain(chain_id):
@@ -212,13 +212,12 @@ class SqlBatch:
                 row["holder"] = self.worker
         self.messages.append(row)
 
-    def _settle_unstarted(self, id_: str, outcome: Failure, name: str) -> None:
-        run = settle_unstarted(self.runs.get(id_), outcome)
+    def _settle_unstarted(self, settled: Settle) -> None:
+        run = settle_unstarted(self.runs.get(settled.id), settled.outcome, settled.attempt)
         if run is not None:
-            self.runs.put(id_, run)
-            extended = self.limits.extended
-            document = document_of(id_, outcome, now_us=self.now_us, name=name, extended=extended)
-            self._documents[id_] = to_text(document)
+            self.runs.put(settled.id, run)
+            document = settled_document(settled, now_us=self.now_us, extended=self.limits.extended)
+            self._documents[settled.id] = to_text(document)
 
     def _open_chains_and_joins(self, transitions: Sequence[Transition]) -> None:
         """Records are written whether or not their transition stands: they are derived, so they cannot be wrong, only early."""

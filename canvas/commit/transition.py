@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..delivery import Delivery
-from ..effect import Effect
+from ..effect import Effect, Settle
 from ..message import Message
 from ..outcome import Outcome
 from ..results.document import Document, document_of
@@ -58,6 +58,11 @@ class Transition:
             extended=extended,
             started_us=self.started_us,
         )
+
+
+def settled_document(settled: Settle, *, now_us: int, extended: bool) -> Document:
+    """The result of a task that can no longer run."""
+    return document_of(settled.id, settled.outcome, now_us=now_us, name=settled.name, extended=extended)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from ..commit.taken import Taken
 from ..commit.transition import Transition
 from ..message import Message
 from ..outcome import Failure, Ignored, Rejected, Replaced, Retry, Revoked, Success
+from ..replacing import VALUE_TASK
 
 logger = logging.getLogger("backbeat.worker")
 
@@ -82,7 +83,7 @@ class LogListener:
 
     def applied(self, transition: Transition, seconds: float | None) -> None:
         message, outcome = transition.message, transition.outcome
-        if message is None or outcome is None or message.task in BUILT_IN:
+        if message is None or outcome is None or (message.task in BUILT_IN and message.task != VALUE_TASK):
             return
         name, extra = f"Task {message.task}[{message.id}]", {"id": message.id, "task": message.task}
         match outcome:

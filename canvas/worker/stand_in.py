@@ -12,19 +12,18 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 
+from ..errors import Unavailable
+from ..patience import Patience
 from .chores import Chore, faults
 
 logger = logging.getLogger("backbeat.worker")
 
-ROUND_SECONDS = 1.0
-"""How often it looks which chores are due: as a worker's loop that has nothing to do; a connection's heartbeats live of it."""
-
 
 @contextlib.contextmanager
-def stand_in(chores: Sequence[Chore], after: float) -> Iterator[None]:
-    """Does `chores` when they are due, as long as the block runs; but not in its first `after` seconds, which most tasks need no longer than."""
+def stand_in(chores: Sequence[Chore], every: float) -> Iterator[None]:
+    """Does those of `chores` that are due, every so many seconds for as long as the block runs; most tasks end before the first time."""
     over = threading.Event()
-    thread = threading.Thread(target=_work, args=[chores, after, over], name="backbeat-stand-in", daemon=True)
+    thread = threading.Thread(target=_work, args=[chores, every, over], name="backbeat-stand-in", daemon=True)
     thread.start()
     try:
         yield
@@ -33,16 +32,22 @@ def stand_in(chores: Sequence[Chore], after: float) -> Iterator[None]:
         thread.join()
 
 
-def _work(chores: Sequence[Chore], after: float, over: threading.Event) -> None:
-    pause = after
-    while not over.wait(pause):
-        pause = ROUND_SECONDS
-        try:
-            fault = faults(chores, time.monotonic())
-        except Exception:
-            # whatever it is, the task goes on, and the next round may succeed
-            logger.exception("a chore cannot be done", extra={"action": "chore_failed"})
-        else:
-            if fault is not None:
-                extra = {"action": "unavailable", "pause": pause}
-                logger.warning("%s; trying again in %.1f s", fault, pause, extra=extra)
+def _work(chores: Sequence[Chore], every: float, over: threading.Event) -> None:
+    patience = Patience()
+    while not over.wait(every):
+        found = [_fault(chore) for chore in chores]
+        fault = next((fault for fault in found if fault is not None), None)
+        if fault is None:
+            patience.reset()
+        elif patience.next()[1]:
+            extra = {"action": "unavailable", "pause": every}
+            logger.warning("%s; trying again in %.1f s", fault, every, extra=extra)
+
+
+def _fault(chore: Chore) -> Unavailable | None:
+    """Whatever is wrong with one chore, the task and the others go on, and it may succeed the next time."""
+    try:
+        return faults([chore], time.monotonic())
+    except Exception:
+        logger.exception("a chore cannot be done", extra={"action": "chore_failed"})
+        return None

@@ -15,7 +15,7 @@ _TYPE, _MODULE = "EncodeError", "backbeat.canvas.errors"
 
 
 def instead_of(transition: Transition, error: Exception, performer: Performer) -> Transition | None:
-    """Its task ends as failed; where not even that could be stored, what would follow is given up and the message kept as a dead letter.
+    """Its task ends as failed, or what was to follow its join; where not even that could be stored, what would follow is given up and the message kept as a dead letter.
 
     None if there is nothing more to try: its message comes back after its lease.
     """
@@ -23,6 +23,8 @@ def instead_of(transition: Transition, error: Exception, performer: Performer) -
     if message is None or delivery is None or transition.dead is not None:
         return None
     taken, failure = Taken(delivery, message, Run()), _failure(error)
+    if transition.closes is not None:
+        return performer.given_up(transition, failure)
     if _is_refused(transition.outcome):
         return performer.dead(taken, replace(message, then=None, link=(), link_error=()), failure)
     return performer.finished(taken, message, failure)

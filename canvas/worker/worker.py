@@ -194,7 +194,9 @@ class Worker:
         if not self._runs_tasks_in_loop:
             return contextlib.nullcontext()
         self._appetite.look(time.monotonic(), is_free=False)
-        return stand_in((Chore(self._hand_back), self._renewal), FULL_SECONDS)
+        return stand_in(
+            (Chore(self._hand_back), self._renewal), min(FULL_SECONDS, self._limits.lease_seconds / 3)
+        )
 
     @contextlib.contextmanager
     def _surviving(self) -> Iterator[None]:

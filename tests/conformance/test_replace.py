@@ -11,12 +11,14 @@ from backbeat.canvas.effect import Settle
 from backbeat.canvas.json_text import Json, json_value
 from backbeat.canvas.message import Message
 from backbeat.canvas.node import Call, chain_of, node_to_data
-from backbeat.canvas.outcome import Replaced, Revoked, State
+from backbeat.canvas.outcome import Replaced, Retry, Revoked, State
 from backbeat.canvas.perform import Performer
 from backbeat.canvas.replacing import frozen_for
 
 from support.commit_world import CommitWorld, broken, ok
 from support.kinds import KINDS, open_backend
+
+HOUR_US = 3_600_000_000
 
 
 class Stage(CommitWorld):
@@ -124,6 +126,23 @@ def test_k10_where_what_took_the_place_fails_the_task_fails(stage):
     assert stage.document(message.id).error.text == "early"
     (standing,) = stage.commit.exchange([Transition(message=message, outcome=ok(1))]).standing
     assert standing == Standing(broken("early"), 1)
+
+
+def test_k10_only_what_was_to_end_it_can_settle_a_task_that_goes_on(stage):
+    """A message that cannot be read settles its task, unless more is known of that: it may be anybody's."""
+    message, _ = stage.begin()
+    waiting = stage.message()
+    retry = Retry(eta_us=stage.now_us() + HOUR_US)
+    stage.commit.exchange([Transition(message=waiting, outcome=retry)])
+
+    for id_ in (message.id, waiting.id):
+        stage.do(stage.commit, Settle(id_, broken("unreadable")))
+        stage.do(stage.commit, Settle(id_, broken("of an earlier attempt"), attempt=2))
+
+    assert stage.document(message.id).state is State.STARTED
+    assert stage.document(waiting.id).state is State.RETRY
+    (standing,) = stage.commit.exchange([Transition(message=waiting, outcome=ok(1))]).standing
+    assert standing == Standing(retry, 0)
 
 
 def test_k10_a_task_whose_place_is_taken_is_revoked_at_once(stage):

@@ -19,6 +19,7 @@ from backbeat.canvas.envelope import unpack
 from backbeat.canvas.errors import ImproperlyConfigured, Unavailable
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
+from backbeat.canvas.readable import readable
 from backbeat.canvas.template import Rendered, template_of
 from backbeat.canvas.wire import to_wire
 from backbeat.canvas.wiring import open_broker
@@ -199,7 +200,7 @@ def test_a_queue_that_may_not_be_declared_does_not_stop_the_others(broker, queue
 def test_a_publisher_that_was_cut_off_while_idle_needs_no_second_try(broker, amqp_url, queue):
     broker.post([task(queue)])
     servers.cut_vhost(amqp_url)
-    time.sleep(0.2)  # the server's farewell is on its way
+    assert readable([broker._publishing.fileno()], 10)  # the server's farewell has come
 
     assert len(broker.post([task(queue, "again")]).confirmed) == 1
 

@@ -17,6 +17,7 @@ from backbeat.canvas.commit.split import SplitCommit
 from backbeat.canvas.commit.store_broker import StoreBroker
 from backbeat.canvas.commit.transition import Transition
 from backbeat.canvas.continuation import JoinRecord, Step
+from backbeat.canvas.effect import Publish
 from backbeat.canvas.errors import EncodeError, ImproperlyConfigured, Unavailable
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
@@ -151,6 +152,30 @@ def test_k18_one_of_a_batch_that_cannot_be_stored_fails_and_the_others_are_store
     assert "the database refuses it: too long" in str(error)
     assert struck
     assert len(runs) == 3
+
+
+def test_k18_a_join_whose_body_cannot_be_stored_fails_with_all_that_was_to_follow(fleet):
+    app, commit, runs, thread = fleet
+    real = commit.inner.exchange
+
+    def exchange(transitions, **known):
+        published = [e.message for t in transitions for e in t.effects if isinstance(e, Publish)]
+        if any(message.task == "body" for message in published):
+            raise EncodeError("key 'shop' may not send task 'body'")
+        return real(transitions, **known)
+
+    commit.inner.exchange = exchange
+    members = [app.signature("note", [value]) for value in ("one", "two")]
+    told = app.signature("note", ["told"])
+    last = chord(members, app.signature("body") | app.signature("note")).on_error(told).apply_async()
+
+    thread.start()
+
+    for handle in (last.parent, last):
+        with pytest.raises(Exception, match="key 'shop' may not send task 'body'"):
+            handle.get(timeout=20)
+    wait_until(lambda: len(runs) == 3)
+    assert [runs[2][-1], commit.dead_letters(9)[0].letter.task_id] == ["told", last.parent.parent.id]
 
 
 class Away:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from backbeat.canvas.ids import derive
@@ -91,7 +91,7 @@ class Expectation:
                     if ok:
                         ok, value = self.check(step, value, first=first and index == 0)
                         if not ok and isinstance(step, Group) and index + 1 < len(node.steps):
-                            self._check_body_errbacks(node.steps[index + 1])
+                            self._check_told(node.steps[index + 1 :])
                     else:
                         self._must_have_failed(step)
                 return ok, value
@@ -132,9 +132,13 @@ class Expectation:
         for index, errback in enumerate(call.link_error):
             self.check(freeze(errback, derive(call.id, f"errback:{index}")), call.id, first=False)
 
-    def _check_body_errbacks(self, body: Node) -> None:
-        for call in first_calls(body):
-            self._check_errbacks(call)
+    def _check_told(self, steps: Sequence[Node]) -> None:
+        """A group that failed is told of by what was to follow it, and groups in a row by what was to follow the last, too."""
+        for step in steps:
+            for call in first_calls(step):
+                self._check_errbacks(call)
+            if not isinstance(step, Group):
+                return
 
     def _must_have_failed(self, node: Node) -> None:
         for call in calls(node):

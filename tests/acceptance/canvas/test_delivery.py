@@ -25,7 +25,7 @@ TASKS = "support.acceptance_tasks"
     [
         ("sqlite", "processes", 0.5),
         ("sqlite", "threads", SHORT_LEASE),
-        ("sqlite", "solo", SHORT_LEASE),
+        ("sqlite", "solo", 0.5),
         ("redis", "solo", SHORT_LEASE),
         ("rabbitmq+postgres", "processes", SHORT_LEASE),
     ],

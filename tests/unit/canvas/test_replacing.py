@@ -6,7 +6,7 @@ import json
 
 import pytest
 from backbeat.canvas import chain, chord, group
-from backbeat.canvas.errors import ChordError, ImproperlyConfigured, TaskRevokedError
+from backbeat.canvas.errors import ChordError, EncodeError, ImproperlyConfigured, TaskRevokedError
 from backbeat.canvas.execute import execute
 from backbeat.canvas.message import Message
 from backbeat.canvas.outcome import Replaced, State
@@ -34,9 +34,13 @@ class Theatre(Fleet):
             self.requests.append(task.request)
             return total(values)
 
+        self.add = add
+
         @task(name="boom")
         def boom(*_):
             raise ValueError("boom")
+
+        task(name="large")(lambda: "x" * 600_000)
 
         @task(name="flaky", bind=True, max_retries=2)
         def flaky(task, value):
@@ -49,12 +53,12 @@ class Theatre(Fleet):
         def hear(what, name):
             self.heard.append((name, what))
 
-        @task(name="stand_in", bind=True)
-        def stand_in(task, play, *_):
+        @task(name="understudied", bind=True)
+        def understudied(task, play, *_):
             raise task.replace(plays[play])
 
-        self.add, self.stand_in, self.hear, self.flaky = add, stand_in, hear, flaky
         a = add.s
+        self.understudied, self.hear, self.flaky = understudied, hear, flaky
         plays = {
             "call": a(1, 2),
             "chain": a(1) | a(10),
@@ -63,9 +67,16 @@ class Theatre(Fleet):
             "chord": chord([a(1), a(2)], a()),
             "chain to a group": a(5) | group(a(1), a(2)),
             "chord to a group": chord([a(1), a(2)], group(a(1), a(2))),
-            "again": stand_in.si("chain"),
-            "again at the end": a(1) | stand_in.si("group"),
+            "again": understudied.si("chain"),
+            "again at the end": a(1) | understudied.si("group"),
             "retries": flaky.s(7) | flaky.s(),
+            "groups in a row": group(boom.s(), a(1)) | group(a(1), a(2)) | a(),
+            "groups at the end": a(1) | group(boom.s(), a(1)) | group() | group(a(1), a(2)),
+            "chord of a group fails": chord([boom.s()], group(a(1), a(2))),
+            "its own id inside": add.signature((1,), task_id="m") | a(2),
+            "its own id in a group": group(a(1), add.signature((1,), task_id="m")),
+            "too deep": self.nested(60),
+            "large": group(self.app.signature("large"), self.app.signature("large")),
             "first fails": boom.s() | a(),
             "last fails": a(1) | boom.s(),
             "group fails": group(a(1), boom.s()),
@@ -75,6 +86,10 @@ class Theatre(Fleet):
             "keyed": add.signature((1,), unique_key="k"),
             "chord option": add.signature((1,), chord=a(1)),
         }
+
+    def nested(self, depth):
+        """Chords in chords."""
+        return self.add.s(1) if depth == 0 else chord([self.nested(depth - 1)], self.add.s())
 
     def run(self, canvas, **options):
         handle = canvas.apply_async(**options)
@@ -103,7 +118,7 @@ VALUES = {
 
 @pytest.mark.parametrize("play", VALUES)
 def test_k10_the_value_is_that_of_what_took_the_place_wherever_the_task_stands(theatre, play):
-    part, add = theatre.stand_in.si(play), theatre.add.s()
+    part, add = theatre.understudied.si(play), theatre.add.s()
     value = VALUES[play]
 
     assert theatre.run(part).get(timeout=0) == value
@@ -113,7 +128,7 @@ def test_k10_the_value_is_that_of_what_took_the_place_wherever_the_task_stands(t
 
 
 def test_k10_what_ends_last_has_the_id_and_the_place_of_the_task_and_starts_counting_anew(theatre):
-    handle = theatre.run(group(theatre.add.s(8), theatre.stand_in.si("retries")))
+    handle = theatre.run(group(theatre.add.s(8), theatre.understudied.si("retries")))
 
     (_, *mine) = theatre.requests
     member = handle.results[1]
@@ -127,32 +142,42 @@ def test_k10_what_ends_last_has_the_id_and_the_place_of_the_task_and_starts_coun
 
 
 def test_k10_while_its_canvas_runs_the_task_is_started_and_not_ready(theatre):
-    handle = theatre.stand_in.si("chain").apply_async()
+    handle = theatre.understudied.si("chain").apply_async()
     theatre.drain(limit=1)
 
     assert (handle.state, handle.ready()) == (State.STARTED, False)
 
 
 def test_k10_its_links_are_called_once_with_the_value_of_the_whole(theatre):
-    theatre.run(theatre.stand_in.si("chain"), link=theatre.hear.s("done"))
-    theatre.run(theatre.stand_in.si("group"), link=theatre.hear.s("all"))
-    theatre.run(theatre.stand_in.si("linked"), link=theatre.hear.s("one"))
+    theatre.run(theatre.understudied.si("chain"), link=theatre.hear.s("done"))
+    theatre.run(theatre.understudied.si("group"), link=theatre.hear.s("all"))
+    theatre.run(theatre.understudied.si("linked"), link=theatre.hear.s("one"))
 
     assert sorted(theatre.heard, key=str) == sorted(
         [("done", 11), ("all", [0, 1, 2]), ("one", 1), ("its own", 1)], key=str
     )
 
 
-@pytest.mark.parametrize("play", ["first fails", "last fails", "group fails", "linked and fails"])
+FAILING = {
+    "first fails": ValueError,
+    "last fails": ValueError,
+    "group fails": ChordError,
+    "groups in a row": ChordError,
+    "groups at the end": ChordError,
+    "chord of a group fails": ChordError,
+    "linked and fails": ValueError,
+}
+
+
+@pytest.mark.parametrize("play", FAILING)
 def test_k10_where_its_canvas_fails_the_task_fails_and_all_that_waits_for_it(theatre, play):
-    part = theatre.stand_in.si(play)
+    part = theatre.understudied.si(play)
     alone = theatre.run(part, link_error=theatre.hear.s("failed"))
     step = theatre.run(chain(part, theatre.add.s()))
     body = theatre.run(chord([part], theatre.add.s()))
 
-    error = ChordError if play == "group fails" else ValueError
     for handle in (alone, step):
-        with pytest.raises(error, match="boom"):
+        with pytest.raises(FAILING[play], match="boom"):
             handle.get(timeout=0)
     with pytest.raises(ChordError, match="boom"):
         body.get(timeout=0)
@@ -161,7 +186,7 @@ def test_k10_where_its_canvas_fails_the_task_fails_and_all_that_waits_for_it(the
 
 
 def test_k10_whoever_runs_it_again_asks_for_the_same(theatre):
-    message = Message(id="m", task="stand_in", args='["chord"]', attempt=2, root_id="root")
+    message = Message(id="m", task="understudied", args='["chord"]', attempt=2, root_id="root")
 
     first, second = (execute(message, theatre.app.tasks, HOSTNAME) for _ in range(2))
 
@@ -171,7 +196,7 @@ def test_k10_whoever_runs_it_again_asks_for_the_same(theatre):
 
 
 def test_k10_of_a_revoked_task_nothing_starts_that_has_taken_its_place(theatre):
-    handle = theatre.stand_in.si("chain").apply_async()
+    handle = theatre.understudied.si("chain").apply_async()
     theatre.drain(limit=1)
 
     handle.revoke()
@@ -179,10 +204,34 @@ def test_k10_of_a_revoked_task_nothing_starts_that_has_taken_its_place(theatre):
 
     with pytest.raises(TaskRevokedError):
         handle.get(timeout=0)
-    assert theatre.executed == ["stand_in"]
+    assert theatre.executed == ["understudied"]
+
+
+@pytest.mark.parametrize("play", FAILING)
+def test_k10_a_copy_that_comes_when_all_has_failed_calls_nobody_again(theatre, play):
+    handle = theatre.understudied.si(play).apply_async(link_error=theatre.hear.s("failed"))
+    commit = theatre.open("looking", "celery")
+    (item,) = commit.exchange([], take=1).taken
+    commit.release([item])
+    theatre.drain()
+    before = [*theatre.executed]
+
+    theatre.put("celery", item.delivery.raw)
+    theatre.drain()
+
+    assert handle.state == State.FAILURE
+    assert theatre.executed == before
+    assert [name for name, _ in theatre.heard].count("failed") == 1
+
+
+def test_k10_the_value_of_a_group_is_bounded_as_every_result(theatre):
+    with pytest.raises(EncodeError, match="the result has 1,200,0"):
+        theatre.run(theatre.understudied.si("large")).get(timeout=0)
 
 
 REFUSED = {
+    "its own id inside": "m is the id of the task that is replaced",
+    "its own id in a group": "m is the id of the task that is replaced",
     "empty chain": "has no steps",
     "keyed": "unique_key is taken by apply_async alone",
     "chord option": "use chord\\(header, body\\)",
@@ -192,12 +241,17 @@ REFUSED = {
 @pytest.mark.parametrize("play", REFUSED)
 def test_k10_what_cannot_take_a_place_fails_the_task_and_says_why(theatre, play):
     with pytest.raises(ImproperlyConfigured, match=REFUSED[play]):
-        theatre.run(theatre.stand_in.si(play)).get(timeout=0)
+        theatre.run(theatre.understudied.si(play), task_id="m").get(timeout=0)
+
+
+def test_k10_a_canvas_that_nobody_could_read_fails_the_task(theatre):
+    with pytest.raises(ValueError, match="nested deeper than 100 levels"):
+        theatre.run(theatre.understudied.si("too deep")).get(timeout=0)
 
 
 def test_k10_outside_of_a_worker_nothing_can_be_replaced(theatre):
-    with pytest.raises(ImproperlyConfigured, match="stand_in was called directly, so there is nothing"):
-        theatre.stand_in("call")
+    with pytest.raises(ImproperlyConfigured, match="understudied is not what a worker runs here"):
+        theatre.understudied("call")
 
 
 def test_k10_the_value_task_is_every_workers_and_needs_a_value(theatre):

@@ -127,6 +127,30 @@ def test_steps_that_can_no_longer_run_fail_with_the_cause():
     assert json.loads(world.sink.sent[-1].text)["result"]["exc_type"] == "ValueError"
 
 
+@pytest.mark.parametrize(
+    ("steps", "told"),
+    [
+        (("add",), ["SUCCESS"]),
+        (("fail", "add"), ["FAILURE", "FAILURE"]),
+        (("add", "fail", "add"), ["SUCCESS", "FAILURE", "FAILURE"]),
+    ],
+    ids=len,
+)
+def test_k10_the_end_of_a_task_that_was_replaced_is_told_and_of_all_that_waits_for_it(steps, told):
+    world = World()
+
+    @world.app.task(name="replaced", bind=True)
+    def replaced(task):
+        raise task.replace(chain(world.app.signature(name, (1,)) for name in steps))
+
+    id_ = world.send(replaced.s())
+    last = world.send(chain(replaced.s(), world.app.signature("add")))
+    states = [state for _, told_id, state in world.drain() if told_id == id_]
+
+    assert states == ["STARTED", told[-1]]
+    assert [state for _, told_id, state in world.sink.told() if told_id == last] == [told[-1]]
+
+
 def test_a_retry_is_told_before_the_end():
     world = World()
     id_ = world.send(world.app.signature("again"))

@@ -23,6 +23,7 @@ from backbeat.canvas.errors import EncodeError, ImproperlyConfigured, MessageErr
 from backbeat.canvas.message import CONTROL_QUEUE, Message, guard_of
 from backbeat.canvas.node import Call, Chain, Group, node_to_data
 from backbeat.canvas.outcome import Revoked
+from backbeat.canvas.replacing import VALUE_TASK
 from backbeat.canvas.signing import NO_KEYS, Key, Keyring, keys_of, with_signature
 from backbeat.canvas.wire import SIGNATURE, Wire, to_wire
 from backbeat.canvas.wiring import keyring_of
@@ -302,7 +303,7 @@ def test_an_errback_of_a_message_whose_body_cannot_be_read_is_judged_too(name):
     assert (taken.stub is None) == taken.forged
 
 
-def test_a_key_with_limits_sends_what_it_may_and_joins_and_starts():
+def test_a_key_with_limits_sends_what_it_may_and_joins_starts_and_values():
     ring = Keyring([SHOP])
     canvas = Group(id="g", members=(Call(task="shop.a", id="a"), Call(task="shop.b", id="b")))
     start = flow.START_TASK
@@ -310,6 +311,7 @@ def test_a_key_with_limits_sends_what_it_may_and_joins_and_starts():
         MESSAGE,
         replace(MESSAGE, queue="mail.fast"),
         flow.join_message("j"),
+        Message(id="v", task=VALUE_TASK, args="[1]", queue=CONTROL_QUEUE),
         Message(id="s", task=start, args=json.dumps([node_to_data(canvas, json.loads)]), queue=CONTROL_QUEUE),
     ]
 

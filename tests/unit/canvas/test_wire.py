@@ -92,6 +92,7 @@ messages = st.builds(
     link=st.lists(nodes, max_size=2).map(tuple),
     link_error=st.lists(nodes, max_size=2).map(tuple),
     attempt=st.integers(0, 99),
+    replaced_task_nesting=st.integers(0, 9),
     generation=st.integers(0, 99),
     group_id=st.none() | ids,
     group_index=st.none() | st.integers(0, 10_000),
@@ -358,6 +359,11 @@ HEADERS = {
     "time limit below zero": {"timelimit": [-5, None]},
     "soft time limit below zero": {"timelimit": [None, -0.5]},
     "generation below zero": {"backbeat_generation": -1},
+    "first attempt text": {"backbeat_first_attempt": "x"},
+    "first attempt below zero": {"backbeat_first_attempt": -1},
+    "first attempt after this one": {"retries": 1, "backbeat_first_attempt": 2},
+    "nesting text": {"replaced_task_nesting": "x"},
+    "nesting below zero": {"replaced_task_nesting": -1},
     "errback a list": {"backbeat_errback": [1]},
 }
 
