@@ -102,14 +102,10 @@ def joined(record: JoinRecord, parts: Sequence[Part], chains: Chains) -> list[Ef
     return list(_advance(record.join_id, Success(value=value), record.then, scope))
 
 
-def interrupted(record: JoinRecord, chains: Chains) -> list[Effect]:
-    """What follows when the sender of a join died before it had sent all members."""
-    reason = lost(
-        "SendInterrupted",
-        "the process that was sending this canvas died before all of it was sent",
-        record.join_id,
-    )
-    return given_up(record, reason, chains)
+def interrupted(join_id: str) -> Failure:
+    """Why a join fails whose sender died before it had sent all members."""
+    text = "the process that was sending this canvas died before all of it was sent"
+    return lost("SendInterrupted", text, join_id)
 
 
 def given_up(record: JoinRecord, failure: Failure, chains: Chains) -> list[Effect]:

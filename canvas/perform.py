@@ -168,10 +168,9 @@ class Performer:
         state = self._commit.load(joins=[transition.closes]).joins.get(transition.closes)
         if state is None:
             return None
-        record = state.record
-        effects = flow.given_up(record, failure, self._chains.needed(record.then))
-        dead = DeadLetter(failure.error.text, join_to_text(record), record.join_id)
-        return replace(transition, effects=self._routed(effects), dead=dead)
+        effects, chain_lost = self._given_up(state.record, failure)
+        dead = _dead_join(state.record, chain_lost or failure.error.text)
+        return replace(transition, effects=effects, dead=dead)
 
     def settle_interrupted(self, record: JoinRecord) -> None:
         """Settle a canvas whose sender died before it had sent all of it."""
@@ -180,16 +179,20 @@ class Performer:
             record.join_id,
             extra={"action": "send_interrupted"},
         )
-        dead = None
+        effects, chain_lost = self._given_up(record, flow.interrupted(record.join_id))
+        dead = _dead_join(record, chain_lost) if chain_lost else None
+        reach("perform.interrupting")
+        self._commit.exchange([Transition(effects=effects, closes=record.join_id, dead=dead)])
+        reach("perform.interrupted")
+
+    def _given_up(self, record: JoinRecord, failure: Failure) -> tuple[tuple[Effect, ...], str]:
+        """What follows when a join fails; and, where that cannot be known, why."""
         try:
-            effects = flow.interrupted(record, self._chains.needed(record.then))
+            return self._routed(flow.given_up(record, failure, self._chains.needed(record.then))), ""
         except KeyError as error:
             text = f"JoinLost: the store no longer has chain {error}, so what waits for this join cannot be found"
             logger.error("join %s: %s", record.join_id, text, extra={"action": "chain_lost"})  # noqa: TRY400 - it says all
-            effects, dead = [], DeadLetter(text, join_to_text(record), record.join_id)
-        reach("perform.interrupting")
-        self._commit.exchange([Transition(effects=self._routed(effects), closes=record.join_id, dead=dead)])
-        reach("perform.interrupted")
+            return (), text
 
     # --- verdicts ------------------------------------------------------------------------------------------------------------
 
@@ -291,6 +294,10 @@ class Performer:
 
 def _children(message: Message, effects: Sequence[Effect]) -> tuple[str, ...]:
     return tuple(e.message.id for e in effects if isinstance(e, Publish) and e.message.id != message.id)
+
+
+def _dead_join(record: JoinRecord, reason: str) -> DeadLetter:
+    return DeadLetter(reason, join_to_text(record), record.join_id)
 
 
 def _dead_letter(taken: Taken, reason: str) -> DeadLetter:

@@ -293,7 +293,11 @@ class Worker:
             return
         for transition, seconds in bringing:
             logger.error("a transition cannot be stored: %s", error, extra={"action": "transition_refused"})
-            instead = instead_of(transition, error, self._performer)
+            try:
+                instead = instead_of(transition, error, self._performer)
+            except Unavailable:
+                self._pending += bringing
+                raise
             if instead is not None:
                 self._bring([(instead, seconds)], 0)
 

@@ -547,7 +547,8 @@ def test_a_failed_join_in_a_join_is_a_failed_part_of_the_outer_one():
 def test_an_interrupted_sender_settles_the_body_and_calls_its_error_callbacks():
     chains = stored(group(), call("body", link_error=(call("e"),)))
 
-    effects = flow.interrupted(record(Step("ch", 1)), chains)
+    joined = record(Step("ch", 1))
+    effects = flow.given_up(joined, flow.interrupted(joined.join_id), chains)
 
     assert [m.task for m in sent(effects)] == ["e"]
     assert [e.outcome.error.type for e in effects if isinstance(e, Settle)] == ["SendInterrupted"]
