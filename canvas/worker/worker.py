@@ -29,15 +29,15 @@ from ..errors import BackbeatError, Unavailable
 from ..killpoint import reach
 from ..outcome import lost
 from ..patience import Patience
-from ..perform import Execute, Performer, Route
+from ..perform import Execute, Performer
 from ..pools.base import Ended, Lost, Pool, Report, Requeue
 from ..readable import readable
 from .appetite import FULL_SECONDS, Appetite
+from .bringing import Bringing
 from .chores import Chore, faults
 from .listener import Listener
 from .running import HardLimit, RunningTasks, time_limit_of
 from .stand_in import stand_in
-from .unstorable import instead_of
 
 logger = logging.getLogger("backbeat.worker")
 
@@ -72,9 +72,9 @@ class Worker:
         self._runs_tasks_in_loop = runs_tasks_in_loop
         self._grace_seconds = grace_seconds
         self._running = RunningTasks(pool, hard_limit)
-        self._pending: list[tuple[Transition, float | None]] = []
         self._reports: deque[Report] = deque()
         self._taken: deque[Taken] = deque()
+        self._bringing = Bringing(performer, listener, self._taken)
         self._stops = 0
         self._grace_until = math.inf
         self._woken, self._wake = os.pipe()
@@ -106,7 +106,7 @@ class Worker:
     def _work(self) -> None:
         self._listener.ready()
         try:
-            while self._stops == 0 or ((self._running or self._pending) and not self._is_over):
+            while self._stops == 0 or ((self._running or self._bringing) and not self._is_over):
                 self._guarded_step()
         except BackbeatError:
             self._stops = 2  # nothing can run any more: as at a second stop
@@ -165,17 +165,16 @@ class Worker:
         fault = faults(self._chores, time.monotonic())
         waiting = len(self._taken) + len(self._performer.left)
         room = max(0, self._pool.free - waiting) if self._stops == 0 and fault is None else 0
-        bringing, self._pending = self._pending, []
-        known = len(self._taken)
-        if bringing or room:
-            self._bring(bringing, room)
+        brings, known = bool(self._bringing), len(self._taken)
+        if brings or room:
+            self._bringing.bring(room)
         taken = len(self._taken) > known
         if taken:
             reach("worker.taken")
         if fault is not None:
             raise fault
         self._work_off()
-        return taken or bool(bringing)
+        return taken or brings
 
     def _work_off(self) -> None:
         """Reports and taken messages, each off its list only when it is dealt with: what Unavailable interrupts is done again."""
@@ -210,7 +209,7 @@ class Worker:
 
     def _start_some(self) -> None:
         """Route taken messages, and start as many as there is room for. Whatever Unavailable interrupts is still on the list."""
-        routed: list[Route] = []
+        routed: list[Transition] = []
         starting: list[Execute] = []
         count = 0
         for item in self._taken:
@@ -219,7 +218,10 @@ class Worker:
             count += 1
             with self._surviving():
                 route = self._performer.route(item)
-                (starting if isinstance(route, Execute) else routed).append(route)  # type: ignore[arg-type]  # each to its like
+                if isinstance(route, Execute):
+                    starting.append(route)
+                else:
+                    routed.append(route)
         early = [execute for execute in starting if execute.early]
         if early:
             reach("worker.acking_early")
@@ -228,7 +230,8 @@ class Worker:
             reach("worker.acked_early")
         for _ in range(count):
             self._taken.popleft()
-        self._pending += [(transition, None) for transition in routed if isinstance(transition, Transition)]
+        for transition in routed:
+            self._bringing.add(transition)
         for execute in starting:
             self._listener.started(execute.message)
         jobs = self._running.enter(starting, time.monotonic())
@@ -256,7 +259,7 @@ class Worker:
         logger.error("task %s: %s", id_, text, extra={"action": "early_refused", "id": id_})
         with self._surviving():
             failure = lost("EncodeError", text, id_)
-            self._pending.append((self._performer.dead(execute.taken, execute.message, failure), None))
+            self._bringing.add(self._performer.dead(execute.taken, execute.message, failure))
 
     def _wait(self) -> None:
         wakers = [self._woken, *self._pool.wakers()]
@@ -265,53 +268,17 @@ class Worker:
         else:  # what lies in the queues is no reason to wake: nothing can be taken
             readable(wakers, self._longest_wait())
 
-    def _bring(self, bringing: list[tuple[Transition, float | None]], room: int) -> None:
-        try:
-            self._taken += self._performer.commit([transition for transition, _ in bringing], take=room)
-        except Unavailable:
-            self._pending = [*bringing, *self._pending]
-            raise
-        except Exception as error:  # noqa: BLE001 - what one task made must not end the worker and all that it runs
-            self._bring_one_by_one(bringing, error)
-            return
-        if bringing:
-            reach("worker.committed")
-        for transition, seconds in bringing:
-            self._listener.applied(transition, seconds)
-        if bringing:
-            reach("worker.told")
-
-    def _bring_one_by_one(self, bringing: list[tuple[Transition, float | None]], error: Exception) -> None:
-        """One of several cannot be written: the others are, and that one ends as failed (decisions K18)."""
-        if len(bringing) > 1:
-            for number, item in enumerate(bringing, 1):
-                try:
-                    self._bring([item], 0)
-                except Unavailable:
-                    self._pending += bringing[number:]
-                    raise
-            return
-        for transition, seconds in bringing:
-            logger.error("a transition cannot be stored: %s", error, extra={"action": "transition_refused"})
-            try:
-                instead = instead_of(transition, error, self._performer)
-            except Unavailable:
-                self._pending += bringing
-                raise
-            if instead is not None:
-                self._bring([(instead, seconds)], 0)
-
     def _reported(self, report: Report) -> None:
         running = self._running[report.key]
         match report:
             case Ended(outcome=outcome):
                 transition = self._performer.ended(running.taken, running.message, outcome)
-                self._pending.append((transition, time.monotonic() - running.since))
+                self._bringing.add(transition, time.monotonic() - running.since)
             case Requeue():
                 self._release([running.taken], lost=running.early)
             case Lost() if running.fate is not None:
                 transition = self._performer.finished(running.taken, running.message, running.fate)
-                self._pending.append((transition, time.monotonic() - running.since))
+                self._bringing.add(transition, time.monotonic() - running.since)
             case Lost(reason=reason):
                 self._release([running.taken], lost=True)
                 self._listener.lost(running.taken, reason)
@@ -362,9 +329,8 @@ class Worker:
         reach("worker.stopping")
         try:
             self._work_off()
-            while self._pending:
-                bringing, self._pending = self._pending, []
-                self._bring(bringing, 0)
+            while self._bringing:
+                self._bringing.bring()
             killed = [running.taken for running in self._running if running.early]
             unfinished = [
                 *(running.taken for running in self._running if not running.early),

@@ -1,0 +1,84 @@
+"""Bringing: what a worker's tasks came to, until it is stored: all in one commit, or, where that is refused, one by one (decisions K18)."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Sequence
+
+from ..commit.taken import Taken
+from ..commit.transition import Transition
+from ..errors import Unavailable
+from ..killpoint import reach
+from ..perform import Performer
+from .listener import Listener
+from .unstorable import instead_of
+
+logger = logging.getLogger("backbeat.worker")
+
+_Item = tuple[Transition, float | None]
+"""And how many seconds its task ran, if one did."""
+
+
+class Bringing:
+    """Tells `listener` of what is stored; what is taken in the same step goes to `taken`."""
+
+    def __init__(self, performer: Performer, listener: Listener, taken: deque[Taken]) -> None:
+        self._performer = performer
+        self._listener = listener
+        self._taken = taken
+        self._pending: list[_Item] = []
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def add(self, transition: Transition, seconds: float | None = None) -> None:
+        """To be brought the next time; `seconds` is how long its task ran."""
+        self._pending.append((transition, seconds))
+
+    def bring(self, take: int = 0) -> None:
+        """Store it, and take up to so many messages. Raises Unavailable; then what is not stored is brought again the next time."""
+        items, self._pending = self._pending, []
+        self._bring(items, take)
+
+    def _bring(self, items: Sequence[_Item], take: int) -> None:
+        try:
+            self._taken += self._performer.commit([transition for transition, _ in items], take=take)
+        except Unavailable:
+            self._pending = [*items, *self._pending]
+            raise
+        except Exception as error:  # what one task made must not end the worker and all that it runs
+            if not items:
+                logger.exception("messages cannot be taken", extra={"action": "step_failed"})
+            elif len(items) == 1:
+                self._replace(items[0], error)
+            else:
+                self._bring_each(items)
+            return
+        if items:
+            reach("worker.committed")
+        for transition, seconds in items:
+            self._listener.applied(transition, seconds)
+        if items:
+            reach("worker.told")
+
+    def _bring_each(self, items: Sequence[_Item]) -> None:
+        """One of several cannot be written, and the others can."""
+        for number, item in enumerate(items, 1):
+            try:
+                self._bring([item], 0)
+            except Unavailable:
+                self._pending += items[number:]
+                raise
+
+    def _replace(self, item: _Item, error: Exception) -> None:
+        """What cannot be written ends as failed."""
+        transition, seconds = item
+        logger.error("a transition cannot be stored: %s", error, extra={"action": "transition_refused"})
+        try:
+            instead = instead_of(transition, error, self._performer)
+        except Unavailable:
+            self._pending.append(item)
+            raise
+        if instead is not None:
+            self._bring([(instead, seconds)], 0)
