@@ -12,7 +12,7 @@ from typing import Any
 from .config import Config
 from .errors import EncodeError, ImproperlyConfigured
 from .message import Message
-from .node import Call, Node
+from .node import Call, Node, check_depth
 from .options import Given, checked, laid_on, map_calls, named
 from .places import check_queue
 from .setting import check_limit_settings
@@ -54,6 +54,7 @@ class Defaults:
             ),
         )
         node = named(map_calls(laid, self._with_defaults), id_)
+        check_depth(node)
         if isinstance(node, Call):
             return callbacks_without_keys(node, self.is_unique)
         return without_keys(node, self.is_unique)

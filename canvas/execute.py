@@ -16,11 +16,11 @@ from .failure import error_of, exception_of, traceback_of
 from .json_text import Json, json_value
 from .limit import NO_LIMIT, SoftLimit, TimeLimits
 from .message import Message, iso_of_us, us_of, us_of_iso
-from .node import Node, node_from_data, node_to_data
+from .node import Node, check_depth, node_to_data
 from .outcome import Failure, Ignored, Outcome, Rejected, Success, celery_error
 from .outcome import Replaced as ReplacedOutcome
 from .outcome import Retry as RetryOutcome
-from .replacing import frozen_for
+from .replacing import frozen_for, in_place_of
 from .request import Request, request_of, running
 from .task import Task
 from .tasks import Tasks
@@ -104,8 +104,9 @@ def _run(
 
 def _replaced(task: Task[Any, Any], message: Message, canvas: Node) -> Outcome:
     try:
-        text = json_value(node_to_data(frozen_for(message, canvas), json.loads))
-        node_from_data(json.loads(text), json_value)  # who goes on must be able to read it
+        frozen = frozen_for(message, canvas)
+        check_depth(in_place_of(message, frozen))
+        text = json_value(node_to_data(frozen, json.loads))
     except Exception as exc:  # noqa: BLE001 - a canvas that cannot travel is a failure of the task
         return _failure(task, message, exc)
     return ReplacedOutcome(canvas=text)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from .errors import ImproperlyConfigured
 from .ids import derive, plain_id
 from .json_text import EMPTY_LIST, EMPTY_MAP, Json
 
@@ -123,6 +124,27 @@ DEEPEST = 100
 """Levels of signatures inside signatures; what strangers send must not exhaust the stack."""
 Dump = Callable[[Any], Json]
 Load = Callable[[str], Any]
+
+
+def _depth_of(node: Node) -> int:
+    """How many levels of signatures `node` is deep, callbacks included, as `node_from_data` counts them."""
+    match node:
+        case Call():
+            inside = (*node.link, *node.link_error)
+        case Chain():
+            inside = node.steps
+        case Group():
+            inside = node.members
+    return 1 + max(map(_depth_of, inside), default=0)
+
+
+def check_depth(node: Node) -> None:
+    """Raise ImproperlyConfigured for a canvas that nobody could read again: it would never end."""
+    depth = _depth_of(node)
+    if depth > DEEPEST:
+        raise ImproperlyConfigured(
+            f"the canvas has {depth} levels of signatures inside signatures, more than {DEEPEST} (a chord has two): let a task send what is inside"
+        )
 
 
 def node_to_data(node: Node, load: Load) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Theatre(Fleet):
 
         a = add.s
         self.understudied, self.hear, self.flaky = understudied, hear, flaky
-        plays = {
+        self.plays = plays = {
             "call": a(1, 2),
             "chain": a(1) | a(10),
             "group": group(a(0), a(1), a(2)),
@@ -75,7 +75,6 @@ class Theatre(Fleet):
             "chord of a group fails": chord([boom.s()], group(a(1), a(2))),
             "its own id inside": add.signature((1,), task_id="m") | a(2),
             "its own id in a group": group(a(1), add.signature((1,), task_id="m")),
-            "too deep": self.nested(60),
             "large": group(self.app.signature("large"), self.app.signature("large")),
             "first fails": boom.s() | a(),
             "last fails": a(1) | boom.s(),
@@ -244,9 +243,23 @@ def test_k10_what_cannot_take_a_place_fails_the_task_and_says_why(theatre, play)
         theatre.run(theatre.understudied.si(play), task_id="m").get(timeout=0)
 
 
-def test_k10_a_canvas_that_nobody_could_read_fails_the_task(theatre):
-    with pytest.raises(ValueError, match="nested deeper than 100 levels"):
-        theatre.run(theatre.understudied.si("too deep")).get(timeout=0)
+@pytest.mark.parametrize("depth", [49, 50, 60])
+def test_k10_a_canvas_that_nobody_could_read_fails_the_task(theatre, depth):
+    theatre.plays["deep"] = theatre.nested(depth)
+    handle = theatre.run(theatre.understudied.si("deep"), link_error=theatre.hear.s("failed"))
+
+    if depth < 50:
+        assert handle.get(timeout=0) == 1
+        return
+    with pytest.raises(ImproperlyConfigured, match="levels of signatures inside signatures, more than 100"):
+        handle.get(timeout=0)
+    assert [name for name, _ in theatre.heard] == ["failed"]
+
+
+def test_a_canvas_that_nobody_could_read_is_refused_when_it_is_sent(theatre):
+    assert theatre.run(theatre.nested(49)).get(timeout=0) == 1
+    with pytest.raises(ImproperlyConfigured, match="has 101 levels"):
+        theatre.nested(50).delay()
 
 
 def test_k10_outside_of_a_worker_nothing_can_be_replaced(theatre):
