@@ -50,8 +50,9 @@ def open_commit(
     """A worker's Commit. `prefetch`: how many messages of a queue a broker may send ahead; None leaves it to the broker's class."""
     broker, store = broker_url(conf), store_url(conf)
     limits, keyring = limits_of(conf), keyring_of(conf)
-    if limits.compression and (store is None or kind_of(store) is not Kind.REDIS):
-        warnings.warn("result_compression is obeyed where results are in Redis", UserWarning, stacklevel=2)
+    if limits.compression and (store is None or kind_of(store) is Kind.MEMORY):
+        text = "result_compression is obeyed where results are in Redis or in a database"
+        warnings.warn(text, UserWarning, stacklevel=2)
     if store is None:
         return _open_stateless(conf, broker, worker, queues, limits)
     if is_one_store(conf, store):

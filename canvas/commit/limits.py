@@ -25,7 +25,7 @@ class Limits:
     extended: bool = True
     """Whether results hold the task's name, arguments, worker, retries, queue and `date_started` (`result_extended`)."""
     compression: str | None = None
-    """How results are compressed, where the store can hold bytes (`result_compression`)."""
+    """How results are compressed (`result_compression`); not in memory."""
 
     @property
     def known_seconds(self) -> float:

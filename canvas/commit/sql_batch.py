@@ -17,6 +17,7 @@ from ..flow import join_message
 from ..incarnation import name_of
 from ..message import Message, sent_at
 from ..outcome import GoingOn
+from ..results.compression import compressed_text
 from ..results.document import document_of, to_text
 from ..signing import NO_KEYS, Keyring
 from ..sql.dialect import dialect_of
@@ -252,9 +253,13 @@ class SqlBatch:
 
     def _write_documents(self) -> None:
         if self._documents:
-            expires_us = self._after(self.limits.keep_seconds)
+            expires_us, method = self._after(self.limits.keep_seconds), self.limits.compression
             rows = [
-                {"task_id": id_, "document": text, "expires_us": expires_us}
+                {
+                    "task_id": id_,
+                    "document": compressed_text(text, method) if method else text,
+                    "expires_us": expires_us,
+                }
                 for id_, text in sorted(self._documents.items())
             ]
             dialect = dialect_of(self.connection)

@@ -1,10 +1,11 @@
 """Compression: documents of key-value stores as Celery compresses them: NUL, "celery-compressed", NUL, MIME type, NUL, bytes.
 
-What is written is chosen by `result_compression`; what is read says itself how it was compressed.
+What is written is chosen by `result_compression`; what is read says itself how it was compressed. In a column of text it is the same in base64.
 """
 
 from __future__ import annotations
 
+import binascii
 import bz2
 import lzma
 import zlib
@@ -14,6 +15,8 @@ from typing import Any
 from ..errors import DecodeError, ImproperlyConfigured
 
 MAGIC = b"\x00celery-compressed\x00"
+TEXT_MAGIC = "celery-compressed,base64:"
+"""No document begins so: they are JSON objects."""
 _METHODS = {
     "gzip": "application/x-gzip",
     "zlib": "application/x-gzip",
@@ -54,6 +57,23 @@ def compressed(text: str, method: str) -> bytes | None:
     mime, raw = _METHODS[method], text.encode("utf-8", "surrogatepass")
     packed = MAGIC + mime.encode() + b"\x00" + _PACK[mime](raw)
     return packed if len(packed) < len(raw) else None
+
+
+def compressed_text(text: str, method: str) -> str:
+    """The document as text, compressed if that makes it shorter."""
+    packed = compressed(text, method)
+    stored = text if packed is None else TEXT_MAGIC + binascii.b2a_base64(packed, newline=False).decode()
+    return min(stored, text, key=len)
+
+
+def plain_text(stored: str) -> str:
+    """The inverse of `compressed_text`. Raises DecodeError."""
+    if not stored.startswith(TEXT_MAGIC):
+        return stored
+    try:
+        return plain(binascii.a2b_base64(stored[len(TEXT_MAGIC) :])).decode("utf-8", "surrogatepass")
+    except ValueError as error:
+        raise DecodeError(f"a compressed result cannot be read: {error!r}") from error
 
 
 def plain(raw: bytes) -> bytes:

@@ -16,6 +16,7 @@ from ..sql.engine import reading, unavailable
 from ..sql.tables import create_tables, message_table, result_table, run_table
 from ..sql.wake import Waker, open_waker
 from .base import Trace, trace_of
+from .compression import plain_text
 from .document import Document, from_text
 from .started import started
 
@@ -41,7 +42,7 @@ class SqlResults:
             for first in range(0, len(ids), SLICE):
                 some = list(ids[first : first + SLICE])
                 query = select(result_table.c.document).where(result_table.c.task_id.in_(some))
-                documents = [from_text(row.document) for row in connection.execute(query)]
+                documents = [from_text(plain_text(row.document)) for row in connection.execute(query)]
                 found |= {document.id: document for document in documents}
                 missing = [id_ for id_ in some if id_ not in found]
                 if missing:
@@ -117,7 +118,7 @@ def _is_ready(connection: Connection, id_: str) -> bool:
     """One stands for all that are waited for, and the last one best: most come in the order in which they were sent."""
     query = select(result_table.c.document).where(result_table.c.task_id == id_)
     text = connection.execute(query).scalar()
-    return text is not None and from_text(text).ready
+    return text is not None and from_text(plain_text(text)).ready
 
 
 def _ids_in(connection: Connection, table: Table, ids: Sequence[str]) -> set[str]:

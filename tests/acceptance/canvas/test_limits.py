@@ -13,6 +13,14 @@ from support.stacks import open_stack, states
 
 TASKS = "support.acceptance_tasks"
 
+LIMITED = """
+from backbeat.canvas import App
+
+app = App("limited")
+app.task(name="limited.one", time_limit=5)(print)
+app.task(name="limited.two", time_limit=5)(print)
+"""
+
 
 @pytest.fixture
 def stack(tmp_path):
@@ -105,9 +113,23 @@ def test_a_worker_does_not_start_with_a_limit_that_its_pool_cannot_keep(stack, p
     assert "pool solo cannot keep the time_limit of setting task_time_limit" in worker.text
 
 
-def test_a_process_is_replaced_after_the_number_of_tasks_that_was_asked_for(stack, programs, tmp_path):
+def test_a_worker_does_not_start_with_a_task_whose_limit_its_pool_cannot_keep(stack, programs, tmp_path):
+    (tmp_path / "limited.py").write_text(LIMITED)
+    options = ["-A", "limited", *stack.options[2:], "worker", "-P", "solo"]
+    worker = programs.start(*options, environ={"PYTHONPATH": str(tmp_path)})
+
+    assert worker.wait() == 2
+    assert "pool solo cannot keep the time_limit of limited.one, limited.two" in worker.text
+
+
+@pytest.mark.parametrize(
+    "limit", ["--max-tasks-per-child", "--max-memory-per-child"], ids=["tasks", "KiB of memory"]
+)
+def test_a_process_is_replaced_after_the_number_of_tasks_or_the_memory_that_was_asked_for(
+    stack, programs, tmp_path, limit
+):
     log = tmp_path / "log.jsonl"
-    programs.start(*stack.options, "worker", "-c", "1", "--max-tasks-per-child", "1").wait_for("ready$")
+    programs.start(*stack.options, "worker", "-c", "1", limit, "1").wait_for("ready$")
 
     for _ in range(2):
         stack.app.send_task(f"{TASKS}.note_time", kwargs={"log": str(log)}).get(timeout=30)

@@ -9,9 +9,17 @@ from datetime import timedelta
 
 import pytest
 from backbeat.canvas import App
+from backbeat.canvas.commit.limits import Limits
 from backbeat.canvas.errors import DecodeError, ImproperlyConfigured
 from backbeat.canvas.results import compression
-from backbeat.canvas.results.compression import MAGIC, compressed, plain
+from backbeat.canvas.results.compression import (
+    MAGIC,
+    TEXT_MAGIC,
+    compressed,
+    compressed_text,
+    plain,
+    plain_text,
+)
 from backbeat.canvas.wiring import limits_of, open_client
 
 
@@ -51,6 +59,9 @@ def test_what_has_ended_is_known_for_an_hour_at_least(keep, known):
 def test_compression_is_named_as_in_celery(name):
     assert limits(result_compression=name).compression == name
     assert plain(compressed("a" * 1_000, name)) == b"a" * 1_000
+    text = "ü\ud800" * 1_000
+    assert plain_text(compressed_text(text, name)) == text
+    assert len(compressed_text(text, name)) < 300
 
 
 def test_another_compression_is_refused_with_those_that_are_known():
@@ -58,15 +69,30 @@ def test_another_compression_is_refused_with_those_that_are_known():
         limits(result_compression="snappy")
 
 
+def test_k7_a_lease_is_ten_seconds_if_nothing_else_is_said():
+    assert limits().lease_seconds == Limits().lease_seconds == 10.0
+
+
 def test_compression_where_it_is_not_obeyed_is_said():
     app = App("x", broker="memory://results", set_as_current=False, result_compression="gzip")
 
-    with pytest.warns(UserWarning, match="result_compression is obeyed where results are in Redis"):
+    with pytest.warns(
+        UserWarning, match="result_compression is obeyed where results are in Redis or in a database"
+    ):
         open_client(app.conf)
 
 
 def test_what_does_not_get_shorter_is_not_compressed():
     assert compressed("abc", "gzip") is None
+    assert compressed_text("abc", "gzip") == plain_text("abc") == "abc"
+
+
+@pytest.mark.parametrize(
+    "stored", [TEXT_MAGIC + "x", TEXT_MAGIC + "AAA\xff", compressed_text("a" * 1_000, "xz")[:-8]]
+)
+def test_a_compressed_text_that_is_damaged_says_so(stored):
+    with pytest.raises(DecodeError, match="cannot be read"):
+        plain_text(stored)
 
 
 def test_what_is_not_compressed_is_read_as_it_is():
