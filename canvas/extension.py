@@ -38,6 +38,15 @@ _PATHS: dict[str, type[pathlib.PurePath]] = {
         pathlib.PureWindowsPath,
     )
 }
+_READ_AS = _PATHS | {
+    # of another operating system there are pure paths only
+    cls.__name__: pure
+    for cls, pure in (
+        (pathlib.PosixPath, pathlib.PurePosixPath),
+        (pathlib.WindowsPath, pathlib.PureWindowsPath),
+    )
+    if not isinstance(pathlib.Path(), cls)
+}
 Other = Callable[[Any], Any]
 
 
@@ -209,8 +218,4 @@ def _member(cls: object, name: object, value: Any) -> Any:
 
 
 def _path(name: Any, text: Any) -> pathlib.PurePath:
-    cls = _PATHS[str(name)]
-    try:
-        return cls(text)
-    except NotImplementedError:  # a path of another operating system
-        return pathlib.PureWindowsPath(text) if cls is pathlib.WindowsPath else pathlib.PurePosixPath(text)
+    return _READ_AS[str(name)](text)

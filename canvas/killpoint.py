@@ -64,9 +64,14 @@ def reach(name: str) -> None:
 def arm(environ: Mapping[str, str] = os.environ) -> None:
     """Arm the points of this process, if the environment asks for it. Raises ImproperlyConfigured for what cannot be meant."""
     global _armed  # noqa: PLW0603 - the points are the process's, as its signals are
+    _armed = armed_by(environ) or _armed
+
+
+def armed_by(environ: Mapping[str, str]) -> Armed | None:
+    """The points that the environment asks for, said loudly; None if it asks for none. Raises ImproperlyConfigured."""
     text = environ.get(VARIABLE)
     if not text:
-        return
+        return None
     doomed, path = parsed(text)
     logger.warning(
         "%s is set: this process writes what it does into %s%s",
@@ -75,7 +80,7 @@ def arm(environ: Mapping[str, str] = os.environ) -> None:
         f", and kills itself at {', '.join(doomed)}" if doomed else "",
         extra={"action": "kill_point_armed"},
     )
-    _armed = Armed(path, doomed)
+    return Armed(path, doomed)
 
 
 def parsed(text: str) -> tuple[list[str], str]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import marshal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ..canvas.codec import dumps
@@ -30,18 +30,27 @@ from ..canvas.template import Rendered, Sendable, Template, template_of
 from .firing import Firing, FiringKind
 from .trace_headers import TraceHeaders
 
-TEMPLATES_BYTES = 8_000_000
-"""About how much templates may take; when it is full all are forgotten."""
-CANVASES_BYTES = 8_000_000
-"""The same for the texts of canvases."""
-SEEN = 100_000
-"""Of how many kinds of messages it is remembered that there was one."""
 NAMES = ("periodic_task_name", "fire_time")
 SENTRY_NAMES = ("sentry-monitor-slug", "sentry-monitor-check-in-id", "sentry-monitor-start-timestamp-s")
 """What sentry-sdk's Celery integration looks for in a worker, to check the run in with the monitor."""
 
 Refused = tuple[Firing, str]
 _Texts = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How much is kept."""
+
+    templates_bytes: int = 8_000_000
+    """About how much templates may take; when it is full all are forgotten."""
+    canvases_bytes: int = 8_000_000
+    """The same for the texts of canvases."""
+    seen: int = 100_000
+    """Of how many kinds of messages it is remembered that there was one."""
+
+
+DEFAULT_BOUNDS = Bounds()
 
 
 class Resolver(Protocol):
@@ -57,8 +66,9 @@ class Resolver(Protocol):
 class FiringMessages:
     """Makes them. The settings and tasks of the app are taken as they are when a kind of message is first seen."""
 
-    def __init__(self, app: Resolver, keyring: Keyring = NO_KEYS) -> None:
+    def __init__(self, app: Resolver, keyring: Keyring = NO_KEYS, bounds: Bounds = DEFAULT_BOUNDS) -> None:
         self._app = app
+        self._bounds = bounds
         self._keyring = keyring
         self._trace = TraceHeaders()
         self._templates: dict[Any, tuple[Template | None, int]] = {}
@@ -125,14 +135,14 @@ class FiringMessages:
         if key is None or key in self._templates:
             return message
         if (mark := hash(key)) not in self._seen:
-            if len(self._seen) >= SEEN:
+            if len(self._seen) >= self._bounds.seen:
                 self._seen.clear()
             self._seen.add(mark)
             return message
         template = template_of(message, names, dated=undated.expires_after is not None, keyring=self._keyring)
         size = template.bytes if template is not None else len(repr(key))
         self._templates_bytes += size
-        if self._templates_bytes > TEMPLATES_BYTES:
+        if self._templates_bytes > self._bounds.templates_bytes:
             self._templates.clear()
             self._templates_bytes = size
         self._templates[key] = (template, round((undated.expires_after or 0) * 1_000_000))
@@ -159,7 +169,7 @@ class FiringMessages:
             return kept[1]
         text = Json(json.dumps([node_to_data(self._app.resolved_from_data(payload), json.loads)]))
         self._canvases_bytes += len(text)
-        if self._canvases_bytes > CANVASES_BYTES:
+        if self._canvases_bytes > self._bounds.canvases_bytes:
             self._canvases.clear()
             self._canvases_bytes = len(text)
         self._canvases[id(payload)] = (payload, text)

@@ -76,23 +76,23 @@ def plain_text(stored: str) -> str:
         raise DecodeError(f"a compressed result cannot be read: {error!r}") from error
 
 
-def plain(raw: bytes) -> bytes:
-    """The document as it was before; one that is not compressed as it is. Raises DecodeError."""
+def plain(raw: bytes, largest: int = LARGEST) -> bytes:
+    """The document as it was before, of `largest` bytes at most; one that is not compressed as it is. Raises DecodeError."""
     if not raw.startswith(MAGIC):
         return raw
     mime, _, body = raw[len(MAGIC) :].partition(b"\x00")
     try:
         if (make := _UNPACK.get(mime.decode())) is None:
             return _kombu(mime.decode())(body)
-        return _unpacked(make(), body)
+        return _unpacked(make(), body, largest)
     except (ValueError, OSError, EOFError, LookupError, zlib.error, lzma.LZMAError) as error:
         raise DecodeError(f"a result compressed as {mime!r:.100} cannot be read: {error!r}") from error
 
 
-def _unpacked(unpacker: Any, body: bytes) -> bytes:
-    found: bytes = unpacker.decompress(body, LARGEST + 1)
-    if len(found) > LARGEST:
-        raise ValueError(f"it holds more than {LARGEST} bytes")
+def _unpacked(unpacker: Any, body: bytes, largest: int) -> bytes:
+    found: bytes = unpacker.decompress(body, largest + 1)
+    if len(found) > largest:
+        raise ValueError(f"it holds more than {largest} bytes")
     if not unpacker.eof:
         raise EOFError("it is cut off")
     return found

@@ -77,7 +77,7 @@ class Reading:
     def _included(self, path: Path, node: Node, pattern: str, outline: Outline) -> list[Path]:
         try:
             found = _matches(path.parent, pattern)
-        except (ValueError, OSError, NotImplementedError) as error:
+        except (ValueError, OSError) as error:
             outline.problems.append(Problem.at(node.place, "E191", f"include {quoted(pattern)}: {error}"))
             return []
         self.watched[_fixed_folder(path.parent, pattern)] = None
@@ -142,7 +142,7 @@ def _days(path: Path, node: Node) -> Days | Fault:
 def _matches(folder: Path, pattern: str) -> list[Path]:
     """Files that match, sorted; hidden ones only where the pattern asks for them: editors keep locks and copies beside a file."""
     pure = Path(pattern)
-    if pure.is_absolute():
+    if pure.anchor:
         folder, pattern = Path(pure.anchor), str(pure.relative_to(pure.anchor))
     is_hidden_asked = pure.name.startswith(".")
     found = (each for each in folder.glob(pattern) if is_hidden_asked or not each.name.startswith("."))

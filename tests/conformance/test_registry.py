@@ -41,6 +41,7 @@ from backbeat.scheduler.store.registry import Which
 from backbeat.scheduler.store.registry_wiring import registry_of
 from backbeat.scheduler.store.wiring import open_store
 
+from support.processes import wait_until
 from support.servers import own_database
 
 MINUTE, HOUR = 60 * SECOND_US, 3_600 * SECOND_US
@@ -303,9 +304,8 @@ def test_an_edit_and_a_leaders_decision_at_once_decide_an_instant_once(world):
     thread = threading.Thread(target=decide)
     thread.start()
     for k in range(5):
-        decided, deadline = len(fresh), time.monotonic() + 10
-        while len(fresh) == decided and time.monotonic() < deadline:
-            time.sleep(0.001)
+        decided = len(fresh)
+        wait_until(lambda before=decided: len(fresh) > before)
         world.edit(Change(changes={"when": {"every_us": 1001 + k, "anchor_us": 0}}))
     stop.set()
     thread.join()
@@ -826,10 +826,7 @@ def _open(world):
 
 def _wait_for_us(world, until_us):
     """Entries of the store's own go by the database's clock, which nobody can set here."""
-    deadline = time.monotonic() + 10
-    while world.registry.now_us() < until_us:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: world.registry.now_us() >= until_us)
 
 
 def test_a_reload_beside_operators_who_never_stop_is_done_and_undoes_nothing_of_theirs(world):

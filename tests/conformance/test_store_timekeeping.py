@@ -102,13 +102,13 @@ def test_what_a_leader_says_of_itself_comes_back_and_decides_nothing(store):
 # --- the hint of a file ----------------------------------------------------------------------------------------------------------
 
 HOLDER = """
-import sys, time
+import signal, sys
 from pathlib import Path
 from backbeat.scheduler.store.hint_file import FileHint
 hint = FileHint(Path(sys.argv[1]))
 assert hint.hold("1-a")
 print("held", flush=True)
-time.sleep(60)
+signal.pause()
 """
 
 

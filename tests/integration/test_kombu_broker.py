@@ -27,6 +27,7 @@ from kombu import Connection, Consumer, Exchange, Queue
 
 from support import servers
 from support.brokers import take_all, take_none
+from support.processes import wait_until
 
 
 @pytest.fixture
@@ -52,10 +53,7 @@ def task(queue, name="m", **known):
 
 
 def got(channel, queue, seconds=10.0):
-    deadline = time.monotonic() + seconds
-    while (message := channel.basic_get(queue, no_ack=True)) is None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return message
+    return wait_until(lambda: channel.basic_get(queue, no_ack=True), seconds)
 
 
 # --- the wire --------------------------------------------------------------------------------------------------------------------

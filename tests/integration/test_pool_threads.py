@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import random
 import select
 import signal
@@ -271,12 +272,11 @@ def test_a_strike_comes_once_inside_its_block_and_never_after_it():
 
 
 def test_a_strike_that_is_claimed_but_not_set_when_the_block_ends_is_waited_for_and_taken_back():
-    claimed, leaving = threading.Event(), threading.Event()
-    strikes = []
+    claimed, leaving, strikes = threading.Event(), threading.Event(), queue.SimpleQueue()
 
     def block():
         strike = Strike(SoftTimeLimitExceeded)
-        strikes.append(strike)
+        strikes.put(strike)
         with strike:
             claimed.wait(SECONDS)
             leaving.set()
@@ -284,9 +284,7 @@ def test_a_strike_that_is_claimed_but_not_set_when_the_block_ends_is_waited_for_
         return "ended in time"
 
     def land_slowly():
-        while not strikes:
-            time.sleep(0)
-        (strike,) = strikes
+        strike = strikes.get(timeout=SECONDS)
         assert strike._claim.acquire(blocking=False)
         claimed.set()
         leaving.wait(SECONDS)

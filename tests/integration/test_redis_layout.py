@@ -24,6 +24,7 @@ from backbeat.canvas.results.redis import RedisResults
 from backbeat.canvas.results.redis_search import DEEPEST
 from kombu import Connection, Consumer, Exchange, Producer, Queue
 
+from support.processes import wait_until
 from support.stacks import own_redis_database
 
 QUEUE = "orders"
@@ -175,10 +176,7 @@ def test_k14_our_sweeper_gives_back_what_was_ours_and_leaves_what_kombu_holds(sh
     theirs = kombu_queue()(channel).get(no_ack=False)
     assert shared.client.hlen(shared.key("unacked")) == 2
 
-    time.sleep(0.02)
-    hasty.sweep()
-
-    assert shared.client.hlen(shared.key("unacked")) == 1
+    wait_until(lambda: hasty.sweep() or shared.client.hlen(shared.key("unacked")) == 1)
     again = hasty.exchange([], take=9).taken
     assert [item.delivery.raw for item in again] == [item.delivery.raw for item in taken]
     theirs.ack()
@@ -194,9 +192,7 @@ def test_a_message_that_is_not_json_is_kept_where_kombu_does_not_look(shared):
     assert taken.message is None
     assert "not an envelope" in taken.reason
     assert "unacked" not in shared.names()
-    time.sleep(0.02)
-    worker.sweep()
-    assert shared.client.lrange(shared.key(QUEUE), 0, -1) == [b"\xff not json"]
+    wait_until(lambda: worker.sweep() or shared.client.lrange(shared.key(QUEUE), 0, -1) == [b"\xff not json"])
 
 
 def test_a_result_is_a_document_of_celerys_and_the_same_bytes_are_published(shared):

@@ -21,6 +21,7 @@ from backbeat.canvas.url_text import without_password
 from backbeat.canvas.wiring import open_results
 
 from support import servers
+from support.processes import wait_until
 from support.redis_orders import QUEUE, message, now_us, publish
 
 
@@ -29,11 +30,10 @@ def test_a_timer_comes_when_it_is_due_and_wakes_who_waits(ours):
     publish(sender, message("late"), not_before_us=now_us() + 3_600_000_000)
     assert worker.exchange([], take=9).taken == []
 
-    def send_later():
-        time.sleep(0.1)
+    def send():
         publish(sender, message("soon"), message("soon"), not_before_us=now_us() + 150_000)
 
-    thread = threading.Thread(target=send_later)
+    thread = threading.Timer(0.1, send)
     started = time.monotonic()
     thread.start()
     taken = []
@@ -60,12 +60,9 @@ def test_results_that_are_closed_leave_no_connection_to_either_database(redis_pr
     results.get(["nobody"])
     opened = connected()
     results.close()
-    deadline = time.monotonic() + 20
-    while connected() != before and time.monotonic() < deadline:
-        time.sleep(0.01)
 
     assert opened == sorted([*before, "0", "1"])
-    assert connected() == before
+    wait_until(lambda: connected() == before)
 
 
 @pytest.mark.parametrize("tracks", [True, False])
@@ -176,9 +173,7 @@ def test_k11_a_redis_that_may_evict_gets_one_warning(tmp_path, caplog):
     ]
     server = subprocess.Popen([program, *map(str, arguments), "--save", ""], stdout=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 5
-        while not path.exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(path.exists, what="redis-server")
         commit = RedisCommit(f"redis+socket://{path}", queues=[QUEUE])
         with caplog.at_level(logging.WARNING):
             for _ in range(3):

@@ -5,6 +5,7 @@ python -m support.brokers KIND ADDRESS PREFIX QUEUE COUNT
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -115,7 +116,7 @@ def main() -> None:
     kind, address, prefix, queue, count = sys.argv[1:]
     broker = BrokerKind(kind, address, prefix, lease_seconds=1.0).open(queue, worker="doomed")
     print("held", len(take_all(broker, int(count))), flush=True)
-    time.sleep(600)
+    signal.pause()
 
 
 if __name__ == "__main__":

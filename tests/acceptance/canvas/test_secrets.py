@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -42,7 +41,6 @@ def _answers(port):
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()
     except OSError:
-        time.sleep(0.02)
         return False
     return True
 

@@ -9,22 +9,17 @@ from backbeat.canvas import killpoint
 from backbeat.canvas.errors import ImproperlyConfigured
 
 
-@pytest.fixture
-def unarmed(monkeypatch):
-    monkeypatch.setattr(killpoint, "_armed", None)
-
-
 @pytest.mark.parametrize("environ", [{}, {killpoint.VARIABLE: ""}])
-def test_without_the_variable_nothing_is_armed_and_nothing_is_said(unarmed, caplog, environ):
+def test_without_the_variable_nothing_is_armed_and_nothing_is_said(caplog, environ):
+    assert killpoint.armed_by(environ) is None
     killpoint.arm(environ)
-
     killpoint.reach("split.sent")
     assert killpoint._armed is None
     assert caplog.records == []
 
 
-def test_to_be_armed_is_said_loudly(unarmed, caplog):
-    killpoint.arm({killpoint.VARIABLE: "split.sent#2@/tmp/never-written"})
+def test_to_be_armed_is_said_loudly(caplog):
+    assert killpoint.armed_by({killpoint.VARIABLE: "split.sent#2@/tmp/never-written"}) is not None
 
     (record,) = caplog.records
     assert record.levelno == logging.WARNING

@@ -169,12 +169,17 @@ def test_one_message_costs_one_call_however_many_are_wanted(world):
     assert world.carrier.calls == ["exchange"]
 
 
-def test_what_was_taken_before_the_broker_failed_comes_with_the_next_call(world):
+def fail_while_something_is_taken(world):
+    """The broker gives "now", and fails before the call has ended."""
     world.send("timer", after_seconds=NEAR_SECONDS)
     world.send("now")
     world.broker.fails = {"take": 2}
     with pytest.raises(Unavailable):
         world.take(4)
+
+
+def test_what_was_taken_before_the_broker_failed_comes_with_the_next_call(world):
+    fail_while_something_is_taken(world)
 
     assert world.take(4) == ["now"]
 
@@ -194,11 +199,7 @@ def test_timers_that_are_due_are_not_forgotten_for_a_broker_that_fails(world):
 
 
 def test_what_is_in_doubt_goes_to_others_when_it_is_paused(world):
-    world.send("timer", after_seconds=NEAR_SECONDS)
-    world.send("now")
-    world.broker.fails = {"take": 2}
-    with pytest.raises(Unavailable):
-        world.take(4)
+    fail_while_something_is_taken(world)
     world.commit.pause()
 
     assert world.take_other() == ["now"]

@@ -11,10 +11,9 @@ from backbeat.canvas.envelope import pack
 from backbeat.canvas.message import Message
 from backbeat.canvas.template import Rendered
 from backbeat.canvas.wire import from_wire, to_wire
-from backbeat.scheduler import firing_messages
 from backbeat.scheduler.entry import Terms
 from backbeat.scheduler.firing import FiringKind, regular_firing
-from backbeat.scheduler.firing_messages import FiringMessages
+from backbeat.scheduler.firing_messages import Bounds, FiringMessages
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry import trace
@@ -204,11 +203,8 @@ def test_arguments_that_are_too_large_are_refused_though_their_kind_is_known(app
     assert isinstance(items[0], Rendered)
 
 
-def test_what_is_kept_is_bounded_however_many_kinds_there_are(app, monkeypatch):
-    monkeypatch.setattr(firing_messages, "TEMPLATES_BYTES", 20_000)
-    monkeypatch.setattr(firing_messages, "CANVASES_BYTES", 5_000)
-    monkeypatch.setattr(firing_messages, "SEEN", 50)
-    messages = FiringMessages(app)
+def test_what_is_kept_is_bounded_however_many_kinds_there_are(app):
+    messages = FiringMessages(app, bounds=Bounds(templates_bytes=20_000, canvases_bytes=5_000, seen=50))
 
     for number in range(120):
         payload = signature(known={"headers": {"n": number}})

@@ -136,14 +136,12 @@ def test_an_entry_that_is_made_of_its_abridged_form_is_frozen_as_any_other():
         entry.name = "two"
 
 
-def test_what_is_remembered_is_bounded(monkeypatch):
-    monkeypatch.setattr(likeness, "KEPT", 10)
-
-    for number in range(50):
+def test_what_is_remembered_is_bounded():
+    for number in range(likeness.KEPT + 10):
         abridged("e", text_of({"when": {"at_us": [number]}, "what": {"task": f"t{number}"}}))
 
-    assert len(likeness._schedules) <= 10
-    assert len(likeness._kinds) <= 10
+    assert 10 <= len(likeness._schedules) <= likeness.KEPT
+    assert 10 <= len(likeness._kinds) <= likeness.KEPT
 
 
 @pytest.mark.parametrize(
