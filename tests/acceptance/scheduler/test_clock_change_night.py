@@ -19,8 +19,6 @@ import pytest
 import tzdata
 from sqlalchemy import create_engine, text
 
-from support import servers
-from support.acceptance_tasks import NAME
 from support.processes import TESTS, wait_until
 
 SHIFT = 20
@@ -53,17 +51,8 @@ def zone_data(directory, zones):
     return directory
 
 
-@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
-def store(request, tmp_path):
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/store.db"
-    else:
-        with servers.own_database(request.param) as url:
-            yield url
-
-
 @pytest.mark.timeout(180)
-def test_a_night_in_which_the_clocks_change_and_the_leader_is_killed(store, programs, tmp_path):
+def test_a_night_in_which_the_clocks_change_and_the_leader_is_killed(store, common, programs, tmp_path):
     change = int(time.time()) + AHEAD
     zones = {
         "Spring": tzif(change, HOUR - SHIFT, HOUR),
@@ -82,8 +71,7 @@ def test_a_night_in_which_the_clocks_change_and_the_leader_is_killed(store, prog
         )
     )
     environ = {"PYTHONPATH": os.pathsep.join([str(zone_data(tmp_path / "zones", zones)), str(TESTS)])}
-    broker = f"sqlite:///{tmp_path}/broker.db"
-    arguments = ("-q", "-A", NAME, "-b", broker, "--store", store, "beat", "--lease-ttl", "3", "-s", path)
+    arguments = [*common, "--store", store, "beat", "--lease-ttl", "3", "-s", path]
 
     leader = programs.start(*arguments, environ=environ)
     leader.wait_for("Leading, epoch 1:")

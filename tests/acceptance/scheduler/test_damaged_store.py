@@ -39,22 +39,14 @@ def test_a_beat_refuses_a_damaged_store_until_its_loss_is_accepted(programs, tmp
     assert len(list(tmp_path.glob("store.db.damaged-*"))) >= 1
 
 
-def test_the_doctor_looks_at_everything_and_a_leader_that_renews_is_well(programs, tmp_path):
+def test_the_doctor_looks_at_everything_and_a_leader_that_renews_is_well(common, programs, tmp_path):
     path = tmp_path / "schedules.yaml"
     path.write_text(SCHEDULES)
-    common = (
-        "-q",
-        "-A",
-        NAME,
-        "-b",
-        f"sqlite:///{tmp_path}/broker.db",
-        "--store",
-        f"sqlite:///{tmp_path}/store.db",
-    )
-    beat = programs.start(*common, "beat", "--lease-ttl", "2", "-s", path)
+    options = [*common, "--store", f"sqlite:///{tmp_path}/store.db"]
+    beat = programs.start(*options, "beat", "--lease-ttl", "2", "-s", path)
     beat.wait_for(SENT)
 
-    code, said = programs.run(*common, "--json", "doctor", path)
+    code, said = programs.run(*options, "--json", "doctor", path)
 
     report = json.loads(said)
     found = {each["check"]: each["verdict"] for each in report["checks"]}

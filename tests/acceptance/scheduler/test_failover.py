@@ -5,7 +5,6 @@ BACKBEAT_FAILOVERS says how often (default 2 each); with 20 or more its figures 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import time
@@ -13,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from support import servers
-from support.acceptance_tasks import NAME
 from support.processes import percentiles
 
 TIMES = int(os.environ.get("BACKBEAT_FAILOVERS", "2"))
@@ -28,16 +25,6 @@ MEASURED = 20
 LEASE_SECONDS = 10.0
 
 
-@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
-def store(request, tmp_path):
-    """The address of a store of its own."""
-    with contextlib.ExitStack() as lent:
-        if request.param == "sqlite":
-            yield f"sqlite:///{tmp_path}/store.db"
-        else:
-            yield lent.enter_context(servers.own_database(request.param))
-
-
 def cpu_seconds(pid):
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -45,21 +32,10 @@ def cpu_seconds(pid):
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
-def test_the_next_beat_sends_within_the_bar(store, number, programs, tmp_path, figure):
+def test_the_next_beat_sends_within_the_bar(store, common, number, programs, tmp_path, figure):
     path = tmp_path / "schedules.yaml"
     path.write_text(SCHEDULES)
-    options = (
-        "-q",
-        "-A",
-        NAME,
-        "-b",
-        f"sqlite:///{tmp_path}/broker.db",
-        "--store",
-        store,
-        "beat",
-        "-s",
-        path,
-    )
+    options = [*common, "--store", store, "beat", "-s", path]
     leader = programs.start(*options)
     leader.wait_for(SENT)
     gaps, shares = [], []

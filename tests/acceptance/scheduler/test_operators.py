@@ -12,8 +12,6 @@ import pytest
 from backbeat.scheduler import Schedules
 from backbeat.scheduler.store.registry import Which
 
-from support import servers
-from support.acceptance_tasks import NAME
 from support.processes import wait_until
 
 TASK = "support.acceptance_tasks.add"
@@ -21,20 +19,16 @@ SENT = r"Scheduler: Sending due task "
 FILE = f"schedules:\n  filed: {{every: 200ms, task: {TASK}, args: [1, 1]}}\n"
 
 
-@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
-def database(request, tmp_path):
-    """The URL of a database of its own, as --store takes it."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/store.db"
-    else:
-        with servers.own_database(request.param) as url:
-            yield url.replace("+psycopg", "").replace("+pymysql", "")
+@pytest.fixture
+def database(store):
+    """The store's URL, as people write it."""
+    return store.replace("+psycopg", "").replace("+pymysql", "")
 
 
-def test_a_beat_sees_within_a_second_what_an_operator_does(database, programs, tmp_path, figure):
+def test_a_beat_sees_within_a_second_what_an_operator_does(database, common, programs, tmp_path, figure):
     path = tmp_path / "schedules.yaml"
     path.write_text(FILE)
-    before = ("-q", "-A", NAME, "-b", f"sqlite:///{tmp_path}/broker.db", "--store", database)
+    before = [*common, "--store", database]
     beat = programs.start(*before, "beat", "-s", path)
     beat.wait_for(SENT + "filed", count=2)
     seen = {}
