@@ -265,11 +265,11 @@ class App:
     def backend(self) -> Results:
         return self.results
 
-    def AsyncResult(self, task_id: str) -> AsyncResult[Any]:  # noqa: N802 - Celery's name
+    def AsyncResult(self, task_id: str | UUID) -> AsyncResult[Any]:  # noqa: N802 - Celery's name
         """The handle of a task by its id."""
         return self._handles.of_task(task_id)
 
-    def GroupResult(self, id: str, results: Sequence[Any] | int = ()) -> GroupResult:  # noqa: N802 - Celery's name
+    def GroupResult(self, id: str | UUID, results: Sequence[Any] | int = ()) -> GroupResult:  # noqa: N802 - Celery's name
         """The handle of a group by its id and its members, or by its id and size."""
         return self._handles.of_group(id, results)
 

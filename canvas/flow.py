@@ -26,7 +26,7 @@ from .error_report import report_of
 from .ids import derive
 from .json_text import EMPTY_LIST, Json, json_list, json_string, json_value, prepend
 from .message import CONTROL_QUEUE, Message, message_of
-from .node import Call, Chain, Group, Node, calls, first_calls, freeze, node_from_data
+from .node import Call, Chain, Group, Node, calls, first_calls, freeze, frozen_errbacks, node_from_data
 from .outcome import Ending, Failure, Outcome, Replaced, Retry, Success, cause_of, celery_error, lost, repr_of
 from .replacing import in_place_of, record_id
 
@@ -83,7 +83,9 @@ def next_steps(message: Message, outcome: Outcome, chains: Chains) -> list[Effec
     match outcome:
         case Success():
             for index, link in enumerate(message.link):
-                effects += _enter(_named(link, message.id, f"link:{index}"), outcome.value, None, scope)
+                effects += _enter(
+                    freeze(link, derive(message.id, f"link:{index}")), outcome.value, None, scope
+                )
         case _:
             effects += _call_errbacks(
                 message.link_error, message.id, message.task, cause_of(outcome, message.id), scope
@@ -318,12 +320,7 @@ def _call_errbacks(
 ) -> Iterator[Effect]:
     """Error callbacks are tasks: they get the failed id in front, and the error itself in the header `errback`."""
     report = report_of(failure, id_, task, scope.root_id)
-    for index, errback in enumerate(errbacks):
-        node = _named(errback, id_, f"errback:{index}")
-        if isinstance(node, Call):
-            node = replace(node, options={**node.options, "errback": report})
+    for errback in frozen_errbacks(errbacks, id_):
+        told = {"errback": report}
+        node = replace(errback, options={**errback.options, **told}) if isinstance(errback, Call) else errback
         yield from _enter(node, json_string(id_), None, replace(scope, parent_id=id_))
-
-
-def _named(node: Node, base: str, path: str) -> Node:
-    return freeze(node, derive(base, path))

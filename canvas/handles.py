@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from .async_result import Reader
 from .handle import Handle
@@ -34,16 +35,17 @@ class Handles:
                     parent = self.of_sent(step, parent)
                 return self.of_sent(last, parent)
 
-    def of_task(self, id_: str) -> AsyncResult[Any]:
+    def of_task(self, id_: str | UUID) -> AsyncResult[Any]:
         """The handle of a task by its id."""
         return AsyncResult(identity("a task's id", id_), app=self._app)
 
-    def of_group(self, id_: str, results: Sequence[Any] | int) -> GroupResult:
+    def of_group(self, id_: str | UUID, results: Sequence[Any] | int) -> GroupResult:
         """The handle of a group by its id and its members, or by its id and size."""
+        group_id: str = identity("a group's id", id_)
         if isinstance(results, int):
             Bound(highest=LARGEST_COUNT, whole=True)("a group's size", results)
-            results = [self.of_task(derive(id_, str(index))) for index in range(results)]
-        return GroupResult(identity("a group's id", id_), results, app=self._app)
+            results = [self.of_task(derive(group_id, str(index))) for index in range(results)]
+        return GroupResult(group_id, results, app=self._app)
 
     def of_tuple(self, data: Any) -> Result:
         """The handle that `as_tuple` wrote down."""

@@ -86,6 +86,11 @@ def freeze(node: Node, id_: str) -> Node:
             )
 
 
+def frozen_errbacks(errbacks: tuple[Node, ...], id_: str) -> tuple[Node, ...]:
+    """Error callbacks with ids by their places, under the id of the task whose failure they are told of."""
+    return tuple(freeze(errback, derive(id_, f"errback:{index}")) for index, errback in enumerate(errbacks))
+
+
 def calls(node: Node) -> Iterator[Call]:
     """Every call of `node`, in order; links and error callbacks are not part of it."""
     match node:

@@ -12,7 +12,7 @@ from typing import Any
 from .errors import ImproperlyConfigured
 from .ids import derive
 from .message import CONTROL_QUEUE, Message
-from .node import Call, Chain, Node, calls, freeze
+from .node import Call, Chain, Node, calls, freeze, frozen_errbacks
 
 VALUE_TASK = "backbeat.value"
 
@@ -69,10 +69,7 @@ def _telling(step: Node, message: Message) -> Node:
     """A step whose failure is told as the task's would be. A group fails through what follows it."""
     if not isinstance(step, Call):
         return step
-    callbacks = tuple(
-        freeze(errback, derive(message.id, f"errback:{index}"))
-        for index, errback in enumerate(message.link_error)
-    )
+    callbacks = frozen_errbacks(message.link_error, message.id)
     # what waits for a reply is told by the step that failed of all that can no longer run
     options = {"reply_to": message.reply_to} if message.reply_to else {}
     return replace(step, link_error=(*step.link_error, *callbacks), options={**step.options, **options})

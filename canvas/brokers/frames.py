@@ -6,7 +6,7 @@ are texts with their lengths in front, and the length of the table of headers ar
 
 from __future__ import annotations
 
-from struct import calcsize, pack
+from struct import Struct, pack
 from typing import Any
 
 from amqp import spec  # type: ignore[import-untyped]  # py-amqp has no types
@@ -24,8 +24,9 @@ TEMPLATES = 500
 """Of how many templates the frames are kept."""
 _CONTENT = 60
 _OVERHEAD = 8
-_HEADER_SIZE = calcsize(">HHQ")
 """Bytes of a frame around what it carries."""
+_HEADER = Struct(">HHQ")
+"""What stands before the properties: class, weight, size of the body."""
 
 
 def content_of(wire: Wire) -> Any:
@@ -71,7 +72,7 @@ class Frames:
     def of(self, item: Rendered) -> bytes:
         """All frames of a message. Raises ValueError if its headers do not fit into one."""
         body = item.body()
-        header = pack(">HHQ", _CONTENT, 0, len(body)) + self._properties % self._blanks(item, body)
+        header = _HEADER.pack(_CONTENT, 0, len(body)) + self._properties % self._blanks(item, body)
         _check_room(len(header), self._room)
         chunks = (body[start : start + self._room] for start in range(0, len(body), self._room))
         bodies = (self._frame(BODY, chunk) for chunk in chunks)
@@ -125,7 +126,7 @@ class FrameWriter:
         Raises ValueError.
         """
         properties = content._serialize_properties()
-        _check_room(len(properties) + _HEADER_SIZE, self._frame_max - _OVERHEAD)
+        _check_room(len(properties) + _HEADER.size, self._frame_max - _OVERHEAD)
         content._serialize_properties = lambda: properties  # written once is enough
 
 

@@ -68,16 +68,16 @@ class VirtualLine:
 
     def post(self, items: Sequence[Sendable]) -> Posted:
         """Send all messages."""
-        refused: set[str] = set()
+        refused: dict[str, str] = {}
         for item in items:
             message = item.message() if isinstance(item, Rendered) else item
             self._declare(message.queue)
             try:
                 wire = self._keyring.wire(sent_at(message, time.time_ns() // 1000))
-            except EncodeError:
+            except EncodeError as error:
                 extra = {"action": "unsendable", "id": item.id}
                 logger.exception("message %s cannot be sent", item.id, extra=extra)
-                refused.add(item.id)
+                refused[item.id] = str(error)
                 continue
             properties = dict(wire.properties)
             content = self._channel.prepare_message(
@@ -89,7 +89,7 @@ class VirtualLine:
                 properties=properties,
             )
             self._channel.basic_publish(content, "", message.queue)
-        return Posted([item.id for item in items if item.id not in refused], refused)
+        return Posted([item.id for item in items if item.id not in refused], refused.keys(), refused)
 
     def known(self) -> Posted:
         """Of a batch that failed nothing is known."""

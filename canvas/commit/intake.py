@@ -128,11 +128,13 @@ class Intake:
             for delivery, message in _messages(early)
             if _is_early(message, now_us + near_us)
         ]
+        if not far:
+            return ()
         try:
-            posted = self._broker.post([message for _, message in far]) if far else None
+            confirmed = set(self._broker.post([message for _, message in far]).confirmed)
         except Unavailable:  # nobody knows; it is held here, where it is renewed
             return ()
-        return {tag for tag, message in far if posted is not None and message.id in posted.confirmed}
+        return {tag for tag, message in far if message.id in confirmed}
 
     def _park(self) -> None:
         parked = self._timers.park()

@@ -22,7 +22,7 @@ MOST_LOSSES = 5
 
 
 @dataclass(slots=True)
-class Sent:
+class Sending:
     """What became of messages, by their ids; of the others nobody knows, or the broker may take them later."""
 
     confirmed: set[str] = field(default_factory=set)
@@ -41,9 +41,9 @@ class Outgoing:
         self._broker = broker
         self._losses: Counter[str] = Counter()
 
-    def send(self, messages: Sequence[Message]) -> Sent:
+    def send(self, messages: Sequence[Message]) -> Sending:
         """Send them at once. Raises Unavailable if the broker is away, or none of them could be sent."""
-        sent = Sent()
+        sent = Sending()
         try:
             sent.add(self._broker.post(messages, at_once=True))
         except Unavailable as error:
@@ -56,7 +56,7 @@ class Outgoing:
             self._losses.pop(id_, None)
         return sent
 
-    def _send_alone(self, message: Message, sent: Sent) -> None:
+    def _send_alone(self, message: Message, sent: Sending) -> None:
         try:
             sent.add(self._broker.post((message,), at_once=True))
         except Unavailable as error:

@@ -12,7 +12,7 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
@@ -163,13 +163,11 @@ class SplitCommit:
         if rows:
             reach("split.relaying")
         try:
-            refused = self._send(rows)
+            self._unsendable.extend(self._send(rows))
         except Unavailable:
             with suppress(Unavailable):  # then they are there again after their lease
                 self._store.release([Taken(row, None, Run()) for row in rows])
             raise
-        if refused:
-            self._unsendable.extend(_unsendable(rows, refused, self._keyring))
 
     def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
         self._send_due()
@@ -221,16 +219,16 @@ class SplitCommit:
         guard = Publish(guard_of(transition.early, self._limits.lease_seconds))
         return replace(transition, delivery=delivery, effects=(*transition.effects, guard))
 
-    def _send(self, outbox: Sequence[Delivery]) -> dict[str, str]:
+    def _send(self, outbox: Sequence[Delivery]) -> list[Taken]:
         """Send outbox rows, and delete those that the broker has confirmed; the others are tried again by the next sweep.
 
-        Returns why the broker will never take some of them, by their ids.
+        Returns those that the broker will never take, to end as messages that cannot be read end, but that all is known of them.
         """
         read = [decoded(delivery, self._keyring) for delivery in outbox]
         self._bury([item for item in read if item.message is None])
         messages = [item.message for item in read if item.message is not None]
         if not messages:
-            return {}
+            return []
         sent = self._outgoing.send(messages)
         reach("split.sent")
         done = [
@@ -238,7 +236,11 @@ class SplitCommit:
         ]
         self._store.exchange([Transition(delivery=delivery) for delivery in done])
         reach("split.deleted")
-        return sent.refused
+        return [
+            Taken(item.delivery, None, Run(), sent.refused[message.id], message.id, stub=message)
+            for item in read
+            if (message := item.message) is not None and message.id in sent.refused
+        ]
 
     def _bury(self, refused: Sequence[Taken]) -> None:
         """Rows that are no messages of ours: nobody else could send them either."""
@@ -256,11 +258,3 @@ def _claims(held: Sequence[Taken]) -> list[Taken]:
 
 def _is_from_outbox(delivery: Delivery | None) -> bool:
     return delivery is not None and delivery.queue == OUTBOX
-
-
-def _unsendable(rows: Sequence[Delivery], refused: Mapping[str, str], keyring: Keyring) -> Iterator[Taken]:
-    """What ends these rows as messages that cannot be read end, but that all is known of them."""
-    for row in rows:
-        message = decoded(row, keyring).message
-        if message is not None and message.id in refused:
-            yield Taken(row, None, Run(), refused[message.id], message.id, stub=message)

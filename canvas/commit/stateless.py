@@ -104,7 +104,7 @@ class StatelessCommit:
         """As Commit says. Nobody else counts who was lost, so this worker does, for itself (decisions K8): what kills its process each time
         must not come back to it for ever.
         """
-        for message in [taken.message for taken in held if taken.message is not None and lost]:
+        for message in [taken.message for taken in held if taken.message is not None] if lost else ():
             key = _identity(message)
             self._deaths[key] = self._deaths.pop(key, 0) + 1
             if len(self._deaths) > MOST_DEATHS:

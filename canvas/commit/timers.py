@@ -1,5 +1,7 @@
 """Timers: messages whose time has not come, which a worker without a store holds unacknowledged (decisions K16, K17). PURE.
 
+A broker that keeps timers itself gets back those that wait for long (see intake.py).
+
 Of each only its envelope is kept, and it is read again when it is due: thousands of them cost a worker some megabytes. They are parked at the broker,
 so that it sends others all the same, up to a bound: a worker must not be filled until the system kills it.
 """

@@ -67,7 +67,6 @@ class Worker:
         self._performer = performer
         self._pool = pool
         self._listener = listener
-        self._limits = limits
         self._beside = beside or contextlib.nullcontext()
         self._runs_tasks_in_loop = runs_tasks_in_loop
         self._grace_seconds = grace_seconds
@@ -193,9 +192,7 @@ class Worker:
         if not self._runs_tasks_in_loop:
             return contextlib.nullcontext()
         self._appetite.look(time.monotonic(), is_free=False)
-        return stand_in(
-            (Chore(self._hand_back), self._renewal), min(FULL_SECONDS, self._limits.lease_seconds / 3)
-        )
+        return stand_in((Chore(self._hand_back), self._renewal), min(FULL_SECONDS, self._renewal.seconds))
 
     @contextlib.contextmanager
     def _surviving(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ from amqp.exceptions import PreconditionFailed
 from backbeat.canvas.brokers.base import Posted
 from backbeat.canvas.brokers.kombu import KombuBroker
 from backbeat.canvas.message import Message
+from backbeat.canvas.signing import Key, Keyring
 
 
 class Server:
@@ -61,3 +62,15 @@ def test_what_was_confirmed_before_the_channel_closed_is_not_sent_again(refused)
     assert sorted(posted.confirmed) == [id_ for id_ in ids if id_ not in bad]
     assert sorted(posted.returned) == bad
     assert sorted(server.arrived) == [id_ for id_ in ids if id_ not in bad]
+
+
+def test_what_a_key_may_not_send_is_never_sent_by_a_virtual_transport_and_the_others_are():
+    keyring = Keyring([Key(id="shop", secret=b"x" * 16, tasks=("shop.*",))])
+    broker = KombuBroker("memory://", queues=["q"], keyring=keyring)
+
+    posted = broker.post([Message(id=name, task=f"{name}.a", queue="q") for name in ("shop", "bank")])
+
+    assert [*posted.confirmed] == ["shop"]
+    assert [*posted.returned] == ["bank"]
+    assert posted.unsendable["bank"].startswith("key 'shop' may not send task 'bank.a'")
+    broker.close()
