@@ -17,7 +17,7 @@ from ..clock import Clock, SystemClock
 from ..continuation import JoinRecord
 from ..effect import AddPart, CloseChain, OpenChain, OpenJoin, Publish, SealJoin, Settle
 from ..envelope import unpack
-from ..errors import ImproperlyConfigured, MessageError, Unavailable
+from ..errors import EncodeError, ImproperlyConfigured, MessageError, Unavailable
 from ..incarnation import name_of
 from ..message import Message, sent_at
 from ..results.document import document_of, to_text
@@ -80,8 +80,7 @@ class StatelessCommit:
             if transition.dead is not None:
                 dead = transition.dead
                 logger.error("dead letter %s: %s", dead.task_id, dead.reason, extra={"action": "dead_letter"})
-        if transitions:
-            self._sent.clear()
+        self._sent -= {_identity(message) for messages in published for message in messages}
         self._intake.ack([t.delivery for t in transitions if t.delivery is not None])
         try:
             taken = self._take(take) if take else []
@@ -185,8 +184,11 @@ class StatelessCommit:
         left = [message for message in messages if _identity(message) not in self._sent]
         if not left:
             return
-        confirmed = set(self._broker.post(left).confirmed)
+        posted = self._broker.post(left)
+        confirmed = set(posted.confirmed)
         self._sent |= {_identity(message) for message in left if message.id in confirmed}
+        if posted.unsendable:
+            raise EncodeError("; ".join(posted.unsendable.values()))
         if any(message.id not in confirmed for message in left):
             raise Unavailable("the broker did not confirm a message")
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from backbeat.canvas.brokers.base import Posted
 from backbeat.canvas.clock import FakeClock
 from backbeat.canvas.commit.intake import NEAR_SECONDS
 from backbeat.canvas.commit.limits import Limits
@@ -14,7 +17,7 @@ from backbeat.canvas.commit.store_broker import StoreBroker
 from backbeat.canvas.commit.transition import Transition
 from backbeat.canvas.commit.verdict import Poison, Run
 from backbeat.canvas.effect import Publish
-from backbeat.canvas.errors import Unavailable
+from backbeat.canvas.errors import EncodeError, Unavailable
 from backbeat.canvas.json_text import NULL
 from backbeat.canvas.message import Message
 from backbeat.canvas.outcome import Success
@@ -242,3 +245,32 @@ def test_k8_what_is_handed_back_at_a_stop_counts_for_nothing_without_a_store_too
         (taken,) = world.commit.exchange([], take=1).taken
         assert taken.verdict == Run()
         world.commit.release([taken])
+
+
+class Choosy:
+    """A Broker that never takes messages of one task."""
+
+    def __init__(self, inner, task):
+        self._inner = inner
+        self._task = task
+
+    def __getattr__(self, name):
+        return getattr(self._inner, name)
+
+    def post(self, items, **known):
+        posted = self._inner.post([item for item in items if item.task != self._task], **known)
+        bad = {item.id: "too large" for item in items if item.task == self._task}
+        return Posted(posted.confirmed, bad.keys(), bad)
+
+
+def test_what_the_broker_never_takes_is_an_error_and_nothing_else_is_sent_twice_for_it(world):
+    world.broker.inner = Choosy(world.broker.inner, "large")
+    good = [Transition(effects=(Publish(message(name)),)) for name in ("first", "second")]
+    bad = Transition(effects=(Publish(replace(message("third"), task="large")),))
+
+    with pytest.raises(EncodeError, match="too large"):
+        world.commit.exchange([*good, bad])
+    for transition in good:
+        world.commit.exchange([transition])
+
+    assert sorted(world.take(9)) == ["first", "second"]
