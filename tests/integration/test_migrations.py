@@ -184,7 +184,8 @@ def test_two_upgrades_at_once_do_it_once(old_url):
         assert len(faults) <= 1
     else:
         assert faults == []
-        assert done == list(range(2, SCHEMA_VERSION + 1))
+        # each step once; who did the first of them need not be the first to return
+        assert sorted(done) == list(range(2, SCHEMA_VERSION + 1))
     brought_up_to_date(old_url)
     open_store(old_url).close()
 
