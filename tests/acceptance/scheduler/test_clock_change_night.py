@@ -22,7 +22,7 @@ from sqlalchemy import create_engine, text
 from support.processes import TESTS, wait_until
 
 SHIFT = 20
-AHEAD = 20
+AHEAD = 30
 """Seconds from the start of the beats to the change; a repeated time comes 10 s before and 10 s after it."""
 HOUR = 3600
 SENT = r"Scheduler: Sending due task "
