@@ -14,6 +14,7 @@ from .handle import Handle
 from .ids import derive, draw
 from .node import Group, Node, chain_of
 from .options import Given, laid_on, named
+from .pipe import piped, piped_as_celery
 from .result import GroupResult, Result
 from .signature import Sender, Signature, links_of, signature
 
@@ -52,17 +53,7 @@ class chain(_Composite):  # noqa: N801 - Celery's name
 
     @classmethod
     def piped(cls, left: Signature, right: Signature) -> Signature:
-        """`left | right`: a group followed by anything is a chord, what follows a chord joins its body, all else is a chain."""
-        if isinstance(right, chain) and not right.tasks:
-            return left
-        match left, right:
-            case group(), _:
-                return chord(left, right, app=left._app)
-            case chord(), _ if not isinstance(right, group | chord):
-                left.kwargs["body"] = left.body | right
-                return left
-            case _:
-                return chain(*_steps(left), *_steps(right), app=left._app)
+        return piped(left, right) if left.is_strict and right.is_strict else piped_as_celery(left, right)
 
     @property
     def tasks(self) -> list[Signature]:
@@ -89,7 +80,8 @@ class chain(_Composite):  # noqa: N801 - Celery's name
         steps = [task for task in map(signature, self.tasks) if not isinstance(task, chain) or task.tasks]
         if not steps:
             raise ImproperlyConfigured("this chain has no steps")
-        return chain_of(tuple(step.to_node() for step in steps))
+        nodes = tuple(step.to_node() for step in steps)
+        return chain_of(nodes if self.is_strict else tuple(_without_lists(nodes)))
 
     def freeze(self, _id: str | None = None) -> Result:
         if not self.tasks:
@@ -145,7 +137,22 @@ class group(_Composite):  # noqa: N801 - Celery's name
         for task in self.tasks:
             task.set_immutable(immutable)
 
+    def skew(self, start: float = 1.0, stop: float | None = None, step: float = 1.0) -> group:
+        """Let the members start one after the other: countdowns of `start`, `start + step`, ... seconds, up to `stop`, then the last of them again and again.
+
+        Returns the group itself.
+        """
+        countdown = start
+        for task in self.tasks:
+            task.set(countdown=countdown)
+            if stop is None or countdown + step <= stop:
+                countdown += step
+        return self
+
     def link(self, callback: Signature) -> Signature:
+        if not self.is_strict and self.tasks:
+            # as Celery does it; whoever relies on it moved here with that mode
+            return self.tasks[0].link(callback.clone().set(immutable=True))
         raise TypeError(
             f"a group has no single end to link {callback!r} to: use chord(group, callback), or link each member"
         )
@@ -240,6 +247,18 @@ class chord(_Composite):  # noqa: N801 - Celery's name
         return f"chord({self.tasks!r}, {self.kwargs['body']!r})"
 
 
+def _without_lists(steps: tuple[Node, ...]) -> Iterator[Node]:
+    """The steps of a chain as Celery takes them: a group of none is no step, one of one that is not the first gives its value alone."""
+    for index, step in enumerate(steps):
+        match step:
+            case Group(members=()) if len(steps) > 1:
+                pass
+            case Group(members=(member,)) if index > 0:
+                yield member
+            case _:
+                yield step
+
+
 def _unpacked(tasks: tuple[Any, ...]) -> Iterable[Any]:
     """One list or generator in place of several arguments."""
     if len(tasks) == 1 and not isinstance(tasks[0], Mapping) and isinstance(tasks[0], Iterable):
@@ -252,10 +271,6 @@ def _spliced(tasks: tuple[Any, ...]) -> list[Signature]:
     for task in map(signature, _unpacked(tasks)):
         steps.extend(task.tasks if isinstance(task, chain) and not task.options else [task])
     return steps
-
-
-def _steps(sig: Signature) -> list[Signature]:
-    return sig.tasks if isinstance(sig, chain) and not sig.options else [sig]
 
 
 def _app_in(tasks: Iterable[Any]) -> Sender | None:

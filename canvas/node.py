@@ -125,6 +125,8 @@ def root_of(node: Node) -> str:
             return root_of(node.steps[0])
 
 
+CHUNKS_TASK, STARMAP_TASK = "celery.chunks", "celery.starmap"
+"""A signature of chunks is a group of starmaps: as one task it could only send that group, and have no value."""
 DEEPEST = 100
 """Levels of signatures inside signatures; what strangers send must not exhaust the stack."""
 Dump = Callable[[Any], Json]
@@ -210,6 +212,8 @@ def node_from_data(data: Mapping[str, Any], dump: Dump, depth: int = DEEPEST) ->
                 tasks, header.get("options") or {} if isinstance(header, Mapping) else {}, dump, depth
             )
             return chain_of((group, node_from_data(kwargs["body"], dump, depth - 1)))
+        case _ if data["task"] == CHUNKS_TASK and "it" in kwargs:
+            return _group_from_data(_chunks(kwargs), options, dump, depth)
         case _:
             return Call(
                 task=_text(data["task"]),
@@ -227,6 +231,17 @@ def _text(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise TypeError(f"a task's name must be a string that is not empty, found {value!r:.80}")
     return value
+
+
+def _chunks(kwargs: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The starmaps that a signature of chunks stands for."""
+    it, size = kwargs["it"], kwargs["n"]
+    return [
+        _signature(
+            STARMAP_TASK, None, {"task": kwargs["task"], "it": it[first : first + size]}, {}, immutable=True
+        )
+        for first in range(0, len(it), size)
+    ]
 
 
 def _group_from_data(tasks: Any, options: Mapping[str, Any], dump: Dump, depth: int) -> Group:

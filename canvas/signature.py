@@ -7,7 +7,7 @@ a face only: sending turns it into nodes (node.py), and flow knows nothing of th
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Protocol, Self
 
 from .codec import dumps
@@ -29,6 +29,11 @@ class Sender(Protocol):
 
     def call_task(self, name: str, args: Iterable[Any], kwargs: Mapping[str, Any]) -> Any:
         """Run a task's function here and now."""
+        ...
+
+    @property
+    def is_strict(self) -> bool:
+        """False if canvases are composed as Celery does it (setting `canvas_mode`)."""
         ...
 
 
@@ -54,6 +59,8 @@ class Signature(dict[str, Any]):
 
     subtask_type: str | None = None
     TYPES: ClassVar[dict[str, type[Signature]]] = {}
+    MAPPINGS: ClassVar[dict[str, Callable[..., Signature]]] = {}
+    """What makes a signature of one task and of many arguments, by the name of the task that a worker runs for it (mapping.py)."""
 
     def __init__(
         self,
@@ -90,6 +97,17 @@ class Signature(dict[str, Any]):
     @property
     def app(self) -> Sender:
         return self._app if self._app is not None else default_sender()
+
+    @property
+    def own_app(self) -> Sender | None:
+        """The app that it was made with; None if it belongs to whichever is the default."""
+        return self._app
+
+    @property
+    def is_strict(self) -> bool:
+        """False if it is composed as Celery does it."""
+        app = self._app or (_default_sender[0] if _default_sender else None)
+        return app is None or app.is_strict
 
     @property
     def task(self) -> str:
@@ -232,6 +250,10 @@ class Signature(dict[str, Any]):
     ) -> Any:
         """Send it; returns an AsyncResult, a GroupResult for a group, None for an empty chain. Options: see `Task.apply_async`."""
         return self.app.send_signature(self, args or (), kwargs or {}, options)
+
+    def __invert__(self) -> Any:
+        """Send it and wait for its value: `~add.s(2, 2)`."""
+        return self.apply_async().get()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the function here and now."""
