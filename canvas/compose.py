@@ -12,7 +12,7 @@ from typing import Any
 from .errors import ImproperlyConfigured
 from .handle import Handle
 from .ids import derive, draw
-from .node import Group, Node, chain_of
+from .node import HOOKS, Chain, Group, Node, Policy, chain_of, flat, tapped, with_policy
 from .options import Given, laid_on, named
 from .pipe import piped, piped_as_celery
 from .result import GroupResult, Result
@@ -28,10 +28,17 @@ class _Composite(Signature):
     def to_node(self) -> Node:
         """The canvas, with the arguments and options of the composite itself laid onto its parts."""
         options = dict(self.options)
-        id_ = options.pop("task_id", None)
+        id_, policy = options.pop("task_id", None), options.pop("failure_policy", None)
         link, link_error = links_of(options.pop("link", None)), links_of(options.pop("link_error", None))
+        hooks = {name: links_of(options.pop(name, None)) for name in HOOKS}
+        node = self._parts() if policy is None else self._under(_policy(policy), self._parts())
         given = Given(args=self.args, options=options, link=link, link_error=link_error)
-        return named(laid_on(self._parts(), given), id_)
+        node = named(laid_on(node, given), id_)
+        return tapped(node, self.task, hooks)
+
+    def _under(self, policy: Policy, node: Node) -> Node:
+        """`node` with this policy for its own groups."""
+        return with_policy(node, policy)
 
     @abstractmethod
     def _parts(self) -> Node:
@@ -110,7 +117,8 @@ class group(_Composite):  # noqa: N801 - Celery's name
     def __init__(self, *tasks: Any, app: Sender | None = None, **options: Any) -> None:
         members: list[Signature] = []
         for task in map(signature, _unpacked(tasks)):
-            members.extend(task.tasks if isinstance(task, group) else [task])
+            # what has options of its own, a policy or callbacks, stays a group inside this one
+            members.extend(task.tasks if isinstance(task, group) and not task.options else [task])
         super().__init__(
             "celery.group", kwargs={"tasks": members}, options=options, app=app or _app_in(members)
         )
@@ -163,11 +171,7 @@ class group(_Composite):  # noqa: N801 - Celery's name
         return errback
 
     def _parts(self) -> Node:
-        members: list[Node] = []
-        for task in map(signature, self.tasks):
-            node = task.to_node()
-            members.extend(node.members if isinstance(node, Group) else (node,))
-        return Group(members=tuple(members))
+        return Group(members=flat(signature(task).to_node() for task in self.tasks))
 
     def freeze(self, _id: str | None = None) -> Result:
         id_ = self.options.setdefault("task_id", _id or draw())
@@ -227,6 +231,10 @@ class chord(_Composite):  # noqa: N801 - Celery's name
             )
         return chain_of((signature(self.tasks).to_node(), signature(self.body).to_node()))
 
+    def _under(self, policy: Policy, node: Node) -> Node:
+        assert isinstance(node, Chain)
+        return Chain(steps=(with_policy(node.steps[0], policy), *node.steps[1:]))
+
     def set_immutable(self, immutable: bool) -> None:
         self.tasks.set_immutable(immutable)
 
@@ -245,6 +253,14 @@ class chord(_Composite):  # noqa: N801 - Celery's name
 
     def __repr__(self) -> str:
         return f"chord({self.tasks!r}, {self.kwargs['body']!r})"
+
+
+def _policy(value: Any) -> Policy:
+    try:
+        return Policy(value)
+    except ValueError:
+        names = ", ".join(repr(policy.value) for policy in Policy)
+        raise ImproperlyConfigured(f"failure_policy must be one of {names}, found {value!r:.80}") from None
 
 
 def _without_lists(steps: tuple[Node, ...]) -> Iterator[Node]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from .compose import group
 from .errors import ImproperlyConfigured
-from .node import CHUNKS_TASK, STARMAP_TASK
+from .node_data import CHUNKS_TASK, STARMAP_TASK
 from .result import Result
 from .retrying import count_of
 from .signature import Sender, Signature, signature

@@ -13,7 +13,8 @@ from typing import Any, ClassVar, Protocol, Self
 from .codec import dumps
 from .errors import ImproperlyConfigured
 from .ids import draw
-from .node import Node, node_from_data
+from .node import Node
+from .node_data import node_from_data
 from .result import AsyncResult, Result
 from .value import flag, keywords, positional
 
@@ -232,6 +233,22 @@ class Signature(dict[str, Any]):
     def on_error(self, errback: Signature) -> Self:
         """As `link_error`, and returns the signature itself."""
         self.link_error(errback)
+        return self
+
+    def on_success(self, callback: Signature) -> Self:
+        """Call `callback` with the value of the whole, once, when all of it has succeeded; returns the signature itself."""
+        return self._told("on_success", callback)
+
+    def on_failure(self, callback: Signature) -> Self:
+        """Call `callback` once when it has failed, whichever part broke, with a map that tells how (see ending_report.py)."""
+        return self._told("on_failure", callback)
+
+    def on_done(self, callback: Signature) -> Self:
+        """Call `callback` once when it has ended, in whatever way, with a map that tells how (see ending_report.py)."""
+        return self._told("on_done", callback)
+
+    def _told(self, name: str, callback: Signature) -> Self:
+        _add_once(self.options, name, callback)
         return self
 
     def freeze(self, _id: str | None = None) -> Result:
