@@ -6,7 +6,6 @@ ends the reading, so that a schedule shows one error at a time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,11 +19,13 @@ from .local_time import local_time_us
 from .node import Mapping, Node, Scalar
 from .option import check_limits, read_options
 from .policy import POLICIES, read_policies
-from .problem import Fault, quoted
-from .step import Signature, only_one, read_callbacks, read_work, set_options
+from .problem import Fault
+from .signature import Signature, fault_of_size, task_signature
+from .step import only_one, read_callbacks, read_work, set_options
 from .timing import FIELDS, Timing, read_when, read_zone
-from .value import arguments, choice, count, mapping, schedule_fault, sequence, text
+from .value import arguments, choice, count, mapping, schedule_fault, sequence
 from .vocabulary import CALLBACKS, SCHEDULE, WHAT, WHEN, check_keys
+from .workflow import Workflows, too_large
 
 NAME_LIMIT = 120
 _NO_KEYS: dict[str, Any] = {}
@@ -34,12 +35,12 @@ _NO_KEYS: dict[str, Any] = {}
 class Surroundings:
     """What a schedule takes from outside itself: its file's zone and defaults, and all files' workflows and calendars.
 
-    A workflow or calendar that could not be read stands as its Fault.
+    A calendar that could not be read stands as its Fault.
     """
 
     timezone: str
     defaults: Mapping | None
-    workflows: MappingOf[str, Signature | Fault]
+    workflows: Workflows
     calendars: Calendars = field(default_factory=dict)
 
 
@@ -112,7 +113,7 @@ def check_default(key: str, keys: Mapping, around: Surroundings) -> None:
     elif key in WHAT:
         _what(alone, alone, around)
     elif key in CALLBACKS:
-        read_callbacks(alone, {"subtask_type": None, "kwargs": {}, "options": {}})
+        read_callbacks(alone, task_signature("", [], {}), around.workflows.used)
     elif key in {"start", "end", "anchor"}:
         timing.local_us(node, key)
     elif key == "args":
@@ -164,41 +165,22 @@ def _what(keys: Mapping, own: Mapping, around: Surroundings) -> Signature:
             "does not say what to run",
             help="add task:, chain:, group:, chord: or workflow:",
         )
-    signature = _workflow(keys, around) if kind == "workflow" else read_work(keys, kind)
+    signature = read_work(keys, kind, around.workflows.used)
     has_unset = "options" in own.pairs and own.get("options") is None
     options = signature["options"] if has_unset else _default_options(around.defaults) | signature["options"]
     node = own.get("options")
     if node is not None:
         options = options | read_options(node)
         check_limits(options, node)  # one of them may be that of the defaults
-    return read_callbacks(keys, {**signature, "options": set_options(options)})
+    what = read_callbacks(keys, {**signature, "options": set_options(options)}, around.workflows.used)
+    if excess := fault_of_size(what):
+        raise too_large(keys.pairs[kind], excess)
+    return what
 
 
 def _default_options(defaults: Mapping | None) -> dict[str, Any]:
     node = None if defaults is None else defaults.get("options")
     return _NO_KEYS if node is None else read_options(node)
-
-
-def _workflow(keys: Mapping, around: Surroundings) -> Signature:
-    node = keys.pairs["workflow"].value
-    name = text(node, "workflow", NAME_LIMIT)
-    found = around.workflows.get(name)
-    if found is None:
-        known = ", ".join(sorted(around.workflows)[:10])
-        hint = f"known are {known}" if known else "write it under workflows:"
-        raise Fault(node.place, "E193", f"workflow {quoted(name)} is not defined", help=hint)
-    if isinstance(found, Fault):
-        raise found
-    for key in ("args", "kwargs"):
-        if keys.get(key) is not None:
-            place = keys.pairs[key].key.place
-            raise Fault(
-                place,
-                "E121",
-                f'"{key}" belongs to a task, not to a workflow',
-                help="write it in the workflow's steps",
-            )
-    return found
 
 
 def _without_blackouts(when: Schedule, timing: Timing, calendars: Calendars) -> Schedule:

@@ -8,16 +8,15 @@ or the task's own code could tell is not asked.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from ...canvas.task import Task
 from ..entry import Overlap
-from .call import Call, calls
+from .call import Call, calls, uses
 from .definition import Definition
 from .loader import Loaded
-from .node import Mapping as Keys
 from .problem import Problem, quoted
 
 _BUILT_IN = ("backbeat.", "celery.")
@@ -31,16 +30,32 @@ def fit(loaded: Loaded, tasks: KnownTasks, *, has_results: bool, ignores_results
     `has_results`: the app has a result backend; `ignores_results`: its tasks leave no result unless they say otherwise.
     """
     found: list[Problem] = []
+    named = loaded.workflows
     for definition in loaded.definitions:
-        found += _of_calls(calls(definition.keys), definition.entry.name, "", tasks)
+        found += _of_calls(calls(definition.keys), definition.entry.name, "", tasks, named)
         found += _of_overlap(definition, tasks, has_results=has_results, ignores_results=ignores_results)
-    for name, pair in loaded.workflows.items():
-        if isinstance(pair.value, Keys):
-            found += _of_calls(calls(pair.value), "", f"workflow {quoted(name)}: ", tasks)
+    for name, handed in _ways_of_use(loaded):
+        found += _of_calls(calls(named[name].value, handed), "", f"workflow {quoted(name)}: ", tasks, named)
     return found
 
 
-def _of_calls(written: Iterable[Call], schedule: str, who: str, tasks: KnownTasks) -> Iterator[Problem]:
+def _ways_of_use(loaded: Loaded) -> Iterable[tuple[str, tuple[int, ...]]]:
+    """Each workflow with what its first tasks are handed where it is used, once for each difference; what nobody uses starts by itself."""
+    found: dict[tuple[str, tuple[int, ...]], None] = {}
+    waiting = [use for definition in loaded.definitions for use in uses(definition.keys)]
+    while waiting:
+        use = waiting.pop()
+        key = use.workflow, use.handed
+        if use.workflow in loaded.workflows and key not in found:
+            found[key] = None
+            waiting += uses(loaded.workflows[use.workflow].value, use.handed)
+    used = {name for name, _ in found}
+    return [*found, *((name, (0,)) for name in loaded.workflows if name not in used)]
+
+
+def _of_calls(
+    written: Iterable[Call], schedule: str, who: str, tasks: KnownTasks, workflows: Container[str]
+) -> Iterator[Problem]:
     for call in written:
         if call.task.startswith(_BUILT_IN):
             continue
@@ -48,7 +63,9 @@ def _of_calls(written: Iterable[Call], schedule: str, who: str, tasks: KnownTask
         task = tasks.get(call.task)
         if task is None:
             message = f"{where}the app has no task {quoted(call.task)}"
-            yield Problem.at(call.place, "E170", message, schedule=schedule, help=_nearest(call.task, tasks))
+            is_workflow = call.task in workflows
+            hint = f"write `workflow: {call.task}`" if is_workflow else _nearest(call.task, tasks)
+            yield Problem.at(call.place, "E170", message, schedule=schedule, help=hint)
             continue
         misfit = _misfit(call, task)
         if misfit:

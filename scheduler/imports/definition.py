@@ -38,7 +38,10 @@ _NUMBERS = {"max_runs": None, "catch_up_limit": 1000, "catch_up_rate": None}
 
 def definition_of(entry: Entry, file_zone: str) -> dict[str, Any]:
     """The keys of one schedule, in the order in which people read them. Raises ScheduleError for what a file cannot say."""
-    what = _what(entry.what)
+    try:
+        what = _what(entry.what)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ScheduleError("its canvas is damaged: a part of it is missing") from error
     ways = {key: what.pop(key) for key in _WAYS if key in what}
     keys = {**what, **_when(entry.when, file_zone), **ways}
     for key, moment_us in (("start", entry.start_us), ("end", entry.end_us)):
@@ -109,9 +112,9 @@ def _what(signature: Mapping[str, Any]) -> dict[str, Any]:
         case "chain" | "group":
             keys = {kind: [_what(step) for step in kwargs["tasks"]]}
         case "chord":
-            keys = {
-                "chord": {"header": [_what(step) for step in kwargs["header"]], "body": _what(kwargs["body"])}
-            }
+            header = kwargs["header"]
+            members = header["kwargs"]["tasks"] if isinstance(header, Mapping) else header
+            keys = {"chord": {"header": [_what(step) for step in members], "body": _what(kwargs["body"])}}
         case _:
             raise ScheduleError(f"a {kind} cannot be written in a schedules file")
     if options:
@@ -119,14 +122,9 @@ def _what(signature: Mapping[str, Any]) -> dict[str, Any]:
     if signature.get("immutable"):
         keys["immutable"] = True
     for key, link in links.items():
-        steps = list(link or ())
-        if len(steps) > 1:
-            raise ScheduleError(
-                f"{len(steps)} callbacks for {key}, and a file has room for one",
-                help="make them one chain or group",
-            )
+        steps = [_what(each) for each in ([link] if isinstance(link, Mapping) else link or ())]
         if steps:
-            keys[key] = _what(steps[0])
+            keys[key] = steps[0] if len(steps) == 1 else steps
     return keys
 
 
