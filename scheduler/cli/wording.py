@@ -14,6 +14,8 @@ from typing import Any
 
 from .table import clock
 
+MOST_LINES = 50
+"""Of what is different between two canvases."""
 _INSTANTS = frozenset({"at_us", "due_us", "end_us", "from_us", "skip_us", "start_us", "to_us", "until_us"})
 
 
@@ -74,10 +76,14 @@ def _work_changed(before: Any, after: Any) -> list[str]:
         was, is_now = (work_text(side) if isinstance(side, dict) else "-" for side in (before, after))
         return [f"    what: {was} -> {is_now}"]
     old, new = work_lines(before), work_lines(after)
-    if len(old) == len(new) == 1:
-        return [f"    what: {old[0]} -> {new[0]}"]
-    differing = [line for line in difflib.ndiff(old, new) if line[0] in "+-"]
-    return [f"    what: {work_text(before)} -> {work_text(after)}", *(f"      {line}" for line in differing)]
+    marked = list(difflib.unified_diff(old[1:], new[1:], n=0, lineterm=""))[2:]
+    differing = [f"      {line[0]} {line[1:]}" for line in marked if not line.startswith("@@")]
+    if len(differing) > MOST_LINES:
+        differing[MOST_LINES:] = [f"      … and {len(differing) - MOST_LINES} more lines"]
+    if old == new:  # words leave out what no version of ours writes
+        return [f"    what: {json.dumps(before)} -> {json.dumps(after)}"]
+    head = old[0] if old[0] == new[0] else f"{old[0]} -> {new[0]}"
+    return [f"    what: {head}", *differing]
 
 
 def _instant(time_us: int, zone: tzinfo) -> str:
