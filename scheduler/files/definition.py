@@ -20,12 +20,12 @@ from .node import Mapping, Node, Scalar
 from .option import check_limits, read_options
 from .policy import POLICIES, read_policies
 from .problem import Fault
-from .signature import Signature, fault_of_size, task_signature
+from .signature import Signature, check_size, options_of_first, task_signature, with_defaults
 from .step import only_one, read_callbacks, read_work, set_options
 from .timing import FIELDS, Timing, read_when, read_zone
 from .value import arguments, choice, count, mapping, schedule_fault, sequence
 from .vocabulary import CALLBACKS, SCHEDULE, WHAT, WHEN, check_keys
-from .workflow import Workflows, too_large
+from .workflow import Workflows
 
 NAME_LIMIT = 120
 _NO_KEYS: dict[str, Any] = {}
@@ -167,14 +167,20 @@ def _what(keys: Mapping, own: Mapping, around: Surroundings) -> Signature:
         )
     signature = read_work(keys, kind, around.workflows.used)
     has_unset = "options" in own.pairs and own.get("options") is None
-    options = signature["options"] if has_unset else _default_options(around.defaults) | signature["options"]
+    defaults = _NO_KEYS if has_unset else _default_options(around.defaults)
     node = own.get("options")
+    given = _NO_KEYS if node is None else read_options(node)
+    if signature["subtask_type"] is not None:
+        left = {key: value for key, value in defaults.items() if key not in given}
+        signature, defaults = with_defaults(signature, left)
+    options = defaults | signature["options"] | given
     if node is not None:
-        options = options | read_options(node)
         check_limits(options, node)  # one of them may be that of the defaults
     what = read_callbacks(keys, {**signature, "options": set_options(options)}, around.workflows.used)
-    if excess := fault_of_size(what):
-        raise too_large(keys.pairs[kind], excess)
+    check_size(what, keys.pairs[kind].key.place)
+    if what["subtask_type"] is not None:
+        for sent in options_of_first(what):
+            check_limits(sent, keys.pairs[kind].key)
     return what
 
 

@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from .problem import Fault
+from .source import Place
+
 Signature = dict[str, Any]
 MOST_TASKS = 10_000
 """Tasks in one signature, callbacks included. It travels as one message, and a name that is used often multiplies quickly."""
@@ -59,8 +62,55 @@ def made_immutable(signature: Signature) -> Signature:
     return on_first(signature, lambda task: {**task, "immutable": True})
 
 
-def fault_of_size(signature: Signature) -> str:
-    """What is too much about a signature; "" for nothing. No more of it is walked than is allowed."""
+def with_defaults(signature: Signature, defaults: Signature) -> tuple[Signature, Signature]:
+    """The signature, and the defaults that may be given to it as a whole, where they would win over what its first tasks say.
+
+    Of an option that one of these has itself, the default is given to the others.
+    """
+    starting = _starting(signature)
+    said = {key for part in starting for options in options_of_first(part) for key in options}
+    said &= defaults.keys()
+    if not said:
+        return signature, defaults
+    weak = {key: defaults[key] for key in said}
+    signature = on_first(signature, lambda task: {**task, "options": {**weak, **task["options"]}})
+    return signature, {key: value for key, value in defaults.items() if key not in said}
+
+
+def options_of_first(signature: Signature) -> Iterator[Signature]:
+    """The options with which each task is sent that starts when it starts: what is given to a whole wins over what a part says."""
+    own, starting = signature["options"], _starting(signature)
+    if not starting:
+        yield own
+    for part in starting:
+        for options in options_of_first(part):
+            yield {**options, **own}
+
+
+def _starting(signature: Signature) -> list[Signature]:
+    """The parts that start when it starts; of a task there are none."""
+    kwargs = signature["kwargs"]
+    match signature["subtask_type"]:
+        case "chain":
+            first: Signature = kwargs["tasks"][0]
+            return [first]
+        case "group":
+            return list(kwargs["tasks"])
+        case "chord":
+            return list(kwargs["header"])
+        case _:
+            return []
+
+
+def check_size(signature: Signature, place: Place) -> None:
+    """Raise Fault E197 for a signature that is too large or too deep. No more of it is walked than is allowed."""
+    excess = _excess(signature)
+    if excess:
+        help_text = "let a task send what is inside, or take several schedules"
+        raise Fault(place, "E197", excess, help=help_text)
+
+
+def _excess(signature: Signature) -> str:
     tasks = 0
     waiting = [(signature, 1)]
     while waiting:
@@ -71,11 +121,11 @@ def fault_of_size(signature: Signature) -> str:
             tasks += 1
         if tasks > MOST_TASKS:
             return f"has more than {MOST_TASKS:,} tasks"
-        waiting += [(inner, level + 1) for inner in inner_signatures(each)]
+        waiting += [(inner, level + 1) for inner in _inner(each)]
     return ""
 
 
-def inner_signatures(signature: Signature) -> Iterator[Signature]:
+def _inner(signature: Signature) -> Iterator[Signature]:
     """Those that stand directly in it: its parts, and its callbacks."""
     options, kwargs = signature["options"], signature["kwargs"]
     match signature["subtask_type"]:

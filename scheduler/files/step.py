@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from .callback import attached
 from .node import Mapping, Node, Sequence, shape
-from .option import read_options
+from .option import check_limits, read_options
 from .problem import Fault
-from .signature import Signature, composite, made_immutable, task_signature
+from .signature import Signature, check_size, composite, made_immutable, options_of_first, task_signature
 from .value import arguments, data, flag, mapping, sequence, text
 from .vocabulary import CALLBACKS, CHORD, STEP, WHAT, check_keys
 
@@ -38,6 +38,8 @@ def read_step(node: Node, named: Named) -> Signature:
     if options is not None:
         given = {**signature["options"], **read_options(options)}
         signature = {**signature, "options": set_options(given)}
+        for sent in options_of_first(signature):
+            check_limits(sent, options)
     immutable = step.get("immutable")
     if immutable is not None and flag(immutable, "immutable"):
         signature = made_immutable(signature)
@@ -64,8 +66,11 @@ def read_work(step: Mapping, kind: str, named: Named) -> Signature:
     if signature is not None:
         return signature
     if kind == "chord":
-        return _chord(node, named)
-    return composite(kind, {"tasks": _steps(node, kind, named)})
+        signature = _chord(node, named)
+    else:
+        signature = composite(kind, {"tasks": _steps(node, kind, named)})
+    check_size(signature, step.pairs[kind].key.place)  # before anybody walks it
+    return signature
 
 
 def read_callbacks(step: Mapping, signature: Signature, named: Named) -> Signature:

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from .call import Use, uses
 from .node import Node, Pair
 from .problem import Fault, quoted
-from .signature import Signature, fault_of_size
+from .signature import Signature, check_size
 from .step import read_step
 from .value import text
 
@@ -60,17 +60,10 @@ class Workflows:
         pair = self._pairs[name]
         try:
             signature = read_step(pair.value, self.used)
-            if excess := fault_of_size(signature):
-                raise too_large(pair, excess)
+            check_size(signature, pair.key.place)
         except Fault as fault:
             return fault.inside(f"workflow {quoted(name)}")
         return {**signature, "workflow": name}
-
-
-def too_large(pair: Pair, excess: str) -> Fault:
-    """The fault of something that is too large, at its key."""
-    help_text = "let a task send what is inside, or take several schedules"
-    return Fault(pair.key.place, "E197", excess, help=help_text)
 
 
 def _in_order(pairs: MappingOf[str, Pair]) -> Iterator[tuple[str, Fault | None]]:

@@ -193,6 +193,29 @@ def test_options_of_a_callback_that_is_a_canvas_go_to_what_starts_first():
     assert [task.options.get("priority") for task in tasks_of(callback)] == [3, 3, None]
 
 
+def test_options_of_defaults_do_not_win_over_what_a_step_says():
+    top = "defaults: {options: {queue: usual, priority: 3, expires: 1h}}\n"
+    steps = (
+        "chain: [{group: [{task: a, options: {queue: own}}, {task: b}, {chain: [{task: c}], options: {queue: inner}}]}, "
+        "{task: d, options: {queue: last}}, {task: e}]"
+    )
+
+    node, told = (
+        node_of(top + it(steps)),
+        node_of(top + it(f"{steps}, options: {{queue: told, priority: null}}")),
+    )
+
+    assert [task.options["queue"] for task in tasks_of(node)] == ["own", "usual", "inner", "last", "celery"]
+    assert [task.options.get("priority") for task in tasks_of(node)] == [3, 3, 3, None, None]
+    assert [task.options["queue"] for task in tasks_of(told)] == ["told", "told", "told", "last", "celery"]
+    assert [task.options.get("priority") for task in tasks_of(told)] == [None] * 5
+    unset = node_of(top + it(f"{steps}, options: {{queue: null}}"))
+    assert [task.options["queue"] for task in tasks_of(unset)][:3] == ["own", "celery", "inner"]
+    (entry,) = loaded(top + it(steps)).entries
+    assert entry.what["options"] == {"priority": 3, "expires": 3600}
+    assert entry.terms.expires_us == 3_600_000_000
+
+
 def test_an_error_callback_of_a_group_is_called_for_each_member_with_nothing_of_it():
     node = node_of(it("group: [{task: a}, {chain: [{task: b}, {task: c}]}], on_error: {chain: [{task: e}]}"))
 
@@ -297,6 +320,24 @@ TENFOLD = ", ".join(
         (
             it("group: [{task: a}, {chord: {header: [{task: h}]}}]"),
             "3:46 E132 it|step 2: chord has no body|add body:",
+        ),
+        (
+            "defaults: {options: {time_limit: 5m}}\n"
+            + it("chord: {header: [{task: a}, {task: a, options: {soft_time_limit: 10m}}], body: {task: b}}"),
+            (
+                "4:19 E112 it|soft_time_limit must be below time_limit, found 600 s and 300 s|"
+                "the run would be ended before it was told"
+            ),
+        ),
+        (
+            it(
+                "task: t, on_error: {workflow: w, options: {time_limit: 5}}",
+                "w: {chain: [{task: t, options: {soft_time_limit: 6}}]}",
+            ),
+            (
+                "3:61 E112 it|on_error: soft_time_limit must be below time_limit, found 6 s and 5 s|"
+                "the run would be ended before it was told"
+            ),
         ),
         (
             it("chain: [{workflow: w3}, {task: t}]", TENFOLD),
