@@ -9,6 +9,7 @@ from contextlib import closing
 
 import pytest
 from backbeat.canvas import App
+from backbeat.canvas.flow import started_id
 from backbeat.canvas.wiring import open_broker
 from backbeat.scheduler.edit import EditKind, added, edits
 from backbeat.scheduler.entry import SECOND_US, Entry, Owner
@@ -192,6 +193,19 @@ def test_at_most_once_is_about_the_one_message_that_a_canvas_is(app, ran, work):
 
     assert firing.terms.once
     assert sorted(ran) == ["done 1", "get 1"]
+
+
+def test_a_workflow_that_nobody_started_in_time_fails_whole(app, ran):
+    entry = entry_of(
+        "schedules:\n  it: {every: 1h, options: {expires: 10m}, chain: [{task: get, args: [1]}, {task: get}]}\n"
+    )
+
+    firing = fire(app, entry)  # its fire time is long past
+
+    assert ran == []
+    result = app.AsyncResult(started_id(firing.task_id))
+    assert result.state == "FAILURE"
+    assert "expired" in repr(result.result)
 
 
 # --- an edit -------------------------------------------------------------------------------------------------------------------------------
