@@ -6,6 +6,7 @@ ends the reading, so that a schedule shows one error at a time.
 
 from __future__ import annotations
 
+from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,7 @@ from .advice import advise, check_partners
 from .blackout import read_blackouts
 from .calendar import Calendars
 from .local_time import local_time_us
-from .node import Mapping, Node, Scalar
+from .node import Mapping, Node, Pair, Scalar
 from .option import check_limits, read_options
 from .policy import POLICIES, read_policies
 from .problem import Fault
@@ -46,11 +47,15 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """An entry, and the keys that it was read from, defaults included: for those who have more to say about them."""
+    """An entry, and the keys that it was read from, defaults included: for those who have more to say about them.
+
+    `workflows` are those that it might use, as they are written.
+    """
 
     entry: Entry
     keys: Mapping
     zone: str
+    workflows: MappingOf[str, Pair]
 
 
 def read_definition(name: Scalar, node: Node, around: Surroundings, warnings: list[Fault]) -> Definition:
@@ -78,7 +83,7 @@ def read_definition(name: Scalar, node: Node, around: Surroundings, warnings: li
     )
     _check_fires(entry, keys)
     warnings += advise(entry, keys)
-    return Definition(entry=entry, keys=keys, zone=zone)
+    return Definition(entry=entry, keys=keys, zone=zone, workflows=around.workflows.pairs)
 
 
 def check_name(name: Scalar) -> None:

@@ -17,11 +17,13 @@ from ..entry import Overlap
 from .call import Call, calls, uses
 from .definition import Definition
 from .loader import Loaded
+from .node import Pair
 from .problem import Problem, quoted
 
 _BUILT_IN = ("backbeat.", "celery.")
 _ANYTHING = object()
 KnownTasks = Mapping[str, Task[Any, Any]]
+Handed = tuple[int, ...]
 
 
 def fit(loaded: Loaded, tasks: KnownTasks, *, has_results: bool, ignores_results: bool) -> list[Problem]:
@@ -30,27 +32,28 @@ def fit(loaded: Loaded, tasks: KnownTasks, *, has_results: bool, ignores_results
     `has_results`: the app has a result backend; `ignores_results`: its tasks leave no result unless they say otherwise.
     """
     found: list[Problem] = []
-    named = loaded.workflows
     for definition in loaded.definitions:
-        found += _of_calls(calls(definition.keys), definition.entry.name, "", tasks, named)
+        written, named = calls(definition.keys), definition.workflows
+        found += _of_calls(written, definition.entry.name, "", tasks, named)
         found += _of_overlap(definition, tasks, has_results=has_results, ignores_results=ignores_results)
-    for name, handed in _ways_of_use(loaded):
-        found += _of_calls(calls(named[name].value, handed), "", f"workflow {quoted(name)}: ", tasks, named)
+    for pair, handed in _ways_of_use(loaded):
+        who = f"workflow {quoted(pair.key.text)}: "
+        found += _of_calls(calls(pair.value, handed), "", who, tasks, loaded.workflows)
     return found
 
 
-def _ways_of_use(loaded: Loaded) -> Iterable[tuple[str, tuple[int, ...]]]:
+def _ways_of_use(loaded: Loaded) -> Iterable[tuple[Pair, Handed]]:
     """Each workflow with what its first tasks are handed where it is used, once for each difference; what nobody uses starts by itself."""
-    found: dict[tuple[str, tuple[int, ...]], None] = {}
-    waiting = [use for definition in loaded.definitions for use in uses(definition.keys)]
+    found: dict[tuple[Pair, Handed], None] = {}
+    waiting = [(each.workflows, use) for each in loaded.definitions for use in uses(each.keys)]
     while waiting:
-        use = waiting.pop()
-        key = use.workflow, use.handed
-        if use.workflow in loaded.workflows and key not in found:
-            found[key] = None
-            waiting += uses(loaded.workflows[use.workflow].value, use.handed)
-    used = {name for name, _ in found}
-    return [*found, *((name, (0,)) for name in loaded.workflows if name not in used)]
+        workflows, use = waiting.pop()
+        pair = workflows.get(use.workflow)
+        if pair is not None and (pair, use.handed) not in found:
+            found[pair, use.handed] = None
+            waiting += ((workflows, inner) for inner in uses(pair.value, use.handed))
+    used = {pair for pair, _ in found}
+    return [*found, *((pair, (0,)) for pair in loaded.workflows.values() if pair not in used)]
 
 
 def _of_calls(

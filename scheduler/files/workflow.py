@@ -31,7 +31,7 @@ class Workflows:
     """The named workflows of files that are loaded together; the first of each name."""
 
     def __init__(self, pairs: MappingOf[str, Pair]) -> None:
-        self._pairs = pairs
+        self.pairs = pairs
         self._read: dict[str, Signature | Fault] = {}
         for name, circle in _in_order(pairs):
             self._read[name] = circle or self._signature(name)
@@ -41,7 +41,7 @@ class Workflows:
         name = text(node, "workflow")
         found = self._read.get(name)
         if found is None:
-            hint = _nearest(name, self._pairs)
+            hint = _nearest(name, self.pairs)
             raise Fault(node.place, "E193", f"workflow {quoted(name)} is not defined", help=hint)
         if isinstance(found, Fault):
             raise BrokenWorkflowError(found.place, found.code, found.message, help=found.help)
@@ -57,7 +57,7 @@ class Workflows:
         ]
 
     def _signature(self, name: str) -> Signature | Fault:
-        pair = self._pairs[name]
+        pair = self.pairs[name]
         try:
             signature = read_step(pair.value, self.used)
             check_size(signature, pair.key.place)

@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from backbeat.canvas import App
 from backbeat.scheduler.cli.main import main
-from backbeat.scheduler.files import load
+from backbeat.scheduler.files import load, load_all
+from backbeat.scheduler.files.fit import fit
 from click.testing import CliRunner
 
 FILE = """\
@@ -80,6 +82,22 @@ def test_a_file_of_workflows_that_is_included_is_for_many(tmp_path):
     loaded = load(main_file, {})
 
     assert [(each.code, each.file) for each in loaded.problems] == [("W198", str(tmp_path / "more.yaml"))]
+
+
+def test_workflows_of_two_files_are_each_files_own_for_the_check_against_an_app(tmp_path):
+    app = App("two")
+    app.task(name="none")(lambda: None)
+    app.task(name="one")(lambda value: value)
+    first, second = tmp_path / "1.yaml", tmp_path / "2.yaml"
+    first.write_text("workflows: {w: {task: none}}\nschedules: {a: {workflow: w, every: 1h}}\n")
+    second.write_text(
+        "workflows: {w: {task: one}}\nschedules: {b: {chain: [{task: none}, {workflow: w}], every: 1h}}\n"
+    )
+
+    loaded = load_all([first, second], {})
+
+    assert loaded.problems == ()
+    assert fit(loaded, app.tasks, has_results=True, ignores_results=False) == []
 
 
 def test_explain_and_next_say_what_is_sent(bb):
