@@ -15,6 +15,7 @@ from ..canvas.app import App
 from ..canvas.codec import dumps
 from ..canvas.errors import BackbeatError
 from ..canvas.mark import plain
+from ..canvas.node import HOOKS
 from ..canvas.options import checked
 from ..canvas.signature import Signature
 from .celery_schedule import Translated, translated
@@ -128,12 +129,14 @@ def _what(spec: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(task, str) or not task:
         raise ScheduleError(f"{task!r:.80} is not the name of a task", help='"task": "shop.sync"')
     options = dict(spec.get("options") or {})
-    links = {key: options.pop(key) for key in ("link", "link_error") if options.get(key)}
+    links = {key: options.pop(key) for key in ("link", "link_error", *HOOKS) if options.get(key)}
+    policy = {key: options.pop(key) for key in ("failure_policy",) if task in CANVASES and key in options}
     signature = {
         "task": task,
         "args": list(spec.get("args") or ()),
         "kwargs": dict(spec.get("kwargs") or {}),
         "options": checked(options)
+        | policy
         | {key: value if isinstance(value, list | tuple) else [value] for key, value in links.items()},
         "subtask_type": CANVASES.get(task),
         "immutable": False,

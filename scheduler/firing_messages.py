@@ -28,6 +28,7 @@ from ..canvas.node import Call, Node
 from ..canvas.node_data import node_to_data
 from ..canvas.signing import NO_KEYS, Keyring
 from ..canvas.template import Rendered, Sendable, Template, template_of
+from .entry import is_canvas
 from .firing import Firing, FiringKind
 from .trace_headers import TraceHeaders
 
@@ -111,7 +112,7 @@ class FiringMessages:
         if template is None:
             return self._learn(firing, key, names, headers)
         dated_us = firing.due_us + expires_us if template.dated else None
-        if payload.get("subtask_type") is not None:
+        if is_canvas(payload):
             return Rendered(template, firing.task_id, self._canvas(payload), EMPTY_MAP, headers, dated_us)
         args, kwargs = (
             _text(payload.get("args"), list, EMPTY_LIST),
@@ -153,7 +154,7 @@ class FiringMessages:
         ours: dict[str, Any] = dict(zip(names, headers, strict=True))
         if firing.terms.once:
             ours["delivery"] = "at_most_once"  # so that a worker may ack it before it runs
-        if firing.payload.get("subtask_type") is None:
+        if not is_canvas(firing.payload):
             node = self._app.resolved_from_data(firing.payload)
             assert isinstance(node, Call)
             call = replace(node, id=firing.task_id)
@@ -189,7 +190,7 @@ def _kind_of(firing: Firing, names: _Texts) -> Any:
     """What the messages of one template have in common: all but the arguments; None where that cannot be compared."""
     payload = firing.payload
     late = firing.kind is FiringKind.BACKFILL
-    if payload.get("subtask_type") is not None:
+    if is_canvas(payload):
         return (_expiry(payload), firing.terms.once, late, names)
     options = payload.get("options")
     try:

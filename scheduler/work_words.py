@@ -19,7 +19,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-_CALLBACKS = (("link", "on success"), ("link_error", "on error"))
+_CALLBACKS = {
+    "link": "on success",
+    "on_success": "on success",
+    "link_error": "on error",
+    "on_failure": "on failure",
+    "on_done": "when done",
+}
 _AFTER, _BESIDE = ">", "|"
 
 
@@ -34,11 +40,6 @@ def work_text(what: Mapping[str, Any]) -> str:
     return f"{kind} of {len(parts)}{named}"
 
 
-def is_canvas(what: Mapping[str, Any]) -> bool:
-    """Whether it is more than one task."""
-    return what.get("subtask_type") is not None
-
-
 def work_lines(what: Mapping[str, Any]) -> list[str]:
     """All of it: what it is, then its parts and callbacks, each two spaces further in than what it belongs to."""
     return [_head(what), *(f"  {line}" for line in _inside(what))]
@@ -46,14 +47,14 @@ def work_lines(what: Mapping[str, Any]) -> list[str]:
 
 def _head(what: Mapping[str, Any]) -> str:
     words = work_text(what)
-    if not is_canvas(what):
+    if what.get("subtask_type") is None:
         args, kwargs = what.get("args") or (), what.get("kwargs") or {}
         given = [*map(_value, args), *(f"{key}={_value(kwargs[key])}" for key in kwargs)]
         words = f"{what.get('task', '')}({', '.join(given)})" if given else words
         if given and what.get("workflow"):
             words += f" (workflow {what['workflow']})"
-    options = what.get("options") or {}
-    said = [f"{key} {_value(options[key])}" for key in options if key not in dict(_CALLBACKS)]
+    options = {**_options_of_header(what), **(what.get("options") or {})}
+    said = [f"{key} {_value(options[key])}" for key in options if key not in _CALLBACKS]
     if what.get("immutable"):
         said.append("immutable")
     return f"{words}  [{', '.join(said)}]" if said else words
@@ -61,7 +62,7 @@ def _head(what: Mapping[str, Any]) -> str:
 
 def _inside(what: Mapping[str, Any]) -> Iterator[str]:
     kwargs = what.get("kwargs")
-    if is_canvas(what) and isinstance(kwargs, Mapping):
+    if what.get("subtask_type") is not None and isinstance(kwargs, Mapping):
         match what.get("subtask_type"):
             case "chain":
                 yield from _marked(_AFTER, _signatures(kwargs.get("tasks")))
@@ -73,7 +74,7 @@ def _inside(what: Mapping[str, Any]) -> Iterator[str]:
             case _:
                 yield _value(kwargs)
     options = what.get("options") or {}
-    for option, words in _CALLBACKS:
+    for option, words in _CALLBACKS.items():
         yield from _marked(f"{words}:", _signatures(options.get(option)))
 
 
@@ -89,6 +90,14 @@ def _header(kwargs: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     header = kwargs.get("header")
     inner = header.get("kwargs") if isinstance(header, Mapping) else None
     return _signatures(inner.get("tasks") if isinstance(inner, Mapping) else header)
+
+
+def _options_of_header(what: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Those of a chord's header where it is a group: its failure policy."""
+    kwargs = what.get("kwargs")
+    header = kwargs.get("header") if isinstance(kwargs, Mapping) else None
+    options = header.get("options") if isinstance(header, Mapping) else None
+    return options if isinstance(options, Mapping) else {}
 
 
 def _signatures(value: Any) -> list[Mapping[str, Any]]:

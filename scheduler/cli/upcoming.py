@@ -37,8 +37,9 @@ def upcoming(
     until: str | None = None,
 ) -> None:
     """Print the next fire times of all schedules, or of those that are named."""
+    from ..entry import is_canvas
     from ..preview import Occurrence, occurrences
-    from ..work_words import is_canvas, work_text
+    from ..work_words import work_text
     from ..zone import zone_named
 
     zone = zone_named(tz) if tz else UTC

@@ -60,7 +60,8 @@ def changed(before: dict[str, Any], after: dict[str, Any], zone: tzinfo) -> list
 
 def canvas_lines(what: Mapping[str, Any], head: str) -> list[str]:
     """The tasks of a canvas, a line each, behind `head`; nothing for one task, of which a definition says it all."""
-    from ..work_words import is_canvas, work_lines
+    from ..entry import is_canvas
+    from ..work_words import work_lines
 
     if not is_canvas(what):
         return []

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ...canvas.node import HOOKS
 from ..entry import CatchUp, Delivery, Entry, Overlap
 from ..errors import ScheduleError
 from ..schedule import AnyOf, Clocked, Crontab, DayMatch, Dst, Interval, RRule, Schedule, Solar
@@ -26,6 +27,8 @@ _UNITS = (
 _WAYS = ("options", "on_success", "on_error")
 """Keys that stand behind those that say when."""
 _WORDS = {"catch_up": CatchUp.LATEST, "overlap": Overlap.ALLOW, "delivery": Delivery.AT_LEAST_ONCE}
+_UNSAID = frozenset({*HOOKS, "failure_policy"})
+"""Options of a canvas that no key of a file gives."""
 _LENGTHS = {
     "catch_up_window": None,
     "grace": 60_000_000,
@@ -102,6 +105,9 @@ def _what(signature: Mapping[str, Any]) -> dict[str, Any]:
         key: options.pop(name, None) for key, name in (("on_success", "link"), ("on_error", "link_error"))
     }
     kwargs = dict(signature.get("kwargs") or {})
+    unsaid = sorted(_UNSAID.intersection(options))
+    if unsaid:
+        raise ScheduleError(f"a schedules file has no {unsaid[0]}")
     keys: dict[str, Any]
     match kind:
         case None:
@@ -113,6 +119,8 @@ def _what(signature: Mapping[str, Any]) -> dict[str, Any]:
             keys = {kind: [_what(step) for step in kwargs["tasks"]]}
         case "chord":
             header = kwargs["header"]
+            if isinstance(header, Mapping) and header.get("options"):
+                raise ScheduleError("a schedules file has no options of a chord's header")
             members = header["kwargs"]["tasks"] if isinstance(header, Mapping) else header
             keys = {"chord": {"header": [_what(step) for step in members], "body": _what(kwargs["body"])}}
         case _:

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 from backbeat.canvas import App, chain, chord, group
 from backbeat.canvas.errors import ImproperlyConfigured
-from backbeat.canvas.node import calls
+from backbeat.canvas.node import Policy, calls
 from backbeat.canvas.schedules import crontab
 from backbeat.scheduler.app_source import entries_of, read_app
 from backbeat.scheduler.entry import Owner
@@ -92,6 +92,22 @@ def test_a_chord_with_callbacks_is_sent_whole(app, way):
     node = app.resolved_from_data(json.loads(json.dumps(entry.what)))
     assert node == app.resolved(flow)
     assert [call.task for call in calls(node)] == ["a", "b", "b", "c", "c", "d"]
+
+
+def test_what_is_told_of_an_end_and_failure_policies_are_kept(app):
+    a, b, told = (app.signature(name) for name in ("a", "b", "told"))
+    flow = chain(a, group(a, b, failure_policy="collect"), b).on_success(told).on_failure(told)
+    app.add_periodic_task(60, flow, name="flow")
+    app.add_periodic_task(60, app.signature("a").on_done(told), name="task")
+    app.add_periodic_task(60, group(a, b, failure_policy="drop"), name="group")
+
+    found = {
+        entry.name: app.resolved_from_data(json.loads(json.dumps(entry.what))) for entry in entries_of(app)
+    }
+
+    assert found["flow"] == app.resolved(flow)
+    assert found["task"] == app.resolved(app.signature("a").on_done(told))
+    assert found["group"].policy is Policy.DROP
 
 
 def test_a_canvas_takes_no_arguments_from_its_entry(app):

@@ -179,6 +179,18 @@ def test_the_expiry_of_a_canvas_counts_from_its_fire_time_by_a_template_too(app)
     ] * 3
 
 
+def test_a_task_of_whose_end_somebody_is_told_travels_as_a_canvas(app):
+    payload = signature(args=[1], known={"on_done": [signature("jobs.told")], "expires": 60})
+    messages = FiringMessages(app)
+
+    sent = [message_of(made(messages, fired(payload, due_us=DUE_US + n))) for n in range(3)]
+
+    assert {message.task for message in sent} == {"backbeat.start"}
+    assert [message.expires_us for message in sent] == [DUE_US + 60_000_000 + n for n in range(3)]
+    (canvas,) = json.loads(sent[2].args)
+    assert [step["task"] for step in canvas["kwargs"]["tasks"]] == ["jobs.report", "backbeat.tap"]
+
+
 @pytest.mark.parametrize("expires", [None, "2030-01-01T00:00:00+00:00"])
 def test_a_canvas_without_a_length_of_time_has_no_expiry_of_its_own(app, expires):
     known = {} if expires is None else {"expires": expires}

@@ -8,10 +8,12 @@ from datetime import timedelta
 import pytest
 import yaml
 from backbeat.scheduler.entry import CatchUp, Entry, Overlap
+from backbeat.scheduler.errors import ScheduleError
 from backbeat.scheduler.files import parse
 from backbeat.scheduler.imports.celery_option import mapped
 from backbeat.scheduler.imports.comparison import Verdict, compare
 from backbeat.scheduler.imports.crontab import read_crontab
+from backbeat.scheduler.imports.definition import definition_of
 from backbeat.scheduler.imports.haul import Draft, Fires, Haul, Unmapped, signature
 from backbeat.scheduler.imports.page import page_of
 from backbeat.scheduler.imports.yaml_text import flow, mapping_text
@@ -173,6 +175,17 @@ def test_several_callbacks_are_a_list_and_a_chord_of_celery_has_a_group_in_its_h
     )
 
     assert written(two, given) == {"two": two, "chord": read}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"on_done": [{"task": "t"}]}, "on_done"), ({"failure_policy": "drop"}, "failure_policy")],
+)
+def test_what_a_file_has_no_key_for_is_refused_and_not_written_as_an_option(options, said):
+    flow = signature("celery.group", [], {"tasks": [signature("a", [], {}, {})]}, options)
+
+    with pytest.raises(ScheduleError, match=f"a schedules file has no {said}"):
+        definition_of(replace(entry(), what=flow), "UTC")
 
 
 def test_what_a_file_cannot_say_is_listed_with_its_reason():

@@ -67,6 +67,21 @@ def test_a_chord_of_the_canvas_has_a_group_in_its_header():
     assert work_lines(flow)[1:] == ["  | a", "  | b", "  | c", "  > chain of 2", "    > d", "    > e"]
 
 
+def test_what_only_the_canvas_can_say_is_shown_too():
+    step = App("words").signature
+
+    flow = chord(group(step("a"), failure_policy="drop"), step("b")).on_failure(step("c")).on_done(step("d"))
+
+    assert work_lines(flow) == [
+        'chord of 1  [failure_policy "drop"]',
+        "  | a",
+        "  > b",
+        "  on failure: c",
+        "  when done: d",
+    ]
+    assert canvas_lines(step("a").on_success(step("b")), "") == ["a", "  on success: b"]
+
+
 @pytest.mark.parametrize(
     ("what", "said"),
     [
