@@ -35,9 +35,9 @@ def work_text(what: Mapping[str, Any]) -> str:
     name = what.get("workflow")
     named = f" (workflow {name})" if name else ""
     if kind not in ("chain", "group", "chord") or not isinstance(kwargs, Mapping):
-        return f"{what.get('task', '')}{named}"
+        return _printable(f"{what.get('task', '')}{named}")
     parts = _header(kwargs) if kind == "chord" else _signatures(kwargs.get("tasks"))
-    return f"{kind} of {len(parts)}{named}"
+    return _printable(f"{kind} of {len(parts)}{named}")
 
 
 def work_lines(what: Mapping[str, Any]) -> list[str]:
@@ -57,7 +57,7 @@ def _head(what: Mapping[str, Any]) -> str:
     said = [f"{key} {_value(options[key])}" for key in options if key not in _CALLBACKS]
     if what.get("immutable"):
         said.append("immutable")
-    return f"{words}  [{', '.join(said)}]" if said else words
+    return _printable(f"{words}  [{', '.join(said)}]" if said else words)
 
 
 def _inside(what: Mapping[str, Any]) -> Iterator[str]:
@@ -105,6 +105,13 @@ def _signatures(value: Any) -> list[Mapping[str, Any]]:
     if isinstance(value, Mapping):
         return [value]
     return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list | tuple) else []
+
+
+def _printable(text: str) -> str:
+    """Text for a terminal: what a store can hold must not move the cursor."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def _value(value: object) -> str:

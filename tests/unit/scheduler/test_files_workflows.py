@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from backbeat.canvas.app import App
-from backbeat.canvas.node import Call, Chain, Group
+from backbeat.canvas.node import Call, Chain, Group, check_depth
 from backbeat.scheduler.files import Loaded, parse
 from backbeat.scheduler.files.fit import fit
 
@@ -381,6 +381,19 @@ def test_a_chain_of_thousands_of_names_is_read_without_exhausting_the_stack():
     (problem,) = told(f"workflows:\n{''.join(names)}  w3000: {{task: t}}\n")
 
     assert 'E197 |workflow "w2950": is nested more than 50 levels deep' in problem
+
+
+def test_the_deepest_workflow_that_is_taken_can_be_sent():
+    names = [
+        f"  w{n}: {{chord: {{header: [{{workflow: w{n + 1}}}], body: {{task: b}}}}}}\n" for n in range(1, 50)
+    ]
+    text = "workflows:\n%s  w50: {task: t}\nschedules:\n  it: {workflow: %s, every: 1m}\n"
+    rest = {"w0": "  w0: {chain: [{workflow: w1}]}\n", "w1": ""}
+
+    taken, refused = (text % (rest[first] + "".join(names), first) for first in ("w1", "w0"))
+
+    assert check_depth(node_of(taken)) is None
+    assert ["is nested more than 50 levels deep" in each for each in told(refused)] == [True]
 
 
 def test_a_circle_of_thousands_is_told_in_one_line():

@@ -86,6 +86,7 @@ def test_what_only_the_canvas_can_say_is_shown_too():
     ("what", "said"),
     [
         ({}, ""),
+        ({"task": "t\x1b[2J", "workflow": "a\x9bb"}, "t\ufffd[2J (workflow a\ufffdb)"),
         ({"task": "t", "subtask_type": "starmap", "kwargs": {"it": [1]}}, "t"),
         ({"task": "celery.chain", "subtask_type": "chain", "kwargs": {}}, "chain of 0"),
         ({"task": "celery.chord", "subtask_type": "chord", "kwargs": {"header": 5}}, "chord of 0"),
