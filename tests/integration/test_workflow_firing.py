@@ -195,6 +195,22 @@ def test_at_most_once_is_about_the_one_message_that_a_canvas_is(app, ran, work):
     assert sorted(ran) == ["done 1", "get 1"]
 
 
+def test_at_most_once_holds_for_the_tasks_that_a_canvas_starts_with(app, ran):
+    @app.task(name="how", bind=True)
+    def how(self, *args):
+        ran.append((len(args), self.request.headers.get("delivery")))
+
+    fire(
+        app,
+        entry_of(
+            "schedules:\n  it: {every: 1h, delivery: at_most_once, "
+            "chord: {header: [{task: how}, {chain: [{task: how}, {task: how}]}], body: {task: how}}}\n"
+        ),
+    )
+
+    assert sorted(ran, key=str) == [(0, "at_most_once"), (0, "at_most_once"), (1, None), (1, None)]
+
+
 def test_a_workflow_that_nobody_started_in_time_fails_whole(app, ran):
     entry = entry_of(
         "schedules:\n  it: {every: 1h, options: {expires: 10m}, chain: [{task: get, args: [1]}, {task: get}]}\n"
