@@ -32,7 +32,7 @@ from .task_option_types import TaskOptionTypes
 from .tasks import Tasks
 from .transaction import OutboxRelay
 from .value import flag, identities, key
-from .wiring import open_client, open_relays, open_results
+from .wiring import open_client, open_eager, open_relays, open_results
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -166,14 +166,29 @@ class App:
 
         In a transaction (see `transaction`; or with the option `session`) the broker has it when that commits, or never.
         """
+        if self.conf.task_always_eager:
+            return self.apply_signature(signature, args, kwargs, options)
         given = dict(options or {})
-        session = given.pop("session", None)
+        session, _ = given.pop("session", None), given.pop("throw", None)
         node, asked = self._defaults.keyed(self.prepare(signature, args, kwargs, given))
-        handle = self._handles.of_sent(self._sender.send(node, asked, session))
-        request = running_request()
-        if request is not None:
-            request.children.extend(handle.value_ids())
-        return handle
+        return _as_child(self._handles.of_sent(self._sender.send(node, asked, session)))
+
+    def apply_signature(
+        self,
+        signature: Signature,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Result:
+        """Run a canvas here and now, to its end (see eager.py); returns the handle of its value, which is ready.
+
+        With the option `throw`, by default `task_eager_propagates`, what a task of it raised is raised here.
+        """
+        given = dict(options or {})
+        _, throw = given.pop("session", None), given.pop("throw", None)
+        node, _ = self._defaults.keyed(self.prepare(signature, args, kwargs, given))
+        throws = bool(self.conf.task_eager_propagates if throw is None else throw)
+        return _as_child(open_eager(self, self._connections.client).apply(node, throw=throws))
 
     def transaction(self, session: Any) -> AbstractContextManager[Any]:
         """Let what this thread or coroutine sends inside the block exist if and only if the transaction of `session` commits.
@@ -323,6 +338,14 @@ class App:
 
     def __repr__(self) -> str:
         return f"<App {self.name}>"
+
+
+def _as_child(handle: Result) -> Result:
+    """What the task that runs here has sent is its child."""
+    request = running_request()
+    if request is not None:
+        request.children.extend(handle.value_ids())
+    return handle
 
 
 Celery = App

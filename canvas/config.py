@@ -178,7 +178,9 @@ OBEYED = frozenset(
     security_accept_unsigned
     security_keys
     task_acks_late
+    task_always_eager
     task_default_queue
+    task_eager_propagates
     task_ignore_result
     task_lease_seconds
     task_max_argument_bytes
@@ -187,6 +189,7 @@ OBEYED = frozenset(
     task_routes
     task_serializer
     task_soft_time_limit
+    task_store_eager_result
     task_time_limit
     task_track_started
     timezone
