@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 from uuid import UUID
 
 from .canvas_sender import CanvasSender
+from .commit.base import Commit
 from .config import Config
 from .connections import Connections
 from .defaults import Defaults
@@ -311,6 +312,21 @@ class App:
     ) -> Signature:
         """A signature of a task's name, a task or a mapping, that belongs to this app."""
         return signature(task, args, kwargs, app=self)
+
+    @contextmanager
+    def lent(
+        self,
+        settings: Mapping[str, Any],
+        open_client: Callable[[], Commit],
+        open_results: Callable[[], Results],
+    ) -> Iterator[None]:
+        """In the block this app has these settings and connections in place of its own; for tests (testing/)."""
+        self._sender.close()
+        try:
+            with self.conf.lent(settings), self._connections.lent(open_client, open_results):
+                yield
+        finally:
+            self._sender.close()
 
     # --- life ----------------------------------------------------------------------------------------------------------------
 

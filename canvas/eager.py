@@ -10,13 +10,11 @@ outer run from then on.
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
+from contextvars import ContextVar
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from . import flow
 from .built_in import INNER
@@ -29,7 +27,6 @@ from .eager_result import EagerGroupResult, EagerReader, EagerResult, EagerResul
 from .effect import Settle
 from .execute import execute
 from .handles import Handles
-from .limit import NoLimit
 from .message import Message
 from .node import Node, root_of
 from .outcome import Error, Failure, GoingOn, Outcome
@@ -136,7 +133,6 @@ class EagerRun:
             self._crew.tasks,
             hostname("eager"),
             now_us=self.stage.clock.now_us,
-            limit=_EAGER_LIMIT,
             is_eager=True,
             raised=lambda exc: self._raised.__setitem__(message.id, exc),
         )
@@ -174,32 +170,3 @@ def _entered(run: EagerRun) -> Iterator[None]:
         yield
     finally:
         _outer.reset(token)
-
-
-class _EagerLimit(NoLimit):
-    """Keeps none, and runs coroutines also for a caller that is one itself: in a thread, as a thread has one event loop at a time."""
-
-    def run(self, coroutine: Coroutine[Any, Any, Any], seconds: float | None) -> Any:
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return super().run(coroutine, seconds)
-        ended: list[Any] = []
-        failed: list[BaseException] = []
-        context = copy_context()
-
-        def work() -> None:
-            try:
-                ended.append(context.run(asyncio.run, coroutine))
-            except BaseException as error:  # noqa: BLE001 - it is raised where the caller waits
-                failed.append(error)
-
-        thread = threading.Thread(target=work, name="backbeat-eager")
-        thread.start()
-        thread.join()
-        if failed:
-            raise failed[0]
-        return ended[0]
-
-
-_EAGER_LIMIT = _EagerLimit()

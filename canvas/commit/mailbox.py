@@ -64,6 +64,10 @@ class Mailbox:
         """Where messages wait, now or once they are due."""
         return {*self.waiting(), *(timer.queue for timer in self._timers)}
 
+    def count(self) -> int:
+        """How many messages wait, now or for their time."""
+        return sum(map(len, self._queues.values())) + len(self._timers)
+
     def names(self) -> list[str]:
         """Every queue that a message was ever sent to, by name."""
         return sorted(self._queues)
