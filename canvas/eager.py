@@ -108,24 +108,16 @@ class EagerRun:
     def throw(self, handle: Result) -> None:
         """Raise what broke `handle`; if nothing did, what broke a callback. Nothing, if all went well."""
         for document in self.stage.results.get(list(handle.value_ids())):
-            if document.error is not None and document.ready:
-                raised = self._cause(document.error)
-                if raised is not None:
-                    raise raised
-                handle.get()
+            self._throw(document.error)
+        handle.get()  # that no task of it raised anything does not mean that it went well: it may have expired
         for ended in self.endings:
-            if (
-                isinstance(ended.outcome, Failure)
-                and (raised := self._cause(ended.outcome.error)) is not None
-            ):
-                raise raised
+            if isinstance(ended.outcome, Failure):
+                self._throw(ended.outcome.error)
 
-    def _cause(self, error: Error) -> BaseException | None:
-        """The exception of the task that broke."""
-        found: Error | None = error
-        while found is not None and found.node not in self._raised:
-            found = found.cause
-        return None if found is None else self._raised[found.node]
+    def _throw(self, error: Error | None) -> None:
+        """Raise what the task raised that broke; that is the error's node, whatever else failed because of it."""
+        if error is not None and error.node in self._raised:
+            raise self._raised[error.node]
 
     def _run(self, message: Message) -> Outcome:
         return execute(

@@ -43,8 +43,8 @@ from .store.registry_memory import MemoryRegistry
 LEASE_SECONDS = 1e9
 """Nobody else wants to lead, so there is no need to renew."""
 ROUNDS_SECONDS, HOLDING_SECONDS = 3600.0, 60.0
-"""A beat looks twice a second for edits, and for runs that others wait for. Here nobody edits, and it looks when something has run; only
-for the `overlap_timeout` of what waits (`overlap: queue`) it looks more often."""
+"""A beat looks twice a second for edits, and for runs that others wait for. Here nobody edits, and it looks when a task has run; only for
+the `overlap_timeout` of what waits (`overlap: queue`) it must look from time to time."""
 
 Schedules = str | Path | Iterable[Path] | None
 """The text of a schedules file, a file, several of them, or None: those of the app alone."""
@@ -179,10 +179,17 @@ class WorldBeat:
         return beat
 
     def _pass(self, us: int) -> None:
+        """Let time pass; but as soon as a task has run the beat goes on, as one may be over that another one waits for."""
+        world, until_us = self._world, self._clock.now_us() + us
         if not self._drains:
-            self._world.clock.advance_to(self._world.clock.now_us() + us)
-        elif self._world.advance(timedelta(microseconds=us)):
-            self._beat.wake()  # a run may be over that another one waits for
+            world.clock.advance_to(until_us)
+        elif world.drain():
+            self._beat.wake()
+        else:
+            due_us = world.stage.next_us
+            next_us = until_us if due_us is None else min(due_us, until_us)
+            if world.advance(timedelta(microseconds=next_us - self._clock.now_us())):
+                self._beat.wake()
 
 
 class WorldClock:

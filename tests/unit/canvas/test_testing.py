@@ -12,6 +12,7 @@ from backbeat.canvas.errors import (
     EncodeError,
     ImproperlyConfigured,
     NotRegistered,
+    Reject,
     TimeoutError,  # noqa: A004 - its name
     Unavailable,
     WorkerLostError,
@@ -104,6 +105,19 @@ def test_the_app_is_as_it_was_afterwards(shop):
         False,
         "celery",
     )
+
+
+def test_afterwards_it_is_sent_where_it_was_sent_before():
+    app = App("plain", broker="memory://afterwards", set_as_current=False)
+    app.task(name="one")(lambda: 1)
+    before = app.send_task("one")
+    with in_memory(app) as world:
+        app.send_task("one")
+    after = app.send_task("one")
+
+    assert len(world.sent) == 1
+    assert [app.AsyncResult(each.id).exists() for each in (before, after)] == [True, True]
+    assert not app.AsyncResult(world.sent[0].id).exists()
 
 
 def test_worlds_know_nothing_of_each_other(shop):
@@ -417,6 +431,28 @@ def test_a_task_that_kills_its_worker_three_times_is_given_up(shop, world):
     assert len(world.dead_letters) == 1
 
 
+def test_what_no_worker_could_run_is_a_dead_letter(shop, world):
+    @shop.app.task(name="shop.refuses")
+    def refuses():
+        raise Reject("not for me")
+
+    result = refuses.delay()
+    world.drain()
+
+    assert (result.state, [letter.letter.reason for letter in world.dead_letters]) == (
+        "REJECTED",
+        ["the task rejected its message: not for me"],
+    )
+
+
+def test_the_settings_of_the_app_hold_in_its_world(shop):
+    with in_memory(shop.app, result_max_bytes=10, task_max_lost=1) as world:
+        assert shop.ship.delay("x" * 20).get(propagate=False).args[0].startswith("the result has")
+        world.kill_worker_on(shop.ship)
+        with pytest.raises(WorkerLostError):
+            shop.ship.delay(1).get()
+
+
 def test_a_task_that_was_acknowledged_early_is_not_run_again(shop, world):
     shop.app.task(name="shop.once", acks_late=False)(lambda: 1)
     world.kill_worker_on("shop.once")
@@ -436,6 +472,8 @@ def test_a_message_that_comes_twice_is_run_once(shop, world):
 
     assert (result.get(), shop.log) == (1, [("ship", 1, False), ("remind", 1)])
     world.assert_sent(shop.ship)
+    shop.ship.delay(2)
+    assert world.waiting == 1  # and only this once
 
 
 def test_while_the_broker_is_down_nothing_is_sent_and_nothing_is_run(shop, world):

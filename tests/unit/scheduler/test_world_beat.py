@@ -128,13 +128,22 @@ def test_overlap_queue_goes_on_when_the_run_is_over(app, world):
     with beat_in(world, text) as beat:
         fires = beat.advance("6h", drain=True)
 
-    # each takes 90 minutes, so of those that wait only the newest follows, as soon as it may
-    assert [fire.sent_at.strftime("%H:%M") for fire in fires][:3] == ["01:00", "02:30", "04:00"]
+    # of those that wait only the newest follows, as soon as it may
+    assert [fire.sent_at.strftime("%T") for fire in fires][:3] == ["01:00:00", "02:30:07", "04:00:14"]
+
+
+def test_overlap_timeout_counts_too(app, world):
+    text = HOURLY + "    overlap: queue\n    overlap_timeout: 90m\n"
+
+    with beat_in(world, text) as beat:
+        fires = beat.advance("3h")  # nobody runs anything
+
+    assert [fire.sent_at.strftime("%R") for fire in fires] == ["01:00", "02:30"]
 
 
 def _until_it_has_run_twice(task):
     if task.request.retries < 1:
-        raise task.retry(countdown=90 * 60)
+        raise task.retry(countdown=90 * 60 + 7)
 
 
 def test_retries_of_what_the_beat_sent_run_at_their_own_time(app, world):
