@@ -122,11 +122,6 @@ class Stage:
             self._bring(transition)
         return True
 
-    def sweep(self) -> None:
-        """What every worker does from time to time."""
-        for record in self._commit.sweep():
-            self._performer.settle_interrupted(record)
-
     def _executed(self, execute: Execute) -> Transition | None:
         """None: it is not over, as its message goes back."""
         message, taken = execute.message, execute.taken

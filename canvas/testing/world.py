@@ -109,9 +109,7 @@ class World:
         until_us = self.clock.now_us() + us_of_length(length)
         count = self._run_until(until_us, most)
         self.clock.advance_to(until_us)
-        if not self._faults.is_broker_down:
-            self.stage.sweep()
-        return count + self._run_until(until_us, most)
+        return count
 
     @property
     def waiting(self) -> int:
