@@ -6,8 +6,7 @@ It reads the documents of its run as any handle reads those of a store. EagerGro
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from .async_result import AsyncResult
 from .group_result import GroupResult
@@ -20,24 +19,13 @@ R_co = TypeVar("R_co", covariant=True)
 class EagerResult(AsyncResult[R_co]):
     """The value, or the error, of a task that was run here and now. It is kept also where the task's result is to be ignored."""
 
+    waits: ClassVar[bool] = False
+
     def __init__(
         self, id: str, app: Any = None, parent: Any = None, ignored: bool = False, sent: bool = True
     ) -> None:
         del ignored, sent  # what was run here is known here
         super().__init__(id, app, parent, ignored=False, sent=True)
-
-    def get(
-        self,
-        timeout: float | timedelta | None = None,
-        propagate: bool = True,
-        interval: float | None = None,
-        callback: Callable[[str, Any], object] | None = None,
-        disable_sync_subtasks: bool = True,  # noqa: ARG002 - Celery's argument; nobody waits, so a task may ask, too
-    ) -> R_co:
-        """The value. Raises what the task raised, unless `propagate` is False; TaskRevokedError if it expired."""
-        return super().get(timeout, propagate, interval, callback, disable_sync_subtasks=False)
-
-    wait = get
 
     @property
     def children(self) -> list[AsyncResult[Any]]:
@@ -51,18 +39,7 @@ class EagerResult(AsyncResult[R_co]):
 class EagerGroupResult(GroupResult):
     """The values of a group whose members were run here and now."""
 
-    def get(
-        self,
-        timeout: float | timedelta | None = None,
-        propagate: bool = True,
-        interval: float | None = None,
-        callback: Callable[[str, Any], object] | None = None,
-        disable_sync_subtasks: bool = True,  # noqa: ARG002 - as above
-    ) -> list[Any]:
-        """The values, in order. Raises as `EagerResult.get`, for the first member that failed."""
-        return super().get(timeout, propagate, interval, callback, disable_sync_subtasks=False)
-
-    join = get
+    waits: ClassVar[bool] = False
 
 
 class EagerResults:
