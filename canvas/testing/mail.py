@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from ..built_in import BUILT_IN
 from ..commit.mailbox import Mailbox
-from ..envelope import unpack
+from ..commit.taken import decoded
+from ..delivery import Delivery
 from ..errors import BackbeatError
 from ..flow import START_TASK
-from ..message import Message
-from ..wire import from_wire
+from ..signing import NO_KEYS
 from .fault import Faults
 from .sent import Sent, sent_of
 
@@ -24,6 +24,7 @@ class WatchedMailbox(Mailbox):
     def __init__(self, faults: Faults, now_us: Callable[[], int]) -> None:
         super().__init__()
         self.sent: list[Sent] = []
+        self.keyring = NO_KEYS
         self._faults = faults
         self._now_us = now_us
         self._known: set[tuple[str, str]] = set()
@@ -40,7 +41,7 @@ class WatchedMailbox(Mailbox):
 
     def _note(self, queue: str, text: str, due_us: int | None) -> bool:
         """Whether it is to be delivered twice."""
-        message = _read(queue, text)
+        message = decoded(Delivery("", queue, None, text), self.keyring).message
         if message is None or message.task in INNER or message.guards is not None:
             return False
         if (known := (message.id, message.task)) in self._known:
@@ -51,10 +52,3 @@ class WatchedMailbox(Mailbox):
         except BackbeatError:
             return False  # no worker can read it either, and says so
         return self._faults.is_doubled(message.task)
-
-
-def _read(queue: str, text: str) -> Message | None:
-    try:
-        return from_wire(unpack(text), queue)
-    except BackbeatError:
-        return None

@@ -81,6 +81,7 @@ class World:
     def begin(self) -> None:
         """The app's settings are those of the world from now on."""
         conf = self.app.conf
+        self._mail.keyring = keyring_of(conf)
         self._stage = Stage(
             self.app,
             self.clock,

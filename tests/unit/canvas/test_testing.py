@@ -453,6 +453,15 @@ def test_the_settings_of_the_app_hold_in_its_world(shop):
             shop.ship.delay(1).get()
 
 
+def test_messages_are_signed_where_the_app_has_keys(shop):
+    with in_memory(shop.app, security_keys={"shop": "s" * 40}) as world:
+        result = (shop.ship.s(1) | shop.remind.s()).delay()
+
+        assert result.get() == 1
+        world.assert_sent(shop.ship, [1])
+        world.assert_sent(shop.remind, [1])
+
+
 def test_a_task_that_was_acknowledged_early_is_not_run_again(shop, world):
     shop.app.task(name="shop.once", acks_late=False)(lambda: 1)
     world.kill_worker_on("shop.once")
