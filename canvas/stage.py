@@ -102,9 +102,9 @@ class Stage:
         while True:
             if self.step():
                 count += 1
-                if count >= most:
+                if count > most:
                     raise Endless(
-                        f"{count:,} messages were run, and there are more: does a task send itself, or ask for another run, without end?"
+                        f"{most:,} messages were run, and there are more: does a task send itself, or ask for another run, without end?"
                     )
             elif (due_us := self.next_us) is None or due_us > until_us:
                 return count

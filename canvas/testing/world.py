@@ -143,6 +143,7 @@ class World:
 
         What is None may be anything. Raises AssertionError that shows what was sent instead.
         """
+        __tracebackhide__ = True  # pytest shows the line of the test then
         wanted = expected(task, args, kwargs, queue, countdown, eta)
         found = wanted.matches(self.sent)
         if len(found) != times if times is not None else not found:
@@ -158,6 +159,7 @@ class World:
         queue: str | None = None,
     ) -> None:
         """See to it that `task` was not sent so."""
+        __tracebackhide__ = True  # pytest shows the line of the test then
         self.assert_sent(task, args, kwargs, queue=queue, times=0)
 
     @property

@@ -125,6 +125,7 @@ def test_a_failure_says_what_was_sent(project):
     assert code == 1
     assert "shop.synk was sent never, not once" in said
     assert "did you mean 'shop.sync'?" in said
+    assert "canvas/testing" not in said
 
 
 def test_without_an_ini_option_there_is_a_new_app(project):

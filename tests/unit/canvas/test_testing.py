@@ -149,8 +149,15 @@ def test_a_drain_that_has_no_end_is_told_of(shop, world):
         again.delay()
 
     again.delay()
-    with pytest.raises(Endless, match="without end"):
+    with pytest.raises(Endless, match="50 messages were run, and there are more"):
         world.drain(most=50)
+
+
+def test_as_many_as_there_may_be_are_not_too_many(shop, world):
+    for order in range(5):
+        shop.ship.delay(order)
+
+    assert world.drain(most=5) == 5
 
 
 def test_who_waits_lets_the_workers_work(shop, world):
