@@ -24,7 +24,7 @@ from .commit.memory import MemoryCommit
 from .commit.transition import Transition
 from .config import Config
 from .eager_result import EagerGroupResult, EagerReader, EagerResult, EagerResults
-from .effect import Settle
+from .effect import AddPart, Settle
 from .execute import execute
 from .handles import Handles
 from .message import Message
@@ -92,6 +92,8 @@ class EagerRun:
         self.stage = Stage(crew, clock, self._run, result_bytes=result_bytes, applied=self._applied)
         self.endings: list[Transition] = []
         self._raised: dict[str, BaseException] = {}
+        self._loose: list[Error] = []
+        """Failures that no join has taken up: it is for the group's policy to say what its members' mean."""
 
     def play(self, node: Node) -> None:
         """Run a frozen canvas to its end."""
@@ -110,9 +112,8 @@ class EagerRun:
         for document in self.stage.results.get(list(handle.value_ids())):
             self._throw(document.error)
         handle.get()  # that no task of it raised anything does not mean that it went well: it may have expired
-        for ended in self.endings:
-            if isinstance(ended.outcome, Failure):
-                self._throw(ended.outcome.error)
+        for error in self._loose:
+            self._throw(error)
 
     def _throw(self, error: Error | None) -> None:
         """Raise what the task raised that broke; that is the error's node, whatever else failed because of it."""
@@ -132,6 +133,9 @@ class EagerRun:
     def _applied(self, transition: Transition) -> None:
         message, outcome = transition.message, transition.outcome
         settled = tuple(effect for effect in transition.effects if isinstance(effect, Settle))
+        if not any(isinstance(effect, AddPart) for effect in transition.effects):
+            ends = (outcome, *(effect.outcome for effect in settled))
+            self._loose += [end.error for end in ends if isinstance(end, Failure)]
         if message is None or outcome is None or isinstance(outcome, GoingOn) or message.task in INNER:
             message = outcome = None
         if message is not None or settled:

@@ -404,6 +404,22 @@ def test_a_broken_link_does_not_pass_unseen_with_throw(kitchen):
         kitchen.add.apply((2,), link=kitchen.broken.s(), throw=True)
 
 
+def test_a_broken_member_of_a_callback_does_not_pass_unseen_with_throw(kitchen):
+    link = chord([kitchen.add.si(1), kitchen.broken.si()], kitchen.total.s())
+
+    with pytest.raises(Broken):
+        kitchen.add.apply((2,), link=link, throw=True)
+
+
+def test_what_a_group_s_policy_makes_good_is_not_thrown(kitchen):
+    count = kitchen.app.task(name="count")(len)
+    header = group(kitchen.add.s(1), kitchen.broken.s() | kitchen.add.s(1), kitchen.broken.s())
+
+    result = (header.set(failure_policy="drop") | count.s()).apply(throw=True)
+
+    assert result.get() == 1
+
+
 def test_all_that_follows_has_run_before_throw_raises(kitchen):
     with pytest.raises(Broken):
         kitchen.broken.apply(link_error=kitchen.note.si("told"), throw=True)
