@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 from uuid import UUID
 
 from .codec import loads
@@ -40,6 +40,9 @@ class Reader(Protocol):
 
 class AsyncResult(Generic[R_co]):
     """The value, or the error, that task `id` will have. `sent`: whoever makes the handle knows that the task was sent."""
+
+    waits: ClassVar[bool] = True
+    """False where there is nothing to wait for, so that a task may ask, too."""
 
     def __init__(
         self,
@@ -157,7 +160,7 @@ class AsyncResult(Generic[R_co]):
         RuntimeError inside a task, where waiting can block a fleet.
         Returns None at once for what was sent with `ignore_result`, as nothing will ever be known of it.
         """
-        forbid_in_task(disable_sync_subtasks)
+        forbid_in_task(disable_sync_subtasks and self.waits)
         seconds: float | None = optional(patience)("timeout", timeout)
         if self.ignored:
             return cast("R_co", None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from .async_result import AsyncResult, Reader, documents_of, forbid_in_task, forget_all, refuse_unknown
@@ -23,6 +23,9 @@ from .value import optional, patience
 
 class GroupResult:
     """The values that the members of a group will have, in order."""
+
+    waits: ClassVar[bool] = True
+    """See `AsyncResult.waits`."""
 
     def __init__(
         self,
@@ -73,7 +76,7 @@ class GroupResult:
         disable_sync_subtasks: bool = True,
     ) -> list[Any]:
         """Wait for all members; returns their values in order. Raises as `AsyncResult.get`, for the first member that failed."""
-        forbid_in_task(disable_sync_subtasks)
+        forbid_in_task(disable_sync_subtasks and self.waits)
         seconds: float | None = optional(patience)("timeout", timeout)
         deadline = None if seconds is None else time.monotonic() + seconds
         waited = [member for member in self._single() if not member.ignored]

@@ -15,20 +15,27 @@ from .value import LARGEST_COUNT, Bound, identity
 
 
 class Handles:
-    """`app` is where handles read results, and what they revoke by."""
+    """`app` is where handles read results, and what they revoke by; `single` and `several` are what is made for a task and for a group."""
 
-    def __init__(self, app: Reader) -> None:
+    def __init__(
+        self,
+        app: Reader,
+        single: type[AsyncResult[Any]] = AsyncResult,
+        several: type[GroupResult] = GroupResult,
+    ) -> None:
         self._app = app
+        self._single = single
+        self._several = several
 
     def of_sent(self, node: Node, parent: Handle | None = None) -> Result:
         """The handle of a canvas that was sent; of a chain that of its last step, whose parents are the steps before it."""
         match node:
             case Call():
                 ignored = bool(node.options.get("ignore_result"))
-                return AsyncResult(node.id, app=self._app, parent=parent, ignored=ignored, sent=True)
+                return self._single(node.id, app=self._app, parent=parent, ignored=ignored, sent=True)
             case Group():
                 members = [self.of_sent(member) for member in node.members]
-                return GroupResult(node.id, members, app=self._app, parent=parent)
+                return self._several(node.id, members, app=self._app, parent=parent)
             case Chain():
                 *before, last = [step for step in node.steps if not isinstance(step, Tap)]
                 for step in before:

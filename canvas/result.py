@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from .async_result import AsyncResult
+from .eager_result import EagerGroupResult, EagerResult
 from .group_result import GroupResult
 
-__all__ = ["AsyncResult", "GroupResult", "Result", "result_from_tuple"]
+__all__ = ["AsyncResult", "EagerGroupResult", "EagerResult", "GroupResult", "Result", "result_from_tuple"]
 
 Result = AsyncResult[Any] | GroupResult
 

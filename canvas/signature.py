@@ -29,6 +29,12 @@ class Sender(Protocol):
         """Send the canvas; returns the handle of its value."""
         ...
 
+    def apply_signature(
+        self, signature: Signature, args: Iterable[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> Result:
+        """Run the canvas here and now; returns the handle of its value, which is ready."""
+        ...
+
     def call_task(self, name: str, args: Iterable[Any], kwargs: Mapping[str, Any]) -> Any:
         """Run a task's function here and now."""
         ...
@@ -274,6 +280,12 @@ class Signature(dict[str, Any]):
     ) -> Any:
         """Send it; returns an AsyncResult, a GroupResult for a group, None for an empty chain. Options: see `Task.apply_async`."""
         return self.app.send_signature(self, args or (), kwargs or {}, options)
+
+    def apply(
+        self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> Any:
+        """Run it here and now, to its end; returns what `apply_async` does, ready. Options: also `throw`, see `Task.apply`."""
+        return self.app.apply_signature(self, args or (), kwargs or {}, options)
 
     def __invert__(self) -> Any:
         """Send it and wait for its value: `~add.s(2, 2)`."""
