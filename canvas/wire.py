@@ -44,7 +44,7 @@ def to_wire(message: Message) -> Wire:
         "content_type": "application/json",
         "content_encoding": "utf-8",
     }
-    body = f"[{args},{kwargs},{json.dumps(embed_of(message))}]"
+    body = f"[{args},{kwargs},{json_value(embed_of(message))}]"
     return Wire(_headers(message, args, kwargs), properties, body.encode())
 
 
