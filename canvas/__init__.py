@@ -5,7 +5,7 @@ Importing it loads no broker, no database and no serialiser: these come with the
 
 from .app import App, Celery
 from .compose import chain, chord, group
-from .result import AsyncResult, GroupResult, result_from_tuple
+from .result import AsyncResult, GroupResult, ResultSet, result_from_tuple
 from .signature import Signature, signature, subtask
 from .task import Task
 from .tasks import shared_task
@@ -15,6 +15,7 @@ __all__ = [
     "AsyncResult",
     "Celery",
     "GroupResult",
+    "ResultSet",
     "Signature",
     "Task",
     "chain",

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Protocol, Self
 
 from .codec import dumps
-from .errors import ImproperlyConfigured
+from .default_app import default_app, set_default_app
 from .ids import draw
 from .node import Node, node_from_data
 from .result import AsyncResult, Result
@@ -32,21 +32,13 @@ class Sender(Protocol):
         ...
 
 
-_default_sender: list[Sender] = []
-
-
-def set_default_sender(sender: Sender) -> None:
-    """Make `sender` the app of signatures and shared tasks that have none."""
-    _default_sender[:] = [sender]
+set_default_sender = set_default_app
 
 
 def default_sender() -> Sender:
     """The app of signatures that have none. Raises ImproperlyConfigured if there is no app at all."""
-    if not _default_sender:
-        raise ImproperlyConfigured(
-            "there is no app yet: create one with App(name, broker=..., backend=...) first"
-        )
-    return _default_sender[0]
+    sender: Sender = default_app()
+    return sender
 
 
 class Signature(dict[str, Any]):

@@ -121,12 +121,20 @@ def open_results(conf: Config) -> Results:
         case Kind.SQL:
             from .results.sql import SqlResults
 
-            return SqlResults(engine_of(url), is_whole=is_whole)
+            keep, packing = expires_seconds(conf), method_of(conf.result_compression)
+            return SqlResults(engine_of(url), is_whole=is_whole, keep_seconds=keep, compression=packing)
         case _:
             from .results.redis import RedisResults
 
             runs = broker if is_one and result_db(broker, url) is not None else None
-            return RedisResults(url, prefix=result_prefix(conf), runs=runs, is_whole=is_whole)
+            return RedisResults(
+                url,
+                prefix=result_prefix(conf),
+                runs=runs,
+                is_whole=is_whole,
+                keep_seconds=expires_seconds(conf),
+                compression=method_of(conf.result_compression),
+            )
 
 
 def reply_queue(results: Results, id_: str) -> str:

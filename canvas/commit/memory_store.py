@@ -24,6 +24,7 @@ class State:
     mail: Mailbox = field(default_factory=Mailbox)
     runs: dict[str, RunRecord] = field(default_factory=dict)
     documents: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
     chains: dict[str, str] = field(default_factory=dict)
     joins: MemoryJoins = field(default_factory=MemoryJoins)
     revoked: dict[str, tuple[int | None, int]] = field(default_factory=dict)

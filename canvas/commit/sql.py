@@ -23,7 +23,15 @@ from ..incarnation import is_gone
 from ..signing import NO_KEYS, Keyring
 from ..sql.dialect import dialect_of, heads, hold_ready
 from ..sql.engine import is_passing, now_us, reading, unavailable
-from ..sql.tables import chain_table, create_tables, join_table, message_table, result_table, run_table
+from ..sql.tables import (
+    chain_table,
+    create_tables,
+    group_table,
+    join_table,
+    message_table,
+    result_table,
+    run_table,
+)
 from ..sql.wake import Waker, open_waker
 from ..template import Rendered
 from . import sql_announced, sql_dead, sql_held, sql_records, sql_revoked, sql_unique
@@ -254,6 +262,6 @@ def _sweep(connection: Connection) -> list[JoinRecord]:
     sql_held.free_gone(connection)
     sql_revoked.forget_old(connection, now)
     sql_unique.forget_free(connection, now)
-    for table in (run_table, result_table, chain_table, join_table):
+    for table in (run_table, result_table, group_table, chain_table, join_table):
         connection.execute(delete(table).where(table.c.expires_us <= now))
     return sql_records.interrupted(connection, now)
