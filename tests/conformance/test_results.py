@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from backbeat.canvas.async_result import AsyncResult
+from backbeat.canvas.backend import Backend
 from backbeat.canvas.commit.role import Role
 from backbeat.canvas.commit.taken import Taken
 from backbeat.canvas.commit.transition import Transition
@@ -20,13 +21,14 @@ from backbeat.canvas.continuation import ChainRecord, Inline, JoinRecord
 from backbeat.canvas.delivery import Delivery
 from backbeat.canvas.effect import AddPart, OpenChain, OpenJoin, Publish, Settle
 from backbeat.canvas.group_result import GroupResult
+from backbeat.canvas.ids import derive
 from backbeat.canvas.incarnation import incarnation
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.node import Call, Group
 from backbeat.canvas.outcome import Error, Failure, Ignored, Rejected, Retry, Revoked, State, Success
 from backbeat.canvas.results.base import Trace
 from backbeat.canvas.results.document import Document
-from backbeat.canvas.sql.tables import result_table
+from backbeat.canvas.sql.tables import group_table, result_table
 from sqlalchemy import select
 
 from support.commit_world import LIVING, CommitWorld, broken, ok
@@ -452,6 +454,100 @@ def test_each_run_of_a_task_has_a_beginning_of_its_own(world, results):
     first, released, second, retried = seen
     assert (released, retried) == (None, second)
     assert moment(first) < moment(second) < world.now_us() + 1_000_000
+
+
+# --- groups that are kept --------------------------------------------------------------------------------------------------------
+
+
+def test_g9_a_group_is_kept_under_its_id_as_it_was_saved_last(world, results):
+    mine, other = f"mine-{world.mark}", f"other-{world.mark}"
+    results.groups.save(mine, "first")
+    results.groups.save(other, "another")
+    results.groups.save(mine, '{"ü": "\\u0000"}')
+
+    opened = world.backend.results()
+    assert [opened.groups.load(id_) for id_ in (mine, other, "nobody")] == [
+        '{"ü": "\\u0000"}',
+        "another",
+        None,
+    ]
+    opened.groups.delete(mine)
+    opened.groups.delete(mine)
+    assert [results.groups.load(id_) for id_ in (mine, other)] == [None, "another"]
+    opened.close()
+
+
+def test_g9_the_short_form_stands_in_for_the_long_one_and_the_other_way_round(world, results):
+    id_ = f"g-{world.mark}"
+    seen = []
+    for text, is_short in [("long", False), ("short", True), ("longer", False)]:
+        results.groups.save(id_, text, is_short=is_short)
+        seen.append(results.groups.load(id_))
+    results.groups.save(id_, "short", is_short=True)
+    results.groups.delete(id_)
+
+    assert (seen, results.groups.load(id_)) == (["long", "short", "longer"], None)
+
+
+def test_g9_groups_are_kept_as_long_as_results(world):
+    if world.kind == "memory":  # where all stays as long as the process
+        return
+    short, ever = world.backend.results(keep_seconds=0.05), world.backend.results(keep_seconds=0)
+    short.groups.save("short", "a")
+    ever.groups.save("ever", "b")
+    deadline = time.monotonic() + 20
+    while short.groups.load("short") is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    world.open().sweep()
+
+    assert short.groups.load("ever") == "b"
+    assert kept_groups(world.backend) == {"ever"}
+    short.groups.delete("ever")
+    short.close()
+    ever.close()
+
+
+def kept_groups(backend):
+    """The ids of the groups that lie in the store."""
+    if hasattr(backend, "_client"):
+        start = f"{backend._prefix}celery-taskset-meta-"
+        return {key.decode().removeprefix(start) for key in backend._client.scan_iter(match=f"{start}*")}
+    with backend._engine.connect() as connection:
+        return set(connection.execute(select(group_table.c.group_id)).scalars())
+
+
+def test_g9_saved_groups_are_compressed_where_that_is_asked_and_read_by_all(world, results):
+    packing = world.backend.results(compression="gzip")
+    text = json.dumps(["ü" * 10_000])
+    packing.groups.save("g", text)
+
+    assert results.groups.load("g") == text
+    packing.close()
+
+
+def test_g9_a_million_members_are_kept_as_a_number_and_others_one_by_one(world, results):
+    app = SimpleNamespace(results=results)
+    app.backend = Backend(app, lambda: results, lambda: None, lambda: None)
+    above = AsyncResult("above", app=app)
+    many = GroupResult(
+        "many", [AsyncResult(derive("many", str(i)), app=app) for i in range(10_001)], above, app
+    )
+    odd = GroupResult("odd", [*many.results, AsyncResult("another", app=app)], app=app)
+    nested = GroupResult(
+        "nested", [AsyncResult("a", app=app, parent=above), GroupResult("in", [above], app=app)], app=app
+    )
+    for group in (many, odd, nested):
+        group.save()
+    found = [GroupResult.restore(group.id, app=app) for group in (many, odd, nested)]
+
+    assert [(group, group.as_tuple()) for group in found] == [
+        (group, group.as_tuple()) for group in (many, odd, nested)
+    ]
+    assert len(results.groups.load("many")) < 100 < len(results.groups.load("odd"))
+    many.delete()
+    assert GroupResult.restore("many", app=app) is None
+    assert GroupResult.restore("odd", app=app) == odd
 
 
 # --- how long, and how -------------------------------------------------------------------------------------------------------
