@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 from uuid import UUID
 
+from .awaitable import in_thread
 from .backend import Backend
 from .canvas_sender import CanvasSender
 from .config import Config
@@ -157,6 +158,16 @@ class App:
         handle = self.send_signature(what, args or (), kwargs or {}, options)
         assert isinstance(handle, AsyncResult)
         return handle
+
+    async def asend_task(
+        self,
+        name: str,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> AsyncResult[Any]:
+        """As `send_task`, for coroutines: the event loop goes on while it is sent (see awaitable.py)."""
+        return await in_thread(self.send_task, name, args, kwargs, **options)
 
     def send_signature(
         self,

@@ -20,7 +20,7 @@ from .dependency_graph import DependencyGraph
 from .errors import TimeoutError  # noqa: A004 - Celery's name
 from .handle import Handle
 from .results.document import Document
-from .task_view import TaskView, documents_of, forget_all, has_failed, outcome_of, refuse_unknown
+from .task_view import TaskView, documents_of, forget_all, has_failed, outcome_of, pending_of
 from .value import optional, patience
 from .waiting import Notices, notices_of, wait_for
 
@@ -99,10 +99,10 @@ class AsyncResult(TaskView, Generic[R_co]):
         """As `get`, for coroutines: the event loop goes on meanwhile, and no thread is held. It can be cancelled at any time."""
         forbid_in_task(disable_sync_subtasks)
         seconds: float | None = optional(patience)("timeout", timeout)
-        if not self.ignored:
-            look = self._look(propagate and follow_parents)
-            if not await awaitable.ready(self.app, [self], seconds, look):
-                raise self._late(seconds)
+        pending = [] if self.ignored else await awaitable.in_thread(pending_of, self.app, [self])
+        look = self._look(propagate and follow_parents)
+        if pending and not await awaitable.ready(self.app, pending, seconds, look):
+            raise self._late(seconds)
         return cast("R_co", await awaitable.in_thread(self._settled, propagate, follow_parents))
 
     def maybe_throw(
@@ -136,13 +136,12 @@ class AsyncResult(TaskView, Generic[R_co]):
 
     def _wait(self, seconds: float | None, notices: Notices, *, follows: bool) -> None:
         """Until it is ready. Raises TimeoutError, UnknownResult, and what a step before it failed with if `follows`."""
-        if self.ignored:
-            return
-        document = self._document()
-        if not document.ready:
-            refuse_unknown(self.app, [self], [document])
-            if not wait_for(self.app, [self], seconds, look=self._look(follows), notices=notices):
-                raise self._late(seconds)
+        if (
+            not self.ignored
+            and pending_of(self.app, [self])
+            and not wait_for(self.app, [self], seconds, look=self._look(follows), notices=notices)
+        ):
+            raise self._late(seconds)
 
     def _late(self, seconds: float | None) -> TimeoutError:
         return TimeoutError(f"task {self.id} was not ready within {seconds} s")

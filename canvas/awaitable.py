@@ -10,13 +10,12 @@ cancelled, or whose time is over, is gone at once; only a look that is under way
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from .result_base import Reader
-from .task_view import TaskView, documents_of, refuse_unknown
+from .task_view import TaskView
 from .waiting import look_pauses, shorter
 
 P = ParamSpec("P")
@@ -25,18 +24,19 @@ R = TypeVar("R")
 
 async def in_thread(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """What `call` returns or raises, in a thread, with a copy of the context that is here."""
+    import asyncio  # 70 ms for a program without coroutines; whoever comes here has it
+
     return await asyncio.to_thread(call, *args, **kwargs)
 
 
 async def ready(
-    app: Reader, views: Sequence[TaskView], seconds: float | None, look: Callable[[], object] | None
+    app: Reader, pending: Sequence[TaskView], seconds: float | None, look: Callable[[], object] | None
 ) -> bool:
-    """Wait until all have ended; False if `seconds` passed before. `look`, called now and then, may raise. Raises as `get` does."""
+    """Wait until all have ended; False if `seconds` passed before. `look`, called now and then, may raise, which ends the wait."""
+    import asyncio  # as above
+
     loop = asyncio.get_running_loop()
     deadline = None if seconds is None else loop.time() + seconds
-    pending = await in_thread(_pending, app, views)
-    if not pending:
-        return True
     told: asyncio.Future[None] = loop.create_future()
 
     def done(error: Exception | None) -> None:
@@ -60,13 +60,7 @@ async def ready(
         app.watch.remove(ticket)
 
 
-def _pending(app: Reader, views: Sequence[TaskView]) -> list[TaskView]:
-    documents = documents_of(app, views)
-    refuse_unknown(app, views, documents)
-    return [view for view, document in zip(views, documents, strict=True) if not document.ready]
-
-
-def _tell(told: asyncio.Future[None], error: Exception | None) -> None:
+def _tell(told: Any, error: Exception | None) -> None:
     if told.done():
         return
     if error is None:

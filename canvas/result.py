@@ -49,7 +49,7 @@ def _written_above(data: Any) -> list[tuple[str, Sequence[Any] | None]]:
     """Id and members of what was written, and of all its parents, the nearest first."""
     found: list[tuple[str, Sequence[Any] | None]] = []
     rest: Any = data
-    while rest is not None:
+    while rest is not None or not found:
         match rest:
             case [[str(id_), rest], None | list() | tuple() as members]:
                 pass

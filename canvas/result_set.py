@@ -5,25 +5,23 @@ A set in a set, as a group in a group, is a member as any other one; the store i
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any, Self
 
 from . import awaitable
+from .arriving import arriving
 from .async_result import AsyncResult, call_back
 from .blocking import forbid_in_task
 from .default_app import default_app
 from .errors import TimeoutError  # noqa: A004 - Celery's name
 from .meta import meta_of
 from .outcome import State
-from .pace import Pace
 from .result_base import ResultBase
 from .results.base import Trace
 from .results.document import Document
-from .task_view import documents_of, doubts, forget_all, has_failed, refuse_unknown
+from .task_view import TaskView, documents_of, doubts, forget_all, has_failed, pending_of
 from .value import optional, patience
 from .waiting import Notices, notices_of, wait_for
 
@@ -143,8 +141,9 @@ class ResultSet(ResultBase):
         forbid_in_task(disable_sync_subtasks)
         seconds: float | None = optional(patience)("timeout", timeout)
         waited = self._wanted()
+        pending = await awaitable.in_thread(self._pending, waited, propagate)
         look = partial(self._raise_failure, waited) if propagate else None
-        if waited and not await awaitable.ready(self.app, waited, seconds, look):
+        if pending and not await awaitable.ready(self.app, pending, seconds, look):
             raise self._late(seconds)
         values = await awaitable.in_thread(self._values, propagate, None)
         for member, value in zip(self.results, values, strict=True) if callback is not None else ():
@@ -189,18 +188,24 @@ class ResultSet(ResultBase):
 
     def _wait(self, seconds: float | None, propagate: bool, notices: Notices) -> None:
         waited = self._wanted()
-        documents = documents_of(self.app, waited) if waited else []
-        pending = [view for view, document in zip(waited, documents, strict=True) if not document.ready]
+        pending = self._pending(waited, propagate)
         if not pending:
             return
-        refuse_unknown(self.app, waited, documents)
         look = partial(self._raise_failure, waited) if propagate else None
         if not wait_for(self.app, pending, seconds, look=look, notices=notices):
             raise self._late(seconds)
         documents_of(self.app, waited)
 
+    def _pending(self, waited: Sequence[AsyncResult[Any]], propagate: bool) -> list[TaskView]:
+        """Those that have not ended. With `propagate` there is nothing to wait for where one has failed, which is raised then."""
+        pending = pending_of(self.app, waited)
+        for view in waited if propagate and pending else ():
+            if view._known is not None and has_failed(view._known):
+                view._settled(propagate=True)
+        return pending
+
     def _raise_failure(self, waited: Sequence[AsyncResult[Any]]) -> None:
-        """Raise what the first member that is known to have failed ended with."""
+        """Raise what the first member that has failed by now ended with."""
         for view, document in zip(waited, documents_of(self.app, waited), strict=True):
             if has_failed(document):
                 view._settled(propagate=True)
@@ -225,33 +230,10 @@ class ResultSet(ResultBase):
         return self._values(propagate, None)
 
     def _as_ready(self, timeout: Any, notices: Notices) -> Iterator[Member]:
-        """The members, each when it has ended. Who waits for any of them has to look: stores tell when all are there."""
         seconds: float | None = optional(patience)("timeout", timeout)
-        deadline = math.inf if seconds is None else time.monotonic() + seconds
-        waited, left, pace = self._wanted(), list(self.results), Pace()
-        if waited:
-            refuse_unknown(self.app, waited, documents_of(self.app, waited))
-        heard = time.monotonic()
-        while left:
-            began = time.monotonic()
-            waited = [view for view in waited if not view.has_ended]
-            if waited:
-                documents_of(self.app, waited)
-            parted: dict[bool, list[Member]] = {True: [], False: []}
-            for member in left:
-                parted[member.has_ended].append(member)
-            looked = time.monotonic()
-            yield from parted[True]
-            left = parted[False]
-            if left and (now := time.monotonic()) >= deadline:
-                raise self._late(seconds)
-            if left and notices.are_wanted and now - heard >= notices.interval:
-                heard = now
-                notices.tell(self.app, waited)
-            if parted[True]:
-                pace.reset()
-            if left:
-                time.sleep(max(0.0, min(pace.pause(looked - began), deadline - time.monotonic())))
+        waited = self._wanted()
+        pending_of(self.app, waited)
+        return arriving(self.app, self.results, waited, seconds, notices, self._late)
 
     # --- acting --------------------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import copy
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Protocol, Self
 
+from .awaitable import in_thread
 from .codec import dumps
 from .default_app import default_app, set_default_app
 from .ids import draw
@@ -224,6 +225,16 @@ class Signature(dict[str, Any]):
     ) -> Any:
         """Send it; returns an AsyncResult, a GroupResult for a group, None for an empty chain. Options: see `Task.apply_async`."""
         return self.app.send_signature(self, args or (), kwargs or {}, options)
+
+    async def adelay(self, *args: Any, **kwargs: Any) -> Any:
+        """As `delay`, for coroutines: the event loop goes on while it is sent (see awaitable.py)."""
+        return await in_thread(self.delay, *args, **kwargs)
+
+    async def aapply_async(
+        self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> Any:
+        """As `apply_async`, for coroutines."""
+        return await in_thread(self.apply_async, args, kwargs, **options)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the function here and now."""

@@ -181,6 +181,13 @@ def refuse_unknown(app: Reader, views: Sequence[TaskView], documents: Sequence[D
             )
 
 
+def pending_of(app: Reader, views: Sequence[TaskView]) -> list[TaskView]:
+    """Those of them that have not ended. Raises UnknownResult, see `refuse_unknown`."""
+    documents = documents_of(app, views) if views else []
+    refuse_unknown(app, views, documents)
+    return [view for view, document in zip(views, documents, strict=True) if not document.ready]
+
+
 def doubts(app: Reader, views: Sequence[TaskView], documents: Sequence[Document]) -> list[tuple[str, Trace]]:
     """The ids that may never have been sent, each with what the store says of it."""
     ids = [view.id for view, document in zip(views, documents, strict=True) if view.is_doubtful(document)]
