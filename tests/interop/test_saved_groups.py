@@ -71,7 +71,9 @@ def test_g9_a_group_that_backbeat_saved_is_restored_by_celery(url, settings):
         ours = GroupResult("ours", members, parent, app)
         ours.save()
 
-        written, kinds, values, known, others, children = run_celery(CLIENT + READS, url, json.dumps(settings))
+        written, kinds, values, known, others, children = run_celery(
+            CLIENT + READS, url, json.dumps(settings)
+        )
 
         assert written == json.loads(json.dumps(ours.as_tuple()))
         assert kinds == ["GroupResult", "GroupResult", "ours", "parent"]
