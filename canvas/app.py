@@ -186,7 +186,7 @@ class App:
         handle = self._handles.of_sent(self._sender.send(node, asked, session))
         request = running_request()
         if request is not None:
-            request.children.extend(handle.value_ids())
+            request.children.append(handle)
         return handle
 
     def transaction(self, session: Any) -> AbstractContextManager[Any]:
@@ -293,9 +293,9 @@ class App:
         """`app.GroupResult(id, members or size)` is the handle of a group, `app.GroupResult.restore(id)` that of a saved one."""
         return GroupHandles(self._handles)
 
-    def result_from_tuple(self, data: Any) -> Result:
-        """The handle that `as_tuple` wrote down."""
-        return self._handles.of_tuple(data)
+    def result_from_tuple(self, data: Any, *, sent: bool = False) -> Result:
+        """The handle that `as_tuple` wrote down. `sent`: it is known that the tasks were sent."""
+        return self._handles.of_tuple(data, sent=sent)
 
     def revoke(
         self, ids: str | UUID | Sequence[str | UUID], terminate: bool = False, signal: str | int = "SIGTERM"

@@ -16,10 +16,10 @@ from uuid import UUID
 
 from . import awaitable, dependencies
 from .blocking import forbid_in_task
+from .child import Child
 from .dependency_graph import DependencyGraph
 from .errors import TimeoutError  # noqa: A004 - Celery's name
 from .handle import Handle
-from .results.document import Document
 from .task_view import TaskView, documents_of, forget_all, has_failed, outcome_of, pending_of
 from .value import optional, patience
 from .waiting import Notices, notices_of, wait_for
@@ -173,12 +173,14 @@ class AsyncResult(TaskView, Generic[R_co]):
     # --- what it led to ------------------------------------------------------------------------------------------------------
 
     @property
-    def children(self) -> list[AsyncResult[Any]]:
-        """Handles of what this task sent, of its links and of the steps that followed it."""
-        return self._children_in(self._document())
+    def children(self) -> list[Any]:
+        """Handles of what this task sent, of its links and of the step that followed it; of groups those of the groups."""
+        return [self._child(child) for child in self._document().children]
 
-    def _children_in(self, document: Document) -> list[AsyncResult[Any]]:
-        return [AsyncResult(child, app=self._app, sent=True) for child in document.children]
+    def _child(self, child: Child) -> Any:
+        if isinstance(child, str):
+            return AsyncResult(child, app=self._app, sent=True)
+        return self.app.result_from_tuple(child, sent=True)
 
     def iterdeps(self, intermediate: bool = False) -> Iterator[tuple[Any, Any]]:
         """(parent, handle) of this task and of all that it led to, level by level; the parent of the first is None.

@@ -72,6 +72,6 @@ class Handles:
         found: GroupResult | None = self._app.backend.restore_group(id_)
         return found
 
-    def of_tuple(self, data: Any) -> Result:
+    def of_tuple(self, data: Any, *, sent: bool = False) -> Result:
         """The handle that `as_tuple` wrote down."""
-        return result_from_tuple(data, app=self._app)
+        return result_from_tuple(data, app=self._app, sent=sent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .child import written_child
 from .codec import loads
 from .results.document import Document
 from .task_view import moment_of, result_of
@@ -16,7 +17,7 @@ def meta_of(document: Document) -> dict[str, Any]:
         "status": str(document.state),
         "result": result_of(document),
         "traceback": document.traceback,
-        "children": [[[child, None], None] for child in document.children],
+        "children": [written_child(child) for child in document.children],
         "date_done": moment_of(document.date_done),
     }
     more = {

@@ -30,17 +30,22 @@ __all__ = [
 Result = AsyncResult[Any] | GroupResult
 
 
-def result_from_tuple(data: Any, app: Any = None) -> Result:
-    """The inverse of `as_tuple`, also of what JSON made of it; a handle as it is. Raises TypeError for anything else."""
+def result_from_tuple(data: Any, app: Any = None, *, sent: bool = False) -> Result:
+    """The inverse of `as_tuple`, also of what JSON made of it; a handle as it is. `sent`: it is known that the tasks were sent.
+
+    Raises TypeError for anything else.
+    """
     if isinstance(data, AsyncResult | GroupResult):
         return data
     above: Result | None = None
     # not by recursion from child to parent: a chain may have a thousand steps
     for id_, members in reversed(list(_written_above(data))):
         if members is None:
-            above = AsyncResult(id_, app=app, parent=above)
+            above = AsyncResult(id_, app=app, parent=above, sent=sent)
         else:
-            above = GroupResult(id_, [result_from_tuple(each, app) for each in members], above, app)
+            above = GroupResult(
+                id_, [result_from_tuple(each, app, sent=sent) for each in members], above, app
+            )
     assert above is not None
     return above
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..child import Child
 from ..delivery import Delivery
 from ..effect import Effect, Settle
 from ..message import Message
@@ -34,7 +35,7 @@ class Transition:
     message: Message | None = None
     outcome: Outcome | None = None
     effects: tuple[Effect, ...] = ()
-    children: tuple[str, ...] = ()
+    children: tuple[Child, ...] = ()
     delivery: Delivery | None = None
     closes: str | None = None
     dead: DeadLetter | None = None

@@ -6,6 +6,10 @@ import json
 
 import pytest
 from backbeat.canvas import App, AsyncResult, GroupResult
+from backbeat.canvas.json_text import Json
+from backbeat.canvas.outcome import State
+from backbeat.canvas.redis_client import open_redis
+from backbeat.canvas.results.document import Document, to_text
 
 from support.celery_env import run_celery
 from support.stacks import own_redis_database
@@ -98,3 +102,36 @@ def test_g9_a_group_that_celery_saved_is_restored_by_backbeat(url, settings):
         assert (found[0].date_done.tzinfo is None, found[0].parent == "parent") == (False, True)
         found.delete()
     assert run_celery(CLIENT + 'print(json.dumps(GroupResult.restore("theirs", app=app)))', url, "{}") is None
+
+
+CHILDREN = """
+task = app.AsyncResult("task")
+body, group, single = task.children
+print(json.dumps([
+    [type(each).__name__ for each in (body, body.parent, group, single)],
+    [task.get(timeout=5), body.id, body.parent.id, [each.id for each in group], single.id],
+    [str(node) for _, node in task.iterdeps(intermediate=True)],
+]))
+"""
+
+
+def test_o2_children_of_all_kinds_are_handles_for_celery(url):
+    group = (("group", None), ((("m1", None), None), (("m2", None), None)))
+    document = Document(
+        id="task",
+        state=State.SUCCESS,
+        value=Json("1"),
+        date_done="2026-01-01T00:00:00+00:00",
+        children=((("body", group), None), group, "single"),
+    )
+    client = open_redis(url)
+    client.set("celery-task-meta-task", to_text(document))
+    client.close()
+
+    kinds, known, nodes = run_celery(CLIENT + CHILDREN, url, "{}")
+
+    assert kinds == ["AsyncResult", "GroupResult", "GroupResult", "AsyncResult"]
+    assert known == [1, "body", "group", ["m1", "m2"], "single"]
+    assert nodes == ["task", "body", "group", "single"]
+    with App("ours", broker=url, set_as_current=False) as app:
+        assert [str(node) for _, node in app.AsyncResult("task").iterdeps(intermediate=True)] == nodes
