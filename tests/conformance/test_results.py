@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import threading
@@ -26,9 +27,11 @@ from backbeat.canvas.incarnation import incarnation
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.node import Call, Group
 from backbeat.canvas.outcome import Error, Failure, Ignored, Rejected, Retry, Revoked, State, Success
+from backbeat.canvas.result_set import ResultSet
 from backbeat.canvas.results.base import Trace
 from backbeat.canvas.results.document import Document
 from backbeat.canvas.sql.tables import group_table, result_table
+from backbeat.canvas.watch import Watch
 from sqlalchemy import select
 
 from support.commit_world import LIVING, CommitWorld, broken, ok
@@ -282,6 +285,41 @@ def test_a_group_is_read_once_waited_for_once_and_forgotten_by_its_handles(world
     handle.forget()
     assert (handle.exists(), handle.completed_count()) == (False, 0)
     assert [handle[0].state, handle[-1].state] == ["UNKNOWN"] * 2
+
+
+class Reading:
+    """What handles need of an app to read these results."""
+
+    def __init__(self, results):
+        self.results = results
+        self.watch = Watch(self)
+
+
+def test_members_come_as_they_end_and_so_do_values_to_coroutines_and_callbacks(world, results):
+    app, messages = Reading(results), [world.message() for _ in range(4)]
+    handles = [AsyncResult(message.id, app=app, sent=True) for message in messages]
+    commit, order = world.open("client"), [2, 0, 3, 1]
+    iterating, told = ResultSet([AsyncResult(message.id, app=app, sent=True) for message in messages]), []
+    all_told = threading.Event()
+    came = iterating.iter_native(timeout=20)
+    ResultSet(handles, app=app).then(lambda them: (told.append(them.get()), all_told.set()))
+
+    async def main():
+        waiting = asyncio.gather(*(handle.aget(20) for handle in handles))
+        await asyncio.sleep(0)
+        seen = []
+        for index in order:
+            stored = Transition(message=messages[index], outcome=ok(index))
+            await asyncio.to_thread(commit.exchange, [stored])
+            seen.append((await asyncio.to_thread(next, came))[0])
+        return await waiting, seen
+
+    values, seen = asyncio.run(main())
+
+    assert values == [0, 1, 2, 3]
+    assert seen == [messages[index].id for index in order]
+    assert all_told.wait(20)
+    assert told == [[0, 1, 2, 3]]
 
 
 def test_closing_twice_is_closing_once(world):
