@@ -29,15 +29,15 @@ def arriving(
     left, pace, heard = list(members), Pace(), time.monotonic()
     while left:
         began = time.monotonic()
-        views = [view for view in views if not view.has_ended]
         if views:
-            documents_of(app, views)
+            documents_of(app, views)  # asks only for those that are missing
         looked = time.monotonic()
         ended, left = _parted(left)
         yield from ended
         if ended:
             pace.reset()
         if not left:
+            notices.tell_states(app, views)
             return
         now = time.monotonic()
         if now >= deadline:

@@ -20,7 +20,7 @@ from .outcome import State
 from .result import GroupResult, result_from_tuple
 from .results.base import Results
 from .results.document import Document
-from .results.groups import text_of, written_of
+from .results.groups import not_a_group, text_of, written_of
 from .url_text import without_password
 from .value import identity
 
@@ -123,8 +123,12 @@ class Backend:
         text = self._results().groups.load(id_)
         if text is None:
             return None
-        found = result_from_tuple(written_of(id_, text), self.app)
-        assert isinstance(found, GroupResult)
+        try:
+            found = result_from_tuple(written_of(id_, text), self.app)
+        except TypeError as error:
+            raise not_a_group(id_, str(error)) from error
+        if not isinstance(found, GroupResult):
+            raise not_a_group(id_, "it has no members")
         return found
 
     def delete_group(self, group_id: str | UUID) -> None:

@@ -41,9 +41,13 @@ class Notices:
         return self.on_interval is not None or self.on_message is not None
 
     def tell(self, app: Reader, views: Sequence[TaskView]) -> None:
-        """Call what the caller gave."""
+        """An interval is over."""
         if self.on_interval is not None:
             self.on_interval()
+        self.tell_states(app, views)
+
+    def tell_states(self, app: Reader, views: Sequence[TaskView]) -> None:
+        """Tell of states that are new."""
         if self.on_message is None:
             return
         for document in documents_of(app, views):
@@ -81,7 +85,7 @@ def wait_for(
     for pause in [None] if is_plain else _pauses(notices):
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
         if app.results.wait(ids, shorter(pause, left)):
-            notices.tell(app, pending)
+            notices.tell_states(app, pending)
             return True
         if left is not None and (pause is None or left <= pause):
             return False

@@ -71,5 +71,10 @@ def written_of(id_: str, text: str) -> tuple[Any, Any]:
         if isinstance(members, int) and not isinstance(members, bool):
             members = [[[derive(id_, str(index)), None], None] for index in range(members)]
     except (ValueError, KeyError, TypeError) as error:
-        raise DecodeError(f"what is saved of group {id_} is not a group of Celery's: {error!r}") from error
+        raise not_a_group(id_, repr(error)) from error
     return head, members
+
+
+def not_a_group(id_: str, why: str) -> DecodeError:
+    """The error for something else that lies where a group should be."""
+    return DecodeError(f"what is saved of group {id_} is not a group of Celery's: {why}")

@@ -218,6 +218,25 @@ def test_iter_native_gives_ids_with_what_is_known_and_of_groups_their_members(sh
     assert (third[0], third[1]["result"]) == (results[2].id, None)
 
 
+def test_who_iterates_hears_of_states_and_of_time(shop, stepwise):
+    handles = [shop.add.apply_async((number,), queue=f"q{number}") for number in range(3)]
+    order = iter([None, "q1", "q0", "q2"])
+    stepwise.before = lambda: (queue := next(order, None)) and shop.drain(queue)
+    heard, ticks = [], []
+
+    def hear(meta):
+        heard.append((meta["task_id"], meta["result"]))
+
+    results = shop.app.ResultSet(handles)
+    came = list(
+        results.iter_native(interval=1e-9, on_message=hear, on_interval=lambda: ticks.append(len(heard)))
+    )
+
+    assert [id_ for id_, _ in came] == [handles[index].id for index in (1, 0, 2)]
+    assert sorted(heard) == sorted((handle.id, number) for number, handle in enumerate(handles))
+    assert ticks == [0]  # what was read for that ended the others
+
+
 def test_who_iterates_is_told_when_the_time_is_over_and_of_what_never_comes(shop):
     results = shop.app.ResultSet([shop.add.delay(1), shop.add.apply_async((2,), queue="later")])
     shop.drain("celery")
