@@ -5,6 +5,7 @@ Importing it loads no broker, no database and no serialiser: these come with the
 
 from .app import App, Celery
 from .compose import chain, chord, group
+from .mapping import chunks, xmap, xstarmap
 from .result import AsyncResult, GroupResult, ResultSet, result_from_tuple
 from .signature import Signature, signature, subtask
 from .task import Task
@@ -20,9 +21,12 @@ __all__ = [
     "Task",
     "chain",
     "chord",
+    "chunks",
     "group",
     "result_from_tuple",
     "shared_task",
     "signature",
     "subtask",
+    "xmap",
+    "xstarmap",
 ]

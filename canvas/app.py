@@ -19,6 +19,7 @@ from .handles import GroupHandles, Handles
 from .hook import Hook
 from .ids import draw
 from .importing import imported
+from .mapping import mapping_tasks
 from .message import Message
 from .node import Node, freeze
 from .periodic_tasks import PeriodicTasks
@@ -68,7 +69,7 @@ class App:
             self.conf.include = include if isinstance(include, str) else tuple(include)
         if not self.conf.is_set("beat_schedule"):
             self.conf.beat_schedule = {}  # this app's own, to which a project may add
-        self.tasks = Tasks()
+        self.tasks = Tasks(mapping_tasks(self))
         self._defaults = Defaults(self.conf, self.tasks)
         self.periodic_tasks = PeriodicTasks()
         self.on_after_configure, self.on_after_finalize = Hook(), Hook()
@@ -335,6 +336,11 @@ class App:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def is_strict(self) -> bool:
+        """False if canvases are composed as Celery does it (setting `canvas_mode`)."""
+        return bool(self.conf.canvas_mode == "strict")
 
     @cached_property
     def cluster(self) -> str:

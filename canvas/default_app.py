@@ -16,8 +16,14 @@ def set_default_app(app: Any) -> None:
 
 def default_app() -> Any:
     """The app of whatever has none. Raises ImproperlyConfigured if there is no app at all."""
-    if not _default:
+    app = default_app_if_any()
+    if app is None:
         raise ImproperlyConfigured(
             "there is no app yet: create one with App(name, broker=..., backend=...) first"
         )
-    return _default[0]
+    return app
+
+
+def default_app_if_any() -> Any:
+    """The same; None if there is no app at all."""
+    return _default[0] if _default else None

@@ -100,6 +100,27 @@ def test_what_a_task_sends_is_its_child_whatever_it_is(shop):
     assert [child.get(timeout=0) for child in handle.children] == [1, 5, [4, 5, 13], 17]
 
 
+def test_what_is_told_of_the_end_is_a_child_and_no_step(shop):
+    step = shop.add.s(1)
+    step.on_success(shop.add.s(10))
+    last = (step | shop.add.s(2)).delay()
+    shop.drain()
+
+    assert [child.get(timeout=0) for child in last.parent.children] == [3, 11]
+    assert last.parent.children[0] == last
+
+
+def test_a_group_that_ends_a_chain_inside_a_chain_leads_to_what_follows_that(shop):
+    inner = (shop.add.si(1) | group(shop.add.si(2), shop.add.si(3))).on_error(shop.add.si(0))
+    last = chord([inner | shop.total.s()], shop.add.si(9)).delay()
+    shop.drain()
+    (first,) = [member.parent.parent for member in last.parent]
+    (child,) = first.children
+
+    assert (child, child.get(timeout=0)) == (last.parent[0], 5)
+    assert child.parent.get(timeout=0) == [2, 3]
+
+
 def test_a_member_of_a_group_that_is_waited_for_leads_to_nothing_by_itself(shop):
     last = chord([shop.add.s(1), shop.add.s(2)], shop.total.s()).delay()
     shop.drain()
