@@ -328,6 +328,7 @@ class App:
 
     def close(self) -> None:
         """Let go of connections; they are opened again when they are needed."""
+        self.watch.close()
         self._connections.close()
         self._sender.close()
 

@@ -217,9 +217,8 @@ class AsyncResult(TaskView, Generic[R_co]):
 
     def forget(self) -> None:
         """Delete its result, and those of the steps before it; who asks for them then is told that there is none."""
-        forget_all(self.app, [self])
-        if self.parent is not None:
-            self.parent.forget()
+        above = [view for parent in self._parents() for view in parent._single()]
+        forget_all(self.app, [self, *above])
 
     def _written(self, parent: tuple[Any, Any] | None) -> tuple[Any, Any]:
         return (self.id, parent), None

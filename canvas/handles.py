@@ -21,9 +21,11 @@ class GroupHandles:
     def __init__(self, handles: Handles) -> None:
         self._handles = handles
 
-    def __call__(self, id: str | UUID, results: Sequence[Any] | int = ()) -> GroupResult:
+    def __call__(
+        self, id: str | UUID, results: Sequence[Any] | int = (), parent: Handle | None = None
+    ) -> GroupResult:
         """The handle of a group by its id and its members, or by its id and size."""
-        return self._handles.of_group(id, results)
+        return self._handles.of_group(id, results, parent)
 
     def restore(self, id: str | UUID) -> GroupResult | None:
         """The group that was saved under `id`; None if there is none (any more)."""
@@ -61,13 +63,15 @@ class Handles:
         """The handle of several results that are waited for together."""
         return ResultSet(results, app=self._app)
 
-    def of_group(self, id_: str | UUID, results: Sequence[Any] | int) -> GroupResult:
+    def of_group(
+        self, id_: str | UUID, results: Sequence[Any] | int, parent: Handle | None = None
+    ) -> GroupResult:
         """The handle of a group by its id and its members, or by its id and size."""
         group_id: str = identity("a group's id", id_)
         if isinstance(results, int):
             Bound(highest=LARGEST_COUNT, whole=True)("a group's size", results)
             results = [self.of_task(derive(group_id, str(index))) for index in range(results)]
-        return GroupResult(group_id, results, app=self._app)
+        return GroupResult(group_id, results, parent, self._app)
 
     def of_saved(self, id_: str | UUID) -> GroupResult | None:
         """The handle of the group that was saved under its id; None if there is none."""

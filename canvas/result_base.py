@@ -80,9 +80,9 @@ class ResultBase:
     def _written(self, parent: tuple[Any, Any] | None) -> tuple[Any, Any]:
         """As `as_tuple`, with what was written of its parent."""
 
-    def _parents(self) -> Iterator[Handle]:
+    def _parents(self) -> Iterator[Any]:
         """What came before it, the nearest first."""
-        above = self.parent
+        above: Any = self.parent
         while above is not None:
             yield above
             above = above.parent

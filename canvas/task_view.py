@@ -121,6 +121,10 @@ class TaskView(ResultBase):
         """The ids of all tasks whose values make up the result."""
         yield self.id
 
+    def _single(self) -> list[Any]:
+        """The handles of all these tasks."""
+        return [self]
+
     @property
     def was_sent(self) -> bool:
         """True if that is certain. Of a handle that was made from an id alone only the store can say it."""

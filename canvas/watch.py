@@ -10,11 +10,12 @@ import logging
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import DecodeError
+from .errors import DecodeError, Unavailable
 from .pace import Pace
 from .task_view import documents_of
 
@@ -36,9 +37,11 @@ class Watch:
     def __init__(self, app: Any) -> None:
         self._app = app
         self._begin()
+        begin = weakref.WeakMethod(self._begin)
+        # the thread stays in the parent, and so do those who wait there; and it may hold the lock at the fork
+        os.register_at_fork(after_in_child=lambda: (found := begin()) and found())
 
     def _begin(self) -> None:
-        self._pid = os.getpid()
         self._changed = threading.Condition()
         self._tickets: dict[_Ticket, None] = {}
         self._news = False
@@ -47,8 +50,6 @@ class Watch:
 
     def add(self, views: Sequence[Any], done: Callable[[Exception | None], object]) -> object:
         """Call `done`, in the watch's thread, once all have ended, or with the error if that cannot be known; returns a ticket."""
-        if self._pid != os.getpid():
-            self._begin()  # the thread stayed in the parent, and so do those who wait there
         ticket = _Ticket(views, done)
         with self._changed:
             self._tickets[ticket] = None
@@ -63,6 +64,13 @@ class Watch:
         """Nobody wants to know any more. Idempotent."""
         with self._changed:
             self._tickets.pop(ticket, None)  # type: ignore[call-overload]  # to others a ticket is an object
+
+    def close(self) -> None:
+        """Whoever waits is told that nobody looks any more, as the app lets go of its connections."""
+        with self._changed:
+            tickets, self._tickets = list(self._tickets), {}
+        for ticket in tickets:
+            ticket.done(Unavailable("the app was closed before the results were there"))
 
     # --- the thread ------------------------------------------------------------------------------------------------------------
 

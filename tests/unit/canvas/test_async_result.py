@@ -355,13 +355,14 @@ def test_times_without_an_offset_are_utc(shop):
 
 
 def test_forget_forgets_what_came_before_too(shop):
-    last = chain(group(shop.add.s(1), shop.add.s(2)), shop.send_two.si(), shop.add.si(3)).delay()
+    steps = [shop.add.si(0), group(shop.add.si(1), shop.add.si(2)), shop.send_two.si(), shop.add.si(3)]
+    last = chain(*steps).delay()
     shop.drain()
     header = last.parent.parent
     assert last.get(timeout=0) == 3
     last.forget()
 
-    assert [each.exists() for each in (last, last.parent, *header)] == [False] * 4
+    assert [each.exists() for each in (last, last.parent, *header, header.parent)] == [False] * 5
 
 
 # --- writing down ----------------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from contextlib import nullcontext
@@ -186,6 +187,41 @@ def test_a_store_that_cannot_be_reached_is_told_to_all_who_wait(shop, caplog):
 
     assert repr(asyncio.run(main())) == "[Unavailable('gone'), Unavailable('gone')]"
     assert "results cannot be read: gone" in caplog.text
+
+
+def test_who_waits_is_told_when_the_app_is_closed(shop):
+    handle = shop.add.delay(1)
+
+    async def main():
+        waiting = asyncio.create_task(handle.aget(SECONDS))
+        await until(lambda: shop.app.watch._tickets)
+        shop.app.close()
+        with pytest.raises(Unavailable, match="the app was closed"):
+            await waiting
+
+    asyncio.run(main())
+
+
+def test_a_child_process_has_a_watch_of_its_own(shop):
+    """Else its first wait would wait for a thread that is not there, or for a lock that nobody lets go of."""
+    told = threading.Event()
+    shop.add.delay(1).then(lambda _: told.set())
+    with shop.app.watch._changed:  # at the fork
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0 if _child_is_told(shop) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    shop.drain()
+    assert told.wait(SECONDS)
+
+
+def _child_is_told(shop):
+    try:
+        told = threading.Event()
+        shop.app.watch.add([], lambda _: told.set())
+        return told.wait(SECONDS)
+    except BaseException:
+        return False
 
 
 def test_a_coroutine_of_a_task_must_not_wait_either_unless_that_is_allowed(shop):
