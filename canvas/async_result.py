@@ -129,9 +129,10 @@ class AsyncResult(TaskView, Generic[R_co]):
     ) -> Self:
         """Call `callback(result)` once it has ended, in whatever way: from a thread of its own, which all callbacks of an app share.
 
-        `on_error(exc)` is called with what the callback raises, or if results cannot be read; without it that is logged.
+        `on_error(exc)` is called with what the callback raises, or if the result cannot be read; without it that is logged. While the
+        store cannot be reached it waits on.
         """
-        self.app.watch.add([self], partial(call_back, self, callback, on_error))
+        self.app.watch.add([self], partial(call_back, self, callback, on_error), is_lasting=True)
         return self
 
     def _wait(self, seconds: float | None, notices: Notices, *, follows: bool) -> None:

@@ -31,8 +31,13 @@ class Reader(Protocol):
 class Watching(Protocol):
     """Tells when tasks have ended, without a thread for each of who wants to know (see watch.py)."""
 
-    def add(self, views: Sequence[Any], done: Callable[[Exception | None], object]) -> object:
-        """Call `done`, in a thread of its own, once all have ended, or with the error if that cannot be known; returns a ticket."""
+    def add(
+        self, views: Sequence[Any], done: Callable[[Exception | None], object], *, is_lasting: bool = False
+    ) -> object:
+        """Call `done`, in a thread of its own, once all have ended, or with the error if that cannot be known; returns a ticket.
+
+        With `is_lasting` it waits on while the store cannot be reached.
+        """
         ...
 
     def remove(self, ticket: object) -> None:

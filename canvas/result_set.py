@@ -183,7 +183,7 @@ class ResultSet(ResultBase):
         weak: bool = False,  # noqa: ARG002 - Celery's argument; the callback is kept until it is called
     ) -> Self:
         """Call `callback(results)` once all members have ended: see `AsyncResult.then`."""
-        self.app.watch.add(self._wanted(), partial(call_back, self, callback, on_error))
+        self.app.watch.add(self._wanted(), partial(call_back, self, callback, on_error), is_lasting=True)
         return self
 
     def _wait(self, seconds: float | None, propagate: bool, notices: Notices) -> None:

@@ -21,6 +21,8 @@ from .task_view import documents_of
 
 logger = logging.getLogger(__name__)
 
+AWAY_SECONDS = 1.0
+"""Between two looks while the store cannot be reached."""
 IDLE_SECONDS = 5.0
 """How long the thread stays although nobody wants to know anything."""
 
@@ -29,13 +31,17 @@ IDLE_SECONDS = 5.0
 class _Ticket:
     views: Sequence[Any]
     done: Callable[[Exception | None], object]
+    is_lasting: bool
 
 
 class Watch:
     """One app's. Thread-safe. `app` is a Reader."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(
+        self, app: Any, *, idle_seconds: float = IDLE_SECONDS, away_seconds: float = AWAY_SECONDS
+    ) -> None:
         self._app = app
+        self._idle_seconds, self._away_seconds = idle_seconds, away_seconds
         self._begin()
         begin = weakref.WeakMethod(self._begin)
         # the thread stays in the parent, and so do those who wait there; and it may hold the lock at the fork
@@ -47,10 +53,17 @@ class Watch:
         self._news = False
         """Somebody came since the last look."""
         self._is_running = False
+        self._is_away = False
+        """The store could not be reached at the last look."""
 
-    def add(self, views: Sequence[Any], done: Callable[[Exception | None], object]) -> object:
-        """Call `done`, in the watch's thread, once all have ended, or with the error if that cannot be known; returns a ticket."""
-        ticket = _Ticket(views, done)
+    def add(
+        self, views: Sequence[Any], done: Callable[[Exception | None], object], *, is_lasting: bool = False
+    ) -> object:
+        """Call `done`, in the watch's thread, once all have ended, or with the error if that cannot be known; returns a ticket.
+
+        With `is_lasting` it waits on while the store cannot be reached.
+        """
+        ticket = _Ticket(views, done, is_lasting)
         with self._changed:
             self._tickets[ticket] = None
             self._news = True
@@ -82,13 +95,14 @@ class Watch:
             with self._changed:
                 if self._news:
                     pace.reset()
-                self._changed.wait_for(lambda: self._news, pace.pause(time.monotonic() - began))
+                pause = self._away_seconds if self._is_away else pace.pause(time.monotonic() - began)
+                self._changed.wait_for(lambda: self._news, pause)
                 self._news = False
 
     def _wanted(self) -> list[_Ticket]:
         """Those who wait; none if nobody came for a while, and then the thread is over."""
         with self._changed:
-            if not self._changed.wait_for(lambda: self._tickets, IDLE_SECONDS):
+            if not self._changed.wait_for(lambda: self._tickets, self._idle_seconds):
                 self._is_running = False
             return list(self._tickets)
 
@@ -103,10 +117,14 @@ class Watch:
                 self._tell(tickets[0], error)
             return
         except Exception as error:  # noqa: BLE001 - of whatever driver: whoever waits is told
-            logger.warning("results cannot be read: %s", error, extra={"action": "watch_failed"})
+            if not self._is_away:
+                logger.warning("results cannot be read: %s", error, extra={"action": "watch_failed"})
+            self._is_away = isinstance(error, Unavailable)
             for ticket in tickets:
-                self._tell(ticket, error)
+                if not (self._is_away and ticket.is_lasting):
+                    self._tell(ticket, error)
             return
+        self._is_away = False
         for ticket in tickets:
             if all(view.has_ended for view in ticket.views):
                 self._tell(ticket, None)
@@ -115,5 +133,9 @@ class Watch:
         with self._changed:
             is_wanted = ticket in self._tickets
             self._tickets.pop(ticket, None)
-        if is_wanted:
+        if not is_wanted:
+            return
+        try:
             ticket.done(error)
+        except BaseException:  # the thread is others' too, whatever a user's code raises in it
+            logger.exception("who was told of a result", extra={"action": "callback_failed"})

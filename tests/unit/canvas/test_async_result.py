@@ -16,9 +16,11 @@ from backbeat.canvas.errors import (
     ImproperlyConfigured,
     IncompleteStream,
     TimeoutError,  # noqa: A004 - Celery's name
+    Unavailable,
 )
 from backbeat.canvas.outcome import State
 from backbeat.canvas.results.document import Document, to_text
+from backbeat.canvas.watch import Watch
 
 from support.eager import Shop, connect
 
@@ -235,6 +237,48 @@ def test_then_tells_what_a_callback_raised_and_goes_on(shop, caplog):
     assert after.wait(SECONDS)
     assert repr(errors) == "[ZeroDivisionError('division by zero')]"
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_then_outlasts_a_callback_that_raises_whatever_it_likes(shop):
+    def exits(_):
+        raise SystemExit(1)
+
+    def fails(_):
+        raise ValueError("of on_error")
+
+    after = threading.Event()
+    handle = shop.add.delay(1)
+    shop.drain()
+    handle.then(exits)
+    handle.then(lambda _: 1 / 0, fails)
+    handle.then(lambda _: after.set())
+
+    assert after.wait(SECONDS)
+
+
+def test_then_waits_on_while_the_store_cannot_be_reached(shop, caplog):
+    shop.app.watch = Watch(shop.app, away_seconds=0.001)
+    looked = threading.Semaphore(0)
+
+    class Lost(MemoryResults):
+        is_lost = True
+
+        def get(self, ids):
+            looked.release()
+            if self.is_lost:
+                raise Unavailable("gone")
+            return super().get(ids)
+
+    results, told = Lost(shop.store), threading.Event()
+    connect(shop.app, lambda: shop.open("client"), lambda: results)
+    shop.add.delay(1).then(lambda _: told.set(), pytest.fail)
+    shop.drain()
+    for _ in range(3):
+        assert looked.acquire(timeout=SECONDS)
+    results.is_lost = False
+
+    assert told.wait(SECONDS)
+    assert caplog.text.count("results cannot be read: gone") == 1
 
 
 def test_then_tells_that_a_result_cannot_be_read_and_others_are(shop):

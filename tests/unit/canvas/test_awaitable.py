@@ -19,6 +19,7 @@ from backbeat.canvas.errors import (
 )
 from backbeat.canvas.request import Request, running, running_request
 from backbeat.canvas.result import allow_join_result
+from backbeat.canvas.watch import Watch
 
 from support.eager import Shop, connect
 
@@ -240,8 +241,8 @@ def test_a_coroutine_of_a_task_must_not_wait_either_unless_that_is_allowed(shop)
     assert asyncio.run(main()) == [1, 1]
 
 
-def test_a_watch_without_anybody_to_tell_ends_its_thread(shop, monkeypatch):
-    monkeypatch.setattr("backbeat.canvas.watch.IDLE_SECONDS", 0.01)
+def test_a_watch_without_anybody_to_tell_ends_its_thread(shop):
+    shop.app.watch = Watch(shop.app, idle_seconds=0.01)
     told = threading.Event()
     shop.add.delay(1).then(lambda _: told.set())
     shop.drain()
