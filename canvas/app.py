@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 from uuid import UUID
 
 from .awaitable import in_thread
 from .backend import Backend
+from .canvas_run import CanvasRun
 from .canvas_sender import CanvasSender
+from .commit.base import Commit
 from .config import Config
 from .connections import Connections
 from .defaults import Defaults
@@ -34,9 +36,9 @@ from .task import Task, task_of
 from .task_option_types import TaskOptionTypes
 from .tasks import Tasks
 from .transaction import OutboxRelay
-from .value import flag, identities, key
+from .value import flag, identities, identity, key
 from .watch import Watch
-from .wiring import open_client, open_relays, open_results
+from .wiring import keyring_of, open_client, open_eager, open_relays, open_results
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -181,14 +183,29 @@ class App:
 
         In a transaction (see `transaction`; or with the option `session`) the broker has it when that commits, or never.
         """
+        if self.conf.task_always_eager:
+            return self.apply_signature(signature, args, kwargs, options)
         given = dict(options or {})
-        session = given.pop("session", None)
+        session, _ = given.pop("session", None), given.pop("throw", None)
         node, asked = self._defaults.keyed(self.prepare(signature, args, kwargs, given))
-        handle = self._handles.of_sent(self._sender.send(node, asked, session))
-        request = running_request()
-        if request is not None:
-            request.children.append(handle)
-        return handle
+        return _as_child(self._handles.of_sent(self._sender.send(node, asked, session)))
+
+    def apply_signature(
+        self,
+        signature: Signature,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Result:
+        """Run a canvas here and now, to its end (see eager.py); returns the handle of its value, which is ready.
+
+        With the option `throw`, by default `task_eager_propagates`, what a task of it raised is raised here.
+        """
+        given = dict(options or {})
+        _, throw = given.pop("session", None), given.pop("throw", None)
+        node, _ = self._defaults.keyed(self.prepare(signature, args, kwargs, given))
+        throws = bool(self.conf.task_eager_propagates if throw is None else throw)
+        return _as_child(open_eager(self, self._connections.client).apply(node, throw=throws))
 
     def transaction(self, session: Any) -> AbstractContextManager[Any]:
         """Let what this thread or coroutine sends inside the block exist if and only if the transaction of `session` commits.
@@ -312,11 +329,33 @@ class App:
         with self._connections.client() as client:
             client.revoke(wanted, signum if is_ended else None)
 
+    def canvas(self, id: str | UUID) -> CanvasRun:
+        """A canvas that was sent, by the id of its root, of its value, or of a task of it that has begun: to look at, cancel or retry.
+
+        Raises ImproperlyConfigured where there is no result backend.
+        """
+        return CanvasRun(identity("an id", id), self._connections.client, self.results, keyring_of(self.conf))
+
     def signature(
         self, task: Any, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Signature:
         """A signature of a task's name, a task or a mapping, that belongs to this app."""
         return signature(task, args, kwargs, app=self)
+
+    @contextmanager
+    def lent(
+        self,
+        settings: Mapping[str, Any],
+        open_client: Callable[[], Commit],
+        open_results: Callable[[], Results],
+    ) -> Iterator[None]:
+        """In the block this app has these settings and connections in place of its own; for tests (testing/)."""
+        self._sender.close()
+        try:
+            with self.conf.lent(settings), self._connections.lent(open_client, open_results):
+                yield
+        finally:
+            self._sender.close()
 
     # --- life ----------------------------------------------------------------------------------------------------------------
 
@@ -350,6 +389,14 @@ class App:
 
     def __repr__(self) -> str:
         return f"<App {self.name}>"
+
+
+def _as_child(handle: Result) -> Result:
+    """What the task that runs here has sent is its child."""
+    request = running_request()
+    if request is not None:
+        request.children.append(handle)
+    return handle
 
 
 Celery = App

@@ -13,7 +13,7 @@ from typing import Any
 from .pace import Pace
 from .result_base import Reader
 from .task_view import TaskView, documents_of
-from .waiting import Notices
+from .waiting import Notices, is_driven
 
 
 def arriving(
@@ -27,6 +27,8 @@ def arriving(
     """`members`, of which all tasks are among `views`, in the order in which they end. Raises `late(seconds)` when the time is over."""
     deadline = math.inf if seconds is None else time.monotonic() + seconds
     left, pace, heard = list(members), Pace(), time.monotonic()
+    if is_driven(app):
+        app.results.wait([view.id for view in views], seconds)
     while left:
         began = time.monotonic()
         if views:
@@ -40,7 +42,7 @@ def arriving(
             notices.tell_states(app, views)
             return
         now = time.monotonic()
-        if now >= deadline:
+        if now >= deadline or (seconds is not None and is_driven(app)):
             raise late(seconds)
         if notices.are_wanted and now - heard >= notices.interval:
             heard = now

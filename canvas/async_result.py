@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
-from typing import Any, Generic, NoReturn, Self, TypeVar, cast
+from typing import Any, ClassVar, Generic, NoReturn, Self, TypeVar, cast
 from uuid import UUID
 
 from . import awaitable, dependencies
@@ -34,6 +34,9 @@ class AsyncResult(TaskView, Generic[R_co]):
 
     `backend` may stand in for `app`; `task_name` is Celery's, and says nothing here.
     """
+
+    waits: ClassVar[bool] = True
+    """False where there is nothing to wait for, so that a task may ask, too."""
 
     def __init__(
         self,
@@ -78,7 +81,7 @@ class AsyncResult(TaskView, Generic[R_co]):
         and `on_message(meta)` if the state has changed; without these two the interval says nothing. `no_ack`, `EXCEPTION_STATES` and
         `PROPAGATE_STATES` are taken as Celery takes them, and change nothing.
         """
-        forbid_in_task(disable_sync_subtasks)
+        forbid_in_task(disable_sync_subtasks and self.waits)
         seconds: float | None = optional(patience)("timeout", timeout)
         notices = notices_of(interval, on_interval, on_message)
         self._wait(seconds, notices, follows=propagate and follow_parents)
@@ -97,7 +100,7 @@ class AsyncResult(TaskView, Generic[R_co]):
         disable_sync_subtasks: bool = True,
     ) -> R_co:
         """As `get`, for coroutines: the event loop goes on meanwhile, and no thread is held. It can be cancelled at any time."""
-        forbid_in_task(disable_sync_subtasks)
+        forbid_in_task(disable_sync_subtasks and self.waits)
         seconds: float | None = optional(patience)("timeout", timeout)
         pending = [] if self.ignored else await awaitable.in_thread(pending_of, self.app, [self])
         look = self._look(propagate and follow_parents)
@@ -180,7 +183,7 @@ class AsyncResult(TaskView, Generic[R_co]):
 
     def _child(self, child: Child) -> Any:
         if isinstance(child, str):
-            return AsyncResult(child, app=self._app, sent=True)
+            return type(self)(child, app=self._app, sent=True)
         return self.app.result_from_tuple(child, sent=True)
 
     def iterdeps(self, intermediate: bool = False) -> Iterator[tuple[Any, Any]]:

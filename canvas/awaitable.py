@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from .result_base import Reader
 from .task_view import TaskView
-from .waiting import look_pauses, shorter
+from .waiting import is_driven, look_pauses, shorter
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,6 +35,11 @@ async def ready(
     """Wait until all have ended; False if `seconds` passed before. `look`, called now and then, may raise, which ends the wait."""
     import asyncio  # as above
 
+    if is_driven(app):
+        is_ready = await in_thread(app.results.wait, [view.id for view in pending], seconds)
+        if look is not None and not is_ready:
+            await in_thread(look)
+        return is_ready
     loop = asyncio.get_running_loop()
     deadline = None if seconds is None else loop.time() + seconds
     told: asyncio.Future[None] = loop.create_future()

@@ -50,11 +50,13 @@ def execute(
     draw: Callable[[], float] = random.random,
     limit: SoftLimit = NO_LIMIT,
     limits: TimeLimits | None = None,
+    is_eager: bool = False,
+    raised: Callable[[BaseException], object] = lambda _exc: None,
 ) -> Outcome:
     """Run `message` and return its outcome. Raises Requeued and KeyboardInterrupt.
 
     `now_us` tells the time from which the countdown of a retry counts; `draw` chooses its delay where there is jitter (0 to 1).
-    `limit` keeps the soft one of `limits`, which are the message's own unless given.
+    `limit` keeps the soft one of `limits`, which are the message's own unless given. `raised` is told of the exception that is the failure.
     """
     task = tasks.get(message.task)
     if task is None:
@@ -68,13 +70,19 @@ def execute(
         return Failure(error=celery_error("Reject", f"the arguments cannot be decoded: {error}", message.id))
     if limits is not None:
         request.timelimit = (limits.hard, limits.soft)
+    request.is_eager = is_eager
     with running(request):
-        ended = _run(task, message, request, draw, limit)
+        ended = _run(task, message, request, draw, limit, raised)
     return _retry(message, ended, now_us()) if isinstance(ended, errors.Retry) else ended
 
 
 def _run(
-    task: Task[Any, Any], message: Message, request: Request, draw: Callable[[], float], limit: SoftLimit
+    task: Task[Any, Any],
+    message: Message,
+    request: Request,
+    draw: Callable[[], float],
+    limit: SoftLimit,
+    raised: Callable[[BaseException], object],
 ) -> Outcome | errors.Retry:
     """Call the function; Retry where it, or its task's options, ask for another run."""
     try:
@@ -95,12 +103,15 @@ def _run(
         if request.retry_asked is not None:
             return _because(request.retry_asked, exc)
         asked = task.retry_after(exc, request, draw())
+        if asked is None:
+            raised(exc)
         return _failure(task, message, exc) if asked is None else asked
     if request.retry_asked is not None:
         return request.retry_asked
     try:
         return Success(value=dumps(value), children=_sent(request))
     except Exception as exc:  # noqa: BLE001 - not the function's own: autoretry_for is not asked, as another run would not help
+        raised(exc)
         return _failure(task, message, exc)
 
 

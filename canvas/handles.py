@@ -9,10 +9,11 @@ from uuid import UUID
 from .handle import Handle
 from .ids import derive
 from .node import Call, Chain, Group, Node, Tap
-from .result import AsyncResult, GroupResult, Result, result_from_tuple
+from .result import AsyncResult, GroupResult, Result
 from .result_base import Reader
 from .result_set import ResultSet
 from .value import LARGEST_COUNT, Bound, identity
+from .written_handle import handle_of
 
 
 class GroupHandles:
@@ -33,20 +34,27 @@ class GroupHandles:
 
 
 class Handles:
-    """`app` is where handles read results, and what they revoke by."""
+    """`app` is where handles read results, and what they revoke by; `single` and `several` are what is made for a task and for a group."""
 
-    def __init__(self, app: Reader) -> None:
+    def __init__(
+        self,
+        app: Reader,
+        single: type[AsyncResult[Any]] = AsyncResult,
+        several: type[GroupResult] = GroupResult,
+    ) -> None:
         self._app = app
+        self._single = single
+        self._several = several
 
     def of_sent(self, node: Node, parent: Handle | None = None) -> Result:
         """The handle of a canvas that was sent; of a chain that of its last step, whose parents are the steps before it."""
         match node:
             case Call():
                 ignored = bool(node.options.get("ignore_result"))
-                return AsyncResult(node.id, app=self._app, parent=parent, ignored=ignored, sent=True)
+                return self._single(node.id, app=self._app, parent=parent, ignored=ignored, sent=True)
             case Group():
                 members = [self.of_sent(member) for member in node.members]
-                return GroupResult(node.id, members, app=self._app, parent=parent)
+                return self._several(node.id, members, app=self._app, parent=parent)
             case Chain():
                 *before, last = [step for step in node.steps if not isinstance(step, Tap)]
                 for step in before:
@@ -80,4 +88,5 @@ class Handles:
 
     def of_tuple(self, data: Any, *, sent: bool = False) -> Result:
         """The handle that `as_tuple` wrote down."""
-        return result_from_tuple(data, app=self._app, sent=sent)
+        found: Result = handle_of(data, self._single, self._several, self._app, sent)
+        return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from . import awaitable
 from .arriving import arriving
@@ -31,6 +31,9 @@ Member = Any
 
 class ResultSet(ResultBase):
     """Results that are waited for together. Members can be added and taken away."""
+
+    waits: ClassVar[bool] = True
+    """See `AsyncResult.waits`."""
 
     def __init__(self, results: Iterable[Member] = (), app: Any = None) -> None:
         self.results: list[Member] = list(results)
@@ -123,7 +126,7 @@ class ResultSet(ResultBase):
         them. With `propagate=False` an exception stands in the place of the value. `callback(id, value)` is called with each
         member's, in order, once all are there. For the other arguments see `AsyncResult.get`.
         """
-        forbid_in_task(disable_sync_subtasks)
+        forbid_in_task(disable_sync_subtasks and self.waits)
         seconds: float | None = optional(patience)("timeout", timeout)
         self._wait(seconds, propagate, notices_of(interval, on_interval, on_message))
         return self._values(propagate, callback)
@@ -138,7 +141,7 @@ class ResultSet(ResultBase):
         disable_sync_subtasks: bool = True,
     ) -> list[Any]:
         """As `get`, for coroutines: see `AsyncResult.aget`."""
-        forbid_in_task(disable_sync_subtasks)
+        forbid_in_task(disable_sync_subtasks and self.waits)
         seconds: float | None = optional(patience)("timeout", timeout)
         waited = self._wanted()
         pending = await awaitable.in_thread(self._pending, waited, propagate)
@@ -156,7 +159,7 @@ class ResultSet(ResultBase):
         self, timeout: float | timedelta | None = None, propagate: bool = True, interval: float | None = None
     ) -> Iterator[Any]:
         """The members' values, each as soon as it is there. Raises as `get`, when it comes to a member that failed."""
-        forbid_in_task(True)
+        forbid_in_task(self.waits)
         for member in self._as_ready(timeout, notices_of(interval, None, None)):
             yield member._settled(propagate)
 

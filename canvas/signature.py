@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Protocol, Self
 
 from .awaitable import in_thread
 from .codec import dumps
 from .default_app import default_app, default_app_if_any, set_default_app
 from .ids import draw
-from .node import Node
+from .node import HOOKS, Call, Node, tapped
 from .node_data import node_from_data
 from .result import AsyncResult, Result
 from .value import flag, keywords, positional
@@ -27,6 +28,12 @@ class Sender(Protocol):
         self, signature: Signature, args: Iterable[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
     ) -> Result:
         """Send the canvas; returns the handle of its value."""
+        ...
+
+    def apply_signature(
+        self, signature: Signature, args: Iterable[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> Result:
+        """Run the canvas here and now; returns the handle of its value, which is ready."""
         ...
 
     def call_task(self, name: str, args: Iterable[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -157,7 +164,13 @@ class Signature(dict[str, Any]):
 
     def to_node(self) -> Node:
         """The canvas as frozen data. Raises EncodeError for arguments that cannot be written as JSON."""
-        return node_from_data(self, dumps)
+        options = dict(self.options)
+        link, link_error = links_of(options.pop("link", None)), links_of(options.pop("link_error", None))
+        hooks = {name: links_of(options.pop(name, None)) for name in HOOKS}
+        node = node_from_data({**self, "options": options}, dumps)
+        if isinstance(node, Call):  # of chunks there is no call
+            node = replace(node, link=link, link_error=link_error)
+        return tapped(node, self.task, hooks)
 
     # --- changing it ---------------------------------------------------------------------------------------------------------
 
@@ -270,6 +283,12 @@ class Signature(dict[str, Any]):
     ) -> Any:
         """As `apply_async`, for coroutines."""
         return await in_thread(self.apply_async, args, kwargs, **options)
+
+    def apply(
+        self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> Any:
+        """Run it here and now, to its end; returns what `apply_async` does, ready. Options: also `throw`, see `Task.apply`."""
+        return self.app.apply_signature(self, args or (), kwargs or {}, options)
 
     def __invert__(self) -> Any:
         """Send it and wait for its value: `~add.s(2, 2)`."""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Generic, NoReturn, ParamSpec, TypeVar, cast
 
 from . import errors
 from .awaitable import in_thread
+from .eager_result import EagerResult
 from .header import check_size
 from .request import Request, current_request
 from .result import AsyncResult
@@ -111,6 +112,28 @@ class Task(Generic[P, R]):
     ) -> AsyncResult[R]:
         """As `apply_async`, for coroutines."""
         return await in_thread(self.apply_async, args, kwargs, **options)
+
+    def apply(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        throw: bool | None = None,
+        logfile: object = None,  # noqa: ARG002 - Celery's arguments: where a worker would log, and there is none
+        loglevel: object = None,  # noqa: ARG002
+        **options: Any,
+    ) -> EagerResult[R]:
+        """Run it here and now, and all that follows from it: retries, without waiting, and links. Returns a handle that is ready.
+
+        With `throw` (None: as `task_eager_propagates` says) what it raised is raised here. `retries` says how often it was tried before;
+        the other options are those of `apply_async`, of which time limits mean nothing. Raises what `apply_async` does of values
+        that cannot be sent, though nothing is sent.
+        """
+        args, kwargs = positional(args or ()), keywords(kwargs or {})
+        self._check(args, kwargs)
+        sig = Signature(self.name, app=self.bound_app)
+        handle = self.app.apply_signature(sig, args, kwargs, {**options, "throw": throw})
+        return cast("EagerResult[R]", handle)
 
     def _check(self, args: list[Any], kwargs: dict[str, Any]) -> None:
         try:
@@ -225,7 +248,11 @@ class Task(Generic[P, R]):
             raise errors.ImproperlyConfigured(
                 f"{self.name} is not what a worker runs here, so it cannot be replaced: use the `self` of the task that runs (bind=True)"
             )
-        raise errors.Replaced(self.app.replacing(signature_of(sig, app=self.app)))
+        self.on_replace(signature_of(sig, app=self.app))
+
+    def on_replace(self, sig: Signature) -> NoReturn:
+        """What `replace` ends with: for subclasses that look at `sig`, or change it, and then call this one."""
+        raise errors.Replaced(self.app.replacing(sig))
 
     def retry_after(self, exc: BaseException, request: Request, draw: float) -> errors.Retry | None:
         """The retry that `autoretry_for` asks for after `exc` ended the run of `request`; None if it does not, or not any more.

@@ -14,16 +14,19 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from . import flow
 from .brokers.base import Broker
 from .commit.base import Commit, DeadLetterCommit
 from .commit.limits import Limits
 from .commit.role import Role
+from .commit.transition import Transition
 from .commit.wiring import engine_of, memory_store_of, open_store
 from .config import Config
-from .effect import Effect, OpenChain, OpenJoin
+from .effect import Effect, OpenChain, OpenJoin, planned
 from .errors import ImproperlyConfigured
 from .node import Node
 from .places import (
@@ -42,6 +45,9 @@ from .results.compression import method_of
 from .signing import NO_KEYS, Keyring
 from .start import Start
 from .transaction import OutboxRelay, TransactionSender
+
+if TYPE_CHECKING:
+    from .eager import Eager, EagerApp
 
 
 def open_commit(
@@ -90,6 +96,30 @@ def open_dead_letters(conf: Config) -> DeadLetterCommit:
             "without a result backend dead letters are only logged. Write App(backend='redis://...') or postgresql://."
         )
     return commit
+
+
+def open_eager(app: EagerApp, client: Callable[[], AbstractContextManager[Commit]]) -> Eager:
+    """What runs canvases of `app` here and now; with `task_store_eager_result` what ended is stored by `client`.
+
+    Raises ImproperlyConfigured if that is to be stored and there is no result backend.
+    """
+    from .eager import Eager
+
+    conf = app.conf
+    if not conf.task_store_eager_result:
+        return Eager(app, lambda: app.results, lambda: app.backend, result_bytes=int(conf.result_max_bytes))
+    if store_url(conf) is None:
+        raise ImproperlyConfigured(
+            "task_store_eager_result needs a result backend: write App(backend='redis://...') or postgresql://."
+        )
+
+    def keep(endings: Sequence[Transition]) -> None:
+        with client() as opened:
+            opened.exchange(endings)
+
+    return Eager(
+        app, lambda: app.results, lambda: app.backend, result_bytes=int(conf.result_max_bytes), keep=keep
+    )
 
 
 def open_broker(conf: Config) -> Broker:
@@ -186,7 +216,7 @@ def open_relays(conf: Config, sender: TransactionSender) -> list[OutboxRelay]:
 def canvas_start(conf: Config, node: Node, root_id: str, parent_id: str | None) -> list[Effect]:
     """The effects that set `node` going with what there is: without a store steps travel inline, and chords are refused."""
     if store_url(conf) is not None:
-        return flow.start(node, root_id, parent_id=parent_id)
+        return [*planned(node, root_id, parent_id), *flow.start(node, root_id, parent_id=parent_id)]
     effects = flow.start(node, root_id, parent_id=parent_id, inline_limit=16_000_000)
     if any(isinstance(effect, OpenJoin | OpenChain) for effect in effects):
         raise ImproperlyConfigured(

@@ -12,6 +12,7 @@ from dataclasses import replace
 from ..continuation import JoinRecord
 from ..flow import chain_needed
 from ..incarnation import is_gone
+from ..plan import plan_from_text
 from ..readable import readable
 from ..signing import NO_KEYS, Keyring
 from ..template import Rendered
@@ -32,21 +33,21 @@ LOOK_SECONDS = 0.01
 
 
 class MemoryCommit:
-    """One worker's or client's view of a MemoryStore; a Commit."""
+    """One worker's or client's view of a MemoryStore; a Commit. `queues` None: it takes from all that there are, by name."""
 
     def __init__(
         self,
         store: MemoryStore,
         *,
         worker: str = "",
-        queues: Sequence[str] = (),
+        queues: Sequence[str] | None = (),
         limits: Limits = DEFAULT_LIMITS,
         role: Role = Role.WHOLE,
         keyring: Keyring = NO_KEYS,
     ) -> None:
         self._store = store
         self._worker = worker
-        self._queues = [OUTBOX] if role is Role.STORE else list(queues)
+        self._own_queues = [OUTBOX] if role is Role.STORE else queues
         self._role = role
         self._limits = limits
         self._keyring = keyring
@@ -69,7 +70,9 @@ class MemoryCommit:
             self._store.changed.notify_all()
         return ()
 
-    def load(self, chains: Collection[str] = (), joins: Collection[str] = ()) -> Loaded:
+    def load(
+        self, chains: Collection[str] = (), joins: Collection[str] = (), plans: Collection[str] = ()
+    ) -> Loaded:
         with self._store.changed:
             state = self._store.state
             found = {}
@@ -81,7 +84,10 @@ class MemoryCommit:
                     below = chain_needed(found[id_].below)
                     wanted += [below] if below else []
             states = {id_: state.joins.load(id_) for id_ in joins}
-            return Loaded(found, {id_: join for id_, join in states.items() if join is not None})
+            roots = dict.fromkeys(state.roots.get(id_, id_) for id_ in plans)
+            texts = [text for root in roots for text in state.plans.get(root, {}).values()]
+            joined = {id_: join for id_, join in states.items() if join is not None}
+            return Loaded(found, joined, [plan_from_text(text) for text in texts])
 
     def renew(self, held: Sequence[Taken]) -> None:
         with self._store.changed:
@@ -172,6 +178,10 @@ class MemoryCommit:
             return self._store.state.mail.has_any(self._queues, self._now())
 
     # --- inside the lock -----------------------------------------------------------------------------------------------------
+
+    @property
+    def _queues(self) -> Sequence[str]:
+        return self._store.state.mail.names() if self._own_queues is None else self._own_queues
 
     def _now(self) -> int:
         return self._store.clock.now_us()

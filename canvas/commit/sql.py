@@ -29,6 +29,8 @@ from ..sql.tables import (
     group_table,
     join_table,
     message_table,
+    part_table,
+    plan_table,
     result_table,
     run_table,
 )
@@ -112,9 +114,11 @@ class SqlCommit:
         self._transact(lambda connection: put_messages(connection, items))
         return ()
 
-    def load(self, chains: Collection[str] = (), joins: Collection[str] = ()) -> Loaded:
+    def load(
+        self, chains: Collection[str] = (), joins: Collection[str] = (), plans: Collection[str] = ()
+    ) -> Loaded:
         with reading(self._engine) as connection:
-            return sql_records.load(connection, chains, joins)
+            return sql_records.load(connection, chains, joins, plans)
 
     def renew(self, held: Sequence[Taken]) -> None:
         if not held:
@@ -260,6 +264,8 @@ def _sweep(connection: Connection) -> list[JoinRecord]:
     sql_held.free_gone(connection)
     sql_revoked.forget_old(connection, now)
     sql_unique.forget_free(connection, now)
-    for table in (run_table, result_table, group_table, chain_table, join_table):
+    over = select(join_table.c.join_id).where(join_table.c.expires_us <= now)
+    connection.execute(delete(part_table).where(part_table.c.join_id.in_(over)))
+    for table in (run_table, result_table, group_table, chain_table, join_table, plan_table):
         connection.execute(delete(table).where(table.c.expires_us <= now))
     return sql_records.interrupted(connection, now)

@@ -36,8 +36,10 @@ def trace_of(id_: str, *, has_document: bool, is_open: bool | None, is_whole: bo
 class Results(Protocol):
     """Reads documents and waits for them. Thread-safe. Raises Unavailable when the store cannot be reached."""
 
-    groups: SavedGroups
-    """Where groups are kept that clients save."""
+    @property
+    def groups(self) -> SavedGroups:
+        """Where groups are kept that clients save."""
+        ...
 
     def get(self, ids: Sequence[str]) -> list[Document]:
         """The documents of `ids`, in order; a task that is not known is PENDING, one that runs is STARTED."""
