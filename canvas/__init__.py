@@ -6,7 +6,7 @@ Importing it loads no broker, no database and no serialiser: these come with the
 from .app import App, Celery
 from .compose import chain, chord, group
 from .mapping import chunks, xmap, xstarmap
-from .result import AsyncResult, GroupResult, result_from_tuple
+from .result import AsyncResult, GroupResult, ResultSet, result_from_tuple
 from .signature import Signature, signature, subtask
 from .task import Task
 from .tasks import shared_task
@@ -16,6 +16,7 @@ __all__ = [
     "AsyncResult",
     "Celery",
     "GroupResult",
+    "ResultSet",
     "Signature",
     "Task",
     "chain",

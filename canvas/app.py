@@ -8,6 +8,8 @@ from functools import cached_property
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 from uuid import UUID
 
+from .awaitable import in_thread
+from .backend import Backend
 from .canvas_run import CanvasRun
 from .canvas_sender import CanvasSender
 from .commit.base import Commit
@@ -15,7 +17,7 @@ from .config import Config
 from .connections import Connections
 from .defaults import Defaults
 from .errors import NotRegistered
-from .handles import Handles
+from .handles import GroupHandles, Handles
 from .hook import Hook
 from .ids import draw
 from .importing import imported
@@ -23,9 +25,9 @@ from .mapping import mapping_tasks
 from .message import Message
 from .node import Node, freeze
 from .periodic_tasks import PeriodicTasks
-from .places import check_queue
+from .places import check_queue, store_url
 from .request import running_request
-from .result import AsyncResult, GroupResult, Result
+from .result import AsyncResult, Result, ResultSet
 from .results.base import Results
 from .settings_source import settings_of
 from .signature import Signature, set_default_sender, signature
@@ -35,6 +37,7 @@ from .task_option_types import TaskOptionTypes
 from .tasks import Tasks
 from .transaction import OutboxRelay
 from .value import flag, identities, identity, key
+from .watch import Watch
 from .wiring import keyring_of, open_client, open_eager, open_relays, open_results
 
 P = ParamSpec("P")
@@ -74,6 +77,7 @@ class App:
         self.on_after_configure, self.on_after_finalize = Hook(), Hook()
         self._connections = Connections(lambda: open_client(self.conf), lambda: open_results(self.conf))
         self._handles = Handles(self)
+        self.watch = Watch(self)
         self._sender = CanvasSender(self.conf, self._connections)
         if set_as_current:
             self.set_default()
@@ -157,6 +161,16 @@ class App:
         handle = self.send_signature(what, args or (), kwargs or {}, options)
         assert isinstance(handle, AsyncResult)
         return handle
+
+    async def asend_task(
+        self,
+        name: str,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> AsyncResult[Any]:
+        """As `send_task`, for coroutines: the event loop goes on while it is sent (see awaitable.py)."""
+        return await in_thread(self.send_task, name, args, kwargs, **options)
 
     def send_signature(
         self,
@@ -279,21 +293,27 @@ class App:
         """Where results are read. Raises ImproperlyConfigured if there is no result backend."""
         return self._connections.results
 
-    @property
-    def backend(self) -> Results:
-        return self.results
+    @cached_property
+    def backend(self) -> Backend:
+        """The result backend as Celery's code knows it: to read, forget and store results by hand, and to keep groups."""
+        return Backend(self, lambda: self.results, self._connections.client, lambda: store_url(self.conf))
 
     def AsyncResult(self, task_id: str | UUID) -> AsyncResult[Any]:  # noqa: N802 - Celery's name
         """The handle of a task by its id."""
         return self._handles.of_task(task_id)
 
-    def GroupResult(self, id: str | UUID, results: Sequence[Any] | int = ()) -> GroupResult:  # noqa: N802 - Celery's name
-        """The handle of a group by its id and its members, or by its id and size."""
-        return self._handles.of_group(id, results)
+    def ResultSet(self, results: Iterable[Any] = ()) -> ResultSet:  # noqa: N802 - Celery's name
+        """The handle of several results that are waited for together."""
+        return self._handles.of_set(results)
 
-    def result_from_tuple(self, data: Any) -> Result:
-        """The handle that `as_tuple` wrote down."""
-        return self._handles.of_tuple(data)
+    @cached_property
+    def GroupResult(self) -> GroupHandles:  # noqa: N802 - Celery's name
+        """`app.GroupResult(id, members or size)` is the handle of a group, `app.GroupResult.restore(id)` that of a saved one."""
+        return GroupHandles(self._handles)
+
+    def result_from_tuple(self, data: Any, *, sent: bool = False) -> Result:
+        """The handle that `as_tuple` wrote down. `sent`: it is known that the tasks were sent."""
+        return self._handles.of_tuple(data, sent=sent)
 
     def revoke(
         self, ids: str | UUID | Sequence[str | UUID], terminate: bool = False, signal: str | int = "SIGTERM"
@@ -347,6 +367,7 @@ class App:
 
     def close(self) -> None:
         """Let go of connections; they are opened again when they are needed."""
+        self.watch.close()
         self._connections.close()
         self._sender.close()
 
@@ -374,7 +395,7 @@ def _as_child(handle: Result) -> Result:
     """What the task that runs here has sent is its child."""
     request = running_request()
     if request is not None:
-        request.children.extend(handle.value_ids())
+        request.children.append(handle)
     return handle
 
 

@@ -58,6 +58,10 @@ class UnknownResult(TaskError):
     """There is nothing to wait for: the task was never sent, or its record is gone."""
 
 
+class IncompleteStream(TaskError):
+    """A task has not ended, so it is not known yet what it led to (see `AsyncResult.iterdeps`)."""
+
+
 class NotRegistered(TaskError):
     """The worker has no task of this name."""
 
@@ -157,6 +161,7 @@ SHARED_WITH_CELERY: dict[str, type[BackbeatError]] = {
         ImproperlyConfigured,
         TaskError,
         TimeoutError,
+        IncompleteStream,
         NotRegistered,
         ChordError,
         TaskRevokedError,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import errors
+from .child import Child, sent_child
 from .clock import SystemClock
 from .codec import dumps
 from .error_report import reported_error
@@ -108,10 +109,14 @@ def _run(
     if request.retry_asked is not None:
         return request.retry_asked
     try:
-        return Success(value=dumps(value), children=tuple(request.children))
+        return Success(value=dumps(value), children=_sent(request))
     except Exception as exc:  # noqa: BLE001 - not the function's own: autoretry_for is not asked, as another run would not help
         raised(exc)
         return _failure(task, message, exc)
+
+
+def _sent(request: Request) -> tuple[Child, ...]:
+    return tuple(sent_child(handle.as_tuple()) for handle in request.children)
 
 
 def _replaced(task: Task[Any, Any], message: Message, canvas: Node) -> Outcome:

@@ -39,7 +39,8 @@ class Request:
     ignore_result: bool = False
     called_directly: bool = True
     is_eager: bool = False
-    children: list[str] = field(default_factory=list)
+    children: list[Any] = field(default_factory=list)
+    """Handles of what it sent so far."""
     max_retries: int | None = None
     """How often it may be retried, where the caller or `self.retry` said so; None: as its task says."""
     retry_asked: Retry | None = None

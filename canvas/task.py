@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, NoReturn, ParamSpec, TypeVar, cast
 
 from . import errors
+from .awaitable import in_thread
 from .eager_result import EagerResult
 from .header import check_size
 from .request import Request, current_request
@@ -101,6 +102,16 @@ class Task(Generic[P, R]):
         self._check(args, kwargs)
         handle = self.app.send_signature(Signature(self.name, app=self.bound_app), args, kwargs, options)
         return cast("AsyncResult[R]", handle)
+
+    async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+        """As `delay`, for coroutines: the event loop goes on while it is sent (see awaitable.py)."""
+        return await in_thread(self.delay, *args, **kwargs)
+
+    async def aapply_async(
+        self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> AsyncResult[R]:
+        """As `apply_async`, for coroutines."""
+        return await in_thread(self.apply_async, args, kwargs, **options)
 
     def apply(
         self,
