@@ -23,12 +23,13 @@ from .ids import draw
 from .importing import imported
 from .mapping import mapping_tasks
 from .message import Message
-from .node import Node, freeze
+from .node import Node, flat, freeze
 from .periodic_tasks import PeriodicTasks
 from .places import check_queue, store_url
 from .request import running_request
 from .result import AsyncResult, Result, ResultSet
 from .results.base import Results
+from .sending import SLICE
 from .settings_source import settings_of
 from .signature import Signature, set_default_sender, signature
 from .signum import signum_of
@@ -187,8 +188,28 @@ class App:
             return self.apply_signature(signature, args, kwargs, options)
         given = dict(options or {})
         session, _ = given.pop("session", None), given.pop("throw", None)
+        unread = signature.unread(SLICE) if self._sender.may_stream(session) else None
+        if unread is not None:
+            return _as_child(self._streamed(*unread, args, kwargs or {}, given))
         node, asked = self._defaults.keyed(self.prepare(signature, args, kwargs, given))
         return _as_child(self._handles.of_sent(self._sender.send(node, asked, session)))
+
+    def _streamed(
+        self,
+        signature: Signature,
+        members: Iterator[Signature],
+        args: Iterable[Any],
+        kwargs: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> Result:
+        """Send a group, or a chord, with `members` as its header, as they come."""
+        spread = self._defaults.spread(signature, options)
+        canvas = self.prepare(signature, options=spread.whole)
+        front = [*args, *signature.args]
+        nodes = (self._defaults.member(member, front, kwargs, spread.member) for member in members)
+        return self._handles.of_streamed(
+            canvas, self._sender.stream(canvas, (member for node in nodes for member in flat([node])))
+        )
 
     def apply_signature(
         self,

@@ -6,7 +6,7 @@ implementations of Commit; how a transaction takes it is for commit/session.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .config import Config
@@ -19,6 +19,7 @@ from .places import uses_rpc
 from .request import running_request
 from .sending import send, send_each, send_unique
 from .start import Start
+from .streaming import Stream, Streamed, send_stream
 from .transaction import Transactions
 from .unique import Conflict
 from .unique_call import UniqueCall
@@ -43,8 +44,7 @@ class CanvasSender:
         """
         if uses_rpc(self._conf):
             node = replying(node, lambda id_: reply_queue(self._connections.results, id_))
-        request = running_request()
-        root, parent = (request.root_id, request.id) if request is not None else (None, None)
+        root, parent = self._above()
         start = Start(node, root or root_of(node), parent)
         holder = self._brought(start, asked, self.transactions.current(session))
         if asked is None or holder is None:
@@ -53,9 +53,26 @@ class CanvasSender:
             raise UniqueConflict(asked.unique.key, holder)
         return named(node, holder)
 
+    def may_stream(self, session: Any) -> bool:
+        """Whether members can be sent before the last of them is known: not in a transaction, nor where each needs a place to reply to."""
+        return self.transactions.current(session) is None and not uses_rpc(self._conf)
+
+    def stream(self, canvas: Node, members: Iterator[Node]) -> Streamed:
+        """Send a frozen canvas that begins with a group without members, and these as its members, as they come."""
+        root, parent = self._above()
+        stream = Stream(canvas, members, root or root_of(canvas), parent)
+        with self._connections.client() as client:
+            return send_stream(client, stream)
+
     def close(self) -> None:
         """Let go of what sends in transactions; it is made again when it is needed."""
         self.transactions.close()
+
+    @staticmethod
+    def _above() -> tuple[str | None, str | None]:
+        """The root and the id of the task that sends; outside of tasks there is none."""
+        request = running_request()
+        return (request.root_id, request.id) if request is not None else (None, None)
 
     def _brought(self, start: Start, asked: UniqueCall | None, session: Any) -> str | None:
         """The id of the task that has the key, if nothing was sent."""

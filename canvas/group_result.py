@@ -10,7 +10,7 @@ from .async_result import AsyncResult
 from .default_app import default_app
 from .handle import Handle
 from .ids import plain_id
-from .result_set import ResultSet
+from .result_set import Later, ResultSet
 
 
 class GroupResult(ResultSet):
@@ -19,7 +19,7 @@ class GroupResult(ResultSet):
     def __init__(
         self,
         id: str | UUID,
-        results: Iterable[AsyncResult[Any] | GroupResult] = (),
+        results: Iterable[AsyncResult[Any] | GroupResult] | Later = (),
         parent: Handle | None = None,
         app: Any = None,
     ) -> None:
@@ -57,7 +57,7 @@ class GroupResult(ResultSet):
         return f"group {self.id}"
 
     def __bool__(self) -> bool:
-        return bool(self.id or self.results)
+        return bool(self.id or len(self))
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, str):
@@ -71,4 +71,4 @@ class GroupResult(ResultSet):
         return self.id
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self.id} [{len(self.results)}]>"
+        return f"<{type(self).__name__}: {self.id} [{len(self)}]>"

@@ -8,10 +8,11 @@ from uuid import UUID
 
 from .handle import Handle
 from .ids import derive
-from .node import Call, Chain, Group, Node, Tap
+from .node import Call, Chain, Group, Node, Tap, steps_of
 from .result import AsyncResult, GroupResult, Result
 from .result_base import Reader
-from .result_set import ResultSet
+from .result_set import Later, ResultSet
+from .streaming import Streamed
 from .value import LARGEST_COUNT, Bound, identity
 from .written_handle import handle_of
 
@@ -62,6 +63,21 @@ class Handles:
                 return self.of_sent(last, parent)
             case Tap():
                 raise AssertionError("a tap has no result of its own")
+
+    def of_streamed(self, canvas: Node, streamed: Streamed) -> Result:
+        """The handle of a canvas whose first group was sent as its members came; they get handles when somebody looks at them."""
+        group, *rest = [step for step in steps_of(canvas) if not isinstance(step, Tap)]
+
+        def members() -> list[Any]:
+            ids = [derive(group.id, str(index)) for index in range(streamed.size)]
+            for index, id_ in streamed.named.items():
+                ids[index] = id_
+            return [self._single(id_, app=self._app, sent=True) for id_ in ids]
+
+        handle: Result = self._several(group.id, Later(streamed.size, members), app=self._app)
+        for step in rest:
+            handle = self.of_sent(step, handle)
+        return handle
 
     def of_task(self, id_: str | UUID) -> AsyncResult[Any]:
         """The handle of a task by its id."""

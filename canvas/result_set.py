@@ -29,15 +29,33 @@ Member = Any
 """An AsyncResult or a ResultSet, which is a GroupResult mostly."""
 
 
+class Later:
+    """The members of a set that are not made before somebody looks at them: there may be a million."""
+
+    def __init__(self, size: int, members: Callable[[], list[Member]]) -> None:
+        self._size = size
+        self.members = members
+
+    def __len__(self) -> int:
+        return self._size
+
+
 class ResultSet(ResultBase):
     """Results that are waited for together. Members can be added and taken away."""
 
     waits: ClassVar[bool] = True
     """See `AsyncResult.waits`."""
 
-    def __init__(self, results: Iterable[Member] = (), app: Any = None) -> None:
-        self.results: list[Member] = list(results)
+    def __init__(self, results: Iterable[Member] | Later = (), app: Any = None) -> None:
+        self._results: list[Member] | Later = results if isinstance(results, Later) else list(results)
         self._app = app
+
+    @property
+    def results(self) -> list[Member]:
+        """The members."""
+        if isinstance(self._results, Later):
+            self._results = self._results.members()
+        return self._results
 
     @property
     def app(self) -> Any:
@@ -282,7 +300,7 @@ class ResultSet(ResultBase):
         return iter(self.results)
 
     def __len__(self) -> int:
-        return len(self.results)
+        return len(self._results)
 
     def __getitem__(self, index: int) -> Member:
         return self.results[index]

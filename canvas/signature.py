@@ -7,7 +7,7 @@ a face only: sending turns it into nodes (node.py), and flow knows nothing of th
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Protocol, Self
 
@@ -161,6 +161,13 @@ class Signature(dict[str, Any]):
     def piped(cls, left: Signature, right: Signature) -> Signature:
         """What `left | right` is; the type "chain" knows it."""
         return cls.TYPES["chain"].piped(left, right)
+
+    def unread(self, at_most: int) -> tuple[Signature, Iterator[Signature]] | None:  # noqa: ARG002 - see group
+        """Of a group, or a chord, whose members are made one by one, and are more than `at_most`: itself without any, and the members.
+
+        Who takes them sends them: the signature does not have them any more.
+        """
+        return None
 
     def to_node(self) -> Node:
         """The canvas as frozen data. Raises EncodeError for arguments that cannot be written as JSON."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..node import Call, Chain, Group, Node, calls
@@ -107,7 +107,7 @@ def tasks_of(box: Box) -> Iterable[TaskBox]:
                 yield from tasks_of(each)
 
 
-def _parted(members: tuple[Node, ...], documents: Mapping[str, Document]) -> tuple[list[Node], list[Node]]:
+def _parted(members: Sequence[Node], documents: Mapping[str, Document]) -> tuple[list[Node], list[Node]]:
     """Those that are drawn, in order, and the others."""
     if len(members) <= FOLD:
         return list(members), []
