@@ -350,12 +350,13 @@ class App:
         with self._connections.client() as client:
             client.revoke(wanted, signum if is_ended else None)
 
-    def canvas(self, id: str | UUID) -> CanvasRun:
+    def canvas(self, id: str | UUID, near: Sequence[str] = ()) -> CanvasRun:
         """A canvas that was sent, by the id of its root, of its value, or of a task of it that has begun: to look at, cancel or retry.
 
-        Raises ImproperlyConfigured where there is no result backend.
+        By the id of any part of it, if `near` are ids of that kind. Raises ImproperlyConfigured where there is no result backend.
         """
-        return CanvasRun(identity("an id", id), self._connections.client, self.results, keyring_of(self.conf))
+        part: str = identity("an id", id)
+        return CanvasRun(part, self._connections.client, self.results, keyring_of(self.conf), near)
 
     def signature(
         self, task: Any, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None

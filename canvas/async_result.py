@@ -215,10 +215,6 @@ class AsyncResult(TaskView, Generic[R_co]):
 
     # --- acting --------------------------------------------------------------------------------------------------------------
 
-    def revoke(self, terminate: bool = False, signal: str | int = "SIGTERM", **_: Any) -> None:
-        """See to it that it does not start; one that runs already goes on, but with `terminate` (see App.revoke)."""
-        self.app.revoke([self.id], terminate, signal)
-
     def forget(self) -> None:
         """Delete its result, and those of the steps before it; who asks for them then is told that there is none."""
         above = [view for parent in self._parents() for view in parent._single()]

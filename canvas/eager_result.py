@@ -98,6 +98,11 @@ class AtOnce:
         """It was told already."""
 
 
+class _Ended:
+    def cancel(self, *, rest_only: bool = False, signum: int | None = None, was_sent: bool = False) -> None:
+        """Nothing of it runs any more."""
+
+
 class EagerReader:
     """What an eager handle has in place of an app: results to read. A Reader. `backend` is the app's own, where groups are saved."""
 
@@ -118,3 +123,7 @@ class EagerReader:
         self, ids: str | Sequence[str], terminate: bool = False, signal: str | int = "SIGTERM"
     ) -> None:
         """It has ended, so there is nothing to be revoked."""
+
+    def canvas(self, id: str, near: Sequence[str] = ()) -> _Ended:  # noqa: ARG002 - likewise
+        """It has ended, so there is nothing to be cancelled."""
+        return _Ended()

@@ -56,6 +56,16 @@ def _skeleton(node: Node) -> Node:
             raise AssertionError("a tap stands in a chain")
 
 
+def inside(node: Node, id_: str) -> Iterator[str]:
+    """The ids of all calls of the call, or the group, with this id; none if it is not in `node`."""
+    match node:
+        case Call() | Group() if node.id == id_:
+            yield from (call.id for call in calls(node))
+        case Chain(steps=each) | Group(members=each):
+            for part in each:
+                yield from inside(part, id_)
+
+
 def rest_of(node: Node, id_: str) -> Iterator[str] | None:
     """The ids of all calls that come after the call `id_`, or after the group or chain of this id; None if it is not in `node`."""
     match node:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from .default_app import default_app
+from .errors import ImproperlyConfigured
 from .handle import Handle
 from .results.base import Results
+from .signum import signum_of
+from .value import flag
 
 
 class Reader(Protocol):
@@ -25,6 +28,16 @@ class Reader(Protocol):
 
     def revoke(
         self, ids: str | Sequence[str], terminate: bool = False, signal: str | int = "SIGTERM"
+    ) -> None: ...
+
+    def canvas(self, id: str, near: Sequence[str] = ()) -> Cancelled: ...
+
+
+class Cancelled(Protocol):
+    """A canvas that can be cancelled (see canvas_run.py)."""
+
+    def cancel(
+        self, *, rest_only: bool = False, signum: int | None = None, was_sent: bool = False
     ) -> None: ...
 
 
@@ -80,6 +93,35 @@ class ResultBase:
     def as_list(self) -> list[str]:
         """Its id, and those of what came before it, the nearest first."""
         return [self.id, *(above.id for above in self._parents())]
+
+    def revoke(
+        self,
+        terminate: bool = False,
+        signal: str | int = "SIGTERM",
+        *,
+        scope: Literal["step", "rest", "all"] = "step",
+        connection: Any = None,  # noqa: ARG002 - Celery's argument; connections are the app's own
+        wait: bool = False,  # noqa: ARG002 - likewise; when this returns it is stored
+        timeout: float | None = None,  # noqa: ARG002 - likewise
+    ) -> None:
+        """See to it that it does not start, or none of its members; what runs already goes on, but with `terminate` (see App.revoke).
+
+        With `scope="rest"` nor does what comes after it, with `scope="all"` nothing of the canvas that it is part of. It is stored, and
+        holds though all workers and the broker are started anew; what has not begun is REVOKED at once.
+        """
+        if scope == "step":
+            self.app.revoke(list(self.value_ids()), terminate, signal)
+            return
+        if scope not in ("rest", "all"):
+            raise ImproperlyConfigured(f"scope must be 'step', 'rest' or 'all', found {scope!r:.80}")
+        signum = signum_of(signal)
+        canvas = self.app.canvas(self.id, [above.id for above in self._parents()])
+        ended_by = signum if flag("terminate", terminate) else None
+        canvas.cancel(rest_only=scope == "rest", signum=ended_by, was_sent=True)
+
+    @abstractmethod
+    def value_ids(self) -> Iterator[str]:
+        """The ids of all tasks whose values make up the result."""
 
     @abstractmethod
     def _written(self, parent: tuple[Any, Any] | None) -> tuple[Any, Any]:

@@ -258,10 +258,6 @@ class ResultSet(ResultBase):
 
     # --- acting --------------------------------------------------------------------------------------------------------------
 
-    def revoke(self, terminate: bool = False, signal: str | int = "SIGTERM", **_: Any) -> None:
-        """See to it that no member starts that has not; with `terminate` those that run are ended (see App.revoke)."""
-        self.app.revoke(list(self.value_ids()), terminate, signal)
-
     def forget(self) -> None:
         """Delete its members' results; who asks for them then is told that there are none."""
         forget_all(self.app, self._single())
