@@ -27,7 +27,7 @@ from .results.base import Results
 from .settings_source import settings_of
 from .signature import Signature, set_default_sender, signature
 from .signum import signum_of
-from .task import Task, task_of
+from .task import Task, app_task, registrable, task_of
 from .task_option_types import TaskOptionTypes
 from .tasks import Tasks
 from .transaction import OutboxRelay
@@ -36,6 +36,7 @@ from .wiring import open_client, open_relays, open_results
 
 P = ParamSpec("P")
 R = TypeVar("R")
+AnyTask = Task[Any, Any]
 
 
 class App:
@@ -53,9 +54,11 @@ class App:
         backend: str | None = None,
         include: Iterable[str] = (),
         set_as_current: bool = True,
+        task_cls: type[Task[Any, Any]] | str | None = None,
         **settings: Any,
     ) -> None:
         self.name = name
+        self.task_cls = task_cls
         self.conf = Config(settings)
         if broker is not None:
             self.conf.broker_url = broker
@@ -97,14 +100,20 @@ class App:
         """Make a task of a function: `@app.task` or `@app.task(bind=True, queue="slow", ...)`; options: see TaskOptions."""
 
         def define(run: Callable[..., Any]) -> Task[Any, Any]:
-            return self.register_task(task_of(run, options, self, main=self.name))
+            return self.register_task(task_of(run, options, self, main=self.name, base=self.Task))
 
         return define(*run) if run else define
 
-    def register_task(self, task: Task[Any, Any]) -> Task[Any, Any]:
-        """Add a task that was made elsewhere."""
-        self.tasks[task.name] = task
-        return task
+    @cached_property
+    def Task(self) -> type[Any]:  # noqa: N802 - Celery's name
+        """The base of classes of tasks that belong to this app, and of its tasks that name no other."""
+        return app_task(self, self.task_cls)
+
+    def register_task(self, task: Any) -> AnyTask:
+        """Add a task: an instance of a class of tasks, or such a class. Raises TypeError or ImproperlyConfigured for what is none."""
+        made = registrable(task, self)
+        self.tasks[made.name] = made
+        return made
 
     def import_modules(self) -> None:
         """Import the modules that define tasks. Raises ImproperlyConfigured, as a worker without its tasks is of no use."""

@@ -16,12 +16,13 @@ from .failure import error_of, exception_of, traceback_of
 from .json_text import Json, json_value
 from .limit import NO_LIMIT, SoftLimit, TimeLimits
 from .message import Message, iso_of_us, us_of, us_of_iso
-from .node import Node, check_depth, node_to_data
-from .outcome import Failure, Ignored, Outcome, Rejected, Success, celery_error
+from .node import check_depth, node_to_data
+from .outcome import Failure, Ignored, Outcome, Rejected, State, Success, celery_error
 from .outcome import Replaced as ReplacedOutcome
 from .outcome import Retry as RetryOutcome
 from .replacing import frozen_for, in_place_of
 from .request import Request, request_of, running
+from .run_report import RunReport
 from .task import Task
 from .tasks import Tasks
 
@@ -66,24 +67,37 @@ def execute(
         return Failure(error=celery_error("Reject", f"the arguments cannot be decoded: {error}", message.id))
     if limits is not None:
         request.timelimit = (limits.hard, limits.soft)
+    report = RunReport(task, request)
     with running(request):
-        ended = _run(task, message, request, draw, limit)
+        report.begins()
+        try:
+            ended = _run(task, message, request, draw, limit, report)
+        finally:
+            report.ends()
     return _retry(message, ended, now_us()) if isinstance(ended, errors.Retry) else ended
 
 
 def _run(
-    task: Task[Any, Any], message: Message, request: Request, draw: Callable[[], float], limit: SoftLimit
+    task: Task[Any, Any],
+    message: Message,
+    request: Request,
+    draw: Callable[[], float],
+    limit: SoftLimit,
+    report: RunReport,
 ) -> Outcome | errors.Retry:
     """Call the function; Retry where it, or its task's options, ask for another run."""
     try:
+        report.starts()
         value = _call(task, message, request, limit)
     except errors.Retry as retry:
-        return retry
+        return _again(retry, report)
     except errors.Replaced as replaced:
-        return _replaced(task, message, replaced.canvas)
-    except errors.Ignore:
+        return _replaced(task, message, replaced, report)
+    except errors.Ignore as ignore:
+        report.left(State.IGNORED, ignore)
         return Ignored()
     except errors.Reject as reject:
+        report.left(State.REJECTED, reject)
         if reject.requeue:
             raise Requeued from reject
         return Rejected(reason=str(reject.reason or ""))
@@ -91,24 +105,35 @@ def _run(
         raise
     except BaseException as exc:  # noqa: BLE001 - whatever a task raises is its outcome, sys.exit() included
         if request.retry_asked is not None:
-            return _because(request.retry_asked, exc)
+            return _again(_because(request.retry_asked, exc), report)
         asked = task.retry_after(exc, request, draw())
-        return _failure(task, message, exc) if asked is None else asked
+        return _failed(task, message, exc, report) if asked is None else _again(asked, report)
     if request.retry_asked is not None:
-        return request.retry_asked
+        return _again(request.retry_asked, report)
     try:
-        return Success(value=dumps(value), children=tuple(request.children))
+        children = tuple(request.children) if task.options.trail else ()
+        outcome = Success(value=dumps(value), children=children)
     except Exception as exc:  # noqa: BLE001 - not the function's own: autoretry_for is not asked, as another run would not help
-        return _failure(task, message, exc)
+        return _failed(task, message, exc, report)
+    report.succeeded(value)
+    return outcome
 
 
-def _replaced(task: Task[Any, Any], message: Message, canvas: Node) -> Outcome:
+def _again(retry: errors.Retry, report: RunReport) -> errors.Retry:
+    report.retried(retry)
+    return retry
+
+
+def _replaced(
+    task: Task[Any, Any], message: Message, replaced: errors.Replaced, report: RunReport
+) -> Outcome:
     try:
-        frozen = frozen_for(message, canvas)
+        frozen = frozen_for(message, replaced.canvas)
         check_depth(in_place_of(message, frozen))
         text = json_value(node_to_data(frozen, json.loads))
     except Exception as exc:  # noqa: BLE001 - a canvas that cannot travel is a failure of the task
-        return _failure(task, message, exc)
+        return _failed(task, message, exc, report)
+    report.left(State.IGNORED, replaced)
     return ReplacedOutcome(canvas=text)
 
 
@@ -119,7 +144,8 @@ def _because(retry: errors.Retry, exc: BaseException) -> errors.Retry:
     return retry
 
 
-def _failure(task: Task[Any, Any], message: Message, exc: BaseException) -> Failure:
+def _failed(task: Task[Any, Any], message: Message, exc: BaseException, report: RunReport) -> Failure:
+    report.failed(exc)
     expected = isinstance(exc, task.retrying.expected)
     return Failure(error=error_of(exc, message.id), traceback=traceback_of(exc), expected=expected)
 
@@ -131,7 +157,7 @@ def _call(task: Task[Any, Any], message: Message, request: Request, limit: SoftL
         args = _errback_args(message.errback, args[1:])
     _, seconds = request.timelimit
     with limit.over(seconds):
-        result = task.run_bound(*args, **request.kwargs)
+        result = task.entry(*args, **request.kwargs)
     # a coroutine function runs to its end here; the asyncio pool runs many side by side
     return limit.run(result, seconds) if inspect.iscoroutine(result) else result
 

@@ -6,49 +6,58 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Generic, NoReturn, ParamSpec, TypeVar, cast
+from types import MethodType
+from typing import Any, ClassVar, Generic, NoReturn, ParamSpec, Self, TypeVar, cast
 
 from . import errors
 from .header import check_size
+from .importing import named_object
 from .request import Request, current_request
 from .result import AsyncResult
 from .retry_call import RetryCall, retry_call
-from .signature import Sender, Signature, default_sender
+from .signature import Sender, Signature
 from .signature import signature as signature_of
-from .task_options import TaskOptions, check_options, options_of, retry_options
-from .unique_call import check_task
+from .task_attributes import TaskAttributes
+from .task_hooks import TaskHooks
+from .task_options import OPTION_NAMES, options_of
 from .value import keywords, positional
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Task(Generic[P, R]):
-    """One task. Made by `@app.task` and `@shared_task`."""
+class Task(TaskAttributes, TaskHooks, Generic[P, R]):
+    """One task. Made by `@app.task` and `@shared_task` of a function; or an instance of a class that has a method `run`, registered by
+    `app.register_task`. Its options are attributes (task_attributes.py), what it is told of its runs are methods (task_hooks.py).
+
+    One instance runs all runs in a process, so what it keeps in attributes is there for the next run in that process.
+    """
 
     MaxRetriesExceededError: ClassVar[type[Exception]] = errors.MaxRetriesExceededError
     """For `except self.MaxRetriesExceededError`, as Celery projects write it."""
 
-    def __init__(
-        self, run: Callable[P, R], *, name: str, options: TaskOptions, app: Sender | None = None
-    ) -> None:
-        self.run = run
-        self.name = name
-        self.options = options
-        self.bound_app = app
-        self.__name__ = getattr(run, "__name__", name)
-        self.__qualname__ = getattr(run, "__qualname__", name)
-        self.__module__ = getattr(run, "__module__", __name__)
-        self.__doc__ = run.__doc__
-        self.__wrapped__ = run
-        check_options(name, options)
-        self.retrying, self._retry_kwargs = retry_options(name, options)
-        check_task(name, options.unique(), self.run_bound)
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        task = super().__new__(cls)
+        task._be(cls.name or f"{cls.__module__}.{cls.__name__}", cls.run, cls)
+        return task
 
-    @property
-    def app(self) -> Any:
-        """The app that it belongs to; for a shared task the current one."""
-        return self.bound_app if self.bound_app is not None else default_sender()
+    def _be(self, name: str, run: Callable[..., Any], named: Any) -> None:
+        """Take the place of `run`, under the names of `named`."""
+        known = self.__dict__
+        known["name"] = name
+        known["__name__"] = getattr(named, "__name__", name)
+        known["__qualname__"] = getattr(named, "__qualname__", name)
+        known["__module__"] = getattr(named, "__module__", __name__)
+        known["__doc__"] = named.__doc__
+        known["__wrapped__"] = run
+
+    def run(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """What the task does. Classes of tasks define it."""
+        raise NotImplementedError(_no_run(self))
+
+    @classmethod
+    def on_bound(cls, app: Any) -> None:
+        """A task of this class was registered with `app`. For classes to override."""
 
     @property
     def request(self) -> Request:
@@ -56,29 +65,25 @@ class Task(Generic[P, R]):
         return current_request()
 
     @property
-    def max_retries(self) -> int | None:
-        return self.options.max_retries
-
-    @property
-    def retry_queue(self) -> str | None:
-        """The queue that `retry_kwargs` names for its next runs."""
-        queue: str | None = self._retry_kwargs.options.get("queue")
-        return queue
+    def backend(self) -> Any:
+        """Where results are read: that of its app."""
+        return self.app.backend
 
     # --- running -------------------------------------------------------------------------------------------------------------
 
     @property
     def run_bound(self) -> Callable[..., Any]:
         """The function as callers see it: with `self` filled in for `bind=True`."""
-        return self._run_with_self if self.options.bind else self.run
+        return self.run
 
     @property
-    def _run_with_self(self) -> Callable[..., Any]:
-        return cast("Callable[..., Any]", self.run.__get__(self))
+    def entry(self) -> Callable[..., Any]:
+        """What a worker calls: the function, or the class's own `__call__` if it has one."""
+        return self.run if type(self).__call__ is Task.__call__ else self
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now."""
-        return cast("R", self.run_bound(*args, **kwargs))
+        return self.run(*args, **kwargs)
 
     # --- sending -------------------------------------------------------------------------------------------------------------
 
@@ -102,8 +107,10 @@ class Task(Generic[P, R]):
         return cast("AsyncResult[R]", handle)
 
     def _check(self, args: list[Any], kwargs: dict[str, Any]) -> None:
+        if self.options.typing is False:
+            return
         try:
-            inspect.signature(self.run_bound).bind(*args, **kwargs)
+            inspect.signature(self.run).bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"task {self.name}: {error}") from None
 
@@ -129,11 +136,6 @@ class Task(Generic[P, R]):
         return AsyncResult(task_id, app=self.app)
 
     # --- retrying ------------------------------------------------------------------------------------------------------------
-
-    @property
-    def default_retry_delay(self) -> float:
-        """Seconds that a retry waits if nothing else is said."""
-        return self.retrying.delay_seconds
 
     def retry(
         self,
@@ -208,13 +210,13 @@ class Task(Generic[P, R]):
         """
         if not self.retrying.wants(exc):
             return None
-        limit = self._limit(request, self._retry_kwargs)
+        limit = self._limit(request, self._retry_call)
         if limit is not None and request.retries >= limit:
             return None
         when: datetime | float | None = self.retrying.backoff(request.retries, draw)
         if when is None:
-            when = self._retry_kwargs.when
-        return self._asking(self._retry_kwargs, exc, self.retrying.delay_seconds if when is None else when)
+            when = self._retry_call.when
+        return self._asking(self._retry_call, exc, self.retrying.delay_seconds if when is None else when)
 
     def _limit(self, request: Request, asked: RetryCall) -> int | None:
         """How many retries there may be: as this run said, or its caller, or `retry_kwargs`, or the task. None: any number."""
@@ -255,11 +257,66 @@ def task_name(run: Callable[..., Any], main: str = "") -> str:
 
 
 def task_of(
-    run: Callable[..., Any], options: Mapping[str, Any], app: Sender | None, main: str = ""
+    run: Callable[..., Any],
+    options: Mapping[str, Any],
+    app: Sender | None,
+    main: str = "",
+    base: type[Task[Any, Any]] = Task,
 ) -> Task[Any, Any]:
-    """A task of a function, with what its decorator was given. Raises TypeError, with a suggestion, for an option that does not exist."""
+    """A task of a function, with what its decorator was given. Raises TypeError, with a suggestion, for an option that does not exist.
+
+    `base` is the class of tasks that name none. An option may be an attribute of the class's own.
+    """
     given = dict(options)
     name = given.pop("name", None)
     if name is None:
         name = task_name(run, main)
-    return Task(run, name=name, options=options_of(name, given), app=app)
+    base = given.pop("base", None) or base
+    if not (isinstance(base, type) and issubclass(base, Task)):
+        raise TypeError(f"task {name}: base must be a subclass of Task, found {base!r:.100}")
+    task = object.__new__(base)
+    task._be(name, run, run)
+    if app is not None:
+        task.__dict__["bound_app"] = app
+    task.__dict__["run"] = MethodType(run, task) if given.get("bind") else run
+    own = {option for option in given if option not in OPTION_NAMES and hasattr(base, option)}
+    options_of(name, {option: value for option, value in given.items() if option not in own})
+    for option, value in given.items():
+        setattr(task, option, value)
+    task.__init__()  # type: ignore[misc]  # a class of the user's may keep something there
+    check(task)
+    return task
+
+
+def app_task(app: Sender, base: type[Task[Any, Any]] | str | None) -> type[Task[Any, Any]]:
+    """A class of tasks of `app`, over `base` (a class, or "module:name" or "module.name"). Raises TypeError for what is no class of tasks."""
+    found = named_object(base) if isinstance(base, str) else base or Task
+    if not (isinstance(found, type) and issubclass(found, Task)):
+        raise TypeError(f"task_cls must be a subclass of Task, or its name, found {base!r:.100}")
+    return type(
+        "Task", (found,), {"bound_app": app, "__module__": found.__module__, "__doc__": found.__doc__}
+    )
+
+
+def registrable(task: Any, app: Sender) -> Task[Any, Any]:
+    """A task as an app takes it: checked, and bound to the app if to no other. Raises TypeError or ImproperlyConfigured."""
+    made = task() if isinstance(task, type) else task
+    if not isinstance(made, Task):
+        raise TypeError(f"a task is an instance of a subclass of Task, found {task!r:.100}")
+    if made.run == Task.run.__get__(made) and made.entry is not made:
+        raise TypeError(_no_run(made))
+    if made.bound_app is None:
+        made.bound_app = app
+    check(made)
+    type(made).on_bound(app)
+    return made
+
+
+def _no_run(task: Task[Any, Any]) -> str:
+    name = type(task).__name__
+    return f"{name} has no run(): define it, or use the class as a base, @app.task(base={name})"
+
+
+def check(task: Task[Any, Any]) -> None:
+    """Refuse a task whose options cannot be meant. Raises TypeError or ImproperlyConfigured."""
+    _ = task.options
