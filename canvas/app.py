@@ -181,7 +181,7 @@ class App:
         handle = self._handles.of_sent(self._sender.send(node, asked, session))
         request = running_request()
         if request is not None:
-            request.children.extend(handle.value_ids())
+            request.child_ids.extend(handle.value_ids())
         return handle
 
     def transaction(self, session: Any) -> AbstractContextManager[Any]:

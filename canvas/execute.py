@@ -66,7 +66,8 @@ def execute(
     except errors.DecodeError as error:
         return Failure(error=celery_error("Reject", f"the arguments cannot be decoded: {error}", message.id))
     if limits is not None:
-        request.timelimit = (limits.hard, limits.soft)
+        request.timelimit = [limits.hard, limits.soft]
+    request.handle_of = task.AsyncResult
     report = RunReport(task, request)
     with running(request):
         report.begins()
@@ -111,7 +112,7 @@ def _run(
     if request.retry_asked is not None:
         return _again(request.retry_asked, report)
     try:
-        children = tuple(request.children) if task.options.trail else ()
+        children = tuple(request.child_ids) if task.options.trail else ()
         outcome = Success(value=dumps(value), children=children)
     except Exception as exc:  # noqa: BLE001 - not the function's own: autoretry_for is not asked, as another run would not help
         return _failed(task, message, exc, report)

@@ -135,6 +135,12 @@ class Task(TaskAttributes, TaskHooks, Generic[P, R]):
         """The handle of a task by its id."""
         return AsyncResult(task_id, app=self.app)
 
+    def add_trail(self, result: Any) -> Any:
+        """Let a handle be among the children of the run that this code is part of; returns it. What a run sends is so anyhow."""
+        if self.trail:
+            self.request.child_ids.extend(result.value_ids())
+        return result
+
     # --- retrying ------------------------------------------------------------------------------------------------------------
 
     def retry(

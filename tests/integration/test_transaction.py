@@ -345,7 +345,7 @@ def test_a_running_task_sends_as_what_it_is(small):
     small.app.tasks["add"].run = add
 
     assert [(each.root_id, each.parent_id) for each in ran] == [("root", "parent")]
-    assert request.children == [call.id]
+    assert request.child_ids == [call.id]
 
 
 # --- broker down, writer dead --------------------------------------------------------------------------------------------------------
