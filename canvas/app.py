@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -12,7 +13,7 @@ from .canvas_sender import CanvasSender
 from .config import Config
 from .connections import Connections
 from .defaults import Defaults
-from .errors import NotRegistered
+from .errors import NotRegistered, Unavailable
 from .handles import Handles
 from .hook import Hook
 from .ids import draw
@@ -21,18 +22,22 @@ from .message import Message
 from .node import Node, freeze
 from .periodic_tasks import PeriodicTasks
 from .places import check_queue
+from .progress import Progress
 from .request import running_request
 from .result import AsyncResult, GroupResult, Result
 from .results.base import Results
 from .settings_source import settings_of
 from .signature import Signature, set_default_sender, signature
 from .signum import signum_of
+from .stated import stated
 from .task import Task, app_task, registrable, task_of
 from .task_option_types import TaskOptionTypes
 from .tasks import Tasks
 from .transaction import OutboxRelay
-from .value import flag, identities, key
+from .value import flag, identities, identity, key
 from .wiring import open_client, open_relays, open_results
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -305,6 +310,23 @@ class App:
     ) -> Signature:
         """A signature of a task's name, a task or a mapping, that belongs to this app."""
         return signature(task, args, kwargs, app=self)
+
+    def tell_state(
+        self, task_id: str | UUID, state: str, meta: Any = None, message: Message | None = None
+    ) -> None:
+        """Let `state` and `meta` (a value, or an exception) be what is known of a task, unless it has ended; `message` is what it came as.
+
+        It returns when that is stored; where it cannot be, the log says so. Raises ImproperlyConfigured for what is no name of a state,
+        EncodeError for a `meta` that cannot be written down.
+        """
+        name, value = stated(state, meta)
+        word = Progress(id=identity("task_id", task_id), state=name, value=value, message=message)
+        try:
+            with self._connections.client() as client:
+                client.tell([word])
+        except Unavailable as error:
+            extra = {"action": "state_lost", "id": word.id}
+            logger.warning("%s; that task %s is %s is not stored", error, word.id, name, extra=extra)
 
     # --- life ----------------------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 from uuid import UUID
 
 from .codec import loads
-from .errors import TaskRevokedError, TimeoutError, UnknownResult  # noqa: A004 - Celery's name
+from .errors import TaskError, TaskRevokedError, TimeoutError, UnknownResult  # noqa: A004 - Celery's name
 from .failure import exception_of
 from .handle import Handle
 from .ids import plain_id
@@ -179,11 +179,7 @@ class AsyncResult(Generic[R_co]):
             return None
         if document.state not in PROPAGATE_STATES:
             return loads(document.value)
-        exc = (
-            exception_of(document.error, document.traceback)
-            if document.error
-            else TaskRevokedError(str(document.state))
-        )
+        exc = exception_of(document.error, document.traceback) if document.error else _said_only(document)
         if propagate:
             raise exc
         return exc
@@ -232,6 +228,14 @@ class AsyncResult(Generic[R_co]):
 
     def __repr__(self) -> str:
         return f"<AsyncResult: {self.id}>"
+
+
+def _said_only(document: Document) -> BaseException:
+    """Of a task that said itself that it failed, and did not say by which exception."""
+    said = loads(document.value)
+    if said is None or document.state is State.REVOKED:
+        return TaskRevokedError(str(document.state))
+    return TaskError(said)
 
 
 def documents_of(app: Reader, handles: Sequence[AsyncResult[Any]]) -> list[Document]:

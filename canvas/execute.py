@@ -25,6 +25,7 @@ from .request import Request, request_of, running
 from .run_report import RunReport
 from .task import Task
 from .tasks import Tasks
+from .teller import Tell
 
 _system_now_us = SystemClock().now_us
 
@@ -49,11 +50,12 @@ def execute(
     draw: Callable[[], float] = random.random,
     limit: SoftLimit = NO_LIMIT,
     limits: TimeLimits | None = None,
+    tell: Tell | None = None,
 ) -> Outcome:
     """Run `message` and return its outcome. Raises Requeued and KeyboardInterrupt.
 
     `now_us` tells the time from which the countdown of a retry counts; `draw` chooses its delay where there is jitter (0 to 1).
-    `limit` keeps the soft one of `limits`, which are the message's own unless given.
+    `limit` keeps the soft one of `limits`, which are the message's own unless given. `tell` passes on what the run says of itself.
     """
     task = tasks.get(message.task)
     if task is None:
@@ -67,7 +69,7 @@ def execute(
         return Failure(error=celery_error("Reject", f"the arguments cannot be decoded: {error}", message.id))
     if limits is not None:
         request.timelimit = [limits.hard, limits.soft]
-    request.handle_of = task.AsyncResult
+    request.handle_of, request.tell = task.AsyncResult, tell
     report = RunReport(task, request)
     with running(request):
         report.begins()
@@ -96,7 +98,7 @@ def _run(
         return _replaced(task, message, replaced, report)
     except errors.Ignore as ignore:
         report.left(State.IGNORED, ignore)
-        return Ignored()
+        return Ignored() if request.told is None else Ignored(state=request.told[0], value=request.told[1])
     except errors.Reject as reject:
         report.left(State.REJECTED, reject)
         if reject.requeue:

@@ -11,8 +11,10 @@ from typing import Any
 from .codec import loads
 from .embed import embed_of
 from .errors import Retry
+from .json_text import Json
+from .mark import plain
 from .message import Message, iso_of_us
-from .wire import to_wire
+from .wire import properties_of, repr_of
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,6 +58,10 @@ class Request:
     """How often it may be retried, where the caller or `self.retry` said so; None: as its task says."""
     retry_asked: Retry | None = None
     """What `self.retry(throw=False)` returned."""
+    tell: Callable[[str, Json], bool] | None = None
+    """Passes on what it says of itself; None: it says so to the store."""
+    told: tuple[str, Json] | None = None
+    """The last of it: a state and a value."""
     message: Message | None = field(default=None, repr=False)
     """What it came as."""
 
@@ -100,15 +106,15 @@ class Request:
     @property
     def properties(self) -> dict[str, Any]:
         """Those of its message, such as `correlation_id`, `reply_to`, `priority` and `content_type`."""
-        return {} if self.message is None else to_wire(self.message).properties
+        return {} if self.message is None else properties_of(self.message)
 
     @property
     def argsrepr(self) -> str | None:
-        return self._header("argsrepr")
+        return None if self.message is None else repr_of(plain(self.message.args))
 
     @property
     def kwargsrepr(self) -> str | None:
-        return self._header("kwargsrepr")
+        return None if self.message is None else repr_of(plain(self.message.kwargs))
 
     @property
     def execution_options(self) -> dict[str, Any]:
@@ -155,10 +161,6 @@ class Request:
 
     def _embedded(self, name: str) -> list[dict[str, Any]] | None:
         found: list[dict[str, Any]] | None = None if self.message is None else embed_of(self.message)[name]
-        return found
-
-    def _header(self, name: str) -> str | None:
-        found: str | None = None if self.message is None else to_wire(self.message).headers[name]
         return found
 
 

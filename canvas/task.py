@@ -12,11 +12,13 @@ from typing import Any, ClassVar, Generic, NoReturn, ParamSpec, Self, TypeVar, c
 from . import errors
 from .header import check_size
 from .importing import named_object
+from .outcome import READY_STATES
 from .request import Request, current_request
 from .result import AsyncResult
 from .retry_call import RetryCall, retry_call
 from .signature import Sender, Signature
 from .signature import signature as signature_of
+from .stated import stated
 from .task_attributes import TaskAttributes
 from .task_hooks import TaskHooks
 from .task_options import OPTION_NAMES, options_of
@@ -134,6 +136,33 @@ class Task(TaskAttributes, TaskHooks, Generic[P, R]):
     def AsyncResult(self, task_id: str) -> AsyncResult[R]:  # noqa: N802 - Celery's name
         """The handle of a task by its id."""
         return AsyncResult(task_id, app=self.app)
+
+    def update_state(
+        self, task_id: str | None = None, state: str = "PROGRESS", meta: Any = None, **_: Any
+    ) -> None:
+        """Say how far the run is: `state` (a name of your own), and what `result.info` shall be. By default of the run that this is part of.
+
+        It reads so until the next word, and at last until the task ends, by which it is overwritten; but not if it ends by Ignore: then the
+        last word stands. A task that still runs has not ended, whatever it says: SUCCESS, FAILURE and the like are kept for that case.
+        It is stored soon, not before this returns, and is lost if it cannot be; nothing depends on it. Of a task that
+        ignores its result nothing is stored.
+
+        Raises ImproperlyConfigured for what is no name of a state, or outside of a run without `task_id`; EncodeError for a `meta` that
+        cannot be written down, or is longer than results may be.
+        """
+        request = self.request
+        is_own = not request.called_directly and task_id in (None, request.id)
+        if is_own:
+            word = request.told = stated(state, meta)
+            if request.ignore_result or request.is_eager or word[0] in READY_STATES:
+                return
+            if request.tell is not None and request.tell(*word):
+                return
+        elif task_id is None:
+            raise errors.ImproperlyConfigured(
+                f"{self.name}: no task runs here, so say of which one this is the state: update_state(task_id=...)"
+            )
+        self.app.tell_state(task_id or request.id, state, meta, request.message if is_own else None)
 
     def add_trail(self, result: Any) -> Any:
         """Let a handle be among the children of the run that this code is part of; returns it. What a run sends is so anyhow."""

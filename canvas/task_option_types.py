@@ -43,6 +43,10 @@ class TaskOptionTypes(TypedDict, total=False):
     send_events: bool
     shared: bool
     lazy: bool
+    abstract: bool
+    backend: None
+    Strategy: str | None
+    Request: str | None
     rate_limit: None
     pydantic: bool
     pydantic_strict: bool

@@ -36,7 +36,13 @@ class Wire:
 def to_wire(message: Message) -> Wire:
     """Headers, properties and body of protocol 2."""
     args, kwargs = plain(message.args), plain(message.kwargs)
-    properties = {
+    body = f"[{args},{kwargs},{json.dumps(embed_of(message))}]"
+    return Wire(_headers(message, args, kwargs), properties_of(message), body.encode())
+
+
+def properties_of(message: Message) -> dict[str, Any]:
+    """The properties of a message."""
+    return {
         "correlation_id": message.id,
         "reply_to": message.reply_to,
         "delivery_mode": 2,
@@ -44,8 +50,6 @@ def to_wire(message: Message) -> Wire:
         "content_type": "application/json",
         "content_encoding": "utf-8",
     }
-    body = f"[{args},{kwargs},{json.dumps(embed_of(message))}]"
-    return Wire(_headers(message, args, kwargs), properties, body.encode())
 
 
 def _headers(message: Message, args: Json, kwargs: Json) -> dict[str, Any]:

@@ -11,8 +11,10 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -22,11 +24,13 @@ from ..errors import MessageError
 from ..execute import Requeued, execute, time_limits_of
 from ..failure import error_of, traceback_of
 from ..find_app import find_app
+from ..json_text import Json
 from ..killpoint import arm, reach
 from ..limit import SoftLimit, TimeLimits
 from ..message import Message
 from ..outcome import Failure, celery_error
 from ..tasks import Tasks
+from ..teller import teller, telling
 from ..wire import from_wire
 from .alarm import AlarmLimit
 from .base import Ended, Job, Requeue
@@ -40,6 +44,8 @@ LOG_FORMAT = "[%(asctime)s: %(levelname)s/%(process)d] %(message)s"
 Report = Ended | Requeue
 """A child cannot report its own loss."""
 _NO_LIMITS = TimeLimits()
+MOST_TOLD = 1 << 20
+"""Characters of what a job says of itself by way of the pool; what is longer it stores itself."""
 
 
 def make_runner(
@@ -85,7 +91,7 @@ def run_job(
         if missing := limit.kept.missing(limits):
             return Ended(job.key, _refusal(message, missing))
         reach("child.starting")
-        outcome = execute(message, tasks, hostname, limit=limit, limits=limits)
+        outcome = execute(message, tasks, hostname, limit=limit, limits=limits, tell=teller())
         reach("child.ran")
         return Ended(job.key, outcome)
     except Requeued:
@@ -135,14 +141,20 @@ def live(pipe: socket.socket, spec: ChildSpec, make: Callable[[], Runner]) -> No
         if signals is not None:
             _serve(pipe, runner, post, signals)
         else:
-            Crew(runner, spec.slots, post.report, post.dropped).serve(lambda: _next_orders(pipe))
+            Crew(runner, spec.slots, post).serve(lambda: _next_orders(pipe))
+
+
+_FOR_TASKS = (signal.SIGALRM, signal.SIGTERM, signal.SIGUSR1, signal.SIGQUIT)
+"""What may raise an exception in a task's thread."""
 
 
 class Post:
-    """Where reports are handed in. Used by one thread at a time."""
+    """Where reports are handed in."""
 
     def __init__(self, pipe: socket.socket, max_memory_kib: int | None) -> None:
         self._pipe = pipe
+        self._pid = os.getpid()
+        self._writing = threading.Lock()
         self._max_memory_kib = max_memory_kib
 
     def report(self, report: Report) -> bool:
@@ -150,13 +162,32 @@ class Post:
         limit = self._max_memory_kib
         size = resident_kib() if limit else 0
         full = pack([["full", size]]) if limit and size > limit else b""
-        told = _tell(self._pipe, full + pack_report(report))
+        told = self._write(full + pack_report(report))
         reach("child.told")
         return told
 
+    def tell(self, key: str, state: str, value: Json) -> bool:
+        """Pass on what a job says of itself, from any of its threads; False if it cannot go this way, as from a process that it forked.
+
+        No signal interrupts it: half a frame would be the end of this process.
+        """
+        if os.getpid() != self._pid or len(value) > MOST_TOLD:
+            return False
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_TASKS)
+        try:
+            return self._write(pack([["told", key, state, value]]))
+        except OSError:
+            return False  # the task closed our pipe
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+    def _write(self, frame: bytes) -> bool:
+        with self._writing:
+            return _tell(self._pipe, frame)
+
     def dropped(self, key: str) -> bool:
         """Answer that a job was dropped."""
-        return _tell(self._pipe, pack([["dropped", key]]))
+        return self._write(pack([["dropped", key]]))
 
 
 def _serve(pipe: socket.socket, runner: Runner, post: Post, signals: TaskSignals) -> None:
@@ -165,7 +196,8 @@ def _serve(pipe: socket.socket, runner: Runner, post: Post, signals: TaskSignals
     while (orders := _next_orders(pipe)) is not None:
         for order in orders:
             assert isinstance(order, Job)
-            report = signals.expose(partial(runner, order, limit))
+            with telling(partial(post.tell, order.key)):
+                report = signals.expose(partial(runner, order, limit))
             if os.getpid() != pid:
                 os._exit(0)  # a process that the task forked came back from it: the jobs are its parent's
             if not post.report(report):
