@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 from uuid import UUID
 
+from . import signals
 from .canvas_sender import CanvasSender
 from .config import Config
 from .connections import Connections
@@ -122,6 +123,7 @@ class App:
 
     def import_modules(self) -> None:
         """Import the modules that define tasks. Raises ImproperlyConfigured, as a worker without its tasks is of no use."""
+        signals.import_modules.send(self)
         for module in (*self.conf.imports, *self.conf.include):
             imported(module)
 

@@ -79,6 +79,11 @@ class Request:
         return self.timelimit[1]
 
     @property
+    def name(self) -> str | None:
+        """As `task`: receivers of signals read a request so."""
+        return self.task
+
+    @property
     def taskset(self) -> str | None:
         """Celery's old name of `group`."""
         return self.group

@@ -109,7 +109,7 @@ after_setup_logger = _signal("after_setup_logger", "logger loglevel logfile form
 after_setup_task_logger = _signal("after_setup_task_logger", "logger loglevel logfile format colorize")
 """Likewise; `logger` is the parent of those of `get_task_logger`."""
 beat_init = _signal("beat_init")
-"""A beat begins; `sender` is the app."""
+"""A beat begins; `sender` is the beat."""
 
 # --- that only Celery has ---------------------------------------------------------------------------------------------------------
 

@@ -40,6 +40,11 @@ def to_wire(message: Message) -> Wire:
     return Wire(_headers(message, args, kwargs), properties_of(message), body.encode())
 
 
+def headers_of(message: Message) -> dict[str, Any]:
+    """The headers of a message."""
+    return _headers(message, plain(message.args), plain(message.kwargs))
+
+
 def properties_of(message: Message) -> dict[str, Any]:
     """The properties of a message."""
     return {

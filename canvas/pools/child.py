@@ -9,7 +9,6 @@ A child ends when its pipe ends, or when it is ordered to, or by SIGKILL; other 
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import signal
 import socket
@@ -19,6 +18,7 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 
+from .. import signals
 from ..envelope import unpack
 from ..errors import MessageError
 from ..execute import Requeued, execute, time_limits_of
@@ -27,8 +27,10 @@ from ..find_app import find_app
 from ..json_text import Json
 from ..killpoint import arm, reach
 from ..limit import SoftLimit, TimeLimits
+from ..log_setup import set_up_logging
 from ..message import Message
 from ..outcome import Failure, celery_error
+from ..task_hooks import ExceptionInfo
 from ..tasks import Tasks
 from ..teller import teller, telling
 from ..wire import from_wire
@@ -62,9 +64,9 @@ def make_runner(
     `broker` and `backend` are those of the worker, so that what a task sends goes the same way; the limits, in seconds, are for
     messages and tasks that have none; `loglevel` is the worker's, too.
     """
-    # what tasks log shall be seen, unless the app has set up logging of its own
-    logging.basicConfig(level=loglevel, format=LOG_FORMAT)
     app = find_app(app_spec)
+    # what tasks log shall be seen, unless the app has set up logging of its own
+    set_up_logging(loglevel, LOG_FORMAT)
     if broker:
         app.conf.broker_url = broker
     if backend:
@@ -75,6 +77,7 @@ def make_runner(
     def run(job: Job, limit: SoftLimit, /) -> Report:
         return run_job(job, tasks, hostname, limit, default)
 
+    run.node = hostname  # type: ignore[attr-defined]  # for who tells of this process
     return run
 
 
@@ -97,8 +100,17 @@ def run_job(
     except Requeued:
         return Requeue(job.key)
     except Exception as exc:  # noqa: BLE001 - whatever it is, the job ends with it and the child goes on
+        if signals.task_internal_error.receivers:
+            _tell_internal_error(job, exc)
         node = (exc.task_id if isinstance(exc, MessageError) else None) or job.key
         return Ended(job.key, Failure(error=error_of(exc, node), traceback=traceback_of(exc)))
+
+
+def _tell_internal_error(job: Job, exc: Exception) -> None:
+    einfo = ExceptionInfo(exc)
+    known = {"exception": exc, "traceback": exc.__traceback__, "einfo": einfo, "request": None}
+    id_ = (exc.task_id if isinstance(exc, MessageError) else None) or job.key
+    signals.task_internal_error.send(None, task_id=id_, args=(), kwargs={}, **known)
 
 
 def _refusal(message: Message, missing: list[str]) -> Failure:
@@ -127,7 +139,7 @@ def live(pipe: socket.socket, spec: ChildSpec, make: Callable[[], Runner]) -> No
     """Make the runner, say so, and serve until the pipe ends. A runner that cannot be made is said too, and ends the process."""
     keep_signals()
     arm()
-    signals = TaskSignals(pipe) if spec.slots == 1 else None
+    for_task = TaskSignals(pipe) if spec.slots == 1 else None
     release_forks()
     try:
         runner = make()
@@ -136,12 +148,15 @@ def live(pipe: socket.socket, spec: ChildSpec, make: Callable[[], Runner]) -> No
         sys.exit(1)
     gc.collect()
     gc.freeze()
+    node = getattr(runner, "node", "")
+    signals.worker_process_init.send(node)
     if _tell(pipe, pack([["ready", os.getpid()]])):
         post = Post(pipe, spec.max_memory_kib)
-        if signals is not None:
-            _serve(pipe, runner, post, signals)
+        if for_task is not None:
+            _serve(pipe, runner, post, for_task)
         else:
             Crew(runner, spec.slots, post).serve(lambda: _next_orders(pipe))
+    signals.worker_process_shutdown.send(node, pid=os.getpid(), exitcode=0)
 
 
 _FOR_TASKS = (signal.SIGALRM, signal.SIGTERM, signal.SIGUSR1, signal.SIGQUIT)
@@ -190,14 +205,14 @@ class Post:
         return self._write(pack([["dropped", key]]))
 
 
-def _serve(pipe: socket.socket, runner: Runner, post: Post, signals: TaskSignals) -> None:
+def _serve(pipe: socket.socket, runner: Runner, post: Post, for_task: TaskSignals) -> None:
     """One job after the other, in this thread."""
     limit, pid = AlarmLimit(hard=True), os.getpid()
     while (orders := _next_orders(pipe)) is not None:
         for order in orders:
             assert isinstance(order, Job)
             with telling(partial(post.tell, order.key)):
-                report = signals.expose(partial(runner, order, limit))
+                report = for_task.expose(partial(runner, order, limit))
             if os.getpid() != pid:
                 os._exit(0)  # a process that the task forked came back from it: the jobs are its parent's
             if not post.report(report):

@@ -125,6 +125,11 @@ class Worker:
                 os.close(end)
 
     @property
+    def goes_on(self) -> bool:
+        """Whether nobody has told it to stop."""
+        return self._stops == 0
+
+    @property
     def busy(self) -> int:
         """How many tasks run now."""
         return len(self._running)
