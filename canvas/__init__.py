@@ -5,10 +5,12 @@ Importing it loads no broker, no database and no serialiser: these come with the
 
 from .app import App, Celery
 from .compose import chain, chord, group
+from .current import current_app, current_task
 from .result import AsyncResult, GroupResult, result_from_tuple
 from .signature import Signature, signature, subtask
 from .task import Task
 from .tasks import shared_task
+from .utils import uuid
 
 __all__ = [
     "App",
@@ -19,9 +21,12 @@ __all__ = [
     "Task",
     "chain",
     "chord",
+    "current_app",
+    "current_task",
     "group",
     "result_from_tuple",
     "shared_task",
     "signature",
     "subtask",
+    "uuid",
 ]

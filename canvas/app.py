@@ -9,16 +9,13 @@ from functools import cached_property
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 from uuid import UUID
 
-from . import signals
 from .canvas_sender import CanvasSender
-from .config import Config
+from .configuring import Configuring
 from .connections import Connections
 from .defaults import Defaults
 from .errors import NotRegistered, Unavailable
 from .handles import Handles
-from .hook import Hook
 from .ids import draw
-from .importing import imported
 from .message import Message
 from .node import Node, freeze
 from .periodic_tasks import PeriodicTasks
@@ -27,7 +24,6 @@ from .progress import Progress
 from .request import running_request
 from .result import AsyncResult, GroupResult, Result
 from .results.base import Results
-from .settings_source import settings_of
 from .signature import Signature, set_default_sender, signature
 from .signum import signum_of
 from .stated import stated
@@ -45,7 +41,7 @@ R = TypeVar("R")
 AnyTask = Task[Any, Any]
 
 
-class App:
+class App(Configuring):
     """A project's tasks, settings and connections. Thread-safe; connections are opened on first use, anew in each process.
 
     `broker` and `backend` are URLs (sqlite:///file, postgresql://, redis://, amqp://, memory://); without a backend results go where
@@ -63,9 +59,8 @@ class App:
         task_cls: type[Task[Any, Any]] | str | None = None,
         **settings: Any,
     ) -> None:
-        self.name = name
+        super().__init__(name, settings)
         self.task_cls = task_cls
-        self.conf = Config(settings)
         if broker is not None:
             self.conf.broker_url = broker
         if backend is not None:
@@ -77,7 +72,6 @@ class App:
         self.tasks = Tasks()
         self._defaults = Defaults(self.conf, self.tasks)
         self.periodic_tasks = PeriodicTasks()
-        self.on_after_configure, self.on_after_finalize = Hook(), Hook()
         self._connections = Connections(lambda: open_client(self.conf), lambda: open_results(self.conf))
         self._handles = Handles(self)
         self._sender = CanvasSender(self.conf, self._connections)
@@ -121,18 +115,6 @@ class App:
         self.tasks[made.name] = made
         return made
 
-    def import_modules(self) -> None:
-        """Import the modules that define tasks. Raises ImproperlyConfigured, as a worker without its tasks is of no use."""
-        signals.import_modules.send(self)
-        for module in (*self.conf.imports, *self.conf.include):
-            imported(module)
-
-    def finalize(self) -> None:
-        """Import the modules that define tasks, then call what waits for `on_after_configure` and `on_after_finalize`."""
-        self.import_modules()
-        self.on_after_configure.send(self)
-        self.on_after_finalize.send(self)
-
     def add_periodic_task(
         self,
         schedule: Any,
@@ -149,11 +131,6 @@ class App:
         """
         what = sig.clone(args, kwargs) if isinstance(sig, Signature) else self.signature(sig, args, kwargs)
         return self.periodic_tasks.add(name, schedule, what, options)
-
-    def config_from_object(self, source: Any) -> None:
-        """Take settings from a mapping, an object, a class, a module or its name: all lower-case names that are no underscore names."""
-        for name, value in settings_of(source).items():
-            self.conf[name] = value
 
     # --- sending -------------------------------------------------------------------------------------------------------------
 

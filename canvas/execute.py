@@ -69,7 +69,7 @@ def execute(
         return Failure(error=celery_error("Reject", f"the arguments cannot be decoded: {error}", message.id))
     if limits is not None:
         request.timelimit = [limits.hard, limits.soft]
-    request.handle_of, request.tell = task.AsyncResult, tell
+    request.task_object, request.handle_of, request.tell = task, task.AsyncResult, tell
     report = RunReport(task, request)
     with running(request):
         report.begins()

@@ -52,6 +52,8 @@ class Request:
     logfile: str | None = None
     child_ids: list[str] = field(default_factory=list)
     """The ids of what it has sent."""
+    task_object: Any = field(default=None, repr=False)
+    """The task that runs."""
     handle_of: Callable[[str], Any] = str
     """Makes a handle of an id."""
     max_retries: int | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterator, MutableMapping
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, overload
 
+from .errors import NotRegistered
 from .task import Task, task_of
 from .task_option_types import TaskOptionTypes
 
@@ -19,7 +20,30 @@ class Tasks(MutableMapping[str, Task[Any, Any]]):
         self._own: dict[str, Task[Any, Any]] = {}
 
     def __getitem__(self, name: str) -> Task[Any, Any]:
-        return self._own[name] if name in self._own else _shared[name]
+        if name in self._own:
+            return self._own[name]
+        if name in _shared:
+            return _shared[name]
+        raise NotRegistered(name)
+
+    def register(self, task: Task[Any, Any]) -> None:
+        """Add a task under its name."""
+        self[task.name] = task
+
+    def unregister(self, name: str | Task[Any, Any]) -> None:
+        """Take one of the app's own away. Raises NotRegistered if there is none of that name."""
+        key = name if isinstance(name, str) else name.name
+        if key not in self._own:
+            raise NotRegistered(key)
+        del self._own[key]
+
+    def regular(self) -> dict[str, Task[Any, Any]]:
+        """All of them: no task is periodic by itself, as schedules say what is sent when."""
+        return dict(self)
+
+    def periodic(self) -> dict[str, Task[Any, Any]]:
+        """None, see `regular`."""
+        return {}
 
     def __setitem__(self, name: str, task: Task[Any, Any]) -> None:
         self._own[name] = task

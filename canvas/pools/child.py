@@ -77,7 +77,7 @@ def make_runner(
     def run(job: Job, limit: SoftLimit, /) -> Report:
         return run_job(job, tasks, hostname, limit, default)
 
-    run.node = hostname  # type: ignore[attr-defined]  # for who tells of this process
+    run.node, run.app = hostname, app  # type: ignore[attr-defined]  # for who tells of this process
     return run
 
 
@@ -149,6 +149,8 @@ def live(pipe: socket.socket, spec: ChildSpec, make: Callable[[], Runner]) -> No
     gc.collect()
     gc.freeze()
     node = getattr(runner, "node", "")
+    if (app := getattr(runner, "app", None)) is not None:
+        app.on_after_fork.send(app)
     signals.worker_process_init.send(node)
     if _tell(pipe, pack([["ready", os.getpid()]])):
         post = Post(pipe, spec.max_memory_kib)
