@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, NoReturn, ParamSpec, Self, TypeVar, c
 from . import errors
 from .header import check_size
 from .importing import named_object
+from .model_call import ModelCall
 from .outcome import READY_STATES
 from .request import Request, current_request
 from .result import AsyncResult
@@ -105,6 +106,8 @@ class Task(TaskAttributes, TaskHooks, Generic[P, R]):
         """
         args, kwargs = positional(args or ()), keywords(kwargs or {})
         self._check(args, kwargs)
+        if isinstance(self.run, ModelCall):
+            args, kwargs = self.run.dumped(args, kwargs)
         handle = self.app.send_signature(Signature(self.name, app=self.bound_app), args, kwargs, options)
         return cast("AsyncResult[R]", handle)
 
@@ -353,5 +356,14 @@ def _no_run(task: Task[Any, Any]) -> str:
 
 
 def check(task: Task[Any, Any]) -> None:
-    """Refuse a task whose options cannot be meant. Raises TypeError or ImproperlyConfigured."""
-    _ = task.options
+    """Refuse a task whose options cannot be meant; give it models where it asks for them. Raises TypeError or ImproperlyConfigured."""
+    options = task.options
+    if options.pydantic and not isinstance(task.run, ModelCall):
+        task.__dict__["run"] = ModelCall(
+            task.run,
+            task.name,
+            lambda: task.app,
+            strict=options.pydantic_strict,
+            context=options.pydantic_context,
+            dump_kwargs=options.pydantic_dump_kwargs,
+        )
