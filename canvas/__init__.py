@@ -6,6 +6,7 @@ Importing it loads no broker, no database and no serialiser: these come with the
 from .app import App, Celery
 from .compose import chain, chord, group
 from .current import current_app, current_task
+from .mapping import chunks, xmap, xstarmap
 from .result import AsyncResult, GroupResult, result_from_tuple
 from .signature import Signature, signature, subtask
 from .task import Task
@@ -21,6 +22,7 @@ __all__ = [
     "Task",
     "chain",
     "chord",
+    "chunks",
     "current_app",
     "current_task",
     "group",
@@ -29,4 +31,6 @@ __all__ = [
     "signature",
     "subtask",
     "uuid",
+    "xmap",
+    "xstarmap",
 ]

@@ -16,6 +16,7 @@ from .defaults import Defaults
 from .errors import NotRegistered, Unavailable
 from .handles import Handles
 from .ids import draw
+from .mapping import mapping_tasks
 from .message import Message
 from .node import Node, freeze
 from .periodic_tasks import PeriodicTasks
@@ -69,7 +70,7 @@ class App(Configuring):
             self.conf.include = include if isinstance(include, str) else tuple(include)
         if not self.conf.is_set("beat_schedule"):
             self.conf.beat_schedule = {}  # this app's own, to which a project may add
-        self.tasks = Tasks()
+        self.tasks = Tasks(mapping_tasks(self))
         self._defaults = Defaults(self.conf, self.tasks)
         self.periodic_tasks = PeriodicTasks()
         self._connections = Connections(lambda: open_client(self.conf), lambda: open_results(self.conf))
@@ -325,6 +326,11 @@ class App(Configuring):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def is_strict(self) -> bool:
+        """False if canvases are composed as Celery does it (setting `canvas_mode`)."""
+        return bool(self.conf.canvas_mode == "strict")
 
     @cached_property
     def cluster(self) -> str:

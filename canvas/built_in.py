@@ -23,7 +23,8 @@ from .continuation import position_of
 from .effect import Effect
 from .json_text import NULL, Json, json_value
 from .message import Message, check_calls
-from .node import Call, Chain, Group, Node, freeze, node_from_data, root_of
+from .node import Call, Group, Node, bare, freeze, map_first, root_of
+from .node_data import node_from_data
 from .outcome import Failure, GoingOn, Outcome, Retry, Success, cause_of, celery_error, lost
 from .results.base import Results
 
@@ -142,21 +143,20 @@ def _start(message: Message, signature: dict[str, object]) -> Served:
     """The value of the canvas is found under an id derived from the message's."""
     node = freeze(node_from_data(signature, json_value), flow.started_id(message.id))
     check_calls(node)
-    handle = node.id if not isinstance(node, Group) else [member.id for member in node.members]
+    whole = bare(node)
+    handle = whole.id if not isinstance(whole, Group) else [member.id for member in whole.members]
     effects = flow.start(_with_headers(node, message), root_of(node), parent_id=message.id)
     return Served(message, Success(value=json_value(handle)), effects)
 
 
 def _with_headers(node: Node, message: Message) -> Node:
     """The firing's headers (periodic_task_name, fire_time) on every call that starts the canvas."""
-    match node:
-        case Call():
-            headers = {**message.headers, **(node.options.get("headers") or {})}
-            return replace(node, options={**node.options, "headers": headers})
-        case Chain():
-            return replace(node, steps=(_with_headers(node.steps[0], message), *node.steps[1:]))
-        case Group():
-            return replace(node, members=tuple(_with_headers(member, message) for member in node.members))
+
+    def changed(call: Call) -> Call:
+        headers = {**message.headers, **(call.options.get("headers") or {})}
+        return replace(call, options={**call.options, "headers": headers})
+
+    return map_first(node, changed)
 
 
 def _text(value: object) -> str:

@@ -12,8 +12,9 @@ from typing import Any
 from .errors import ImproperlyConfigured
 from .handle import Handle
 from .ids import derive, draw
-from .node import Group, Node, chain_of
+from .node import HOOKS, Chain, Group, Node, Policy, chain_of, flat, tapped, with_policy
 from .options import Given, laid_on, named
+from .pipe import piped, piped_as_celery
 from .result import GroupResult, Result
 from .signature import Sender, Signature, links_of, signature
 
@@ -27,10 +28,17 @@ class _Composite(Signature):
     def to_node(self) -> Node:
         """The canvas, with the arguments and options of the composite itself laid onto its parts."""
         options = dict(self.options)
-        id_ = options.pop("task_id", None)
+        id_, policy = options.pop("task_id", None), options.pop("failure_policy", None)
         link, link_error = links_of(options.pop("link", None)), links_of(options.pop("link_error", None))
+        hooks = {name: links_of(options.pop(name, None)) for name in HOOKS}
+        node = self._parts() if policy is None else self._under(_policy(policy), self._parts())
         given = Given(args=self.args, options=options, link=link, link_error=link_error)
-        return named(laid_on(self._parts(), given), id_)
+        node = named(laid_on(node, given), id_)
+        return tapped(node, self.task, hooks)
+
+    def _under(self, policy: Policy, node: Node) -> Node:
+        """`node` with this policy for its own groups."""
+        return with_policy(node, policy)
 
     @abstractmethod
     def _parts(self) -> Node:
@@ -52,17 +60,7 @@ class chain(_Composite):  # noqa: N801 - Celery's name
 
     @classmethod
     def piped(cls, left: Signature, right: Signature) -> Signature:
-        """`left | right`: a group followed by anything is a chord, what follows a chord joins its body, all else is a chain."""
-        if isinstance(right, chain) and not right.tasks:
-            return left
-        match left, right:
-            case group(), _:
-                return chord(left, right, app=left._app)
-            case chord(), _ if not isinstance(right, group | chord):
-                left.kwargs["body"] = left.body | right
-                return left
-            case _:
-                return chain(*_steps(left), *_steps(right), app=left._app)
+        return piped(left, right) if left.is_strict and right.is_strict else piped_as_celery(left, right)
 
     @property
     def tasks(self) -> list[Signature]:
@@ -89,7 +87,8 @@ class chain(_Composite):  # noqa: N801 - Celery's name
         steps = [task for task in map(signature, self.tasks) if not isinstance(task, chain) or task.tasks]
         if not steps:
             raise ImproperlyConfigured("this chain has no steps")
-        return chain_of(tuple(step.to_node() for step in steps))
+        nodes = tuple(step.to_node() for step in steps)
+        return chain_of(nodes if self.is_strict else tuple(_without_lists(nodes)))
 
     def freeze(self, _id: str | None = None) -> Result:
         if not self.tasks:
@@ -118,7 +117,8 @@ class group(_Composite):  # noqa: N801 - Celery's name
     def __init__(self, *tasks: Any, app: Sender | None = None, **options: Any) -> None:
         members: list[Signature] = []
         for task in map(signature, _unpacked(tasks)):
-            members.extend(task.tasks if isinstance(task, group) else [task])
+            # what has options of its own, a policy or callbacks, stays a group inside this one
+            members.extend(task.tasks if isinstance(task, group) and not task.options else [task])
         super().__init__(
             "celery.group", kwargs={"tasks": members}, options=options, app=app or _app_in(members)
         )
@@ -145,7 +145,22 @@ class group(_Composite):  # noqa: N801 - Celery's name
         for task in self.tasks:
             task.set_immutable(immutable)
 
+    def skew(self, start: float = 1.0, stop: float | None = None, step: float = 1.0) -> group:
+        """Let the members start one after the other: countdowns of `start`, `start + step`, ... seconds, up to `stop`, then the last of them again and again.
+
+        Returns the group itself.
+        """
+        countdown = start
+        for task in self.tasks:
+            task.set(countdown=countdown)
+            if stop is None or countdown + step <= stop:
+                countdown += step
+        return self
+
     def link(self, callback: Signature) -> Signature:
+        if not self.is_strict and self.tasks:
+            # as Celery does it; whoever relies on it moved here with that mode
+            return self.tasks[0].link(callback.clone().set(immutable=True))
         raise TypeError(
             f"a group has no single end to link {callback!r} to: use chord(group, callback), or link each member"
         )
@@ -156,11 +171,7 @@ class group(_Composite):  # noqa: N801 - Celery's name
         return errback
 
     def _parts(self) -> Node:
-        members: list[Node] = []
-        for task in map(signature, self.tasks):
-            node = task.to_node()
-            members.extend(node.members if isinstance(node, Group) else (node,))
-        return Group(members=tuple(members))
+        return Group(members=flat(signature(task).to_node() for task in self.tasks))
 
     def freeze(self, _id: str | None = None) -> Result:
         id_ = self.options.setdefault("task_id", _id or draw())
@@ -220,6 +231,10 @@ class chord(_Composite):  # noqa: N801 - Celery's name
             )
         return chain_of((signature(self.tasks).to_node(), signature(self.body).to_node()))
 
+    def _under(self, policy: Policy, node: Node) -> Node:
+        assert isinstance(node, Chain)
+        return Chain(steps=(with_policy(node.steps[0], policy), *node.steps[1:]))
+
     def set_immutable(self, immutable: bool) -> None:
         self.tasks.set_immutable(immutable)
 
@@ -240,6 +255,26 @@ class chord(_Composite):  # noqa: N801 - Celery's name
         return f"chord({self.tasks!r}, {self.kwargs['body']!r})"
 
 
+def _policy(value: Any) -> Policy:
+    try:
+        return Policy(value)
+    except ValueError:
+        names = ", ".join(repr(policy.value) for policy in Policy)
+        raise ImproperlyConfigured(f"failure_policy must be one of {names}, found {value!r:.80}") from None
+
+
+def _without_lists(steps: tuple[Node, ...]) -> Iterator[Node]:
+    """The steps of a chain as Celery takes them: a group of none is no step, one of one that is not the first gives its value alone."""
+    for index, step in enumerate(steps):
+        match step:
+            case Group(members=()) if len(steps) > 1:
+                pass
+            case Group(members=(member,)) if index > 0:
+                yield member
+            case _:
+                yield step
+
+
 def _unpacked(tasks: tuple[Any, ...]) -> Iterable[Any]:
     """One list or generator in place of several arguments."""
     if len(tasks) == 1 and not isinstance(tasks[0], Mapping) and isinstance(tasks[0], Iterable):
@@ -252,10 +287,6 @@ def _spliced(tasks: tuple[Any, ...]) -> list[Signature]:
     for task in map(signature, _unpacked(tasks)):
         steps.extend(task.tasks if isinstance(task, chain) and not task.options else [task])
     return steps
-
-
-def _steps(sig: Signature) -> list[Signature]:
-    return sig.tasks if isinstance(sig, chain) and not sig.options else [sig]
 
 
 def _app_in(tasks: Iterable[Any]) -> Sender | None:

@@ -208,7 +208,6 @@ OBEYED = frozenset(
 
 _ONLY: dict[str, Any] = {
     "accept_content": ["json"],
-    "canvas_mode": "strict",
     "canvas_wire": "auto",
     "result_serializer": "json",
     "task_protocol": 2,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .node import Node
+from .node import Node, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """The outcome is part number `index` of the stored join `join_id`."""
+    """The outcome is part number `index` of the stored join `join_id`; with `hasty` one that failed completes it, whoever is missing."""
 
     join_id: str
     index: int
+    hasty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +56,27 @@ class ChainRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JoinRecord:
-    """A join as it is stored: what follows when all parts are there. `parent_id` is the task that opened it."""
+    """A join as it is stored: what follows when all parts are there. `parent_id` is the task that opened it.
+
+    `members` are the ids of all calls in it, where those that have not started shall not start any more when one has failed.
+    """
 
     join_id: str
     then: Continuation | None
     root_id: str
     parent_id: str | None = None
+    policy: Policy = Policy.FAIL
+    members: tuple[str, ...] = ()
 
 
 def ref_of(position: Step | Member) -> str:
-    """The text of a position: "step:<chain>:<index>" or "member:<join>:<index>"."""
+    """The text of a position: "step:<chain>:<index>", "member:<join>:<index>", or "hasty:<join>:<index>"."""
     match position:
         case Step():
             return f"step:{position.chain_id}:{position.index}"
         case Member():
-            return f"member:{position.join_id}:{position.index}"
+            kind = "hasty" if position.hasty else "member"
+            return f"{kind}:{position.join_id}:{position.index}"
 
 
 def position_of(ref: str) -> Step | Member:
@@ -78,6 +85,6 @@ def position_of(ref: str) -> Step | Member:
     match kind:
         case "step":
             return Step(id_, int(index))
-        case "member":
-            return Member(id_, int(index))
+        case "member" | "hasty":
+            return Member(id_, int(index), hasty=kind == "hasty")
     raise ValueError(f"not a position: {ref!r}")

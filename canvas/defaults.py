@@ -41,6 +41,8 @@ class Defaults:
         links = links_of(given.pop("link", None))
         errbacks = links_of(given.pop("link_error", None))
         id_ = optional(identity)("task_id", given.pop("task_id", None))
+        if (policy := given.pop("failure_policy", None)) is not None:
+            signature = signature.clone().set(failure_policy=policy)
         node = signature.to_node()
         given_options = checked({name: value for name, value in given.items() if value is not None})
         laid = laid_on(

@@ -1,7 +1,7 @@
 """Effect: what shall be done next, as data: what flow decides and a Commit carries out. PURE.
 
 OpenChain, OpenJoin   records, before anything refers to them        Publish   a message
-AddPart, SealJoin     what makes a join complete                     Settle    what can no longer run
+AddPart, SealJoin     what makes a join complete                     Settle    what can no longer run, Revoke what shall not
 """
 
 from __future__ import annotations
@@ -68,15 +68,23 @@ class SealJoin:
 
 @dataclass(frozen=True, slots=True)
 class AddPart:
-    """Put a part into a join, unless part `index` is there; `id` is the member that brought it."""
+    """Put a part into a join, unless part `index` is there; `id` is the member that brought it. With `completes` no other is waited for."""
 
     join_id: str
     index: int
     id: str
     outcome: Success | Failure
+    completes: bool = False
 
 
-Effect = Publish | Settle | OpenChain | CloseChain | OpenJoin | SealJoin | AddPart
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """Remember that these must not start; what nobody runs is REVOKED at once."""
+
+    ids: tuple[str, ...]
+
+
+Effect = Publish | Settle | OpenChain | CloseChain | OpenJoin | SealJoin | AddPart | Revoke
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from .ids import derive
 from .json_text import Json, json_value
 from .mark import is_marked
 from .message import CONTROL_QUEUE, Message, check_calls
-from .node import Call, Node, node_from_data, node_to_data
+from .node import Call, Node
+from .node_data import node_from_data, node_to_data
 
 ARGUMENTS = "backbeat_arguments"
 """Where marked arguments are in the embed."""

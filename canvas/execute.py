@@ -16,7 +16,8 @@ from .failure import error_of, exception_of, traceback_of
 from .json_text import Json, json_value
 from .limit import NO_LIMIT, SoftLimit, TimeLimits
 from .message import Message, iso_of_us, us_of, us_of_iso
-from .node import check_depth, node_to_data
+from .node import check_depth
+from .node_data import node_to_data
 from .outcome import Failure, Ignored, Outcome, Rejected, State, Success, celery_error
 from .outcome import Replaced as ReplacedOutcome
 from .outcome import Retry as RetryOutcome

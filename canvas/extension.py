@@ -10,6 +10,7 @@ kombu: the codec passes in what to do with what is not ours. The kinds, and what
     timedelta               its seconds; `parts`: days, seconds, microseconds
     complex                 its two parts
     dict                    a map with a key that would make it look marked
+    error                   what Celery writes for an exception; `error`: all that was recorded of it (see failure.py)
 
 What is read decides nothing about code: a class is taken only if it is loaded and really is a dataclass or an Enum. In place of
 anything else comes a stand-in, which is the nearest plain value: the map of the fields, the value of the member, the list.
@@ -48,6 +49,14 @@ _READ_AS = _PATHS | {
     if not isinstance(pathlib.Path(), cls)
 }
 Other = Callable[[Any], Any]
+Writer = Callable[[Any], dict[str, Any]]
+Reader = Callable[[dict[str, Any]], Any]
+_others: dict[str, tuple[type, Writer, Reader]] = {}
+
+
+def register(kind: str, cls: type, write: Writer, read: Reader) -> None:
+    """Let values of `cls` be written as marked maps of this kind, by a module that itself needs to read and write values."""
+    _others[kind] = (cls, write, read)
 
 
 # --- writing -------------------------------------------------------------------------------------------------------------------
@@ -103,6 +112,9 @@ def _marked_own(value: Any, other: Other) -> dict[str, Any]:
             return {MARK: "timedelta", "parts": parts, "value": value.total_seconds()}
         case complex():
             return {MARK: "complex", "value": [value.real, value.imag]}
+    for cls, write, _ in _others.values():
+        if isinstance(value, cls):
+            return write(value)
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         raise TypeError(f"there is no form for {type(value).__name__}")
     fields = {field.name: marked(getattr(value, field.name), other) for field in dataclasses.fields(value)}
@@ -164,7 +176,7 @@ def _of_kind(kind: str, data: dict[str, Any], other: Other) -> Any:
         case "complex":
             real, imaginary = inner
             return complex(real, imaginary)
-    return unmarked(inner, other)
+    return _others[kind][2](data) if kind in _others else unmarked(inner, other)
 
 
 def _read_list(items: Any, other: Other) -> list[Any]:

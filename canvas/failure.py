@@ -32,8 +32,10 @@ from .exception_class import (
     set_cause,
     type_name,
 )
+from .extension import register
 from .json_text import Json, json_list, json_string
-from .outcome import Error
+from .mark import ERROR
+from .outcome import Error, error_from_data, error_value
 
 DEPTH = 5
 """How many causes are recorded, and how many groups inside groups."""
@@ -241,3 +243,11 @@ def _value(text: Json) -> Any:
         return json.loads(text)
     except (ValueError, TypeError, RecursionError):
         return []  # a record that something broke
+
+
+register(
+    ERROR,
+    Exception,
+    lambda exc: dict(json.loads(error_value(error_of(exc)))),
+    lambda data: exception_of(error_from_data(data["error"])),
+)

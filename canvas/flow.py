@@ -21,14 +21,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from .continuation import ChainRecord, Continuation, Inline, JoinRecord, Member, Step
-from .effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Part, Publish, Settle
-from .error_report import report_of
+from .effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Part, Publish, Revoke, Settle
 from .ids import derive
-from .json_text import EMPTY_LIST, Json, json_list, json_string, json_value, prepend
+from .joining import join_of, unstarted_of, value_of
+from .json_text import EMPTY_LIST, NULL, Json, json_list, json_string, json_value, prepend
 from .message import CONTROL_QUEUE, Message, message_of
-from .node import Call, Chain, Group, Node, calls, first_calls, freeze, frozen_errbacks, node_from_data
-from .outcome import Ending, Failure, Outcome, Replaced, Retry, Success, cause_of, celery_error, lost, repr_of
+from .node import Call, Chain, Group, Node, Policy, Tap, freeze, untapped
+from .node_data import node_from_data
+from .outcome import (
+    Ending,
+    Failure,
+    Outcome,
+    Replaced,
+    Retry,
+    Success,
+    cause_of,
+    lost,
+)
 from .replacing import in_place_of, record_id
+from .telling import told_by, told_of_failure, who_tells
 
 Chains = Mapping[str, ChainRecord]
 
@@ -50,6 +61,8 @@ class _Scope:
     parent_id: str | None
     chains: Chains
     inline_limit: int = INLINE_LIMIT
+    parts: Sequence[Part] = ()
+    """Those of the group that ended just before."""
     generation: int = 0
     """That of the message that ended: what follows a task that is run again is run again, too (decisions K6)."""
 
@@ -96,12 +109,13 @@ def next_steps(message: Message, outcome: Outcome, chains: Chains) -> list[Effec
 def joined(record: JoinRecord, parts: Sequence[Part], chains: Chains) -> list[Effect]:
     """What follows when all `parts` of a join are in. `chains` as in `next_steps`."""
     ordered = sorted(parts, key=lambda part: part.index)
-    scope = _Scope(record.root_id, record.parent_id, chains)
-    for part in ordered:
-        if isinstance(part.outcome, Failure):
-            return list(_fail_join(record, _chord_failure(part), scope))
-    value = json_list(part.outcome.value for part in ordered if isinstance(part.outcome, Success))
-    return list(_advance(record.join_id, Success(value=value), record.then, scope))
+    scope = _Scope(record.root_id, record.parent_id, chains, parts=ordered)
+    outcome = value_of(ordered, record.policy)
+    if isinstance(outcome, Success):
+        return list(_advance(record.join_id, outcome, record.then, scope))
+    unstarted = unstarted_of(record, ordered)
+    effects: list[Effect] = [Revoke(unstarted)] if unstarted else []
+    return [*effects, *_fail_join(record, outcome, scope)]
 
 
 def interrupted(join_id: str) -> Failure:
@@ -117,10 +131,11 @@ def given_up(record: JoinRecord, failure: Failure, chains: Chains) -> list[Effec
 
 def not_started(node: Node, root_id: str, cause: Failure) -> list[Effect]:
     """What follows when the frozen canvas `node` will never start: all of it is settled, and who waits for errors is told once."""
-    effects: list[Effect] = list(_settle(node, cause))
     scope = _Scope(root_id, None, {})
-    told = node.steps[1] if isinstance(node, Chain) and isinstance(node.steps[0], Group) else node
-    for call in first_calls(told):
+    effects: list[Effect] = list(_abandon(node, cause, scope))
+    steps = untapped(node.steps) if isinstance(node, Chain) else (node,)
+    has_body = isinstance(steps[0], Group) and len(steps) > 1
+    for call in who_tells(steps[1:] if has_body else steps[:1]):
         effects += _call_errbacks(call.link_error, call.id, call.task, cause, scope)
     return effects
 
@@ -196,15 +211,18 @@ def _enter(node: Node, value: Json | None, then: Continuation | None, scope: _Sc
             yield from _enter_chain(node.steps, node.id, value, then, scope)
         case Group(members=()):
             yield from _advance(node.id, Success(value=EMPTY_LIST), then, scope)
-        case Group():
-            if then is None:
-                for index, member in enumerate(node.members):
-                    yield from _enter(_labelled(member, node.id, index), value, None, scope)
-                return
-            join = JoinRecord(join_id=node.id, then=then, root_id=scope.root_id, parent_id=scope.parent_id)
-            yield OpenJoin(join, len(node.members))
+        case Group() if then is None and node.policy is not Policy.FAIL_FAST:
             for index, member in enumerate(node.members):
-                yield from _enter(member, value, Member(node.id, index), scope)
+                yield from _enter(_labelled(member, node.id, index), value, None, scope)
+        case Group():
+            hasty = node.policy is Policy.FAIL_FAST
+            yield OpenJoin(join_of(node, then, scope.root_id, scope.parent_id), len(node.members))
+            for index, member in enumerate(node.members):
+                yield from _enter(member, value, Member(node.id, index, hasty), scope)
+        case Tap():
+            ended = Success(value=NULL if value is None else value)
+            yield from _tell(node, ended, scope)
+            yield from _advance(node.id, ended, then, scope)
 
 
 def _enter_chain(
@@ -228,8 +246,10 @@ def _labelled(member: Node, group_id: str, index: int) -> Node:
         case Call():
             return replace(member, options={**member.options, "group_id": group_id, "group_index": index})
         case Chain():
-            return Chain(steps=(*member.steps[:-1], _labelled(member.steps[-1], group_id, index)))
-        case Group():
+            steps = untapped(member.steps)
+            last = _labelled(steps[-1], group_id, index)
+            return Chain(steps=(*steps[:-1], last, *member.steps[len(steps) :]))
+        case Group() | Tap():
             return member
 
 
@@ -240,13 +260,13 @@ def _advance(id_: str, outcome: Ending, then: Continuation | None, scope: _Scope
             return
         case Member():
             part = outcome if isinstance(outcome, Success) else cause_of(outcome, id_)
-            yield AddPart(then.join_id, then.index, id_, part)
+            yield AddPart(then.join_id, then.index, id_, part, then.hasty and isinstance(part, Failure))
             return
     steps, below = _rest(then, scope.chains)
     if not isinstance(outcome, Success):
         failure = cause_of(outcome, id_)
-        for step in steps:
-            yield from _settle(step, failure)
+        for index, step in enumerate(steps):
+            yield from _abandon(step, failure, scope if index == 0 else replace(scope, parts=()))
         if isinstance(then, Step):
             yield CloseChain(then.chain_id)
         yield from _advance(steps[-1].id if steps else id_, failure, below, scope)
@@ -286,41 +306,34 @@ def _rest(then: Step | Inline, chains: Chains) -> tuple[tuple[Node, ...], Contin
     return record.steps[then.index :], record.below
 
 
-def _settle(node: Node, failure: Failure) -> Iterator[Settle]:
-    for call in calls(node):
-        yield Settle(call.id, failure, call.task, call.options.get("first_attempt", 0))
+def _abandon(node: Node, failure: Failure, scope: _Scope) -> Iterator[Effect]:
+    """Nothing of `node` can run any more: its calls have failed, and its taps tell of it."""
+    match node:
+        case Call():
+            yield Settle(node.id, failure, node.task, node.options.get("first_attempt", 0))
+        case Chain(steps=inside) | Group(members=inside):
+            for each in inside:
+                yield from _abandon(each, failure, scope)
+        case Tap():
+            yield from _tell(node, failure, scope)
 
 
-def _chord_failure(part: Part) -> Failure:
-    assert isinstance(part.outcome, Failure)
-    error = part.outcome.error
-    text = f"Dependency {part.id} raised {repr_of(error)}"
-    return Failure(error=celery_error("ChordError", text, error.node or part.id, error))
+def _tell(tap: Tap, ended: Success | Failure, scope: _Scope) -> Iterator[Effect]:
+    for callback, value in told_by(tap, ended, scope.root_id, scope.parts):
+        yield from _enter(callback, value, None, replace(scope, parent_id=tap.id))
 
 
 def _fail_join(record: JoinRecord, failure: Failure, scope: _Scope) -> Iterator[Effect]:
     """The join failed: what was to follow is settled, and its error callbacks are called, once, under its own id."""
     if isinstance(record.then, Step | Inline):
         steps, _ = _rest(record.then, scope.chains)
-        for call in _told(steps):
+        for call in who_tells(steps):
             yield from _call_errbacks(call.link_error, call.id, call.task, failure, scope)
     yield from _advance(record.join_id, failure, record.then, scope)
-
-
-def _told(steps: tuple[Node, ...]) -> Iterator[Call]:
-    """The calls that tell of the failure of a group: those that would follow. Of groups in a row they all, up to what follows the last."""
-    for step in steps:
-        yield from first_calls(step)
-        if not isinstance(step, Group):
-            return
 
 
 def _call_errbacks(
     errbacks: tuple[Node, ...], id_: str, task: str, failure: Failure, scope: _Scope
 ) -> Iterator[Effect]:
-    """Error callbacks are tasks: they get the failed id in front, and the error itself in the header `errback`."""
-    report = report_of(failure, id_, task, scope.root_id)
-    for errback in frozen_errbacks(errbacks, id_):
-        told = {"errback": report}
-        node = replace(errback, options={**errback.options, **told}) if isinstance(errback, Call) else errback
-        yield from _enter(node, json_string(id_), None, replace(scope, parent_id=id_))
+    for errback in told_of_failure(errbacks, id_, task, failure, scope.root_id):
+        yield from _enter(errback, json_string(id_), None, replace(scope, parent_id=id_))

@@ -9,7 +9,7 @@ from uuid import UUID
 from .async_result import Reader
 from .handle import Handle
 from .ids import derive
-from .node import Call, Chain, Group, Node
+from .node import Call, Chain, Group, Node, Tap
 from .result import AsyncResult, GroupResult, Result, result_from_tuple
 from .value import LARGEST_COUNT, Bound, identity
 
@@ -30,10 +30,12 @@ class Handles:
                 members = [self.of_sent(member) for member in node.members]
                 return GroupResult(node.id, members, app=self._app, parent=parent)
             case Chain():
-                *before, last = node.steps
+                *before, last = [step for step in node.steps if not isinstance(step, Tap)]
                 for step in before:
                     parent = self.of_sent(step, parent)
                 return self.of_sent(last, parent)
+            case Tap():
+                raise AssertionError("a tap has no result of its own")
 
     def of_task(self, id_: str | UUID) -> AsyncResult[Any]:
         """The handle of a task by its id."""

@@ -17,6 +17,8 @@ _QUOTED = f'"{MARK}"'
 MAP = "dict"
 """The kind of a map that has a key like MARK of its own, and must not be taken for a marked value."""
 DATACLASS = "dataclass"
+ERROR = "error"
+"""An exception; `error` holds all that was recorded of it."""
 
 
 def is_marked(text: str) -> bool:

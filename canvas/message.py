@@ -9,7 +9,7 @@ from typing import Any
 
 from .continuation import Continuation, Member
 from .json_text import EMPTY_LIST, EMPTY_MAP, Json
-from .node import Call, Node, calls
+from .node import Call, Node, callbacks, calls
 
 DEFAULT_QUEUE = "celery"
 CONTROL_QUEUE = "backbeat"
@@ -61,10 +61,16 @@ class Message:
     origin: str = ""
     headers: Mapping[str, Any] = field(default_factory=dict)
     errback: Mapping[str, Any] | None = None
+    """It tells of something that ended: of what, and of an error callback how."""
     guards: str | None = None
     """It is a copy of a message of this queue that was acknowledged before it ran, see `guard_of`."""
     stub: bool = False
     """Its headers alone could be read: it can end, and not go on, see stub.py."""
+
+    @property
+    def revocable_by(self) -> tuple[str, ...]:
+        """The ids by which it is revoked: its own and its root's. What tells of the end of a canvas is not revoked with it."""
+        return (self.id, self.root_id) if self.errback is None else (self.id,)
 
     @property
     def retries(self) -> int:
@@ -161,8 +167,8 @@ def check_calls(node: Node) -> None:
     """Raise ValueError, TypeError or OverflowError if a call of `node`, or of its callbacks, could not be sent."""
     for call in calls(node):
         checked(message_of(call, args=call.args, then=None, root_id="", parent_id=None))
-        for callback in (*call.link, *call.link_error):
-            check_calls(callback)
+    for callback in callbacks(node):
+        check_calls(callback)
 
 
 def _require(name: str, value: Any, holds: Callable[[Any], bool]) -> None:

@@ -1,18 +1,19 @@
-"""Node: a canvas as frozen data: Call, Chain, Group. PURE.
+"""Node: a canvas as frozen data: Call, Chain, Group, and Tap. PURE.
 
 `signature.py` is the face that users see (a dict, as in Celery); it is turned into nodes when it is sent, and flow knows only these.
-A chord is a chain whose first step is a group. Ids are given by `freeze`, from one id for the whole; `to_data` writes the shape
-that Celery gives to signatures, so that a node can travel as an embedded signature and be read by either side.
+A chord is a chain whose first step is a group. Ids are given by `freeze`, from one id for the whole; node_data.py writes the shape
+that Celery gives to signatures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any
 
 from .errors import ImproperlyConfigured
-from .ids import derive, plain_id
+from .ids import derive
 from .json_text import EMPTY_LIST, EMPTY_MAP, Json
 
 
@@ -39,7 +40,20 @@ class Chain:
     @property
     def id(self) -> str:
         """The id under which the value of the whole is found."""
-        return self.steps[-1].id
+        return untapped(self.steps)[-1].id
+
+
+class Policy(StrEnum):
+    """What becomes of what follows a group when members fail."""
+
+    FAIL = "fail"
+    """It fails, once all members have ended. As in Celery, and so the default."""
+    FAIL_FAST = "fail_fast"
+    """It fails at once, and members that have not started are revoked."""
+    COLLECT = "collect"
+    """It runs: the list has the error itself in the place of each member that failed."""
+    DROP = "drop"
+    """It runs: the list is of the members that succeeded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +62,31 @@ class Group:
 
     members: tuple[Node, ...]
     id: str = ""
+    policy: Policy = Policy.FAIL
 
 
-Node = Call | Chain | Group
+HOOKS = ("on_success", "on_failure", "on_done")
+"""When a tap calls: with the value, with a report of the failure, and with a report of either."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tap:
+    """A step that is no task: it tells how the canvas `of` it, which ends just before it, ended, and gives on what it gets.
+
+    `id` is the id of the value of that canvas; the callbacks have ids that come from `key`, as several taps may follow each other.
+    """
+
+    of: str = ""
+    id: str = ""
+    key: str = ""
+    hooks: Mapping[str, tuple[Node, ...]] = field(default_factory=dict)
+
+    def changed(self, change: Callable[[Node], Node]) -> Tap:
+        """The tap with `change` applied to all that it calls."""
+        return replace(self, hooks={name: tuple(map(change, nodes)) for name, nodes in self.hooks.items()})
+
+
+Node = Call | Chain | Group | Tap
 
 
 def chain_of(steps: tuple[Node, ...]) -> Node:
@@ -73,17 +109,70 @@ def freeze(node: Node, id_: str) -> Node:
             return node if node.id else replace(node, id=id_)
         case Group():
             own = node.id or id_
-            return Group(
-                id=own, members=tuple(freeze(m, derive(own, str(i))) for i, m in enumerate(node.members))
-            )
+            members = tuple(freeze(m, derive(own, str(i))) for i, m in enumerate(node.members))
+            return replace(node, id=own, members=members)
         case Chain():
-            last = len(node.steps) - 1
+            return Chain(steps=tuple(_frozen_steps(node.steps, id_)))
+        case Tap():
+            return node
+
+
+def _frozen_steps(steps: tuple[Node, ...], id_: str) -> Iterator[Node]:
+    last = len(untapped(steps)) - 1
+    before = ""
+    for index, step in enumerate(steps):
+        own = derive(id_, f"step:{index}")
+        frozen = (
+            replace(step, id=before, key=step.key or own)
+            if isinstance(step, Tap)
+            else freeze(step, id_ if index == last else own)
+        )
+        before = frozen.id
+        yield frozen
+
+
+def flat(members: Iterable[Node]) -> tuple[Node, ...]:
+    """The members of a group: of a plain group directly inside it those of that group, in order."""
+    found: list[Node] = []
+    for member in members:
+        is_plain = isinstance(member, Group) and member.policy is Policy.FAIL
+        found.extend(member.members if is_plain and isinstance(member, Group) else (member,))
+    return tuple(found)
+
+
+def untapped(steps: tuple[Node, ...]) -> tuple[Node, ...]:
+    """The steps up to the last one that is none of the taps at the end."""
+    while steps and isinstance(steps[-1], Tap):
+        steps = steps[:-1]
+    return steps
+
+
+def bare(node: Node) -> Node:
+    """`node` without the taps at its end."""
+    if not isinstance(node, Chain):
+        return node
+    steps = untapped(node.steps)
+    return steps[0] if len(steps) == 1 else Chain(steps=steps)
+
+
+def tapped(node: Node, of: str, hooks: Mapping[str, tuple[Node, ...]]) -> Node:
+    """`node`, the canvas `of` a task or of a kind, with what is called when it has ended. As it is if that is nothing."""
+    hooks = {name: nodes for name, nodes in hooks.items() if nodes}
+    return chain_of((node, Tap(of=of, hooks=hooks))) if hooks else node
+
+
+def with_policy(node: Node, policy: Policy) -> Node:
+    """`node` with this policy for it, if it is a group, or for the groups that are its steps."""
+    match node:
+        case Group():
+            return replace(node, policy=policy)
+        case Chain():
             return Chain(
                 steps=tuple(
-                    freeze(step, id_ if i == last else derive(id_, f"step:{i}"))
-                    for i, step in enumerate(node.steps)
+                    with_policy(step, policy) if isinstance(step, Group) else step for step in node.steps
                 )
             )
+    return node
 
 
 def frozen_errbacks(errbacks: tuple[Node, ...], id_: str) -> tuple[Node, ...]:
@@ -102,6 +191,24 @@ def calls(node: Node) -> Iterator[Call]:
         case Group():
             for member in node.members:
                 yield from calls(member)
+        case Tap():
+            pass
+
+
+def callbacks(node: Node) -> Iterator[Node]:
+    """What is called when something in `node` ends: links and error callbacks of its calls, and what its taps call."""
+    match node:
+        case Call():
+            yield from (*node.link, *node.link_error)
+        case Chain():
+            for step in node.steps:
+                yield from callbacks(step)
+        case Group():
+            for member in node.members:
+                yield from callbacks(member)
+        case Tap():
+            for nodes in node.hooks.values():
+                yield from nodes
 
 
 def first_calls(node: Node) -> Iterator[Call]:
@@ -114,12 +221,27 @@ def first_calls(node: Node) -> Iterator[Call]:
         case Group():
             for member in node.members:
                 yield from first_calls(member)
+        case Tap():
+            pass
+
+
+def map_first(node: Node, change: Callable[[Call], Call]) -> Node:
+    """`node` with `change` applied to the calls that start when it starts."""
+    match node:
+        case Call():
+            return change(node)
+        case Chain():
+            return replace(node, steps=(map_first(node.steps[0], change), *node.steps[1:]))
+        case Group():
+            return replace(node, members=tuple(map_first(member, change) for member in node.members))
+        case Tap():
+            return node
 
 
 def root_of(node: Node) -> str:
     """The root id of a frozen canvas: its first task's, as in Celery; a group's own id where a group comes first."""
     match node:
-        case Call() | Group():
+        case Call() | Group() | Tap():
             return node.id
         case Chain():
             return root_of(node.steps[0])
@@ -127,15 +249,13 @@ def root_of(node: Node) -> str:
 
 DEEPEST = 100
 """Levels of signatures inside signatures; what strangers send must not exhaust the stack."""
-Dump = Callable[[Any], Json]
-Load = Callable[[str], Any]
 
 
 def _depth_of(node: Node) -> int:
     """How many levels of signatures `node` is deep, callbacks included, as `node_from_data` counts them."""
     match node:
-        case Call():
-            inside = (*node.link, *node.link_error)
+        case Call() | Tap():
+            inside = tuple(callbacks(node))
         case Chain():
             inside = node.steps
         case Group():
@@ -150,98 +270,3 @@ def check_depth(node: Node) -> None:
         raise ImproperlyConfigured(
             f"the canvas has {depth} levels of signatures inside signatures, more than {DEEPEST} (a chord has two): let a task send what is inside"
         )
-
-
-def node_to_data(node: Node, load: Load) -> dict[str, Any]:
-    """`node` as a signature in Celery's JSON shape. `load` decodes JSON text into plain data."""
-    match node:
-        case Call():
-            options = dict(node.options)
-            if node.id:
-                options["task_id"] = node.id
-            if node.link:
-                options["link"] = [node_to_data(link, load) for link in node.link]
-            if node.link_error:
-                options["link_error"] = [node_to_data(link, load) for link in node.link_error]
-            return _signature(
-                node.task, None, load(node.kwargs), options, args=load(node.args), immutable=node.immutable
-            )
-        case Chain():
-            tasks = [node_to_data(step, load) for step in node.steps]
-            return _signature("celery.chain", "chain", {"tasks": tasks}, {})
-        case Group():
-            members = [node_to_data(member, load) for member in node.members]
-            return _signature(
-                "celery.group", "group", {"tasks": members}, {"task_id": node.id} if node.id else {}
-            )
-
-
-def _signature(
-    task: str, subtask_type: str | None, kwargs: Any, options: Any, *, args: Any = (), immutable: bool = False
-) -> dict[str, Any]:
-    return {
-        "task": task,
-        "args": list(args),
-        "kwargs": kwargs,
-        "options": options,
-        "subtask_type": subtask_type,
-        "immutable": immutable,
-    }
-
-
-def node_from_data(data: Mapping[str, Any], dump: Dump, depth: int = DEEPEST) -> Node:
-    """The node of a signature in Celery's JSON shape. Raises KeyError, TypeError or ValueError for what is not one.
-
-    Signatures may stand in each other `depth` levels deep, callbacks included.
-    """
-    if depth <= 0:
-        raise ValueError(f"signatures are nested deeper than {DEEPEST} levels")
-    kwargs, options = data.get("kwargs") or {}, dict(data.get("options") or {})
-    link, link_error = options.pop("link", None), options.pop("link_error", None)
-    match data.get("subtask_type"):
-        case "chain":
-            return chain_of(tuple(node_from_data(step, dump, depth - 1) for step in kwargs["tasks"]))
-        case "group":
-            return _group_from_data(kwargs["tasks"], options, dump, depth)
-        case "chord":
-            header = kwargs["header"]
-            tasks = header["kwargs"]["tasks"] if isinstance(header, Mapping) else header
-            group = _group_from_data(
-                tasks, header.get("options") or {} if isinstance(header, Mapping) else {}, dump, depth
-            )
-            return chain_of((group, node_from_data(kwargs["body"], dump, depth - 1)))
-        case _:
-            return Call(
-                task=_text(data["task"]),
-                id=plain_id(options.pop("task_id", None)) or "",
-                args=dump(list(data.get("args") or ())),
-                kwargs=dump(dict(kwargs)),
-                immutable=bool(data.get("immutable")),
-                options=options,
-                link=_links(link, dump, depth),
-                link_error=_links(link_error, dump, depth),
-            )
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise TypeError(f"a task's name must be a string that is not empty, found {value!r:.80}")
-    return value
-
-
-def _group_from_data(tasks: Any, options: Mapping[str, Any], dump: Dump, depth: int) -> Group:
-    members: list[Node] = []
-    for task in tasks:
-        member = node_from_data(task, dump, depth - 1)
-        # a group directly inside a group gives its members to it, in order
-        members.extend(member.members if isinstance(member, Group) else (member,))
-    return Group(id=plain_id(options.get("task_id")) or "", members=tuple(members))
-
-
-def _links(value: Any, dump: Dump, depth: int) -> tuple[Node, ...]:
-    if not value:
-        return ()
-    return tuple(
-        node_from_data(item, dump, depth - 1)
-        for item in (value if isinstance(value, list | tuple) else [value])
-    )

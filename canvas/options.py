@@ -17,7 +17,7 @@ from .errors import ImproperlyConfigured
 from .header import check_headers
 from .json_text import EMPTY_LIST, Json
 from .message import us_of_iso
-from .node import Call, Chain, Group, Node
+from .node import Call, Chain, Group, Node, Tap, untapped
 from .retrying import count_of
 from .unique import NAMES, checked_unique
 from .value import LARGEST_COUNT, LIMIT, SECONDS, Bound, Read, flag, identity, key, label, mapping, number_of
@@ -181,6 +181,8 @@ def _on_first(node: Node, given: Given) -> Node:
             return replace(node, steps=(_on_first(node.steps[0], given), *node.steps[1:]))
         case Group():
             return replace(node, members=tuple(_on_first(member, given) for member in node.members))
+        case Tap():
+            return node
 
 
 def _without_polling(given: Given) -> Given:
@@ -201,8 +203,9 @@ def _on_last(node: Node, links: tuple[Node, ...]) -> Node:
         case Call():
             return replace(node, link=_added(node.link, links))
         case Chain():
-            return replace(node, steps=(*node.steps[:-1], _on_last(node.steps[-1], links)))
-        case Group():
+            steps = untapped(node.steps)
+            return replace(node, steps=(*steps[:-1], _on_last(steps[-1], links), *node.steps[len(steps) :]))
+        case Group() | Tap():
             raise TypeError(
                 "a group has no single end to link to: use chord(group, callback), or link each member"
             )
@@ -215,7 +218,7 @@ def _on_steps(node: Node, errbacks: tuple[Node, ...]) -> Node:
         case Group():
             return replace(node, members=tuple(_on_steps(member, errbacks) for member in node.members))
         case Chain():
-            last = len(node.steps) - 1
+            last = len(untapped(node.steps)) - 1
             return replace(
                 node,
                 steps=tuple(
@@ -223,6 +226,8 @@ def _on_steps(node: Node, errbacks: tuple[Node, ...]) -> Node:
                     for index, step in enumerate(node.steps)
                 ),
             )
+        case Tap():
+            return node
 
 
 def _added(links: tuple[Node, ...], more: tuple[Node, ...]) -> tuple[Node, ...]:
@@ -230,10 +235,12 @@ def _added(links: tuple[Node, ...], more: tuple[Node, ...]) -> tuple[Node, ...]:
 
 
 def map_calls(node: Node, change: Callable[[Call], Call]) -> Node:
-    """The canvas with `change` applied to each call of it; links and error callbacks stay as they are."""
+    """The canvas with `change` applied to each call of it, and of what its taps call; links and error callbacks stay as they are."""
     match node:
         case Call():
             return change(node)
+        case Tap():
+            return node.changed(lambda callback: map_calls(callback, change))
         case Chain():
             return replace(node, steps=tuple(map_calls(step, change) for step in node.steps))
         case Group():
@@ -262,4 +269,7 @@ def named(node: Node, id_: str | None) -> Node:
         case Call() | Group():
             return replace(node, id=id_)
         case Chain():
-            return replace(node, steps=(*node.steps[:-1], named(node.steps[-1], id_)))
+            steps = untapped(node.steps)
+            return replace(node, steps=(*steps[:-1], named(steps[-1], id_), *node.steps[len(steps) :]))
+        case Tap():
+            return node

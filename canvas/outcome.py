@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, assert_never
 
-from .json_text import EMPTY_LIST, NULL, Json, json_list, json_string
-from .mark import plain
+from .json_text import EMPTY_LIST, NULL, Json, json_list, json_string, json_value
+from .mark import ERROR, MARK, plain
 
 
 class State(StrEnum):
@@ -209,6 +209,16 @@ def lost(type_name: str, text: str, node: str) -> Failure:
 def repr_of(error: Error) -> str:
     """The error as Python's repr writes the exception: its class and its arguments."""
     return f"{error.type.rsplit('.', 1)[-1]}({', '.join(map(repr, json.loads(plain(error.args))))})"
+
+
+def error_value(error: Error) -> Json:
+    """The error as a value: who reads it gets the exception; Celery sees a map of its type and its arguments."""
+    shown = {
+        "exc_type": error.type,
+        "exc_message": json.loads(plain(error.args)),
+        "exc_module": error.module,
+    }
+    return json_value({MARK: ERROR, "value": shown, "error": error_to_data(error)})
 
 
 _KINDS: dict[str, type[Outcome]] = {

@@ -93,6 +93,12 @@ def _urls(name: str, value: Any) -> Any:
     return value
 
 
+def _mode(name: str, value: Any) -> Any:
+    if value not in ("strict", "celery"):
+        raise ImproperlyConfigured(f"{name} must be 'strict' or 'celery', found {value!r:.80}")
+    return value
+
+
 _READERS: dict[str, Read] = {
     "accept_content": _content_types,
     "beat_cron_starting_deadline": optional(SECONDS),
@@ -102,6 +108,7 @@ _READERS: dict[str, Read] = {
     "broker_url": optional(url),
     "broker_use_ssl": _tls,
     "broker_write_url": optional(url),
+    "canvas_mode": _mode,
     "cluster": optional(text),
     "enable_utc": flag,
     "imports": _modules,

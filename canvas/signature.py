@@ -7,13 +7,14 @@ a face only: sending turns it into nodes (node.py), and flow knows nothing of th
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Protocol, Self
 
 from .codec import dumps
 from .errors import ImproperlyConfigured
 from .ids import draw
-from .node import Node, node_from_data
+from .node import Node
+from .node_data import node_from_data
 from .result import AsyncResult, Result
 from .value import flag, keywords, positional
 
@@ -29,6 +30,11 @@ class Sender(Protocol):
 
     def call_task(self, name: str, args: Iterable[Any], kwargs: Mapping[str, Any]) -> Any:
         """Run a task's function here and now."""
+        ...
+
+    @property
+    def is_strict(self) -> bool:
+        """False if canvases are composed as Celery does it (setting `canvas_mode`)."""
         ...
 
 
@@ -54,6 +60,8 @@ class Signature(dict[str, Any]):
 
     subtask_type: str | None = None
     TYPES: ClassVar[dict[str, type[Signature]]] = {}
+    MAPPINGS: ClassVar[dict[str, Callable[..., Signature]]] = {}
+    """What makes a signature of one task and of many arguments, by the name of the task that a worker runs for it (mapping.py)."""
 
     def __init__(
         self,
@@ -90,6 +98,17 @@ class Signature(dict[str, Any]):
     @property
     def app(self) -> Sender:
         return self._app if self._app is not None else default_sender()
+
+    @property
+    def own_app(self) -> Sender | None:
+        """The app that it was made with; None if it belongs to whichever is the default."""
+        return self._app
+
+    @property
+    def is_strict(self) -> bool:
+        """False if it is composed as Celery does it."""
+        app = self._app or (_default_sender[0] if _default_sender else None)
+        return app is None or app.is_strict
 
     @property
     def task(self) -> str:
@@ -216,6 +235,22 @@ class Signature(dict[str, Any]):
         self.link_error(errback)
         return self
 
+    def on_success(self, callback: Signature) -> Self:
+        """Call `callback` with the value of the whole, once, when all of it has succeeded; returns the signature itself."""
+        return self._told("on_success", callback)
+
+    def on_failure(self, callback: Signature) -> Self:
+        """Call `callback` once when it has failed, whichever part broke, with a map that tells how (see ending_report.py)."""
+        return self._told("on_failure", callback)
+
+    def on_done(self, callback: Signature) -> Self:
+        """Call `callback` once when it has ended, in whatever way, with a map that tells how (see ending_report.py)."""
+        return self._told("on_done", callback)
+
+    def _told(self, name: str, callback: Signature) -> Self:
+        _add_once(self.options, name, callback)
+        return self
+
     def freeze(self, _id: str | None = None) -> Result:
         """Fix the ids now, before it is sent; returns the handle. A second call keeps the first ids."""
         id_ = self.options.setdefault("task_id", _id or draw())
@@ -232,6 +267,10 @@ class Signature(dict[str, Any]):
     ) -> Any:
         """Send it; returns an AsyncResult, a GroupResult for a group, None for an empty chain. Options: see `Task.apply_async`."""
         return self.app.send_signature(self, args or (), kwargs or {}, options)
+
+    def __invert__(self) -> Any:
+        """Send it and wait for its value: `~add.s(2, 2)`."""
+        return self.apply_async().get()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the function here and now."""

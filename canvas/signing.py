@@ -26,7 +26,8 @@ from .errors import EncodeError, ImproperlyConfigured, SignatureError
 from .flow import JOIN_TASK, START_TASK
 from .json_text import Json
 from .message import CONTROL_QUEUE, MAX_BYTES, Message
-from .node import Call, Node, calls, node_from_data
+from .node import Call, Node, callbacks, calls
+from .node_data import node_from_data
 from .replacing import VALUE_TASK
 from .wire import SIGNATURE, Wire, to_wire
 
@@ -235,6 +236,6 @@ def _brought(message: Message) -> Iterator[Call]:
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
             raise SignatureError("it starts a canvas that cannot be read") from None
     while nodes:
-        for call in calls(nodes.pop()):
-            yield call
-            nodes += [*call.link, *call.link_error]
+        node = nodes.pop()
+        yield from calls(node)
+        nodes += callbacks(node)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from .errors import DecodeError
 from .json_text import json_value
 from .message import check_calls, iso_of_us
-from .node import Call, Chain, Group, Node, node_from_data, node_to_data
+from .node import Call, Node, map_first
+from .node_data import node_from_data, node_to_data
 
 VERSION = 1
 
@@ -47,16 +48,14 @@ def start_from_text(text: str) -> Start:
 
 def dated(node: Node, now_us: int) -> Node:
     """The canvas with countdown and relative expiry of its first calls counted from `now_us`, however late they are sent."""
-    match node:
-        case Call():
-            options = dict(node.options)
-            countdown, expires = options.pop("countdown", None), options.get("expires")
-            if countdown is not None and options.get("eta") is None:
-                options["eta"] = iso_of_us(now_us + round(countdown * 1_000_000))
-            if isinstance(expires, int | float):
-                options["expires"] = iso_of_us(now_us + round(expires * 1_000_000))
-            return replace(node, options=options)
-        case Chain():
-            return replace(node, steps=(dated(node.steps[0], now_us), *node.steps[1:]))
-        case Group():
-            return replace(node, members=tuple(dated(member, now_us) for member in node.members))
+
+    def changed(call: Call) -> Call:
+        options = dict(call.options)
+        countdown, expires = options.pop("countdown", None), options.get("expires")
+        if countdown is not None and options.get("eta") is None:
+            options["eta"] = iso_of_us(now_us + round(countdown * 1_000_000))
+        if isinstance(expires, int | float):
+            options["expires"] = iso_of_us(now_us + round(expires * 1_000_000))
+        return replace(call, options=options)
+
+    return map_first(node, changed)

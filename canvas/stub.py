@@ -14,7 +14,8 @@ from typing import Any
 from .continuation import Continuation, Inline, Member, Step, position_of, ref_of
 from .json_text import json_value
 from .message import Message, check_calls, checked
-from .node import Call, Node, calls, node_from_data, node_to_data
+from .node import Call, Node, calls
+from .node_data import node_from_data, node_to_data
 
 _THEN, _STEPS, _ERRBACKS = "backbeat_then", "backbeat_steps", "backbeat_errbacks"
 STUB_HEADERS = frozenset([_THEN, _STEPS, _ERRBACKS])

@@ -136,6 +136,21 @@ class Task(TaskAttributes, TaskHooks, Generic[P, R]):
 
     subtask = signature
 
+    def map(self, it: Iterable[Any]) -> Signature:
+        """A signature that calls the task for each item of `it`, one after the other, in one message; its value is a list."""
+        return self._mapping("celery.map", it)
+
+    def starmap(self, it: Iterable[Any]) -> Signature:
+        """As `map`, with the items of each item as arguments."""
+        return self._mapping("celery.starmap", it)
+
+    def chunks(self, it: Iterable[Any], n: int) -> Signature:
+        """A group of starmaps, of `n` items each: its value is a list of lists."""
+        return self._mapping("celery.chunks", it, n)
+
+    def _mapping(self, name: str, *arguments: Any) -> Signature:
+        return Signature.MAPPINGS[name](self.s(), *arguments, app=self.bound_app)
+
     def AsyncResult(self, task_id: str) -> AsyncResult[R]:  # noqa: N802 - Celery's name
         """The handle of a task by its id."""
         return AsyncResult(task_id, app=self.app)

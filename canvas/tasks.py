@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator, MutableMapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, MutableMapping
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, overload
 
 from .errors import NotRegistered
@@ -14,16 +14,19 @@ R = TypeVar("R")
 
 
 class Tasks(MutableMapping[str, Task[Any, Any]]):
-    """Tasks by name: an app's own, and those that are shared by all apps."""
+    """Tasks by name: an app's own, and those that are shared by all apps. Those that every worker has are found, and not listed."""
 
-    def __init__(self) -> None:
+    def __init__(self, built_in: Mapping[str, Task[Any, Any]] | None = None) -> None:
         self._own: dict[str, Task[Any, Any]] = {}
+        self._built_in = built_in or {}
 
     def __getitem__(self, name: str) -> Task[Any, Any]:
         if name in self._own:
             return self._own[name]
         if name in _shared:
             return _shared[name]
+        if name in self._built_in:
+            return self._built_in[name]
         raise NotRegistered(name)
 
     def register(self, task: Task[Any, Any]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from .codec import dumps, loads
 from .errors import BackbeatError, ImproperlyConfigured
-from .node import Call, Chain, Group, Node
+from .node import Call, Chain, Group, Node, Tap
 from .unique import (
     LONGEST_KEY,
     NAMES,
@@ -101,6 +101,8 @@ def without_keys(node: Node, asks: Callable[[Call], bool]) -> Node:
             return replace(node, steps=tuple(without_keys(step, asks) for step in node.steps))
         case Group():
             return replace(node, members=tuple(without_keys(member, asks) for member in node.members))
+        case Tap():
+            return node.changed(lambda callback: without_keys(callback, asks))
 
 
 def callbacks_without_keys(call: Call, asks: Callable[[Call], bool]) -> Call:

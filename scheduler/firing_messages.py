@@ -24,7 +24,8 @@ from ..canvas.flow import START_TASK
 from ..canvas.json_text import EMPTY_LIST, EMPTY_MAP, Json
 from ..canvas.mark import is_marked
 from ..canvas.message import CONTROL_QUEUE, Message, iso_of_us, message_of
-from ..canvas.node import Call, Node, node_to_data
+from ..canvas.node import Call, Node
+from ..canvas.node_data import node_to_data
 from ..canvas.signing import NO_KEYS, Keyring
 from ..canvas.template import Rendered, Sendable, Template, template_of
 from .firing import Firing, FiringKind

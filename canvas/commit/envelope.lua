@@ -58,7 +58,10 @@ local function message_of(envelope)
     root_id = headers.root_id,
   }
   if not message.attempt or not message.generation then return nil end
-  if is_missing(message.root_id) or message.root_id == '' then message.root_id = headers.id end
+  -- what tells of the end of a canvas is not revoked with it
+  if is_missing(message.root_id) or message.root_id == '' or not is_missing(headers.backbeat_errback) then
+    message.root_id = headers.id
+  end
   if type(message.root_id) ~= 'string' then return nil end
   if not is_missing(headers.eta) then
     message.eta_us = type(headers.eta) == 'string' and us_of_iso(headers.eta)

@@ -163,18 +163,22 @@ local function open_join(id, record, message, size, lease_us)
   end
 end
 
-local function seal_join(id, size)
-  local join = join_of(id)
-  if not join.exists or join.size then return end
+local function set_size(join, id, size)
   redis.call('HSET', join.key, 'size', size)
   redis.call('HDEL', join.key, 'deadline_us')
   redis.call('ZREM', UNSEALED, id)
   join.size = size
+end
+
+local function seal_join(id, size)
+  local join = join_of(id)
+  if not join.exists or join.size then return end
+  set_size(join, id, size)
   touch(id)
 end
 
--- A part whose join is gone without a tombstone is kept as a dead letter.
-local function add_part(id, index, text, dead)
+-- A part whose join is gone without a tombstone is kept as a dead letter. With `completes` the join wants no other.
+local function add_part(id, index, text, dead, completes)
   local join = join_of(id)
   if not join.exists and not join.closed then
     bury(dead)
@@ -182,6 +186,7 @@ local function add_part(id, index, text, dead)
   end
   if join.closed then return end
   redis.call('HSETNX', join.parts, index, text)
+  if completes then set_size(join, id, 1) end
   touch(id)
 end
 
@@ -215,6 +220,17 @@ local function dig_up(key)
   return redis.call('ZREM', DEAD, key) == 1
 end
 
+local any_revoked = redis.call('EXISTS', REVOKED) == 1
+
+-- Ids from the second item on, each followed by its document.
+local function revoke(e)
+  for i = 2, #e, 2 do
+    revoke_unclaimed(e[i], e[i + 1], documents)
+    remember_revoked(e[i], 0)
+  end
+  any_revoked = true
+end
+
 local apply_effect = {
   publish = function(e) publish(e[2], e[3], e[4], e[5], e[6]) end,
   settle = function(e) settle_unstarted(e[2], e[3], e[4], e[5]) end,
@@ -222,7 +238,8 @@ local apply_effect = {
   close_chain = function(e) expire(own .. 'chain:' .. e[2]) end,
   open_join = function(e) open_join(e[2], e[3], e[4], e[5], e[6]) end,
   seal_join = function(e) seal_join(e[2], e[3]) end,
-  add_part = function(e) add_part(e[2], e[3], e[4], e[5]) end,
+  add_part = function(e) add_part(e[2], e[3], e[4], e[5], e[6]) end,
+  revoke = function(e) revoke(e) end,
 }
 
 -- As run.py's: the next attempt of what was revoked while it ran waits no longer.
@@ -251,8 +268,6 @@ local function apply(t)
 end
 
 -- Claims ----------------------------------------------------------------------------------------------------------------------
-
-local any_revoked = redis.call('EXISTS', REVOKED) == 1
 
 local function is_revoked(message)
   return any_revoked

@@ -211,7 +211,7 @@ class MemoryCommit:
             worker=self._worker,
             now_us=self._now(),
             limits=self._limits,
-            revoked=message.id in state.revoked or message.root_id in state.revoked,
+            revoked=not state.revoked.keys().isdisjoint(message.revocable_by),
             is_gone=is_gone,
         )
         if record is not None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ..delivery import Delivery
-from ..effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Publish, SealJoin, Settle
+from ..effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Publish, Revoke, SealJoin, Settle
 from ..flow import join_message
 from ..incarnation import name_of
 from ..message import Message, sent_at
@@ -138,9 +138,11 @@ class MemoryBatch:
             case SealJoin(join_id, size):
                 state.joins.seal(join_id, size)
                 self._dispatch_if_complete(join_id)
-            case AddPart(join_id, index, id_):
+            case Revoke(ids):
+                self.revoke(ids)
+            case AddPart(join_id, index, id_, _, completes):
                 if join_id in state.joins:
-                    state.joins.add(join_id, index, text)
+                    state.joins.add(join_id, index, text, completes=completes)
                     self._dispatch_if_complete(join_id)
                 else:
                     state.dead.bury(part_without_join(join_id, id_, text), self.now_us)
@@ -180,7 +182,7 @@ def _text_of(effect: Effect, keyring: Keyring) -> str:
             return records.chain_to_text(record)
         case OpenJoin(record):
             return records.join_to_text(record)
-        case AddPart(_, _, id_, outcome):
+        case AddPart(id=id_, outcome=outcome):
             return records.part_to_text(id_, outcome)
         case _:
             return ""

@@ -44,11 +44,13 @@ class MemoryJoins:
         if join is not None and join.size is None:
             join.size = size
 
-    def add(self, id_: str, index: int, text: str) -> None:
-        """The part of one member, if it is the first of it; a join that is closed wants none."""
+    def add(self, id_: str, index: int, text: str, *, completes: bool = False) -> None:
+        """The part of one member, if it is the first of it; a join that is closed wants none. With `completes` it wants no other."""
         join = self._joins[id_]
         if not join.closed:
             join.parts.setdefault(index, text)
+            if completes:
+                join.size = 1
 
     def is_complete(self, id_: str) -> bool:
         """Whether all parts are there, and nobody has gone on from here."""

@@ -10,7 +10,8 @@ from ..continuation import ChainRecord, Continuation, Inline, JoinRecord, Member
 from ..effect import Part
 from ..errors import DecodeError
 from ..json_text import json_value
-from ..node import node_from_data, node_to_data
+from ..node import Policy
+from ..node_data import node_from_data, node_to_data
 from ..outcome import Failure, Success, outcome_from_data, outcome_to_data
 
 VERSION = 1
@@ -42,15 +43,18 @@ def chain_from_text(text: str | bytes) -> ChainRecord:
 
 def join_to_text(record: JoinRecord) -> str:
     """A join record as text."""
-    return json.dumps(
-        {
-            "v": VERSION,
-            "id": record.join_id,
-            "root": record.root_id,
-            "parent": record.parent_id,
-            "then": _continuation_to_data(record.then),
-        }
-    )
+    data = {
+        "v": VERSION,
+        "id": record.join_id,
+        "root": record.root_id,
+        "parent": record.parent_id,
+        "then": _continuation_to_data(record.then),
+    }
+    if record.policy is not Policy.FAIL:
+        data["policy"] = record.policy.value
+    if record.members:
+        data["members"] = list(record.members)
+    return json.dumps(data)
 
 
 def join_from_text(text: str | bytes) -> JoinRecord:
@@ -61,6 +65,8 @@ def join_from_text(text: str | bytes) -> JoinRecord:
         root_id=data["root"],
         parent_id=data["parent"],
         then=_continuation_from_data(data["then"]),
+        policy=Policy(data.get("policy", Policy.FAIL)),
+        members=tuple(data.get("members", ())),
     )
 
 

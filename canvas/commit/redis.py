@@ -27,7 +27,7 @@ from . import records, redis_dead, redis_put, redis_records
 from .base import Loaded
 from .dead_letter import KeptLetter
 from .limits import DEFAULT_LIMITS, REVOKED_KEEP_US, Limits
-from .redis_batch import REVOKED, RedisBatch, claim_row, exchange_of, is_unread, revocation
+from .redis_batch import REVOKED, RedisBatch, claim_row, exchange_of, is_unread, may_revoke, revocation
 from .redis_clock import ServerClock, monotonic_us
 from .redis_keys import RedisKeys
 from .role import OUTBOX, Role
@@ -98,7 +98,7 @@ class RedisCommit:
             "max_lost": self._limits.max_lost,
             "outbox_lease_us": self._limits.outbox_lease_us,
             "result_db": self._result_db_number,
-            **(REVOKED if any(transition.unique is not None for transition in transitions) else {}),
+            **(REVOKED if any(map(may_revoke, transitions)) else {}),
             **self._common(),
         }
         if take:

@@ -10,10 +10,11 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from ..delivery import Delivery
-from ..effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Publish, SealJoin, Settle
+from ..effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Publish, Revoke, SealJoin, Settle
 from ..flow import join_message
 from ..message import Message, sent_at
 from ..outcome import GoingOn, Outcome, Revoked, outcome_from_data, outcome_to_data
@@ -139,10 +140,14 @@ class RedisBatch:
                 return ["open_join", record.join_id, *texts, -1 if size is None else size, lease_us]
             case SealJoin(join_id, size):
                 return ["seal_join", join_id, size]
-            case AddPart(join_id, index, id_, outcome):
+            case AddPart(join_id, index, id_, outcome, completes):
                 text = records.part_to_text(id_, outcome)
                 lost = letter_to_text(part_without_join(join_id, id_, text), self.now_us)
-                return ["add_part", join_id, index, text, lost]
+                return ["add_part", join_id, index, text, lost, completes]
+            case Revoke(ids):
+                revoked = revocation(ids, self.now_us)
+                pairs = zip(revoked["ids"], revoked["documents"], strict=True)
+                return ["revoke", *chain.from_iterable(pairs)]
 
     def _publish(self, message: Message, not_before_us: int | None) -> list[Any]:
         message = sent_at(message, self.now_us)
@@ -154,6 +159,11 @@ class RedisBatch:
 def outcome_text(outcome: Outcome) -> str:
     """An outcome as it is stored. Always the same text for the same outcome, as the script compares texts."""
     return json.dumps(outcome_to_data(outcome))
+
+
+def may_revoke(transition: Transition) -> bool:
+    """Whether a transition needs REVOKED."""
+    return transition.unique is not None or any(isinstance(effect, Revoke) for effect in transition.effects)
 
 
 def revocation(ids: Sequence[str], now_us: int) -> Row:
@@ -168,7 +178,7 @@ def claim_row(message: Message) -> Row:
         "id": message.id,
         "attempt": message.attempt,
         "generation": message.generation,
-        "root_id": str(message.root_id),
+        "root_id": message.revocable_by[-1],
     }
     return row if message.eta_us is None else {**row, "eta_us": message.eta_us}
 

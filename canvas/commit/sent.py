@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ..continuation import Continuation, Inline
 from ..effect import Effect, OpenChain, OpenJoin, Publish
 from ..message import Message
-from ..node import Node, calls
+from ..node import Node, callbacks, calls
 
 WAITING_SECONDS = 86_400
 """How long, at least, it is known of a message that is due that it was sent. A store that forgets it looks into its queues."""
@@ -56,4 +56,4 @@ def _ids(nodes: Iterable[Node]) -> Iterator[str]:
         for call in calls(node):
             if call.id and not call.options.get("ignore_result"):
                 yield call.id
-            yield from _ids((*call.link, *call.link_error))
+        yield from _ids(callbacks(node))

@@ -144,10 +144,8 @@ class SqlCommit:
     def revoke(self, ids: Sequence[str], signum: int | None = None) -> None:
         def work(connection: Connection, some: Sequence[str]) -> None:
             batch = self._batch(connection)
-            batch.revoke(some)  # first, as it locks
-            sql_revoked.remember(connection, some, signum, batch.now_us)
-            sql_revoked.hasten(connection, some, batch.now_us)
-            batch.notify(hastened=True)
+            batch.revoke(some, signum)
+            batch.notify()
 
         for first in range(0, len(ids), REVOKED_AT_ONCE):
             some = ids[first : first + REVOKED_AT_ONCE]
@@ -236,7 +234,7 @@ class SqlCommit:
                 worker=self._worker,
                 now_us=batch.now_us,
                 limits=self._limits,
-                revoked=message.id in refused or message.root_id in refused,
+                revoked=not refused.isdisjoint(message.revocable_by),
                 is_gone=is_gone,
             )
             if record is not None:

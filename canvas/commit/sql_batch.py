@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, delete, update
 
 from ..delivery import Delivery
-from ..effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Publish, SealJoin, Settle
+from ..effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Publish, Revoke, SealJoin, Settle
 from ..flow import join_message
 from ..incarnation import name_of
 from ..message import Message, sent_at
@@ -37,7 +37,7 @@ from .run import begin_early, hastened, revoke, settle, settle_unstarted
 from .sent import STEP_SECONDS, WAITING_SECONDS, Sent, sent_by
 from .sql_dead import bury, drop
 from .sql_joins import SqlJoins
-from .sql_revoked import revoked_of
+from .sql_revoked import hasten, remember, revoked_of
 from .sql_runs import SqlRuns, empty_run
 from .transition import Transition, settled_document
 from .verdict import Standing
@@ -59,6 +59,7 @@ class SqlBatch:
     _joins: SqlJoins = field(init=False)
     _documents: dict[str, str] = field(default_factory=dict)
     _known: dict[str, int] = field(default_factory=dict)
+    _has_hastened: bool = False
     _acknowledged: dict[str, set[int]] = field(default_factory=dict)
     """By holder the numbers of messages."""
 
@@ -89,19 +90,27 @@ class SqlBatch:
         self.write_messages()
         return standing
 
-    def revoke(self, ids: Collection[str]) -> None:
-        """Store REVOKED at once for those of these ids that nobody runs."""
-        for id_, record in self.runs.lock(ids).items():
-            changed = revoke(record, self.now_us)
-            if changed is not None and changed.outcome is not None:
-                self.runs.put(id_, changed)
-                self._documents[id_] = to_text(document_of(id_, changed.outcome, now_us=self.now_us))
+    def revoke(self, ids: Collection[str], signum: int | None = None) -> None:
+        """Remember that these are revoked; store REVOKED at once for those that nobody runs, and let timers of them be due."""
+        self.runs.lock(ids)
+        self._revoke(ids, signum)
         self.runs.write()
         self._write_documents()
 
-    def notify(self, *, hastened: bool = False) -> None:
-        """Wake those who wait, where the database can; elsewhere they look (see wake.py). `hastened`: timers are due now."""
-        if self.messages or hastened:
+    def _revoke(self, ids: Collection[str], signum: int | None = None) -> None:
+        """As `revoke`, of ids that are locked."""
+        for id_ in ids:
+            changed = revoke(self.runs.get(id_), self.now_us)
+            if changed is not None and changed.outcome is not None:
+                self.runs.put(id_, changed)
+                self._documents[id_] = to_text(document_of(id_, changed.outcome, now_us=self.now_us))
+        remember(self.connection, list(ids), signum, self.now_us)
+        hasten(self.connection, ids, self.now_us)
+        self._has_hastened = True
+
+    def notify(self) -> None:
+        """Wake those who wait, where the database can; elsewhere they look (see wake.py)."""
+        if self.messages or self._has_hastened:
             wake_takers(self.connection)
         dialect_of(self.connection).notify(self.connection, "bb_result", self._documents)
 
@@ -165,9 +174,11 @@ class SqlBatch:
                 self.connection.execute(closing.values(expires_us=self.known_until_us))
             case SealJoin(join_id, size):
                 self._joins.seal(join_id, size)
-            case AddPart(join_id, index, id_, outcome):
+            case Revoke(ids):
+                self._revoke(ids)
+            case AddPart(join_id, index, id_, outcome, completes):
                 text = records.part_to_text(id_, outcome)
-                if not self._joins.add(join_id, index, text):
+                if not self._joins.add(join_id, index, text, completes=completes):
                     bury(self.connection, part_without_join(join_id, id_, text), self.now_us)
 
     def _know(self, sent: Sent) -> None:
@@ -273,6 +284,7 @@ def _effects(transitions: Sequence[Transition]) -> list[Effect]:
 def _run_ids(transitions: Sequence[Transition]) -> set[str]:
     own = {t.message.id for t in transitions if t.message is not None and t.outcome is not None}
     own |= {t.early.id for t in transitions if t.early is not None}
+    own |= {id_ for effect in _effects(transitions) if isinstance(effect, Revoke) for id_ in effect.ids}
     return own | {effect.id for effect in _effects(transitions) if isinstance(effect, Settle)}
 
 

@@ -60,18 +60,26 @@ class SqlJoins:
         join = self._joins.get(id_)
         if join is None or join.size is not None:
             return
-        join.size = size
-        sealing = update(join_table).where(join_table.c.join_id == id_)
-        self.connection.execute(sealing.values(size=size, deadline_us=None))
+        self._set_size(id_, join, size)
         self._touched.add(id_)
 
-    def add(self, id_: str, index: int, text: str) -> bool:
-        """The part of one member, if it is the first of it; a join that is closed wants none. False if there is no such join."""
+    def add(self, id_: str, index: int, text: str, *, completes: bool = False) -> bool:
+        """The part of one member, if it is the first of it; a join that is closed wants none. False if there is no such join.
+
+        With `completes` the join wants no other part.
+        """
         join = self._joins.get(id_)
         if join is not None and not join.closed:
             self._parts.setdefault((id_, index), text)
             self._touched.add(id_)
+            if completes:
+                self._set_size(id_, join, 1)
         return join is not None
+
+    def _set_size(self, id_: str, join: _Join, size: int) -> None:
+        join.size = size
+        sizing = update(join_table).where(join_table.c.join_id == id_)
+        self.connection.execute(sizing.values(size=size, deadline_us=None))
 
     def close(self, id_: str, expires_us: int | None) -> bool:
         """True for the one who goes on from here: it was open. What is kept of it is deleted then."""

@@ -12,8 +12,8 @@ from .limits import REVOKED_KEEP_US
 
 
 def revoked_of(connection: Connection, messages: Sequence[Message]) -> set[str]:
-    """Those ids and root ids of `messages` that were revoked."""
-    ids = {message.id for message in messages} | {message.root_id for message in messages}
+    """Those ids, by which one of `messages` is revoked, that were."""
+    ids = {id_ for message in messages for id_ in message.revocable_by}
     query = select(revoked_table.c.id).where(revoked_table.c.id.in_(sorted(ids)))
     return {row.id for row in connection.execute(query)}
 

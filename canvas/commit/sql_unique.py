@@ -16,7 +16,6 @@ from ..message import Message
 from ..sql.dialect import dialect_of
 from ..sql.tables import run_table, unique_table
 from ..unique import Scope, Unique
-from . import sql_revoked
 from .run import RunRecord
 from .sql_batch import SqlBatch
 from .sql_runs import empty_run, run_of
@@ -87,8 +86,6 @@ def _take(batch: SqlBatch, transition: Transition) -> Held | None:
         return answer
     if answer.replaced is not None:
         batch.revoke([answer.replaced])
-        sql_revoked.remember(connection, [answer.replaced], None, now_us)
-        sql_revoked.hasten(connection, [answer.replaced], now_us)
     mine = update(unique_table).where(unique_table.c.unique_key == unique.key)
     connection.execute(mine.values(_row(answer.hold, message, now_us)))
     known = {**empty_run(unique.id), "expires_us": known_us(message, now_us)}

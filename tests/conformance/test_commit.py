@@ -18,12 +18,12 @@ from backbeat.canvas.commit.taken import Taken
 from backbeat.canvas.commit.transition import Transition
 from backbeat.canvas.commit.verdict import Later, Poison, Run, Settled, Stale, Standing, WasRevoked
 from backbeat.canvas.continuation import ChainRecord, Inline, JoinRecord, Step
-from backbeat.canvas.effect import CloseChain, OpenChain, OpenJoin, Publish, SealJoin, Settle
+from backbeat.canvas.effect import AddPart, CloseChain, OpenChain, OpenJoin, Publish, Revoke, SealJoin, Settle
 from backbeat.canvas.errors import Unavailable
 from backbeat.canvas.incarnation import incarnation, name_of
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import DEFAULT_QUEUE
-from backbeat.canvas.node import Call
+from backbeat.canvas.node import Call, Policy
 from backbeat.canvas.outcome import Retry, Revoked, State
 from backbeat.canvas.perform import Performer
 
@@ -526,6 +526,39 @@ def test_k20_what_was_revoked_does_not_start(world):
     assert verdicts == {by_id.id: ended, by_root.id: WasRevoked(), other.id: Run()}
 
 
+def test_k20_what_tells_of_the_end_of_a_canvas_is_not_revoked_with_its_root(world):
+    commit = world.open()
+    telling, other = (world.message(root_id="root", errback=report) for report in ({"id": "x"}, None))
+    by_itself = world.message(root_id="root", errback={"id": "x"})
+    commit.revoke(["root", by_itself.id])
+    world.send(telling, other, by_itself)
+
+    verdicts = {item.message.id: item.verdict for item in world.take(commit, 3)}
+
+    assert verdicts == {
+        telling.id: Run(),
+        other.id: WasRevoked(),
+        by_itself.id: Settled(Standing(Revoked(), 0)),
+    }
+
+
+def test_k20_a_transition_revokes_what_shall_not_start_any_more(world):
+    commit, running, waiting, timer = world.open(), world.message(), world.message(), world.message()
+    (item,) = taken_by(world, commit, running)
+    later = replace(timer, eta_us=world.now_us() + 3_600_000_000)
+    never = f"never-sent-{world.mark}"
+
+    world.send(waiting, later)
+    world.do(commit, Revoke((running.id, waiting.id, timer.id, never)))
+
+    assert world.document(running.id).state is State.STARTED
+    assert {world.document(id_).state for id_ in (waiting.id, timer.id, never)} == {State.REVOKED}
+    ended = Settled(Standing(Revoked(), 0))
+    assert [each.verdict for each in world.take(commit, 2)] == [ended, ended]
+    done = Transition(message=running, outcome=ok(1), delivery=item.delivery)
+    assert commit.exchange([done]).standing == [None]
+
+
 def test_k20_what_nobody_runs_is_revoked_at_once(world):
     commit, message = world.open(), world.message()
     world.send(message)
@@ -860,6 +893,31 @@ def test_k3_a_part_that_comes_twice_counts_once_and_the_first_stands(world):
     assert not state.complete
     assert [(p.index, p.outcome) for p in state.parts] == [(0, ok(10))]
     assert world.none(commit)
+
+
+def test_k3_a_part_that_completes_its_join_waits_for_no_other(world):
+    commit, join_id = world.open(), f"join-{world.mark}"
+    record = JoinRecord(join_id=join_id, then=None, root_id="r", policy=Policy.FAIL_FAST, members=("a", "b"))
+    world.do(commit, OpenJoin(record, 3), AddPart(join_id, 1, "b", ok(1)))
+    assert world.none(commit)
+
+    world.do(commit, AddPart(join_id, 0, "a", broken(), completes=True))
+
+    assert world.join_messages(commit) == [join_id]
+    state = commit.load(joins=[join_id]).joins[join_id]
+    assert (state.record, state.complete) == (record, True)
+    assert sorted(part.index for part in state.parts) == [0, 1]
+
+
+def test_k3_a_part_completes_a_join_that_is_not_sealed_yet(world):
+    commit, join_id = world.open(), f"join-{world.mark}"
+    world.do(commit, OpenJoin(JoinRecord(join_id=join_id, then=None, root_id="r"), None, 60.0))
+
+    world.do(commit, AddPart(join_id, 0, "a", broken(), completes=True))
+
+    assert world.join_messages(commit) == [join_id]
+    world.do(commit, SealJoin(join_id, 5))
+    assert commit.load(joins=[join_id]).joins[join_id].complete
 
 
 def test_k3_a_part_of_a_complete_join_sends_its_message_again(world):

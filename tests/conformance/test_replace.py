@@ -10,7 +10,8 @@ from backbeat.canvas.commit.verdict import Run, Settled, Stale, Standing
 from backbeat.canvas.effect import Settle
 from backbeat.canvas.json_text import Json, json_value
 from backbeat.canvas.message import Message
-from backbeat.canvas.node import Call, chain_of, node_to_data
+from backbeat.canvas.node import Call, chain_of
+from backbeat.canvas.node_data import node_to_data
 from backbeat.canvas.outcome import Replaced, Retry, Revoked, State
 from backbeat.canvas.perform import Performer
 from backbeat.canvas.replacing import frozen_for

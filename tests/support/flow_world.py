@@ -18,7 +18,8 @@ from backbeat.canvas.commit.transition import Exchange, Transition
 from backbeat.canvas.effect import Effect, Publish
 from backbeat.canvas.json_text import Json, json_value
 from backbeat.canvas.message import Message
-from backbeat.canvas.node import Node, node_to_data, root_of
+from backbeat.canvas.node import Node, root_of
+from backbeat.canvas.node_data import node_to_data
 from backbeat.canvas.outcome import Error, Failure, Ignored, Outcome, Replaced, Retry, Success
 from backbeat.canvas.perform import Execute, Performer
 from backbeat.canvas.results.base import Results

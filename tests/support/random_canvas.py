@@ -13,8 +13,23 @@ from dataclasses import dataclass, field
 
 from backbeat.canvas.ids import derive
 from backbeat.canvas.json_text import Json
+from backbeat.canvas.mark import ERROR, MARK
 from backbeat.canvas.message import Message, message_of
-from backbeat.canvas.node import Call, Chain, Group, Node, calls, chain_of, first_calls, freeze
+from backbeat.canvas.node import (
+    HOOKS,
+    Call,
+    Chain,
+    Group,
+    Node,
+    Policy,
+    Tap,
+    calls,
+    chain_of,
+    first_calls,
+    flat,
+    freeze,
+    tapped,
+)
 from backbeat.canvas.outcome import State
 from backbeat.canvas.replacing import VALUE_TASK, frozen_for, in_place_of
 from backbeat.canvas.results.document import Document
@@ -23,7 +38,15 @@ PAST = "2001-01-01T00:00:00+00:00"
 
 
 def random_canvas(rng: random.Random, depth: int = 3) -> Node:
-    """A canvas of calls, chains, groups and chords to `depth`; about one call in eight does not succeed."""
+    """A canvas of calls, chains, groups and chords to `depth`; about one call in eight does not succeed, one in eight is listened to."""
+    node = _random_canvas(rng, depth)
+    if depth and rng.random() < 0.12:
+        hooks = {name: (random_call(rng, links=False),) for name in HOOKS if rng.random() < 0.6}
+        node = tapped(node, "some.canvas", hooks)
+    return node
+
+
+def _random_canvas(rng: random.Random, depth: int) -> Node:
     kind = rng.choice(["call", "chain", "group", "chord", "chord"]) if depth else "call"
     match kind:
         case "chain":
@@ -36,11 +59,8 @@ def random_canvas(rng: random.Random, depth: int = 3) -> Node:
 
 
 def _random_group(rng: random.Random, depth: int) -> Group:
-    members: list[Node] = []
-    for _ in range(rng.choice([0, 1, 2, 2, 3])):
-        member = random_canvas(rng, depth - 1)
-        members.extend(member.members if isinstance(member, Group) else (member,))
-    return Group(members=tuple(members))
+    members = flat(random_canvas(rng, depth - 1) for _ in range(rng.choice([0, 1, 2, 2, 3])))
+    return Group(members=members, policy=rng.choices(list(Policy), [6, 1, 1, 1])[0])
 
 
 def random_call(rng: random.Random, *, links: bool) -> Call:
@@ -69,6 +89,30 @@ def _in_place_of(call: Call) -> Node:
     return in_place_of(message, replacement_of(message))
 
 
+@dataclass(frozen=True)
+class _Told:
+    """Equal to the report of a canvas that ended so."""
+
+    id: str
+    state: str
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, dict) and (other.get("id"), other.get("state")) == (self.id, self.state)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+class _AnError:
+    """Equal to an error in the place of a value."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, dict) and other.get(MARK) == ERROR
+
+    def __hash__(self) -> int:
+        return 0
+
+
 @dataclass
 class Expectation:
     """What must be true of the store when nothing moves any more."""
@@ -88,7 +132,9 @@ class Expectation:
             case Chain():
                 ok = True
                 for index, step in enumerate(node.steps):
-                    if ok:
+                    if isinstance(step, Tap):
+                        self._check_tap(step, ok=ok, value=value)
+                    elif ok:
                         ok, value = self.check(step, value, first=first and index == 0)
                         if not ok and isinstance(step, Group) and index + 1 < len(node.steps):
                             self._check_told(node.steps[index + 1 :])
@@ -96,8 +142,42 @@ class Expectation:
                         self._must_have_failed(step)
                 return ok, value
             case Group():
-                results = [self.check(member, value, first=first) for member in node.members]
-                return all(ok for ok, _ in results), [value for _, value in results]
+                return self._check_group(node, value, first=first)
+            case Tap():
+                raise AssertionError("a tap stands in a chain")
+
+    def _check_group(self, node: Group, value: object, *, first: bool) -> tuple[bool, object]:
+        stopped = self._stopped(node) if node.policy is Policy.FAIL_FAST else frozenset()
+        self.revoked |= stopped
+        results = [self.check(member, value, first=first) for member in node.members]
+        match node.policy:
+            case Policy.COLLECT:
+                return True, [value if ok else _AnError() for ok, value in results]
+            case Policy.DROP:
+                return True, [value for ok, value in results if ok]
+        return all(ok for ok, _ in results), [value for _, value in results]
+
+    def _stopped(self, node: Group) -> frozenset[str]:
+        """The calls of a group that were revoked because another one of it failed."""
+        inside = list(calls(node))
+        states = {call.id: self.documents[call.id].state for call in inside if call.id in self.documents}
+        stopped = frozenset(id_ for id_, state in states.items() if state is State.REVOKED) - self.revoked
+        failed = {state for id_, state in states.items() if id_ not in stopped} - {State.SUCCESS}
+        if stopped and not failed and not any(call.task in ("expired", "replaced") for call in inside):
+            self.wrong.append(f"calls of group {node.id} were revoked though none of it failed")
+        return stopped
+
+    def _check_tap(self, tap: Tap, *, ok: bool, value: object) -> None:
+        told = _Told(tap.id, "SUCCESS" if ok else "FAILURE")
+        called = {"on_success": value, "on_done": told} if ok else {"on_failure": told, "on_done": told}
+        for name, argument in called.items():
+            for index, callback in enumerate(tap.hooks.get(name, ())):
+                self.check(freeze(callback, derive(tap.key, f"{name}:{index}")), argument, first=False)
+        for name in set(tap.hooks) - set(called):
+            for index, callback in enumerate(tap.hooks[name]):
+                id_ = derive(tap.key, f"{name}:{index}")
+                if id_ in self.documents and self.documents[id_].state is not State.PENDING:
+                    self.wrong.append(f"{name} of {tap.id} was called: {callback}")
 
     def _check_call(self, call: Call, value: object, *, first: bool) -> tuple[bool, object]:
         document = self._document(call)
@@ -137,15 +217,21 @@ class Expectation:
         for step in steps:
             for call in first_calls(step):
                 self._check_errbacks(call)
-            if not isinstance(step, Group):
+            if not isinstance(step, Group | Tap):
                 return
 
     def _must_have_failed(self, node: Node) -> None:
-        for call in calls(node):
-            document = self._document(call)
-            expected = State.REVOKED if call.id in self.revoked else State.FAILURE
-            if document is not None and document.state is not expected:
-                self.wrong.append(f"{call.task} {call.id} can not run, but is {document.state}")
+        match node:
+            case Call():
+                document = self._document(node)
+                expected = State.REVOKED if node.id in self.revoked else State.FAILURE
+                if document is not None and document.state is not expected:
+                    self.wrong.append(f"{node.task} {node.id} can not run, but is {document.state}")
+            case Tap():
+                self._check_tap(node, ok=False, value=None)
+            case Chain(steps=inside) | Group(members=inside):
+                for each in inside:
+                    self._must_have_failed(each)
 
     def _document(self, call: Call) -> Document | None:
         document = self.documents.get(call.id)
@@ -165,3 +251,16 @@ def all_ids(node: Node) -> Iterator[str]:
             yield from all_ids(freeze(link, derive(call.id, f"link:{index}")))
         for index, errback in enumerate(call.link_error):
             yield from all_ids(freeze(errback, derive(call.id, f"errback:{index}")))
+    for tap in _taps(node):
+        for name, callbacks in tap.hooks.items():
+            for index, callback in enumerate(callbacks):
+                yield from all_ids(freeze(callback, derive(tap.key, f"{name}:{index}")))
+
+
+def _taps(node: Node) -> Iterator[Tap]:
+    match node:
+        case Tap():
+            yield node
+        case Chain(steps=inside) | Group(members=inside):
+            for each in inside:
+                yield from _taps(each)

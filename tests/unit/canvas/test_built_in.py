@@ -11,7 +11,8 @@ from backbeat.canvas.continuation import Member, ref_of
 from backbeat.canvas.effect import Publish
 from backbeat.canvas.errors import ChordError, Reject, TaskRevokedError
 from backbeat.canvas.message import CONTROL_QUEUE, Message
-from backbeat.canvas.node import Call, Chain, Group, calls, freeze, node_to_data, root_of
+from backbeat.canvas.node import Call, Chain, Group, calls, freeze, root_of
+from backbeat.canvas.node_data import node_to_data
 from backbeat.canvas.sending import send
 
 from support.foreign import put

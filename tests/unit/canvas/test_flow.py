@@ -421,7 +421,7 @@ def test_an_error_callback_may_be_a_chain():
 
     (first,) = sent(effects)
     assert (first.task, json.loads(first.args)) == ("e1", ["t1"])
-    assert first.errback is None
+    assert first.errback["exc_type"] == "ValueError"
 
 
 def test_error_callbacks_are_not_called_on_success():

@@ -15,10 +15,9 @@ from backbeat.canvas.node import (
     chain_of,
     first_calls,
     freeze,
-    node_from_data,
-    node_to_data,
     root_of,
 )
+from backbeat.canvas.node_data import node_from_data, node_to_data
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -440,15 +440,6 @@ def test_composing_two_is_one_after_the_other_and_leaves_both_as_they_were(left,
     assert json.dumps([one, two]) == before
 
 
-@pytest.mark.parametrize("first", OPERANDS)
-@pytest.mark.parametrize("second", OPERANDS)
-@pytest.mark.parametrize("third", OPERANDS)
-def test_k23_composing_is_associative(first, second, third):
-    one, two, three = OPERANDS[first]("1"), OPERANDS[second]("2"), OPERANDS[third]("3")
-
-    assert ((one | two) | three).to_node() == (one | (two | three)).to_node()
-
-
 def test_what_comes_out_has_celerys_types():
     assert isinstance(t("a") | t("b"), chain)
     assert isinstance(group(t("a")) | t("b"), chord)

@@ -21,7 +21,8 @@ from backbeat.canvas.delivery import Delivery
 from backbeat.canvas.envelope import pack, unpack
 from backbeat.canvas.errors import EncodeError, ImproperlyConfigured, MessageError
 from backbeat.canvas.message import CONTROL_QUEUE, Message, guard_of
-from backbeat.canvas.node import Call, Chain, Group, node_to_data
+from backbeat.canvas.node import Call, Chain, Group
+from backbeat.canvas.node_data import node_to_data
 from backbeat.canvas.outcome import Revoked
 from backbeat.canvas.replacing import VALUE_TASK
 from backbeat.canvas.signing import NO_KEYS, Key, Keyring, keys_of, with_signature

@@ -9,7 +9,8 @@ import pytest
 from backbeat.canvas import App, chain, chord, group
 from backbeat.canvas.errors import DecodeError
 from backbeat.canvas.message import iso_of_us
-from backbeat.canvas.node import Call, calls, first_calls, freeze, node_to_data
+from backbeat.canvas.node import Call, calls, first_calls, freeze
+from backbeat.canvas.node_data import node_to_data
 from backbeat.canvas.start import Start, dated, start_from_text, start_to_text
 
 from support.random_canvas import random_canvas
