@@ -28,7 +28,8 @@ from .results.base import Results
 from .signature import Signature, set_default_sender, signature
 from .signum import signum_of
 from .stated import stated
-from .task import Task, app_task, registrable, task_of
+from .task import Task
+from .task_making import app_task, registrable, task_of
 from .task_option_types import TaskOptionTypes
 from .tasks import Tasks
 from .transaction import OutboxRelay

@@ -23,7 +23,7 @@ from .outcome import Replaced as ReplacedOutcome
 from .outcome import Retry as RetryOutcome
 from .replacing import frozen_for, in_place_of
 from .request import Request, request_of, running
-from .run_report import RunReport
+from .run_report import RunReport, report_of
 from .task import Task
 from .tasks import Tasks
 from .teller import Tell
@@ -71,7 +71,7 @@ def execute(
     if limits is not None:
         request.timelimit = [limits.hard, limits.soft]
     request.task_object, request.handle_of, request.tell = task, task.AsyncResult, tell
-    report = RunReport(task, request)
+    report = report_of(task, request)
     with running(request):
         report.begins()
         try:

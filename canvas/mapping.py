@@ -16,7 +16,8 @@ from .node_data import CHUNKS_TASK, STARMAP_TASK
 from .result import Result
 from .retrying import count_of
 from .signature import Sender, Signature, signature
-from .task import Task, task_of
+from .task import Task
+from .task_making import task_of
 
 MAP_TASK = "celery.map"
 """As the others a name of Celery's: its workers run what we send, and ours what its clients send."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from .codec import loads
 from .embed import embed_of
@@ -20,6 +20,10 @@ from .wire import properties_of, repr_of
 @dataclass(slots=True, kw_only=True)
 class Request:
     """One run of a task. Names and meanings are Celery's; the headers that its sender gave it can be read as attributes, too."""
+
+    utc: ClassVar[bool] = True
+    loglevel: ClassVar[int | None] = None
+    logfile: ClassVar[str | None] = None
 
     id: str | None = None
     task: str | None = None
@@ -47,9 +51,6 @@ class Request:
     is_eager: bool = False
     stamped_headers: list[str] | None = None
     stamps: Mapping[str, Any] = field(default_factory=dict)
-    utc: bool = True
-    loglevel: int | None = None
-    logfile: str | None = None
     child_ids: list[str] = field(default_factory=list)
     """The ids of what it has sent."""
     task_object: Any = field(default=None, repr=False)

@@ -13,6 +13,32 @@ from .task_hooks import ExceptionInfo, TaskHooks
 
 logger = logging.getLogger(__name__)
 
+_SIGNALS = (
+    signals.task_prerun,
+    signals.task_postrun,
+    signals.task_success,
+    signals.task_failure,
+    signals.task_retry,
+)
+
+
+def report_of(task: TaskHooks, request: Request) -> RunReport:
+    """The report of a run; one that tells nothing where nobody listens."""
+    if _has_hooks(task) or any(signal.receivers for signal in _SIGNALS):
+        return RunReport(task, request)
+    return _SILENT
+
+
+_HOOKS = tuple(
+    (name, hook) for name, hook in vars(TaskHooks).items() if callable(hook) and not name.startswith("_")
+)
+
+
+def _has_hooks(task: TaskHooks) -> bool:
+    """Whether the task, or its class, has one of its own. Looked at each time, as a test may set one."""
+    cls, own = type(task), vars(task)
+    return any(getattr(cls, name) is not hook or name in own for name, hook in _HOOKS)
+
 
 class RunReport:
     """Of one run, in the order in which its methods are called. None of them raises, but `starts` what `before_start` does."""
@@ -99,3 +125,34 @@ class RunReport:
             name, id_ = self._task.name, self._request.id
             extra = {"action": "hook_failed", "id": id_, "task": name}
             logger.exception("Task %s[%s]: its hook %s raised", name, id_, hook.__name__, extra=extra)
+
+
+class _Silent(RunReport):
+    """Of a run that nobody wants to hear of."""
+
+    def __init__(self) -> None:
+        pass
+
+    def begins(self) -> None:
+        pass
+
+    def starts(self) -> None:
+        pass
+
+    def succeeded(self, value: Any) -> None:
+        pass
+
+    def failed(self, exc: BaseException) -> None:
+        pass
+
+    def retried(self, retry: errors.Retry) -> None:
+        pass
+
+    def left(self, state: State, exc: BaseException) -> None:
+        pass
+
+    def ends(self) -> None:
+        pass
+
+
+_SILENT = _Silent()

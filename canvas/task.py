@@ -6,23 +6,20 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from types import MethodType
 from typing import Any, ClassVar, Generic, NoReturn, ParamSpec, Self, TypeVar, cast
 
 from . import errors
 from .header import check_size
-from .importing import named_object
 from .model_call import ModelCall
 from .outcome import READY_STATES
 from .request import Request, current_request
 from .result import AsyncResult
 from .retry_call import RetryCall, retry_call
-from .signature import Sender, Signature
+from .signature import Signature
 from .signature import signature as signature_of
 from .stated import stated
 from .task_attributes import TaskAttributes
 from .task_hooks import TaskHooks
-from .task_options import OPTION_NAMES, options_of
 from .value import keywords, positional
 
 P = ParamSpec("P")
@@ -56,7 +53,7 @@ class Task(TaskAttributes, TaskHooks, Generic[P, R]):
 
     def run(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """What the task does. Classes of tasks define it."""
-        raise NotImplementedError(_no_run(self))
+        raise NotImplementedError(no_run(self))
 
     @classmethod
     def on_bound(cls, app: Any) -> None:
@@ -155,9 +152,7 @@ class Task(TaskAttributes, TaskHooks, Generic[P, R]):
         """The handle of a task by its id."""
         return AsyncResult(task_id, app=self.app)
 
-    def update_state(
-        self, task_id: str | None = None, state: str = "PROGRESS", meta: Any = None, **_: Any
-    ) -> None:
+    def update_state(self, task_id: str | None = None, state: str = "PROGRESS", meta: Any = None) -> None:
         """Say how far the run is: `state` (a name of your own), and what `result.info` shall be. By default of the run that this is part of.
 
         It reads so until the next word, and at last until the task ends, by which it is overwritten; but not if it ends by Ignore: then the
@@ -303,82 +298,7 @@ def _exception(exc: Any) -> BaseException | None:
     return made
 
 
-def task_name(run: Callable[..., Any], main: str = "") -> str:
-    """module.function; functions of the main program are named after the app."""
-    module = run.__module__
-    return f"{main or module}.{run.__name__}" if module == "__main__" else f"{module}.{run.__name__}"
-
-
-def task_of(
-    run: Callable[..., Any],
-    options: Mapping[str, Any],
-    app: Sender | None,
-    main: str = "",
-    base: type[Task[Any, Any]] = Task,
-) -> Task[Any, Any]:
-    """A task of a function, with what its decorator was given. Raises TypeError, with a suggestion, for an option that does not exist.
-
-    `base` is the class of tasks that name none. An option may be an attribute of the class's own.
-    """
-    given = dict(options)
-    name = given.pop("name", None)
-    if name is None:
-        name = task_name(run, main)
-    base = given.pop("base", None) or base
-    if not (isinstance(base, type) and issubclass(base, Task)):
-        raise TypeError(f"task {name}: base must be a subclass of Task, found {base!r:.100}")
-    task = object.__new__(base)
-    task._be(name, run, run)
-    if app is not None:
-        task.__dict__["bound_app"] = app
-    task.__dict__["run"] = MethodType(run, task) if given.get("bind") else run
-    own = {option for option in given if option not in OPTION_NAMES and hasattr(base, option)}
-    options_of(name, {option: value for option, value in given.items() if option not in own})
-    for option, value in given.items():
-        setattr(task, option, value)
-    task.__init__()  # type: ignore[misc]  # a class of the user's may keep something there
-    check(task)
-    return task
-
-
-def app_task(app: Sender, base: type[Task[Any, Any]] | str | None) -> type[Task[Any, Any]]:
-    """A class of tasks of `app`, over `base` (a class, or "module:name" or "module.name"). Raises TypeError for what is no class of tasks."""
-    found = named_object(base) if isinstance(base, str) else base or Task
-    if not (isinstance(found, type) and issubclass(found, Task)):
-        raise TypeError(f"task_cls must be a subclass of Task, or its name, found {base!r:.100}")
-    return type(
-        "Task", (found,), {"bound_app": app, "__module__": found.__module__, "__doc__": found.__doc__}
-    )
-
-
-def registrable(task: Any, app: Sender) -> Task[Any, Any]:
-    """A task as an app takes it: checked, and bound to the app if to no other. Raises TypeError or ImproperlyConfigured."""
-    made = task() if isinstance(task, type) else task
-    if not isinstance(made, Task):
-        raise TypeError(f"a task is an instance of a subclass of Task, found {task!r:.100}")
-    if made.run == Task.run.__get__(made) and made.entry is not made:
-        raise TypeError(_no_run(made))
-    if made.bound_app is None:
-        made.bound_app = app
-    check(made)
-    type(made).on_bound(app)
-    return made
-
-
-def _no_run(task: Task[Any, Any]) -> str:
+def no_run(task: Task[Any, Any]) -> str:
+    """Why a class of tasks without a function is no task."""
     name = type(task).__name__
     return f"{name} has no run(): define it, or use the class as a base, @app.task(base={name})"
-
-
-def check(task: Task[Any, Any]) -> None:
-    """Refuse a task whose options cannot be meant; give it models where it asks for them. Raises TypeError or ImproperlyConfigured."""
-    options = task.options
-    if options.pydantic and not isinstance(task.run, ModelCall):
-        task.__dict__["run"] = ModelCall(
-            task.run,
-            task.name,
-            lambda: task.app,
-            strict=options.pydantic_strict,
-            context=options.pydantic_context,
-            dump_kwargs=options.pydantic_dump_kwargs,
-        )

@@ -6,7 +6,8 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, MutableMappi
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, overload
 
 from .errors import NotRegistered
-from .task import Task, task_of
+from .task import Task
+from .task_making import task_of
 from .task_option_types import TaskOptionTypes
 
 P = ParamSpec("P")

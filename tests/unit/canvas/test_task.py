@@ -13,7 +13,7 @@ from backbeat.canvas.errors import (
     Retry,
 )
 from backbeat.canvas.request import Request, running
-from backbeat.canvas.task import task_name
+from backbeat.canvas.task_making import task_name
 
 from support.number_doubles import Whole
 
