@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..commit.base import Commit
 from ..errors import Unavailable
@@ -25,7 +25,10 @@ PAUSE_SECONDS = 0.05
 class Words:
     """Of the tasks of one worker. Used by its thread."""
 
-    def __init__(self, commit: Commit, running: RunningTasks) -> None:
+    def __init__(
+        self, commit: Commit, running: RunningTasks, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._now = now
         self._commit = commit
         self._running = running
         self._told: dict[str, Told] = {}
@@ -49,7 +52,7 @@ class Words:
 
     def bring(self) -> None:
         """Store what is due. Never raises: nothing depends on it."""
-        if time.monotonic() < self.due:
+        if self._now() < self.due:
             return
         told, self._told = self._told, {}
         words = [word for key, each in told.items() if (word := self._word(key, each)) is not None]
@@ -63,7 +66,7 @@ class Words:
             logger.exception(
                 "what tasks say of themselves cannot be stored", extra={"action": "state_refused"}
             )
-        self._not_before = time.monotonic() + PAUSE_SECONDS
+        self._not_before = self._now() + PAUSE_SECONDS
 
     def _word(self, key: str, told: Told) -> Progress | None:
         running = self._running.get(key)

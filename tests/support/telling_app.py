@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
@@ -69,6 +70,11 @@ def skip(self: Any) -> None:
 @app.task(name="die")
 def die() -> None:
     os._exit(3)
+
+
+@signals.setup_logging.connect
+def set_up(loglevel: int, **known: Any) -> None:
+    logging.basicConfig(level=loglevel, format="ours: %(message)s")
 
 
 def _receiver(name: str) -> Any:
