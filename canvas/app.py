@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 from uuid import UUID
 
+from .canvas_run import CanvasRun
 from .canvas_sender import CanvasSender
 from .configuring import Configuring
 from .connections import Connections
@@ -34,7 +35,7 @@ from .task_option_types import TaskOptionTypes
 from .tasks import Tasks
 from .transaction import OutboxRelay
 from .value import flag, identities, identity, key
-from .wiring import open_client, open_relays, open_results
+from .wiring import keyring_of, open_client, open_relays, open_results
 
 logger = logging.getLogger(__name__)
 
@@ -285,6 +286,13 @@ class App(Configuring):
         is_ended = flag("terminate", terminate)
         with self._connections.client() as client:
             client.revoke(wanted, signum if is_ended else None)
+
+    def canvas(self, id: str | UUID) -> CanvasRun:
+        """A canvas that was sent, by the id of its root, of its value, or of a task of it that has begun: to look at, cancel or retry.
+
+        Raises ImproperlyConfigured where there is no result backend.
+        """
+        return CanvasRun(identity("an id", id), self._connections.client, self.results, keyring_of(self.conf))
 
     def signature(
         self, task: Any, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None

@@ -20,7 +20,8 @@ from . import flow, replacing
 from .chain_cache import ChainCache
 from .commit.base import Commit
 from .continuation import position_of
-from .effect import Effect
+from .effect import Effect, planned
+from .joining import fails
 from .json_text import NULL, Json, json_value
 from .message import Message, check_calls
 from .node import Call, Group, Node, bare, freeze, map_first, root_of
@@ -48,6 +49,7 @@ class Served:
     outcome: Outcome
     effects: Sequence[Effect] = ()
     closes: str | None = None
+    keeps_parts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +106,10 @@ class BuiltIn:
             return self._join_unknown(quiet, join_id)
         if not join.complete:
             return Served(quiet, Success(value=NULL))
-        effects = flow.joined(join.record, join.parts, self._chains.needed(join.record.then))
-        return Served(quiet, Success(value=NULL), effects, closes=join_id)
+        needed = self._chains.needed(join.record.then)
+        effects = flow.joined(join.record, join.parts, needed, join.generation)
+        keeps_parts = fails(join.record, join.parts)
+        return Served(quiet, Success(value=NULL), effects, closes=join_id, keeps_parts=keeps_parts)
 
     def _join_unknown(self, quiet: Message, join_id: str) -> Ended | Lost:
         """Another app shares the broker and not the store: its own worker must get the message, so it is sent again for a while."""
@@ -145,7 +149,11 @@ def _start(message: Message, signature: dict[str, object]) -> Served:
     check_calls(node)
     whole = bare(node)
     handle = whole.id if not isinstance(whole, Group) else [member.id for member in whole.members]
-    effects = flow.start(_with_headers(node, message), root_of(node), parent_id=message.id)
+    started = _with_headers(node, message)
+    effects = [
+        *planned(started, root_of(node), message.id),
+        *flow.start(started, root_of(node), parent_id=message.id),
+    ]
     return Served(message, Success(value=json_value(handle)), effects)
 
 

@@ -1,7 +1,10 @@
 """Effect: what shall be done next, as data: what flow decides and a Commit carries out. PURE.
 
 OpenChain, OpenJoin   records, before anything refers to them        Publish   a message
-AddPart, SealJoin     what makes a join complete                     Settle    what can no longer run, Revoke what shall not
+AddPart, SealJoin     what makes a join complete                     Settle    what can no longer run
+OpenPlan              what all of it is                              Revoke    what shall not run
+
+Restart, ReopenJoin and KeepChain let a canvas that failed go on (see resume.py).
 """
 
 from __future__ import annotations
@@ -10,7 +13,9 @@ from dataclasses import dataclass
 
 from .continuation import ChainRecord, JoinRecord
 from .message import Message
+from .node import Node
 from .outcome import Failure, Success
+from .plan import Plan, plan_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,8 @@ class OpenJoin:
     record: JoinRecord
     size: int | None
     lease_seconds: float | None = None
+    generation: int = 0
+    """Of what follows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +91,61 @@ class Revoke:
     ids: tuple[str, ...]
 
 
-Effect = Publish | Settle | OpenChain | CloseChain | OpenJoin | SealJoin | AddPart | Revoke
+@dataclass(frozen=True, slots=True)
+class OpenPlan:
+    """Store what a canvas consists of, unless it is stored."""
+
+    plan: Plan
+
+
+def planned(node: Node, root_id: str, parent_id: str | None) -> list[OpenPlan]:
+    """Store what the frozen canvas `node` consists of. Of a single task there is nothing to store."""
+    plan = plan_of(node, root_id, parent_id)
+    return [] if plan is None else [OpenPlan(plan)]
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Let these tasks run again, as the next generation: their outcomes, their results, and that they were revoked are forgotten.
+
+    Of `roots` only that they were revoked.
+    """
+
+    ids: tuple[str, ...]
+    generation: int
+    roots: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReopenJoin:
+    """Let a join that failed wait again for the parts `indexes`, and for those that never came. An open one stays as it is."""
+
+    join_id: str
+    indexes: tuple[int, ...]
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeepChain:
+    """A chain goes on after all: its record stays."""
+
+    chain_id: str
+
+
+Effect = (
+    Publish
+    | Settle
+    | OpenChain
+    | CloseChain
+    | OpenJoin
+    | SealJoin
+    | AddPart
+    | Revoke
+    | OpenPlan
+    | Restart
+    | ReopenJoin
+    | KeepChain
+)
 
 
 @dataclass(frozen=True, slots=True)

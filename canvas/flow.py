@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from .continuation import ChainRecord, Continuation, Inline, JoinRecord, Member, Step
-from .effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Part, Publish, Revoke, Settle
+from .effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Part, Publish, Revoke, Settle, planned
 from .ids import derive
 from .joining import join_of, unstarted_of, value_of
 from .json_text import EMPTY_LIST, NULL, Json, json_list, json_string, json_value, prepend
@@ -106,10 +106,10 @@ def next_steps(message: Message, outcome: Outcome, chains: Chains) -> list[Effec
     return effects
 
 
-def joined(record: JoinRecord, parts: Sequence[Part], chains: Chains) -> list[Effect]:
-    """What follows when all `parts` of a join are in. `chains` as in `next_steps`."""
+def joined(record: JoinRecord, parts: Sequence[Part], chains: Chains, generation: int = 0) -> list[Effect]:
+    """What follows when all `parts` of a join are in. `chains` as in `next_steps`; `generation`: how often the join was opened again."""
     ordered = sorted(parts, key=lambda part: part.index)
-    scope = _Scope(record.root_id, record.parent_id, chains, parts=ordered)
+    scope = _Scope(record.root_id, record.parent_id, chains, parts=ordered, generation=generation)
     outcome = value_of(ordered, record.policy)
     if isinstance(outcome, Success):
         return list(_advance(record.join_id, outcome, record.then, scope))
@@ -140,10 +140,11 @@ def not_started(node: Node, root_id: str, cause: Failure) -> list[Effect]:
     return effects
 
 
-def join_message(join_id: str) -> Message:
+def join_message(join_id: str, generation: int = 0) -> Message:
     """The message that stores send, in the same step, when the last part of a join comes in; `joined` answers it."""
     args = json_list([json_string(join_id)])
-    return Message(id=derive(join_id, "join"), task=JOIN_TASK, args=args, queue=CONTROL_QUEUE)
+    id_ = derive(join_id, "join")
+    return Message(id=id_, task=JOIN_TASK, args=args, queue=CONTROL_QUEUE, generation=generation)
 
 
 def started_id(start_id: str) -> str:
@@ -186,6 +187,7 @@ def _again(message: Message, retry: Retry) -> Message:
 def _replace(message: Message, replaced: Replaced, chains: Chains) -> Iterator[Effect]:
     node = in_place_of(message, node_from_data(json.loads(replaced.canvas), json_value))
     scope = _Scope(message.root_id, message.parent_id, chains, generation=message.generation)
+    yield from planned(node, message.root_id, message.id)
     if isinstance(node, Chain):
         yield from _enter_chain(node.steps, record_id(message), None, message.then, scope)
     else:
@@ -216,7 +218,8 @@ def _enter(node: Node, value: Json | None, then: Continuation | None, scope: _Sc
                 yield from _enter(_labelled(member, node.id, index), value, None, scope)
         case Group():
             hasty = node.policy is Policy.FAIL_FAST
-            yield OpenJoin(join_of(node, then, scope.root_id, scope.parent_id), len(node.members))
+            record = join_of(node, then, scope.root_id, scope.parent_id)
+            yield OpenJoin(record, len(node.members), generation=scope.generation)
             for index, member in enumerate(node.members):
                 yield from _enter(member, value, Member(node.id, index, hasty), scope)
         case Tap():

@@ -39,6 +39,12 @@ def value_of(parts: Sequence[Part], policy: Policy) -> Success | Failure:
     return Success(value=json_list(values))
 
 
+def fails(record: JoinRecord, parts: Sequence[Part]) -> bool:
+    """Whether a join whose `parts` are in comes to a failure."""
+    has_failed = any(isinstance(part.outcome, Failure) for part in parts)
+    return has_failed and record.policy in (Policy.FAIL, Policy.FAIL_FAST)
+
+
 def unstarted_of(record: JoinRecord, parts: Sequence[Part]) -> tuple[str, ...]:
     """The calls of a join that shall not start any more, as one of its members failed."""
     came = {part.id for part in parts}

@@ -273,13 +273,14 @@ class Performer:
                 return self.finished(taken, ended, outcome)
             case Lost(failure):
                 return self.dead(taken, message, failure)
-            case Served(served, outcome, effects, closes):
+            case Served(served, outcome, effects, closes, keeps_parts):
                 return Transition(
                     message=served,
                     outcome=outcome,
                     effects=self._routed(effects),
                     delivery=taken.delivery,
                     closes=closes,
+                    keeps_parts=keeps_parts,
                 )
 
     def _routed(self, effects: Sequence[Effect]) -> tuple[Effect, ...]:

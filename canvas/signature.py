@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Protocol, Self
 
 from .codec import dumps
 from .errors import ImproperlyConfigured
 from .ids import draw
-from .node import Node
+from .node import HOOKS, Call, Node, tapped
 from .node_data import node_from_data
 from .result import AsyncResult, Result
 from .value import flag, keywords, positional
@@ -164,7 +165,13 @@ class Signature(dict[str, Any]):
 
     def to_node(self) -> Node:
         """The canvas as frozen data. Raises EncodeError for arguments that cannot be written as JSON."""
-        return node_from_data(self, dumps)
+        options = dict(self.options)
+        link, link_error = links_of(options.pop("link", None)), links_of(options.pop("link_error", None))
+        hooks = {name: links_of(options.pop(name, None)) for name in HOOKS}
+        node = node_from_data({**self, "options": options}, dumps)
+        if isinstance(node, Call):  # of chunks there is no call
+            node = replace(node, link=link, link_error=link_error)
+        return tapped(node, self.task, hooks)
 
     # --- changing it ---------------------------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from .commit.limits import Limits
 from .commit.role import Role
 from .commit.wiring import engine_of, memory_store_of, open_store
 from .config import Config
-from .effect import Effect, OpenChain, OpenJoin
+from .effect import Effect, OpenChain, OpenJoin, planned
 from .errors import ImproperlyConfigured
 from .node import Node
 from .places import (
@@ -178,7 +178,7 @@ def open_relays(conf: Config, sender: TransactionSender) -> list[OutboxRelay]:
 def canvas_start(conf: Config, node: Node, root_id: str, parent_id: str | None) -> list[Effect]:
     """The effects that set `node` going with what there is: without a store steps travel inline, and chords are refused."""
     if store_url(conf) is not None:
-        return flow.start(node, root_id, parent_id=parent_id)
+        return [*planned(node, root_id, parent_id), *flow.start(node, root_id, parent_id=parent_id)]
     effects = flow.start(node, root_id, parent_id=parent_id, inline_limit=16_000_000)
     if any(isinstance(effect, OpenJoin | OpenChain) for effect in effects):
         raise ImproperlyConfigured(

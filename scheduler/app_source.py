@@ -15,7 +15,9 @@ from ..canvas.app import App
 from ..canvas.codec import dumps
 from ..canvas.errors import BackbeatError
 from ..canvas.mark import plain
+from ..canvas.node import HOOKS
 from ..canvas.options import checked
+from ..canvas.signature import Signature
 from .celery_schedule import Translated, translated
 from .entry import SECOND_US, Entry, Owner
 from .errors import ScheduleError
@@ -121,22 +123,55 @@ def _check_keys(spec: Mapping[str, Any]) -> None:
 
 def _what(spec: Mapping[str, Any]) -> Mapping[str, Any]:
     """The signature in Celery's JSON shape; values that JSON does not have travel in kombu's tagged form, tuples as lists."""
+    if isinstance(spec["task"], Signature):
+        spec = {**spec, **_laid_on(spec["task"], spec)}
     task = getattr(spec["task"], "name", spec["task"])
     if not isinstance(task, str) or not task:
         raise ScheduleError(f"{task!r:.80} is not the name of a task", help='"task": "shop.sync"')
     options = dict(spec.get("options") or {})
-    links = {key: options.pop(key) for key in ("link", "link_error") if options.get(key)}
+    links = {key: options.pop(key) for key in ("link", "link_error", *HOOKS) if options.get(key)}
+    policy = {key: options.pop(key) for key in ("failure_policy",) if task in CANVASES and key in options}
     signature = {
         "task": task,
         "args": list(spec.get("args") or ()),
         "kwargs": dict(spec.get("kwargs") or {}),
         "options": checked(options)
+        | policy
         | {key: value if isinstance(value, list | tuple) else [value] for key, value in links.items()},
         "subtask_type": CANVASES.get(task),
         "immutable": False,
     }
-    what: dict[str, Any] = json.loads(plain(dumps(signature)))
+    what: dict[str, Any] = json.loads(plain(dumps(_data(signature))))
     return what
+
+
+def _laid_on(signature: Signature, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A signature, or a canvas, as keys of an entry, with what the entry says itself: arguments in front, all else on top."""
+    for key in ("args", "kwargs"):
+        if signature["subtask_type"] in CANVASES.values() and spec.get(key):
+            raise ScheduleError(
+                f"{key} belong to a task, not to a {signature['subtask_type']}",
+                help="write them in its steps",
+            )
+    return {
+        "task": signature["task"],
+        "args": [*(spec.get("args") or ()), *signature["args"]],
+        "kwargs": {**signature["kwargs"], **(spec.get("kwargs") or {})},
+        "options": {**signature["options"], **(spec.get("options") or {})},
+    }
+
+
+def _data(value: Any) -> Any:
+    """Signatures, wherever they stand, as plain maps: a group is iterated as its members, and not as a map."""
+    match value:
+        case dict():
+            return {key: _data(each) for key, each in dict.items(value)}
+        case list():
+            return [_data(each) for each in value]
+        case tuple() if type(value) is tuple:
+            return tuple(map(_data, value))
+        case _:
+            return value
 
 
 def _window_us(app: App, when: Translated) -> int | None:

@@ -23,6 +23,7 @@ from .beat import Beat
 from .firing import Firing
 from .leader import Term
 from .skip import Skip
+from .work_words import work_text
 
 _COLOURS = {
     "fired": "36",
@@ -54,7 +55,7 @@ class Display:
     def fired(self, firing: Firing, lateness_us: int) -> None:
         self._lateness.append(lateness_us / 1000)
         due = datetime.fromtimestamp(firing.due_us / 1_000_000).astimezone()
-        what = firing.payload.get("task")
+        what = work_text(firing.payload)
         text = f"{firing.entry}  {what}  due {due:%H:%M:%S%z}  {lateness_us / 1000:.0f} ms late"
         self._line("fired", text, count="fired")
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any
 
+from ..canvas.node import HOOKS
 from .schedule import Schedule, schedule_from_spec, schedule_to_spec
 from .zone import LAST_SECOND
 
@@ -176,6 +177,12 @@ class Entry:
         return USUAL if terms == USUAL else terms
 
 
+def is_canvas(what: Mapping[str, Any]) -> bool:
+    """Whether a signature is more than one task; one of which somebody is told how it ended is, too."""
+    return what.get("subtask_type") is not None or not _HOOKS.isdisjoint(what.get("options") or ())
+
+
+_HOOKS = frozenset(HOOKS)
 _KINDS: dict[str, Callable[[Any], Any]] = {
     "catch_up": CatchUp,
     "overlap": Overlap,

@@ -28,6 +28,7 @@ from ..canvas.node import Call, Node
 from ..canvas.node_data import node_to_data
 from ..canvas.signing import NO_KEYS, Keyring
 from ..canvas.template import Rendered, Sendable, Template, template_of
+from .entry import is_canvas
 from .firing import Firing, FiringKind
 from .trace_headers import TraceHeaders
 
@@ -110,8 +111,9 @@ class FiringMessages:
         template, expires_us = self._templates.get(key, (None, 0)) if key is not None else (None, 0)
         if template is None:
             return self._learn(firing, key, names, headers)
-        if payload.get("subtask_type") is not None:
-            return Rendered(template, firing.task_id, self._canvas(payload), EMPTY_MAP, headers)
+        dated_us = firing.due_us + expires_us if template.dated else None
+        if is_canvas(payload):
+            return Rendered(template, firing.task_id, self._canvas(payload), EMPTY_MAP, headers, dated_us)
         args, kwargs = (
             _text(payload.get("args"), list, EMPTY_LIST),
             _text(payload.get("kwargs"), dict, EMPTY_MAP),
@@ -119,7 +121,6 @@ class FiringMessages:
         if len(args) + len(kwargs) > self._argument_bytes or is_marked(args) or is_marked(kwargs):
             # it says what is wrong; or writes a map that only looks like a marked value
             return _dated(self._message(firing, names, headers), firing)
-        dated_us = firing.due_us + expires_us if template.dated else None
         return Rendered(template, firing.task_id, args, kwargs, headers, dated_us)
 
     def _iso(self, due_us: int) -> str:
@@ -153,7 +154,7 @@ class FiringMessages:
         ours: dict[str, Any] = dict(zip(names, headers, strict=True))
         if firing.terms.once:
             ours["delivery"] = "at_most_once"  # so that a worker may ack it before it runs
-        if firing.payload.get("subtask_type") is None:
+        if not is_canvas(firing.payload):
             node = self._app.resolved_from_data(firing.payload)
             assert isinstance(node, Call)
             call = replace(node, id=firing.task_id)
@@ -161,7 +162,15 @@ class FiringMessages:
             return replace(message, headers={**message.headers, **ours})
         id_ = firing.task_id
         args = self._canvas(firing.payload)
-        return Message(id=id_, task=START_TASK, args=args, root_id=id_, queue=CONTROL_QUEUE, headers=ours)
+        return Message(
+            id=id_,
+            task=START_TASK,
+            args=args,
+            root_id=id_,
+            queue=CONTROL_QUEUE,
+            headers=ours,
+            expires_after=_expiry(firing.payload),
+        )
 
     def _canvas(self, payload: Mapping[str, Any]) -> Json:
         """The arguments of `backbeat.start`. They are kept for as long as there is room, with the payload that they are of."""
@@ -180,9 +189,9 @@ class FiringMessages:
 def _kind_of(firing: Firing, names: _Texts) -> Any:
     """What the messages of one template have in common: all but the arguments; None where that cannot be compared."""
     payload = firing.payload
-    if payload.get("subtask_type") is not None:
-        return (firing.terms.once, names)
     late = firing.kind is FiringKind.BACKFILL
+    if is_canvas(payload):
+        return (_expiry(payload), firing.terms.once, late, names)
     options = payload.get("options")
     try:
         # version 2: equal values give equal bytes
@@ -195,6 +204,12 @@ def _kind_of(firing: Firing, names: _Texts) -> Any:
         )
     except (KeyError, ValueError):
         return None
+
+
+def _expiry(payload: Mapping[str, Any]) -> float | None:
+    """Seconds after which a canvas is not worth being started; None for no such bound. What is a moment binds its first tasks alone."""
+    expires = (payload.get("options") or {}).get("expires")
+    return float(expires) if isinstance(expires, int | float) and not isinstance(expires, bool) else None
 
 
 def _sentry_headers(firing: Firing) -> _Texts:

@@ -16,6 +16,7 @@ from .flight import News
 from .listener import Listener
 from .skip import Skip, SkipReason
 from .store.base import Change, Reconciled
+from .work_words import work_text
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +138,7 @@ class Herald:
 def _log_sent(firing: Firing) -> None:
     """One line per emission, in the words that people grep for."""
     text = "Scheduler: Sending due task %s (%s)"
-    log.info(text, firing.entry, firing.payload.get("task"), extra=_extra("sent", firing))
+    log.info(text, firing.entry, work_text(firing.payload), extra=_extra("sent", firing))
 
 
 def _extra(action: str, firing: Firing) -> dict[str, object]:

@@ -21,6 +21,7 @@ from .override import Override, OverrideKind, override_of
 from .schedule import Clocked, Crontab, Interval
 from .store.registry import HistoryLine, Standing
 from .words import in_words
+from .work_words import work_text
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LEAST_US = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
@@ -83,12 +84,14 @@ class OverrideView:
 class ScheduleView:
     """An entry. `next` is its first fire time from now on, None if there is none, as while it is paused.
 
-    `state` is "active", "paused", "disabled" (by its definition), "ended" or "removed".
+    `what` is `task`, or what kind of canvas it is: "chain of 3". `state` is "active", "paused", "disabled" (by its definition),
+    "ended" or "removed".
     """
 
     name: str
     when: str
     task: str
+    what: str
     next: datetime | None
     owner: str
     state: str
@@ -115,6 +118,7 @@ class ScheduleView:
             name=kept.name,
             when=when_text(entry),
             task=str(entry.what.get("task", "")),
+            what=work_text(entry.what),
             next=moment_or_none(next_us),
             owner=kept.owner.value,
             state=state,

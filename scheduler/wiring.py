@@ -19,7 +19,7 @@ from .beat import Beat
 from .clock import SystemClock
 from .clock_guard import ClockGuard
 from .enclosure import enclosure_of
-from .entry import Entry, Overlap
+from .entry import Entry, Overlap, is_canvas
 from .errand import Errands
 from .errors import ScheduleError
 from .installed import installed_version
@@ -169,7 +169,7 @@ def _runs_of(app: App, entries: Sequence[Entry]) -> ResultRuns | None:
 
 def _tell_of_workflows(entries: Sequence[Entry]) -> None:
     """A fleet of Celery workers alone would leave workflows in their queue, and nobody would know why (decisions B7)."""
-    names = [entry.name for entry in entries if entry.what.get("subtask_type") is not None]
+    names = [entry.name for entry in entries if is_canvas(entry.what)]
     if names:
         text = "%d of the schedules are workflows (%s): a backbeat worker starts them, from the queue %r; Celery workers alone leave them there"
         shown = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")  # noqa: PLR2004 - enough to know which

@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 
 from ..continuation import ChainRecord, JoinRecord
 from ..effect import Part
+from ..plan import Plan
 from ..progress import Progress
 from ..template import Rendered
 from .dead_letter import DeadLetters
@@ -27,6 +28,8 @@ class JoinState:
     record: JoinRecord
     parts: Sequence[Part]
     complete: bool
+    closed: bool = False
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class Loaded:
 
     chains: Mapping[str, ChainRecord] = field(default_factory=dict)
     joins: Mapping[str, JoinState] = field(default_factory=dict)
+    plans: Sequence[Plan] = ()
 
 
 class Commit(Protocol):
@@ -55,8 +59,12 @@ class Commit(Protocol):
         """
         ...
 
-    def load(self, chains: Collection[str] = (), joins: Collection[str] = ()) -> Loaded:
-        """The records of these chains and joins; for chains also those below them."""
+    def load(
+        self, chains: Collection[str] = (), joins: Collection[str] = (), plans: Collection[str] = ()
+    ) -> Loaded:
+        """The records of these chains and joins; for chains also those below them. `plans`: ids of roots or canvases; for each of them
+        the plans of all canvases with the same root come, in the order in which they were sent.
+        """
         ...
 
     def renew(self, held: Sequence[Taken]) -> None:

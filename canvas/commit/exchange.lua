@@ -3,7 +3,7 @@
 
 local tags_done = {}
 local touched, touched_order = {}, {}
-local documents = {}
+local documents, forgotten = {}, {}
 local outbox = {}
 local is_store = argument.role == 'store'
 
@@ -70,7 +70,11 @@ local function settle(t)
   local run = run_of(t.id)
   local order = compare(run, t.generation, t.attempt)
   if run.outcome and order >= 0 then
-    if order == 0 and run.outcome == t.outcome then return nil end
+    if order == 0 and run.outcome == t.outcome then
+      -- revoked before its message was known: now its result can tell what it was
+      if t.document and run.outcome:match('^{"kind": "revoked"') then push2(documents, t.id, t.document) end
+      return nil
+    end
     return {run.outcome, run.attempt, run.generation}
   end
   if order > 0 then return {'', run.attempt, run.generation} end
@@ -134,8 +138,9 @@ local function join_of(id)
   local join = joins[id]
   if join then return join end
   local key = own .. 'join:' .. id
-  local f = redis.call('HMGET', key, 'size', 'closed', 'record')
+  local f = redis.call('HMGET', key, 'size', 'closed', 'record', 'generation')
   join = {key = key, parts = own .. 'part:' .. id, size = tonumber(f[1]), closed = f[2], exists = f[3]}
+  join.generation = tonumber(f[4]) or 0
   joins[id] = join
   return join
 end
@@ -147,11 +152,12 @@ local function touch(id)
   end
 end
 
-local function open_join(id, record, message, size, lease_us)
+local function open_join(id, record, message, size, lease_us, generation)
   local join = join_of(id)
   if not join.exists then
     redis.call('HSET', join.key, 'record', record, 'message', message)
-    join.exists = record
+    join.exists, join.generation = record, generation
+    if generation > 0 then redis.call('HSET', join.key, 'generation', generation) end
     if size >= 0 then
       redis.call('HSET', join.key, 'size', size)
       join.size = size
@@ -162,6 +168,8 @@ local function open_join(id, record, message, size, lease_us)
     redis.call('ZADD', UNSEALED, now + lease_us, id)
   end
 end
+
+local UNSEALED_SIZE = 2147483647
 
 local function set_size(join, id, size)
   redis.call('HSET', join.key, 'size', size)
@@ -184,23 +192,74 @@ local function add_part(id, index, text, dead, completes)
     bury(dead)
     return
   end
-  if join.closed then return end
+  -- one that did not wait for it may be opened again
+  if join.closed and (join.size or 0) >= 0 then return end
   redis.call('HSETNX', join.parts, index, text)
-  if completes then set_size(join, id, 1) end
+  if join.closed then
+    expire(join.parts)
+    return
+  end
+  -- a negative size waits for no other, and tells what it was
+  if completes then set_size(join, id, -math.abs(join.size or UNSEALED_SIZE)) end
   touch(id)
 end
 
 -- True if the effects of a transition that closes `id` are to be applied: if it was open.
-local function close_join(id)
+local function close_join(id, keeps_parts)
   local join = join_of(id)
   if not join.exists or join.closed then return false end
   join.closed = '1'
   redis.call('HSET', join.key, 'closed', 1)
   redis.call('HDEL', join.key, 'message', 'deadline_us')
-  redis.call('UNLINK', join.parts)
+  if keeps_parts then expire(join.parts) else redis.call('UNLINK', join.parts) end
   redis.call('ZREM', UNSEALED, id)
   expire(join.key)
   return true
+end
+
+-- Parts from the fifth item on are waited for again, and those that never came.
+local function reopen_join(e)
+  local id, message, generation = e[2], e[3], e[4]
+  local join = join_of(id)
+  if not join.exists or not join.closed or join.generation >= generation then return end
+  join.closed, join.generation, join.size = false, generation, math.abs(join.size or UNSEALED_SIZE)
+  redis.call('HDEL', join.key, 'closed')
+  redis.call('HSET', join.key, 'message', message, 'generation', generation, 'size', join.size)
+  if #e > 4 then redis.call('HDEL', join.parts, unpack(e, 5)) end
+  redis.call('PERSIST', join.key)
+  redis.call('PERSIST', join.parts)
+  touch(id)
+end
+
+local function open_plan(root, id, text, seconds)
+  local key = own .. 'plan:' .. root
+  redis.call('HSETNX', key, id, text)
+  redis.call('SET', own .. 'canvas:' .. id, root, 'NX')
+  if seconds > 0 then
+    redis.call('EXPIRE', key, seconds)
+    redis.call('EXPIRE', own .. 'canvas:' .. id, seconds)
+  end
+end
+
+local function forget_revoked(id)
+  redis.call('ZREM', REVOKED, id)
+  redis.call('HDEL', SIGNUMS, id)
+end
+
+-- As run.py's; ids from the fourth item on.
+local function restart(e)
+  for _, id in ipairs(e[3]) do forget_revoked(id) end
+  for i = 4, #e do
+    local id = e[i]
+    forget_revoked(id)
+    local run = run_of(id)
+    if run.generation < e[2] then
+      run.generation, run.attempt, run.outcome, run.worker = e[2], 0, nil, ''
+      run.lease_us, run.lost, run.early, run.has_ended = 0, 0, false, false
+      change_run(run)
+      forgotten[#forgotten + 1] = id
+    end
+  end
 end
 
 -- Level-triggered: whoever brings a part to a complete join sends the join's message, again if need be.
@@ -236,10 +295,14 @@ local apply_effect = {
   settle = function(e) settle_unstarted(e[2], e[3], e[4], e[5]) end,
   open_chain = function(e) redis.call('SETNX', own .. 'chain:' .. e[2], e[3]) end,
   close_chain = function(e) expire(own .. 'chain:' .. e[2]) end,
-  open_join = function(e) open_join(e[2], e[3], e[4], e[5], e[6]) end,
+  open_join = function(e) open_join(e[2], e[3], e[4], e[5], e[6], e[7]) end,
   seal_join = function(e) seal_join(e[2], e[3]) end,
   add_part = function(e) add_part(e[2], e[3], e[4], e[5], e[6]) end,
   revoke = function(e) revoke(e) end,
+  open_plan = function(e) open_plan(e[2], e[3], e[4], e[5]) end,
+  keep_chain = function(e) redis.call('PERSIST', own .. 'chain:' .. e[2]) end,
+  reopen_join = function(e) reopen_join(e) end,
+  restart = function(e) restart(e) end,
 }
 
 -- As run.py's: the next attempt of what was revoked while it ran waits no longer.
@@ -256,7 +319,7 @@ local function apply(t)
   local holder = t.unique and take_key(t.unique, documents)
   if holder then return nil, holder end
   hasten(t)
-  if dig_up(t.digs_up) and (not t.closes or close_join(t.closes)) then
+  if dig_up(t.digs_up) and (not t.closes or close_join(t.closes, t.keeps_parts)) then
     for _, effect in ipairs(t.effects) do apply_effect[effect[1]](effect) end
     if t.sent then know(t.sent) end
   end
@@ -379,5 +442,5 @@ drop_holdings()
 write_holdings()
 write_runs()
 save_serial()
-write_documents(documents)
+write_documents(documents, forgotten)
 return {now, standing, claimed, taken, outbox, holders}

@@ -8,6 +8,8 @@ KNOWN_SECONDS = 3_600.0
 """The shortest time for which what has ended is known, however short results are kept."""
 OUTBOX_LEASE_SECONDS = 2.0
 """The longest that an outbox message waits for its writer (see Limits.outbox_lease_us)."""
+PLAN_SECONDS = 7 * 86_400.0
+"""The shortest time for which it is known what a canvas consists of."""
 REVOKED_KEEP_US = 30 * 86_400 * 1_000_000
 """How long a revoked id is remembered; a message that waits for longer than that may start."""
 
@@ -31,6 +33,11 @@ class Limits:
     def known_seconds(self) -> float:
         """How long ended runs and closed joins are kept, so that a message that comes twice is known."""
         return max(self.keep_seconds, KNOWN_SECONDS) if self.keep_seconds else 0.0
+
+    @property
+    def plan_seconds(self) -> float:
+        """How long it is known what a canvas consists of, from when it was sent; 0 is for ever."""
+        return max(self.keep_seconds, PLAN_SECONDS) if self.keep_seconds else 0.0
 
     @property
     def lease_us(self) -> int:

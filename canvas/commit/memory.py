@@ -12,6 +12,7 @@ from dataclasses import replace
 from ..continuation import JoinRecord
 from ..flow import chain_needed
 from ..incarnation import is_gone, name_of
+from ..plan import plan_from_text
 from ..progress import Progress
 from ..readable import readable
 from ..results.document import from_text, to_text
@@ -71,7 +72,9 @@ class MemoryCommit:
             self._store.changed.notify_all()
         return ()
 
-    def load(self, chains: Collection[str] = (), joins: Collection[str] = ()) -> Loaded:
+    def load(
+        self, chains: Collection[str] = (), joins: Collection[str] = (), plans: Collection[str] = ()
+    ) -> Loaded:
         with self._store.changed:
             state = self._store.state
             found = {}
@@ -83,7 +86,10 @@ class MemoryCommit:
                     below = chain_needed(found[id_].below)
                     wanted += [below] if below else []
             states = {id_: state.joins.load(id_) for id_ in joins}
-            return Loaded(found, {id_: join for id_, join in states.items() if join is not None})
+            roots = dict.fromkeys(state.roots.get(id_, id_) for id_ in plans)
+            texts = [text for root in roots for text in state.plans.get(root, {}).values()]
+            joined = {id_: join for id_, join in states.items() if join is not None}
+            return Loaded(found, joined, [plan_from_text(text) for text in texts])
 
     def renew(self, held: Sequence[Taken]) -> None:
         with self._store.changed:

@@ -6,10 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ..delivery import Delivery
-from ..effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Publish, Revoke, SealJoin, Settle
+from ..effect import (
+    AddPart,
+    CloseChain,
+    Effect,
+    KeepChain,
+    OpenChain,
+    OpenJoin,
+    OpenPlan,
+    Publish,
+    ReopenJoin,
+    Restart,
+    Revoke,
+    SealJoin,
+    Settle,
+)
 from ..flow import join_message
 from ..incarnation import name_of
 from ..message import Message, sent_at
+from ..plan import plan_to_text
 from ..results.document import document_of, to_text
 from ..signing import NO_KEYS, Keyring
 from . import records
@@ -17,7 +32,7 @@ from .dead_letter import part_without_join
 from .limits import Limits
 from .memory_store import State
 from .role import OUTBOX, Role
-from .run import RunRecord, begin_early, hastened, revoke, settle, settle_unstarted
+from .run import RunRecord, begin_early, hastened, restart, revoke, settle, settle_unstarted
 from .sent import Sent, sent_by
 from .transition import Transition, settled_document
 from .unique import Held, message_of, take
@@ -50,7 +65,7 @@ class MemoryBatch:
         if (held := self._take_key(transition)) is not None:
             return held
         closes = transition.closes
-        if self._digs_up(transition) and (closes is None or self.state.joins.close(closes)):
+        if self._digs_up(transition) and (closes is None or self._closes(transition)):
             for effect, text in zip(effects, texts, strict=True):
                 self._effect(effect, text)
             if self.role is not Role.BROKER:
@@ -74,6 +89,14 @@ class MemoryBatch:
                 state.documents[id_] = to_text(document_of(id_, record.outcome, now_us=now))
         state.mail.hasten(ids, now)
 
+    def _restart(self, ids: Sequence[str], generation: int) -> None:
+        state = self.state
+        for id_ in ids:
+            record = restart(state.runs.get(id_), generation)
+            if record is not None:
+                state.runs[id_] = record
+                state.documents.pop(id_, None)
+
     def _begin_early(self, message: Message) -> None:
         """It stays held, where only workers of ours find it."""
         record = begin_early(self.state.runs.get(message.id), message, self.worker)
@@ -89,7 +112,9 @@ class MemoryBatch:
         if record is not None:
             state.runs[message.id] = record
             worker, extended = name_of(self.worker), self.limits.extended
-            document = transition.document(now_us=self.now_us, worker=worker, extended=extended)
+            document = transition.document(
+                now_us=self.now_us, worker=worker, extended=extended, keyring=self.keyring
+            )
             if document is not None:
                 state.documents[message.id] = to_text(document)
         return standing
@@ -108,6 +133,10 @@ class MemoryBatch:
         state.holds[unique.key] = answer.hold
         state.runs.setdefault(unique.id, RunRecord())
         return None
+
+    def _closes(self, transition: Transition) -> bool:
+        assert transition.closes is not None
+        return self.state.joins.close(transition.closes, keeps_parts=transition.keeps_parts)
 
     def _digs_up(self, transition: Transition) -> bool:
         return transition.digs_up is None or self.state.dead.drop([transition.digs_up]) > 0
@@ -130,16 +159,26 @@ class MemoryBatch:
                 self._settle_unstarted(effect)
             case OpenChain(record):
                 state.chains.setdefault(record.chain_id, text)
-            case CloseChain():
+            case CloseChain() | KeepChain():
                 pass  # a store in memory lives as long as its process
-            case OpenJoin(record, size, lease_seconds):
+            case OpenJoin(record, size, lease_seconds, generation):
                 deadline = None if lease_seconds is None else self.now_us + round(lease_seconds * 1_000_000)
-                state.joins.open(record.join_id, text, size, deadline)
+                state.joins.open(record.join_id, text, size, deadline, generation)
             case SealJoin(join_id, size):
                 state.joins.seal(join_id, size)
                 self._dispatch_if_complete(join_id)
             case Revoke(ids):
                 self.revoke(ids)
+            case OpenPlan(plan):
+                state.plans.setdefault(plan.root_id, {}).setdefault(plan.id, text)
+                state.roots.setdefault(plan.id, plan.root_id)
+            case Restart(ids, generation, roots):
+                for id_ in (*ids, *roots):
+                    state.revoked.pop(id_, None)
+                self._restart(ids, generation)
+            case ReopenJoin(join_id, indexes, generation):
+                state.joins.reopen(join_id, indexes, generation)
+                self._dispatch_if_complete(join_id)
             case AddPart(join_id, index, id_, _, completes):
                 if join_id in state.joins:
                     state.joins.add(join_id, index, text, completes=completes)
@@ -170,7 +209,7 @@ class MemoryBatch:
     def _dispatch_if_complete(self, join_id: str) -> None:
         """Level-triggered: whoever brings a part to a complete join sends the join's message, again if need be."""
         if self.state.joins.is_complete(join_id):
-            message = join_message(join_id)
+            message = join_message(join_id, self.state.joins.generation_of(join_id))
             self._publish(message, self.keyring.text(message), None)
 
 
@@ -184,5 +223,7 @@ def _text_of(effect: Effect, keyring: Keyring) -> str:
             return records.join_to_text(record)
         case AddPart(id=id_, outcome=outcome):
             return records.part_to_text(id_, outcome)
+        case OpenPlan(plan):
+            return plan_to_text(plan)
         case _:
             return ""

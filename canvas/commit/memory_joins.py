@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..continuation import JoinRecord
@@ -16,10 +17,14 @@ class _Join:
     deadline_us: int | None
     parts: dict[int, str] = field(default_factory=dict)
     closed: bool = False
+    is_hasty: bool = False
+    """It waits for no other part."""
+    generation: int = 0
 
     @property
     def complete(self) -> bool:
-        return not self.closed and self.size is not None and len(self.parts) >= self.size
+        has_all = self.size is not None and len(self.parts) >= self.size
+        return not self.closed and (self.is_hasty or has_all)
 
 
 class MemoryJoins:
@@ -34,9 +39,10 @@ class MemoryJoins:
     def __len__(self) -> int:
         return len(self._joins)
 
-    def open(self, id_: str, record: str, size: int | None, deadline_us: int | None) -> None:
+    def open(self, id_: str, record: str, size: int | None, deadline_us: int | None, generation: int) -> None:
         """A join; one that is there stays as it is, but for how long its sender may take."""
-        self._joins.setdefault(id_, _Join(record, size, deadline_us)).deadline_us = deadline_us
+        join = self._joins.setdefault(id_, _Join(record, size, deadline_us, generation=generation))
+        join.deadline_us = deadline_us
 
     def seal(self, id_: str, size: int) -> None:
         """All members have been sent, and so many there are. A join that is not there is passed over."""
@@ -45,25 +51,42 @@ class MemoryJoins:
             join.size = size
 
     def add(self, id_: str, index: int, text: str, *, completes: bool = False) -> None:
-        """The part of one member, if it is the first of it; a join that is closed wants none. With `completes` it wants no other."""
+        """The part of one member, if it is the first of it; a join that is closed wants none, unless it did not wait for it.
+
+        With `completes` it waits for no other.
+        """
         join = self._joins[id_]
-        if not join.closed:
+        if not join.closed or join.is_hasty:
             join.parts.setdefault(index, text)
-            if completes:
-                join.size = 1
+            join.is_hasty = join.is_hasty or completes
 
     def is_complete(self, id_: str) -> bool:
         """Whether all parts are there, and nobody has gone on from here."""
         join = self._joins.get(id_)
         return join is not None and join.complete
 
-    def close(self, id_: str) -> bool:
+    def close(self, id_: str, *, keeps_parts: bool) -> bool:
         """True for the one who goes on from here: it was open."""
         join = self._joins.get(id_)
         if join is None or join.closed:
             return False
-        join.closed, join.parts = True, {}
+        join.closed = True
+        if not keeps_parts:
+            join.parts = {}
         return True
+
+    def reopen(self, id_: str, indexes: Sequence[int], generation: int) -> None:
+        """Wait again for these parts, and for those that never came."""
+        join = self._joins.get(id_)
+        if join is None or not join.closed or join.generation >= generation:
+            return
+        join.closed, join.is_hasty, join.generation = False, False, generation
+        for index in indexes:
+            join.parts.pop(index, None)
+
+    def generation_of(self, id_: str) -> int:
+        """How often a join was opened again."""
+        return self._joins[id_].generation
 
     def load(self, id_: str) -> JoinState | None:
         """What is known of a join; None if there is none."""
@@ -71,7 +94,8 @@ class MemoryJoins:
         if join is None:
             return None
         parts = [records.part_from_text(index, text) for index, text in join.parts.items()]
-        return JoinState(records.join_from_text(join.record), parts, join.complete)
+        record = records.join_from_text(join.record)
+        return JoinState(record, parts, join.complete, join.closed, join.generation)
 
     def interrupted(self, now_us: int) -> list[JoinRecord]:
         """Those whose sender has not sealed them in time."""
@@ -79,6 +103,7 @@ class MemoryJoins:
             records.join_from_text(join.record)
             for join in self._joins.values()
             if not join.closed
+            and not join.is_hasty
             and join.size is None
             and join.deadline_us is not None
             and join.deadline_us <= now_us

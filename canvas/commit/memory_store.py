@@ -25,6 +25,10 @@ class State:
     runs: dict[str, RunRecord] = field(default_factory=dict)
     documents: dict[str, str] = field(default_factory=dict)
     chains: dict[str, str] = field(default_factory=dict)
+    plans: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By root, then by canvas."""
+    roots: dict[str, str] = field(default_factory=dict)
+    """Of canvases that have plans."""
     joins: MemoryJoins = field(default_factory=MemoryJoins)
     revoked: dict[str, tuple[int | None, int]] = field(default_factory=dict)
     announced: dict[str, tuple[str, int]] = field(default_factory=dict)

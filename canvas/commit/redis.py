@@ -119,9 +119,11 @@ class RedisCommit:
         with unavailable():
             return redis_put.put_messages(self._client, self._keys, items)
 
-    def load(self, chains: Collection[str] = (), joins: Collection[str] = ()) -> Loaded:
+    def load(
+        self, chains: Collection[str] = (), joins: Collection[str] = (), plans: Collection[str] = ()
+    ) -> Loaded:
         with unavailable():
-            return redis_records.load(self._client, self._keys, chains, joins)
+            return redis_records.load(self._client, self._keys, chains, joins, plans)
 
     def renew(self, held: Sequence[Taken]) -> None:
         if held:

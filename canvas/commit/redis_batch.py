@@ -14,10 +14,25 @@ from itertools import chain
 from typing import Any
 
 from ..delivery import Delivery
-from ..effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Publish, Revoke, SealJoin, Settle
+from ..effect import (
+    AddPart,
+    CloseChain,
+    Effect,
+    KeepChain,
+    OpenChain,
+    OpenJoin,
+    OpenPlan,
+    Publish,
+    ReopenJoin,
+    Restart,
+    Revoke,
+    SealJoin,
+    Settle,
+)
 from ..flow import join_message
 from ..message import Message, sent_at
 from ..outcome import GoingOn, Outcome, Revoked, outcome_from_data, outcome_to_data
+from ..plan import plan_to_text
 from ..results.compression import compressed
 from ..results.document import Document, document_of, to_text
 from ..signing import NO_KEYS, Keyring
@@ -69,13 +84,16 @@ class RedisBatch:
                 "again": isinstance(outcome, GoingOn),
             }
             extended = self.limits.extended
-            document = transition.document(now_us=self.now_us, worker=self.worker, extended=extended)
+            document = transition.document(
+                now_us=self.now_us, worker=self.worker, extended=extended, keyring=self.keyring
+            )
             if document is not None:
                 row["document"] = self._written(document)
         if transition.early is not None:
             row["early"] = claim_row(transition.early)
         if transition.closes is not None:
             row["closes"] = transition.closes
+            row["keeps_parts"] = transition.keeps_parts
         if transition.digs_up is not None:
             row["digs_up"] = transition.digs_up
         if transition.unique is not None:
@@ -133,11 +151,28 @@ class RedisBatch:
                 return ["open_chain", record.chain_id, records.chain_to_text(record)]
             case CloseChain(chain_id):
                 return ["close_chain", chain_id]
-            case OpenJoin(record, size, lease_seconds):
-                dispatch = join_message(record.join_id)
+            case KeepChain(chain_id):
+                return ["keep_chain", chain_id]
+            case OpenPlan(plan):
+                seconds = math.ceil(self.limits.plan_seconds)
+                return ["open_plan", plan.root_id, plan.id, plan_to_text(plan), seconds]
+            case Restart(ids, generation, roots):
+                return ["restart", generation, roots, *ids]
+            case ReopenJoin(join_id, indexes, generation):
+                reopened = self.keyring.text(join_message(join_id, generation))
+                return ["reopen_join", join_id, reopened, generation, *indexes]
+            case OpenJoin(record, size, lease_seconds, generation):
+                dispatch = join_message(record.join_id, generation)
                 lease_us = -1 if lease_seconds is None else round(lease_seconds * 1_000_000)
                 texts = (records.join_to_text(record), self.keyring.text(dispatch))
-                return ["open_join", record.join_id, *texts, -1 if size is None else size, lease_us]
+                return [
+                    "open_join",
+                    record.join_id,
+                    *texts,
+                    -1 if size is None else size,
+                    lease_us,
+                    generation,
+                ]
             case SealJoin(join_id, size):
                 return ["seal_join", join_id, size]
             case AddPart(join_id, index, id_, outcome, completes):

@@ -134,6 +134,12 @@ def settle_unstarted(record: RunRecord | None, failure: Failure, attempt: int) -
     return _next_attempt(record, failure) if follows else None
 
 
+def restart(record: RunRecord | None, generation: int) -> RunRecord | None:
+    """The record to store for a task that shall run again in this generation; None if it does already."""
+    is_there = record is not None and record.generation >= generation
+    return None if is_there else RunRecord(generation=generation)
+
+
 def _next_attempt(record: RunRecord, outcome: Outcome) -> RunRecord:
     """The attempt that was to follow ended so, before it began."""
     return RunRecord(generation=record.generation, attempt=record.attempt + 1, outcome=outcome)
@@ -146,7 +152,8 @@ def settle(
     key = (message.generation, message.attempt)
     if record is not None and record.outcome is not None and record.key >= key:
         if record.key == key and record.outcome == outcome:
-            return None, None
+            # revoked before its message was known: now its result can tell what it was
+            return None, record if isinstance(outcome, Revoked) else None
         return Standing(record.outcome, record.attempt, record.generation), None
     if record is not None and record.key > key:
         # a later attempt runs: it exists because this one ended before, so there is nothing to add

@@ -132,8 +132,10 @@ class SplitCommit:
             self._unsendable.popleft()
         return [*refused, *claimed[: len(mine)]], claimed[len(mine) :]
 
-    def load(self, chains: Collection[str] = (), joins: Collection[str] = ()) -> Loaded:
-        return self._store.load(chains, joins)
+    def load(
+        self, chains: Collection[str] = (), joins: Collection[str] = (), plans: Collection[str] = ()
+    ) -> Loaded:
+        return self._store.load(chains, joins, plans)
 
     def renew(self, held: Sequence[Taken]) -> None:
         try:

@@ -25,7 +25,16 @@ from ..results.document import to_text
 from ..signing import NO_KEYS, Keyring
 from ..sql.dialect import dialect_of, heads, hold_ready
 from ..sql.engine import is_passing, now_us, reading, unavailable
-from ..sql.tables import chain_table, create_tables, join_table, message_table, result_table, run_table
+from ..sql.tables import (
+    chain_table,
+    create_tables,
+    join_table,
+    message_table,
+    part_table,
+    plan_table,
+    result_table,
+    run_table,
+)
 from ..sql.wake import Waker, open_waker
 from ..template import Rendered
 from . import sql_announced, sql_dead, sql_held, sql_records, sql_revoked, sql_told, sql_unique
@@ -106,9 +115,11 @@ class SqlCommit:
         self._transact(lambda connection: put_messages(connection, items))
         return ()
 
-    def load(self, chains: Collection[str] = (), joins: Collection[str] = ()) -> Loaded:
+    def load(
+        self, chains: Collection[str] = (), joins: Collection[str] = (), plans: Collection[str] = ()
+    ) -> Loaded:
         with reading(self._engine) as connection:
-            return sql_records.load(connection, chains, joins)
+            return sql_records.load(connection, chains, joins, plans)
 
     def renew(self, held: Sequence[Taken]) -> None:
         if not held:
@@ -264,6 +275,8 @@ def _sweep(connection: Connection) -> list[JoinRecord]:
     sql_held.free_gone(connection)
     sql_revoked.forget_old(connection, now)
     sql_unique.forget_free(connection, now)
-    for table in (run_table, result_table, chain_table, join_table):
+    over = select(join_table.c.join_id).where(join_table.c.expires_us <= now)
+    connection.execute(delete(part_table).where(part_table.c.join_id.in_(over)))
+    for table in (run_table, result_table, chain_table, join_table, plan_table):
         connection.execute(delete(table).where(table.c.expires_us <= now))
     return sql_records.interrupted(connection, now)

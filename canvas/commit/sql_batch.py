@@ -12,11 +12,26 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, delete, update
 
 from ..delivery import Delivery
-from ..effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Publish, Revoke, SealJoin, Settle
+from ..effect import (
+    AddPart,
+    CloseChain,
+    Effect,
+    KeepChain,
+    OpenChain,
+    OpenJoin,
+    OpenPlan,
+    Publish,
+    ReopenJoin,
+    Restart,
+    Revoke,
+    SealJoin,
+    Settle,
+)
 from ..flow import join_message
 from ..incarnation import name_of
 from ..message import Message, sent_at
 from ..outcome import GoingOn
+from ..plan import plan_to_text
 from ..results.compression import compressed_text
 from ..results.document import document_of, to_text
 from ..signing import NO_KEYS, Keyring
@@ -25,6 +40,7 @@ from ..sql.tables import (
     Row,
     chain_table,
     message_table,
+    plan_table,
     result_table,
     run_table,
 )
@@ -33,11 +49,11 @@ from . import records
 from .dead_letter import part_without_join
 from .limits import Limits
 from .role import OUTBOX, Role
-from .run import begin_early, hastened, revoke, settle, settle_unstarted
+from .run import begin_early, hastened, restart, revoke, settle, settle_unstarted
 from .sent import STEP_SECONDS, WAITING_SECONDS, Sent, sent_by
 from .sql_dead import bury, drop
 from .sql_joins import SqlJoins
-from .sql_revoked import hasten, remember, revoked_of
+from .sql_revoked import forget, hasten, remember, revoked_of
 from .sql_runs import SqlRuns, empty_run
 from .transition import Transition, settled_document
 from .verdict import Standing
@@ -82,7 +98,7 @@ class SqlBatch:
         self._joins.lock(_join_ids(transitions))
         standing = [self._apply(transition) for transition in transitions]
         for join_id in self._joins.write_parts():
-            self.publish(join_message(join_id))
+            self.publish(join_message(join_id, self._joins.generation_of(join_id)))
         self._delete_acknowledged()
         self._write_known()
         self.runs.write()
@@ -125,7 +141,7 @@ class SqlBatch:
         if standing is not None:
             return standing
         closes = transition.closes
-        if self._digs_up(transition) and (closes is None or self._joins.close(closes, self.known_until_us)):
+        if self._digs_up(transition) and (closes is None or self._closes(transition)):
             for effect in transition.effects:
                 self._effect(effect)
             self._know(sent_by(transition.effects))
@@ -152,10 +168,16 @@ class SqlBatch:
         if record is not None:
             self.runs.put(message.id, record)
             worker, extended = name_of(self.worker), self.limits.extended
-            document = transition.document(now_us=self.now_us, worker=worker, extended=extended)
+            document = transition.document(
+                now_us=self.now_us, worker=worker, extended=extended, keyring=self.keyring
+            )
             if document is not None:
                 self._documents[message.id] = to_text(document)
         return standing
+
+    def _closes(self, transition: Transition) -> bool:
+        assert transition.closes is not None
+        return self._joins.close(transition.closes, self.known_until_us, keeps_parts=transition.keeps_parts)
 
     def _digs_up(self, transition: Transition) -> bool:
         key = transition.digs_up
@@ -167,11 +189,17 @@ class SqlBatch:
                 self.publish(message, not_before_us)
             case Settle():
                 self._settle_unstarted(effect)
-            case OpenChain() | OpenJoin():
+            case OpenChain() | OpenJoin() | OpenPlan():
                 pass  # written before joins are locked
             case CloseChain(chain_id):
-                closing = update(chain_table).where(chain_table.c.chain_id == chain_id)
-                self.connection.execute(closing.values(expires_us=self.known_until_us))
+                self._keep_chain(chain_id, self.known_until_us)
+            case KeepChain(chain_id):
+                self._keep_chain(chain_id, None)
+            case Restart(ids, generation, roots):
+                forget(self.connection, [*ids, *roots])
+                self._restart(ids, generation)
+            case ReopenJoin(join_id, indexes, generation):
+                self._joins.reopen(join_id, indexes, generation)
             case SealJoin(join_id, size):
                 self._joins.seal(join_id, size)
             case Revoke(ids):
@@ -180,6 +208,22 @@ class SqlBatch:
                 text = records.part_to_text(id_, outcome)
                 if not self._joins.add(join_id, index, text, completes=completes):
                     bury(self.connection, part_without_join(join_id, id_, text), self.now_us)
+
+    def _keep_chain(self, chain_id: str, until_us: int | None) -> None:
+        keeping = update(chain_table).where(chain_table.c.chain_id == chain_id)
+        self.connection.execute(keeping.values(expires_us=until_us))
+
+    def _restart(self, ids: Sequence[str], generation: int) -> None:
+        again = [id_ for id_ in ids if self._restarts(id_, generation)]
+        self.connection.execute(delete(result_table).where(result_table.c.task_id.in_(again)))
+        for id_ in again:
+            self._documents.pop(id_, None)
+
+    def _restarts(self, id_: str, generation: int) -> bool:
+        record = restart(self.runs.get(id_), generation)
+        if record is not None:
+            self.runs.put(id_, record)
+        return record is not None
 
     def _know(self, sent: Sent) -> None:
         """Messages can be found by their ids while they are in this database; what leaves it, and what is to follow, gets a run."""
@@ -235,19 +279,27 @@ class SqlBatch:
         """Records are written whether or not their transition stands: they are derived, so they cannot be wrong, only early."""
         chains: list[Row] = []
         joins: list[Row] = []
+        plans: list[Row] = []
         for effect in _effects(transitions):
             match effect:
                 case OpenChain(record):
                     chains.append({"chain_id": record.chain_id, "record": records.chain_to_text(record)})
-                case OpenJoin(record, size, lease):
+                case OpenJoin(record, size, lease, generation):
                     deadline = None if lease is None else self.now_us + round(lease * 1_000_000)
                     row = {"join_id": record.join_id, "record": records.join_to_text(record), "size": size}
-                    joins.append({**row, "deadline_us": deadline, "closed": False})
+                    joins.append({**row, "deadline_us": deadline, "closed": False, "generation": generation})
+                case OpenPlan(plan):
+                    row = {"canvas_id": plan.id, "root_id": plan.root_id, "record": plan_to_text(plan)}
+                    expires_us = self._after(self.limits.plan_seconds)
+                    plans.append({**row, "at_us": self.now_us, "expires_us": expires_us})
         if chains:
             # two senders of the same must not wait for each other
             chains.sort(key=lambda row: row["chain_id"])
             self.connection.execute(dialect_of(self.connection).insert_missing(chain_table), chains)
         self._joins.open(joins)
+        if plans:
+            plans.sort(key=lambda row: row["canvas_id"])
+            self.connection.execute(dialect_of(self.connection).insert_missing(plan_table), plans)
 
     def write_messages(self) -> None:
         """Write what was published."""
@@ -284,10 +336,14 @@ def _effects(transitions: Sequence[Transition]) -> list[Effect]:
 def _run_ids(transitions: Sequence[Transition]) -> set[str]:
     own = {t.message.id for t in transitions if t.message is not None and t.outcome is not None}
     own |= {t.early.id for t in transitions if t.early is not None}
-    own |= {id_ for effect in _effects(transitions) if isinstance(effect, Revoke) for id_ in effect.ids}
+    own |= {
+        id_ for effect in _effects(transitions) if isinstance(effect, Revoke | Restart) for id_ in effect.ids
+    }
     return own | {effect.id for effect in _effects(transitions) if isinstance(effect, Settle)}
 
 
 def _join_ids(transitions: Sequence[Transition]) -> set[str]:
     closed = {t.closes for t in transitions if t.closes is not None}
-    return closed | {e.join_id for e in _effects(transitions) if isinstance(e, AddPart | SealJoin)}
+    return closed | {
+        e.join_id for e in _effects(transitions) if isinstance(e, AddPart | ReopenJoin | SealJoin)
+    }

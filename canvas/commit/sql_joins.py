@@ -17,8 +17,11 @@ from ..sql.tables import Row, join_table, part_table
 
 @dataclass(slots=True)
 class _Join:
+    """`size` is negative where no other part is waited for (see `completed`)."""
+
     size: int | None
     closed: bool
+    generation: int
 
 
 @dataclass(slots=True)
@@ -46,14 +49,16 @@ class SqlJoins:
         """Nobody else changes these, or counts their parts, until the transaction is over."""
         if not ids:
             return
-        query = select(join_table.c.join_id, join_table.c.size, join_table.c.closed)
+        query = select(join_table.c.join_id, join_table.c.size, join_table.c.closed, join_table.c.generation)
         query = (
             query.where(join_table.c.join_id.in_(sorted(ids)))
             .order_by(join_table.c.join_id)
             .with_for_update()
             .with_hint(join_table, BY_KEY, "mysql")
         )
-        self._joins = {row.join_id: _Join(row.size, row.closed) for row in self.connection.execute(query)}
+        self._joins = {
+            row.join_id: _Join(row.size, row.closed, row.generation) for row in self.connection.execute(query)
+        }
 
     def seal(self, id_: str, size: int) -> None:
         """All members have been sent, and so many there are. A join that is not there, or has its size, is passed over."""
@@ -64,16 +69,16 @@ class SqlJoins:
         self._touched.add(id_)
 
     def add(self, id_: str, index: int, text: str, *, completes: bool = False) -> bool:
-        """The part of one member, if it is the first of it; a join that is closed wants none. False if there is no such join.
+        """The part of one member, if it is the first of it; a join that is closed wants none, unless it did not wait for it.
 
-        With `completes` the join wants no other part.
+        With `completes` it waits for no other. False if there is no such join.
         """
         join = self._joins.get(id_)
-        if join is not None and not join.closed:
+        if join is not None and (not join.closed or (join.size or 0) < 0):
             self._parts.setdefault((id_, index), text)
             self._touched.add(id_)
             if completes:
-                self._set_size(id_, join, 1)
+                self._set_size(id_, join, completed(join.size))
         return join is not None
 
     def _set_size(self, id_: str, join: _Join, size: int) -> None:
@@ -81,16 +86,35 @@ class SqlJoins:
         sizing = update(join_table).where(join_table.c.join_id == id_)
         self.connection.execute(sizing.values(size=size, deadline_us=None))
 
-    def close(self, id_: str, expires_us: int | None) -> bool:
-        """True for the one who goes on from here: it was open. What is kept of it is deleted then."""
+    def close(self, id_: str, expires_us: int | None, *, keeps_parts: bool) -> bool:
+        """True for the one who goes on from here: it was open. What is kept of it is deleted then, unless its parts may be needed."""
         join = self._joins.get(id_)
         if join is None or join.closed:
             return False
         join.closed = True
         closing = update(join_table).where(join_table.c.join_id == id_)
         self.connection.execute(closing.values(closed=True, expires_us=expires_us))
-        self.connection.execute(delete(part_table).where(part_table.c.join_id == id_))
+        if not keeps_parts:
+            self.connection.execute(delete(part_table).where(part_table.c.join_id == id_))
         return True
+
+    def reopen(self, id_: str, indexes: Sequence[int], generation: int) -> None:
+        """Wait again for these parts, and for those that never came."""
+        join = self._joins.get(id_)
+        if join is None or not join.closed or join.generation >= generation:
+            return
+        join.closed, join.generation, join.size = False, generation, abs(join.size or 0) or None
+        opening = update(join_table).where(join_table.c.join_id == id_)
+        self.connection.execute(
+            opening.values(closed=False, generation=generation, size=join.size, expires_us=None)
+        )
+        failed = (part_table.c.join_id == id_) & part_table.c.part.in_(indexes)
+        self.connection.execute(delete(part_table).where(failed))
+        self._touched.add(id_)
+
+    def generation_of(self, id_: str) -> int:
+        """How often a join was opened again."""
+        return self._joins[id_].generation
 
     def write_parts(self) -> list[str]:
         """Write the parts; returns the joins that were touched and are complete, whoever brought the last part."""
@@ -109,5 +133,18 @@ class SqlJoins:
         return [id_ for id_ in sorted(self._touched) if _is_complete(self._joins[id_], counts.get(id_, 0))]
 
 
+UNSEALED = 2**31 - 1
+
+
+def completed(size: int | None) -> int:
+    """What stands for the size of a join that waits for no other part, and tells what its size was."""
+    return -(UNSEALED if size is None else abs(size))
+
+
+def has_all(size: int | None, count: int) -> bool:
+    """Whether a join has all the parts that it waits for."""
+    return size is not None and count >= size
+
+
 def _is_complete(join: _Join, count: int) -> bool:
-    return not join.closed and join.size is not None and count >= join.size
+    return not join.closed and has_all(join.size, count)

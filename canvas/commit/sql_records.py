@@ -8,14 +8,18 @@ from sqlalchemy import Connection, select
 
 from ..continuation import ChainRecord, JoinRecord
 from ..flow import chain_needed
-from ..sql.tables import chain_table, join_table, part_table
+from ..plan import Plan, plan_from_text
+from ..sql.tables import chain_table, join_table, part_table, plan_table
 from . import records
 from .base import JoinState, Loaded
+from .sql_joins import has_all
 
 
-def load(connection: Connection, chains: Collection[str], joins: Collection[str]) -> Loaded:
+def load(
+    connection: Connection, chains: Collection[str], joins: Collection[str], plans: Collection[str]
+) -> Loaded:
     """See base.Commit."""
-    return Loaded(_chains(connection, chains), _joins(connection, joins))
+    return Loaded(_chains(connection, chains), _joins(connection, joins), _plans(connection, plans))
 
 
 def interrupted(connection: Connection, now_us: int) -> list[JoinRecord]:
@@ -27,6 +31,16 @@ def interrupted(connection: Connection, now_us: int) -> list[JoinRecord]:
         records.join_from_text(row.record)
         for row in connection.execute(select(join_table.c.record).where(overdue))
     ]
+
+
+def _plans(connection: Connection, ids: Collection[str]) -> list[Plan]:
+    if not ids:
+        return []
+    wanted = sorted(ids)
+    roots = select(plan_table.c.root_id).where(plan_table.c.canvas_id.in_(wanted))
+    of_root = plan_table.c.root_id.in_(wanted) | plan_table.c.root_id.in_(roots)
+    query = select(plan_table.c.record).where(of_root).order_by(plan_table.c.at_us, plan_table.c.canvas_id)
+    return [plan_from_text(row.record) for row in connection.execute(query)]
 
 
 def _chains(connection: Connection, ids: Collection[str]) -> dict[str, ChainRecord]:
@@ -50,6 +64,7 @@ def _joins(connection: Connection, ids: Collection[str]) -> dict[str, JoinState]
         if row is not None:
             query = select(part_table.c.part, part_table.c.outcome).where(part_table.c.join_id == id_)
             parts = [records.part_from_text(part, text) for part, text in connection.execute(query)]
-            complete = not row.closed and row.size is not None and len(parts) >= row.size
-            states[id_] = JoinState(records.join_from_text(row.record), parts, complete)
+            complete = not row.closed and has_all(row.size, len(parts))
+            record = records.join_from_text(row.record)
+            states[id_] = JoinState(record, parts, complete, bool(row.closed), row.generation)
     return states

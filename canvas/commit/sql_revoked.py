@@ -25,6 +25,11 @@ def remember(connection: Connection, ids: Sequence[str], signum: int | None, now
     connection.execute(revoked_table.insert(), rows)
 
 
+def forget(connection: Connection, ids: Sequence[str]) -> None:
+    """They may run again."""
+    connection.execute(delete(revoked_table).where(revoked_table.c.id.in_(ids)))
+
+
 def hasten(connection: Connection, ids: Collection[str], now_us: int) -> None:
     """Timers of these tasks are due now, so that a worker settles what depends on them."""
     waiting = message_table.c.task_id.in_(sorted(set(ids))) & (message_table.c.holder == "")

@@ -15,7 +15,20 @@ from dataclasses import replace
 from ..brokers.base import Broker
 from ..clock import Clock, SystemClock
 from ..continuation import JoinRecord
-from ..effect import AddPart, CloseChain, OpenChain, OpenJoin, Publish, SealJoin, Settle
+from ..effect import (
+    AddPart,
+    CloseChain,
+    KeepChain,
+    OpenChain,
+    OpenJoin,
+    OpenPlan,
+    Publish,
+    ReopenJoin,
+    Restart,
+    Revoke,
+    SealJoin,
+    Settle,
+)
 from ..envelope import unpack
 from ..errors import EncodeError, ImproperlyConfigured, MessageError, Unavailable
 from ..incarnation import name_of
@@ -92,7 +105,12 @@ class StatelessCommit:
             taken = []  # sent is sent: whoever next takes without bringing anything is told
         return Exchange([None] * len(transitions), taken, claim)
 
-    def load(self, chains: Collection[str] = (), joins: Collection[str] = ()) -> Loaded:  # noqa: ARG002 - nothing is stored
+    def load(
+        self,
+        chains: Collection[str] = (),  # noqa: ARG002 - nothing is stored
+        joins: Collection[str] = (),  # noqa: ARG002 - likewise
+        plans: Collection[str] = (),  # noqa: ARG002 - likewise
+    ) -> Loaded:
         return Loaded()
 
     def renew(self, held: Sequence[Taken]) -> None:
@@ -264,8 +282,8 @@ def _published(transition: Transition) -> list[Publish]:
         match effect:
             case Publish():
                 found.append(effect)
-            case OpenJoin() | OpenChain() | SealJoin() | AddPart():
+            case OpenJoin() | OpenChain() | SealJoin() | AddPart() | Restart() | ReopenJoin() | KeepChain():
                 raise ImproperlyConfigured("a chord, or a group inside a chain, needs a result backend")
-            case Settle() | CloseChain():
+            case Settle() | CloseChain() | OpenPlan() | Revoke():
                 pass  # there is nowhere to store it; see _replies_to
     return found

@@ -247,8 +247,10 @@ local function remember_revoked(id, signum)
 end
 
 -- The last thing that a script does, as it may leave the database; only the script does, not its caller.
-local function write_documents(documents)
-  if #documents > 0 and argument.result_db >= 0 then redis.call('SELECT', argument.result_db) end
+local function write_documents(documents, forgotten)
+  forgotten = forgotten or {}
+  if #documents + #forgotten > 0 and argument.result_db >= 0 then redis.call('SELECT', argument.result_db) end
+  for _, id in ipairs(forgotten) do redis.call('DEL', prefix .. 'celery-task-meta-' .. id) end
   for i = 1, #documents, 2 do
     local key, document = prefix .. 'celery-task-meta-' .. documents[i], documents[i + 1]
     -- compressed ones are bytes, which JSON cannot hold: they are arguments of their own

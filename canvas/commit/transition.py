@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from ..delivery import Delivery
 from ..effect import Effect, Settle
 from ..message import Message
-from ..outcome import Outcome
+from ..outcome import GoingOn, Outcome, Success
 from ..results.document import Document, document_of
+from ..signing import NO_KEYS, Keyring
 from ..unique import Unique
 from .dead_letter import DeadLetter
 from .taken import Taken
@@ -21,7 +22,8 @@ class Transition:
     """One thing that ended, and all that follows from it.
 
     With `message` and `outcome`: the outcome is stored first, by compare-and-set; of a run that began at `started_us`. With `closes`:
-    the join is closed first, and if it is closed already nothing is applied but the acknowledgement. With neither: the effects are applied.
+    the join is closed first, and if it is closed already nothing is applied but the acknowledgement; with `keeps_parts` its parts stay for
+    as long as it is known, so that the canvas can go on from them. With neither: the effects are applied.
 
     With `early`: this message, whose claim is stored, shall be acknowledged before it runs (decisions K9). Nobody gets it any more to
     run it; it is kept where backbeat's workers alone find it, so that one of them can end it if the claim dies.
@@ -37,13 +39,16 @@ class Transition:
     children: tuple[str, ...] = ()
     delivery: Delivery | None = None
     closes: str | None = None
+    keeps_parts: bool = False
     dead: DeadLetter | None = None
     early: Message | None = None
     digs_up: str | None = None
     unique: Unique | None = None
     started_us: int = 0
 
-    def document(self, *, now_us: int, worker: str, extended: bool) -> Document | None:
+    def document(
+        self, *, now_us: int, worker: str, extended: bool, keyring: Keyring = NO_KEYS
+    ) -> Document | None:
         """The result of what ended, as `worker` (its name) writes it; None where nothing ended, or nobody wants the result."""
         message, outcome = self.message, self.outcome
         if message is None or outcome is None or message.ignore_result:
@@ -57,7 +62,13 @@ class Transition:
             worker=worker,
             extended=extended,
             started_us=self.started_us,
+            resume=keyring.text(message) if _can_resume(message, outcome) else None,
         )
+
+
+def _can_resume(message: Message, outcome: Outcome) -> bool:
+    """Whether a task failed that can be run again with all that it was sent with."""
+    return not message.stub and not isinstance(outcome, Success | GoingOn)
 
 
 def settled_document(settled: Settle, *, now_us: int, extended: bool) -> Document:

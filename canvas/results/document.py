@@ -2,7 +2,8 @@
 
 Errors are data: {exc_type, exc_module, exc_message}. More keys are ours, which Celery's reader passes over: `exc_text` (the exception's
 own text), `exc_node` (the id of the task that broke), `exc_cause` (what caused it, in the same shape), and where there are any
-`exc_attributes`, `exc_notes`, `exc_members` (of an ExceptionGroup, in the same shape) and `exc_args` (see below); and `date_started`.
+`exc_attributes`, `exc_notes`, `exc_members` (of an ExceptionGroup, in the same shape) and `exc_args` (see below); `date_started`;
+`root_id` of a part of a canvas, and `backbeat_message`, the message of a task that failed (see resume.py).
 
 Values of types that Celery does not have (see mark.py) are written twice: `result` and `exc_message` hold what Celery shall see,
 `backbeat_result` and `exc_args` what we read.
@@ -55,6 +56,9 @@ class Document:
     queue: str | None = None
     group_id: str | None = None
     parent_id: str | None = None
+    root_id: str | None = None
+    resume: str | None = None
+    """The message of a task that failed, as it travelled: with it its canvas can go on from here."""
 
     @property
     def ready(self) -> bool:
@@ -73,6 +77,7 @@ def document_of(
     name: str = "",
     extended: bool = True,
     started_us: int = 0,
+    resume: str | None = None,
 ) -> Document:
     """The document of a task that ended with `outcome`; without its `message` only what the outcome tells.
 
@@ -101,6 +106,8 @@ def document_of(
         queue=called.queue if called else None,
         group_id=message.group_id if message else None,
         parent_id=message.parent_id if message else None,
+        root_id=message.root_id if message and message.root_id not in ("", message.id) else None,
+        resume=resume,
     )
 
 
@@ -128,11 +135,13 @@ def to_text(document: Document) -> str:
     optional = {
         "group_id": document.group_id,
         "parent_id": document.parent_id,
+        "root_id": document.root_id,
         "date_started": document.date_started,
         "name": document.name,
         "worker": document.worker,
         "retries": document.retries,
         "queue": document.queue,
+        "backbeat_message": document.resume,
     }
     fields |= {name: value for name, value in optional.items() if value is not None}
     value = document.value
@@ -169,6 +178,8 @@ def from_text(text: str | bytes) -> Document:
         queue=data.get("queue"),
         group_id=data.get("group_id"),
         parent_id=data.get("parent_id"),
+        root_id=data.get("root_id"),
+        resume=data.get("backbeat_message"),
     )
 
 

@@ -104,6 +104,7 @@ join_table = Table(
     Column("size", Integer),
     Column("deadline_us", BigInteger),
     Column("closed", Boolean, nullable=False, default=False),
+    Column("generation", Integer, nullable=False, default=0, server_default="0"),
     Column("expires_us", BigInteger),
     Index("bb_join_expires", "expires_us"),
     Index("bb_join_deadline", "deadline_us"),
@@ -114,6 +115,17 @@ part_table = Table(
     Column("join_id", _Id, primary_key=True),
     Column("part", Integer, primary_key=True),
     Column("outcome", Text, nullable=False),
+)
+plan_table = Table(
+    "bb_plan",
+    metadata,
+    Column("canvas_id", _Id, primary_key=True),
+    Column("root_id", _Id, nullable=False),
+    Column("record", Text, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger),
+    Index("bb_plan_root", "root_id"),
+    Index("bb_plan_expires", "expires_us"),
 )
 revoked_table = Table(
     "bb_revoked",

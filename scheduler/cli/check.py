@@ -60,7 +60,12 @@ def check(
         options.as_json = True
         found = [problem.to_json() for problem in loaded.problems]
         options.show(
-            {"schedules": len(loaded.entries), "problems": found, "second_opinions": dissents},
+            {
+                "schedules": len(loaded.entries),
+                "workflows": len(loaded.workflows),
+                "problems": found,
+                "second_opinions": dissents,
+            },
             "",
         )
     else:
@@ -79,7 +84,8 @@ def _print(loaded: Loaded, errors: int, dissents: list[str], *, is_github: bool)
         click.echo(f"note: {dissent}", err=True)
     warnings = _counted(len(loaded.problems) - errors, "warning")
     verdict = f"{_counted(errors, 'error')}, {warnings}" if loaded.problems else "no problems"
-    click.echo(f"{_counted(len(loaded.entries), 'schedule')}, {verdict}")
+    named = f", {_counted(len(loaded.workflows), 'workflow')}" if loaded.workflows else ""
+    click.echo(f"{_counted(len(loaded.entries), 'schedule')}{named}, {verdict}")
 
 
 def _counted(number: int, noun: str) -> str:

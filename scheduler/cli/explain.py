@@ -15,6 +15,7 @@ import click
 from ...canvas.cli import Options
 from .entries import Shown, iso, shown_entries
 from .files import files_option
+from .wording import canvas_lines
 
 if TYPE_CHECKING:
     from ..entry import Entry
@@ -59,6 +60,7 @@ def explain(
     from ..preview import occurrences
     from ..schedule import DayMatch, Dst
     from ..words import in_words
+    from ..work_words import work_text
     from ..zone import zone_named
 
     what, now_us = what.strip(), time.time_ns() // 1000
@@ -83,11 +85,20 @@ def explain(
     notes = clock_notes(entry.when, now_us, now_us + YEAR_US)
     data = {
         "words": in_words(entry.when),
+        "what": work_text(entry.what),
         "zone": zone,
         "next": fires,
         "clock_changes": [{"at": iso(note.at_us, shown_in), "text": note.text} for note in notes],
     }
-    lines = [f"{what}: {data['words']}", *remarks, "", f"next ({zone}):", *(f"  {each}" for each in fires)]
+    work = canvas_lines(entry.what, "  sends a ")
+    lines = [
+        f"{what}: {data['words']}",
+        *remarks,
+        *work,
+        "",
+        f"next ({zone}):",
+        *(f"  {each}" for each in fires),
+    ]
     if not fires:
         lines.append("  never again" if entry.enabled else "  not while it is disabled")
     if notes:

@@ -22,6 +22,7 @@ COMMANDS = {
     "beat": "backbeat.scheduler.cli.beat:beat",
     "call": "backbeat.canvas.cli:call",
     "check": "backbeat.scheduler.cli.check:check",
+    "canvas": "backbeat.canvas.cli_canvas:canvas",
     "dead": "backbeat.canvas.cli_dead:dead",
     "db": "backbeat.scheduler.cli.db:db",
     "dev": "backbeat.scheduler.cli.dev:dev",

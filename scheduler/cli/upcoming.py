@@ -37,7 +37,9 @@ def upcoming(
     until: str | None = None,
 ) -> None:
     """Print the next fire times of all schedules, or of those that are named."""
+    from ..entry import is_canvas
     from ..preview import Occurrence, occurrences
+    from ..work_words import work_text
     from ..zone import zone_named
 
     zone = zone_named(tz) if tz else UTC
@@ -49,8 +51,14 @@ def upcoming(
         coming = occurrences(shown.coming([entry.name]), from_us, to_us, runs=shown.runs)
         rows += islice(coming, count)
     rows.sort(key=lambda each: (each.fire_us, each.entry))
+    canvases = {
+        entry.name: {"canvas": work_text(entry.what)}
+        for entry in shown.entries.values()
+        if is_canvas(entry.what)
+    }
     data = [
         {"at": iso(each.fire_us, zone), "schedule": each.entry}
+        | canvases.get(each.entry, {})
         | ({"sent_at": iso(each.send_us, zone)} if each.send_us != each.fire_us else {})
         | ({"skipped": each.skipped} if each.skipped else {})
         for each in rows
@@ -64,4 +72,5 @@ def upcoming(
 def _line(row: dict[str, str]) -> str:
     sent = f"  (sent {row['sent_at']})" if "sent_at" in row else ""
     skipped = f"  (skipped: {row['skipped']})" if "skipped" in row else ""
-    return f"{row['at']}  {row['schedule']}{sent}{skipped}"
+    canvas = f"  {row['canvas']}" if "canvas" in row else ""
+    return f"{row['at']}  {row['schedule']}{canvas}{sent}{skipped}"

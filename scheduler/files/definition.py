@@ -17,14 +17,16 @@ from .advice import advise, check_partners
 from .blackout import read_blackouts
 from .calendar import Calendars
 from .local_time import local_time_us
-from .node import Mapping, Node, Scalar
+from .node import Mapping, Node, Pair, Scalar
 from .option import check_limits, read_options
 from .policy import POLICIES, read_policies
-from .problem import Fault, quoted
-from .step import Signature, only_one, read_callbacks, read_work, set_options
+from .problem import Fault
+from .signature import Signature, check_size, options_of_first, task_signature, with_defaults
+from .step import only_one, read_callbacks, read_work, set_options
 from .timing import FIELDS, Timing, read_when, read_zone
-from .value import arguments, choice, count, mapping, schedule_fault, sequence, text
+from .value import arguments, choice, count, mapping, schedule_fault, sequence
 from .vocabulary import CALLBACKS, SCHEDULE, WHAT, WHEN, check_keys
+from .workflow import Workflows
 
 NAME_LIMIT = 120
 _NO_KEYS: dict[str, Any] = {}
@@ -34,22 +36,26 @@ _NO_KEYS: dict[str, Any] = {}
 class Surroundings:
     """What a schedule takes from outside itself: its file's zone and defaults, and all files' workflows and calendars.
 
-    A workflow or calendar that could not be read stands as its Fault.
+    A calendar that could not be read stands as its Fault.
     """
 
     timezone: str
     defaults: Mapping | None
-    workflows: MappingOf[str, Signature | Fault]
+    workflows: Workflows
     calendars: Calendars = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """An entry, and the keys that it was read from, defaults included: for those who have more to say about them."""
+    """An entry, and the keys that it was read from, defaults included: for those who have more to say about them.
+
+    `workflows` are those that it might use, as they are written.
+    """
 
     entry: Entry
     keys: Mapping
     zone: str
+    workflows: MappingOf[str, Pair]
 
 
 def read_definition(name: Scalar, node: Node, around: Surroundings, warnings: list[Fault]) -> Definition:
@@ -77,7 +83,7 @@ def read_definition(name: Scalar, node: Node, around: Surroundings, warnings: li
     )
     _check_fires(entry, keys)
     warnings += advise(entry, keys)
-    return Definition(entry=entry, keys=keys, zone=zone)
+    return Definition(entry=entry, keys=keys, zone=zone, workflows=around.workflows.pairs)
 
 
 def check_name(name: Scalar) -> None:
@@ -112,7 +118,7 @@ def check_default(key: str, keys: Mapping, around: Surroundings) -> None:
     elif key in WHAT:
         _what(alone, alone, around)
     elif key in CALLBACKS:
-        read_callbacks(alone, {"subtask_type": None, "kwargs": {}, "options": {}})
+        read_callbacks(alone, task_signature("", [], {}), around.workflows.used)
     elif key in {"start", "end", "anchor"}:
         timing.local_us(node, key)
     elif key == "args":
@@ -164,41 +170,28 @@ def _what(keys: Mapping, own: Mapping, around: Surroundings) -> Signature:
             "does not say what to run",
             help="add task:, chain:, group:, chord: or workflow:",
         )
-    signature = _workflow(keys, around) if kind == "workflow" else read_work(keys, kind)
+    signature = read_work(keys, kind, around.workflows.used)
     has_unset = "options" in own.pairs and own.get("options") is None
-    options = signature["options"] if has_unset else _default_options(around.defaults) | signature["options"]
+    defaults = _NO_KEYS if has_unset else _default_options(around.defaults)
     node = own.get("options")
+    given = _NO_KEYS if node is None else read_options(node)
+    if signature["subtask_type"] is not None:
+        left = {key: value for key, value in defaults.items() if key not in given}
+        signature, defaults = with_defaults(signature, left)
+    options = defaults | signature["options"] | given
     if node is not None:
-        options = options | read_options(node)
         check_limits(options, node)  # one of them may be that of the defaults
-    return read_callbacks(keys, {**signature, "options": set_options(options)})
+    what = read_callbacks(keys, {**signature, "options": set_options(options)}, around.workflows.used)
+    check_size(what, keys.pairs[kind].key.place)
+    if what["subtask_type"] is not None:
+        for sent in options_of_first(what):
+            check_limits(sent, keys.pairs[kind].key)
+    return what
 
 
 def _default_options(defaults: Mapping | None) -> dict[str, Any]:
     node = None if defaults is None else defaults.get("options")
     return _NO_KEYS if node is None else read_options(node)
-
-
-def _workflow(keys: Mapping, around: Surroundings) -> Signature:
-    node = keys.pairs["workflow"].value
-    name = text(node, "workflow", NAME_LIMIT)
-    found = around.workflows.get(name)
-    if found is None:
-        known = ", ".join(sorted(around.workflows)[:10])
-        hint = f"known are {known}" if known else "write it under workflows:"
-        raise Fault(node.place, "E193", f"workflow {quoted(name)} is not defined", help=hint)
-    if isinstance(found, Fault):
-        raise found
-    for key in ("args", "kwargs"):
-        if keys.get(key) is not None:
-            place = keys.pairs[key].key.place
-            raise Fault(
-                place,
-                "E121",
-                f'"{key}" belongs to a task, not to a workflow',
-                help="write it in the workflow's steps",
-            )
-    return found
 
 
 def _without_blackouts(when: Schedule, timing: Timing, calendars: Calendars) -> Schedule:

@@ -8,21 +8,22 @@ or the task's own code could tell is not asked.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from ...canvas.task import Task
 from ..entry import Overlap
-from .call import Call, calls
+from .call import Call, calls, uses
 from .definition import Definition
 from .loader import Loaded
-from .node import Mapping as Keys
+from .node import Pair
 from .problem import Problem, quoted
 
 _BUILT_IN = ("backbeat.", "celery.")
 _ANYTHING = object()
 KnownTasks = Mapping[str, Task[Any, Any]]
+Handed = tuple[int, ...]
 
 
 def fit(loaded: Loaded, tasks: KnownTasks, *, has_results: bool, ignores_results: bool) -> list[Problem]:
@@ -32,15 +33,32 @@ def fit(loaded: Loaded, tasks: KnownTasks, *, has_results: bool, ignores_results
     """
     found: list[Problem] = []
     for definition in loaded.definitions:
-        found += _of_calls(calls(definition.keys), definition.entry.name, "", tasks)
+        written, named = calls(definition.keys), definition.workflows
+        found += _of_calls(written, definition.entry.name, "", tasks, named)
         found += _of_overlap(definition, tasks, has_results=has_results, ignores_results=ignores_results)
-    for name, pair in loaded.workflows.items():
-        if isinstance(pair.value, Keys):
-            found += _of_calls(calls(pair.value), "", f"workflow {quoted(name)}: ", tasks)
+    for pair, handed in _ways_of_use(loaded):
+        who = f"workflow {quoted(pair.key.text)}: "
+        found += _of_calls(calls(pair.value, handed), "", who, tasks, loaded.workflows)
     return found
 
 
-def _of_calls(written: Iterable[Call], schedule: str, who: str, tasks: KnownTasks) -> Iterator[Problem]:
+def _ways_of_use(loaded: Loaded) -> Iterable[tuple[Pair, Handed]]:
+    """Each workflow with what its first tasks are handed where it is used, once for each difference; what nobody uses starts by itself."""
+    found: dict[tuple[Pair, Handed], None] = {}
+    waiting = [(each.workflows, use) for each in loaded.definitions for use in uses(each.keys)]
+    while waiting:
+        workflows, use = waiting.pop()
+        pair = workflows.get(use.workflow)
+        if pair is not None and (pair, use.handed) not in found:
+            found[pair, use.handed] = None
+            waiting += ((workflows, inner) for inner in uses(pair.value, use.handed))
+    used = {pair for pair, _ in found}
+    return [*found, *((pair, (0,)) for pair in loaded.workflows.values() if pair not in used)]
+
+
+def _of_calls(
+    written: Iterable[Call], schedule: str, who: str, tasks: KnownTasks, workflows: Container[str]
+) -> Iterator[Problem]:
     for call in written:
         if call.task.startswith(_BUILT_IN):
             continue
@@ -48,7 +66,9 @@ def _of_calls(written: Iterable[Call], schedule: str, who: str, tasks: KnownTask
         task = tasks.get(call.task)
         if task is None:
             message = f"{where}the app has no task {quoted(call.task)}"
-            yield Problem.at(call.place, "E170", message, schedule=schedule, help=_nearest(call.task, tasks))
+            is_workflow = call.task in workflows
+            hint = f"write `workflow: {call.task}`" if is_workflow else _nearest(call.task, tasks)
+            yield Problem.at(call.place, "E170", message, schedule=schedule, help=hint)
             continue
         misfit = _misfit(call, task)
         if misfit:

@@ -158,15 +158,11 @@ TASK_ROWS: Rows = {
     "args": ("Arguments of the task.", {"type": "array"}),
     "kwargs": ("Keyword arguments of the task.", mapping()),
     "options": ("How it is delivered; the names are those of apply_async.", ref("options")),
-    "on_success": ("A step that follows, with the result.", ref("step")),
-    "on_error": ("A step that follows a failure, with its id.", ref("step")),
-}
-SCHEDULE_ROWS: Rows = {
-    **WHEN_ROWS,
-    **POLICY_ROWS,
-    **TASK_ROWS,
     "workflow": ("The name of one of the workflows.", text(NAME_LIMIT)),
+    "on_success": ("A step that follows, with the result; or several.", one_or_list(ref("step"))),
+    "on_error": ("A step that follows a failure, with its id; or several.", one_or_list(ref("step"))),
 }
+SCHEDULE_ROWS: Rows = {**WHEN_ROWS, **POLICY_ROWS, **TASK_ROWS}
 STEP_ROWS: Rows = {
     **TASK_ROWS,
     "immutable": ("true: it does not get the result of the step before it.", FLAG),

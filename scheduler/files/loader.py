@@ -21,7 +21,8 @@ from .node import Mapping, Pair, Scalar
 from .outline import Outline, read_outline
 from .problem import Fault, Problem, Severity, quoted
 from .reading import Reading
-from .step import Signature, read_step
+from .unused import unused_warnings
+from .workflow import Workflows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,15 +106,32 @@ def _repeated(definitions: Sequence[Definition]) -> list[Problem]:
 
 
 def _assemble(outlines: list[Outline], problems: list[Problem], watched: tuple[Path, ...] = ()) -> Loaded:
-    workflows: dict[str, Signature | Fault] = {}
-    calendars: dict[str, Days | Fault] = {}
     first_workflows: dict[str, Pair] = {}
-    first_schedules: dict[str, Pair] = {}
     first_calendars: dict[str, Pair] = {}
+    calendars: dict[str, Days | Fault] = {}
     for outline in outlines:
-        _read_workflows(outline, workflows, first_workflows)
+        _name_workflows(outline, first_workflows)
         _read_calendars(outline, calendars, first_calendars)
-    definitions: list[Definition] = []
+    workflows = Workflows(first_workflows)
+    definitions = _definitions(outlines, workflows, calendars)
+    found = [*problems, *map(Problem.of, workflows.faults)]
+    found += [problem for outline in outlines for problem in outline.problems]
+    if not any(problem.severity is Severity.ERROR for problem in found):  # else a use may not have been read
+        found += unused_warnings(outlines, (each.keys for each in definitions), first_workflows)
+    return Loaded(
+        definitions=tuple(definitions),
+        problems=_sorted(found),
+        watched=watched,
+        serial=outlines[0].serial if outlines else None,
+        workflows=first_workflows,
+    )
+
+
+def _definitions(
+    outlines: list[Outline], workflows: Workflows, calendars: MappingOf[str, Days | Fault]
+) -> list[Definition]:
+    found: list[Definition] = []
+    firsts: dict[str, Pair] = {}
     for outline in outlines:
         around = Surroundings(
             timezone=outline.timezone, defaults=None, workflows=workflows, calendars=calendars
@@ -121,16 +139,10 @@ def _assemble(outlines: list[Outline], problems: list[Problem], watched: tuple[P
         _drop_unsound_defaults(outline, around)
         around = replace(around, defaults=outline.defaults)
         for pair in outline.schedules.values():
-            definition = _read_schedule(pair, outline, around, first_schedules)
+            definition = _read_schedule(pair, outline, around, firsts)
             if definition is not None:
-                definitions.append(definition)
-    return Loaded(
-        definitions=tuple(definitions),
-        problems=_sorted([*problems, *(problem for outline in outlines for problem in outline.problems)]),
-        watched=watched,
-        serial=outlines[0].serial if outlines else None,
-        workflows=first_workflows,
-    )
+                found.append(definition)
+    return found
 
 
 def _check_first(noun: str, pair: Pair, firsts: dict[str, Pair]) -> None:
@@ -146,18 +158,13 @@ def _duplicate(noun: str, name: str, second: Mapping | Scalar, first: Mapping | 
     return Fault(second.place, "E110", message, help="rename one: names count across all files")
 
 
-def _read_workflows(
-    outline: Outline, workflows: dict[str, Signature | Fault], firsts: dict[str, Pair]
-) -> None:
+def _name_workflows(outline: Outline, firsts: dict[str, Pair]) -> None:
     for name, pair in outline.workflows.items():
         try:
             check_name(pair.key)
             _check_first("workflow", pair, firsts)
-            workflows[name] = read_step(pair.value)
         except Fault as fault:
-            told = fault.inside(f"workflow {quoted(name)}")
-            workflows.setdefault(name, told)
-            outline.problems.append(Problem.of(told))
+            outline.problems.append(Problem.of(fault.inside(f"workflow {quoted(name)}")))
 
 
 def _read_calendars(outline: Outline, calendars: dict[str, Days | Fault], firsts: dict[str, Pair]) -> None:

@@ -14,7 +14,6 @@ from .definition import NAME_LIMIT
 from .key_form import CALENDAR, DEFINED, Form, Rows, ref
 from .vocabulary import (
     CHORD,
-    COMPOSITES,
     EXCEPT,
     FILE,
     OPTION,
@@ -47,7 +46,7 @@ def schedules_schema() -> dict[str, Any]:
             **DEFINED,
             "calendar": CALENDAR,
             "schedule": _without_two(_level(SCHEDULE, key_form.SCHEDULE_ROWS), WHAT, WHEN),
-            "step": _without_two(_level(STEP, key_form.STEP_ROWS), ("task", *COMPOSITES)),
+            "step": _without_two(_level(STEP, key_form.STEP_ROWS), WHAT),
             "steps": {"type": "array", "items": ref("step"), "minItems": 1},
             "chord": {**_level(CHORD, key_form.CHORD_ROWS), "required": [*CHORD.keys]},
             "options": _level(OPTION, key_form.OPTION_ROWS),

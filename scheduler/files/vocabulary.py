@@ -175,7 +175,7 @@ SCHEDULE = Level(
 DEFAULTS = Level("key", SCHEDULE.keys, _SCHEDULE_ALIASES, _NOT_YET, takes_options=True)
 STEP = Level(
     "key",
-    ("task", *COMPOSITES, "args", "kwargs", "options", "immutable", *CALLBACKS),
+    (*WHAT, "args", "kwargs", "options", "immutable", *CALLBACKS),
     _STEP_ALIASES,
     takes_options=True,
 )

@@ -58,6 +58,8 @@ def entry(app: Any, name: str, fields: dict[str, Any], span: tuple[int, int, int
     try:
         schedules = import_module("celery.schedules")
         found["text"] = repr(fields.get("schedule"))
+        if isinstance(fields["task"], dict):  # a signature, or a canvas
+            fields = {**fields, **laid_on(fields["task"], fields)}
         found["task"] = getattr(fields["task"], "name", fields["task"])
         found["relative"] = bool(fields.get("relative"))
         made = schedules.maybe_schedule(fields["schedule"], found["relative"], app=app)
@@ -76,6 +78,16 @@ def entry(app: Any, name: str, fields: dict[str, Any], span: tuple[int, int, int
     except Exception as error:  # noqa: BLE001 - the same
         found["fires_error"] = f"{type(error).__name__}: {error}"
     return found
+
+
+def laid_on(signature: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    """The signature as fields of an entry, with what the entry says itself."""
+    return {
+        "task": signature["task"],
+        "args": [*(fields.get("args") or ()), *(signature.get("args") or ())],
+        "kwargs": {**(signature.get("kwargs") or {}), **(fields.get("kwargs") or {})},
+        "options": {**(signature.get("options") or {}), **(fields.get("options") or {})},
+    }
 
 
 def timing(made: Any, schedules: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ...canvas.node import HOOKS
 from ..entry import CatchUp, Delivery, Entry, Overlap
 from ..errors import ScheduleError
 from ..schedule import AnyOf, Clocked, Crontab, DayMatch, Dst, Interval, RRule, Schedule, Solar
@@ -26,6 +27,8 @@ _UNITS = (
 _WAYS = ("options", "on_success", "on_error")
 """Keys that stand behind those that say when."""
 _WORDS = {"catch_up": CatchUp.LATEST, "overlap": Overlap.ALLOW, "delivery": Delivery.AT_LEAST_ONCE}
+_UNSAID = frozenset({*HOOKS, "failure_policy"})
+"""Options of a canvas that no key of a file gives."""
 _LENGTHS = {
     "catch_up_window": None,
     "grace": 60_000_000,
@@ -38,7 +41,10 @@ _NUMBERS = {"max_runs": None, "catch_up_limit": 1000, "catch_up_rate": None}
 
 def definition_of(entry: Entry, file_zone: str) -> dict[str, Any]:
     """The keys of one schedule, in the order in which people read them. Raises ScheduleError for what a file cannot say."""
-    what = _what(entry.what)
+    try:
+        what = _what(entry.what)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ScheduleError("its canvas is damaged: a part of it is missing") from error
     ways = {key: what.pop(key) for key in _WAYS if key in what}
     keys = {**what, **_when(entry.when, file_zone), **ways}
     for key, moment_us in (("start", entry.start_us), ("end", entry.end_us)):
@@ -99,6 +105,9 @@ def _what(signature: Mapping[str, Any]) -> dict[str, Any]:
         key: options.pop(name, None) for key, name in (("on_success", "link"), ("on_error", "link_error"))
     }
     kwargs = dict(signature.get("kwargs") or {})
+    unsaid = sorted(_UNSAID.intersection(options))
+    if unsaid:
+        raise ScheduleError(f"a schedules file has no {unsaid[0]}")
     keys: dict[str, Any]
     match kind:
         case None:
@@ -109,9 +118,11 @@ def _what(signature: Mapping[str, Any]) -> dict[str, Any]:
         case "chain" | "group":
             keys = {kind: [_what(step) for step in kwargs["tasks"]]}
         case "chord":
-            keys = {
-                "chord": {"header": [_what(step) for step in kwargs["header"]], "body": _what(kwargs["body"])}
-            }
+            header = kwargs["header"]
+            if isinstance(header, Mapping) and header.get("options"):
+                raise ScheduleError("a schedules file has no options of a chord's header")
+            members = header["kwargs"]["tasks"] if isinstance(header, Mapping) else header
+            keys = {"chord": {"header": [_what(step) for step in members], "body": _what(kwargs["body"])}}
         case _:
             raise ScheduleError(f"a {kind} cannot be written in a schedules file")
     if options:
@@ -119,14 +130,9 @@ def _what(signature: Mapping[str, Any]) -> dict[str, Any]:
     if signature.get("immutable"):
         keys["immutable"] = True
     for key, link in links.items():
-        steps = list(link or ())
-        if len(steps) > 1:
-            raise ScheduleError(
-                f"{len(steps)} callbacks for {key}, and a file has room for one",
-                help="make them one chain or group",
-            )
+        steps = [_what(each) for each in ([link] if isinstance(link, Mapping) else link or ())]
         if steps:
-            keys[key] = _what(steps[0])
+            keys[key] = steps[0] if len(steps) == 1 else steps
     return keys
 
 

@@ -77,8 +77,38 @@ def signature(
     return {
         "task": task,
         "args": args,
-        "kwargs": dict(kwargs),
-        "options": dict(options),
+        "kwargs": _parts(CANVASES.get(task), kwargs),
+        "options": _callbacks(options),
         "subtask_type": CANVASES.get(task),
         "immutable": False,
     }
+
+
+def _parts(kind: str | None, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The keyword arguments; of a canvas its parts, a chord's members as a list of them: Celery writes a group."""
+    match kind, kwargs:
+        case "chain" | "group", {"tasks": list(tasks)}:
+            return {"tasks": [*map(_part, tasks)]}
+        case "chord", {"header": {"kwargs": {"tasks": list(members)}} | list(members), "body": body}:
+            return {"header": [*map(_part, members)], "body": _part(body), "kwargs": {}}
+        case _:
+            return dict(kwargs)
+
+
+def _part(part: Any) -> Any:
+    """A signature inside another, without what Celery only notes down for itself."""
+    if not isinstance(part, Mapping) or "task" not in part:
+        return part
+    known = signature(
+        part["task"], list(part.get("args") or ()), part.get("kwargs") or {}, part.get("options") or {}
+    )
+    return {**known, "subtask_type": part.get("subtask_type"), "immutable": bool(part.get("immutable"))}
+
+
+def _callbacks(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options, callbacks as lists."""
+    found = dict(options)
+    for name in ("link", "link_error"):
+        if (given := found.get(name)) is not None:
+            found[name] = [*map(_part, given if isinstance(given, list) else [given])]
+    return found

@@ -155,5 +155,5 @@ def test_a_diff_shows_what_lies_on_top_of_a_file(schedules, tmp_path, monkeypatc
     said = diff("schedules:\n  filed: {task: b, every: 7m}\n")
     assert "~ filed: revised, next 20" in said
     assert "~ filed: the file says something else, below" in said
-    assert '"task": "b"' in said
+    assert "    what: a -> b\n" in said
     assert "- filed: removed" in diff("schedules: {}\n")

@@ -12,6 +12,7 @@ import pytest
 from backbeat.scheduler.files import load
 from backbeat.scheduler.imports.comparison import fire_times
 from backbeat.scheduler.schedule import Crontab, DayMatch, Solar
+from backbeat.scheduler.work_words import work_lines
 
 from support.celery_env import celery_python, run_celery
 from support.celery_shop import NEXT_RUNS, write_shop
@@ -138,6 +139,59 @@ def test_a_project_with_the_old_names_of_settings_is_read(home):
     assert "timezone: " in report["yaml"]
     assert "every: 10s" in report["yaml"]
     assert "options: {queue: q}" in report["yaml"]
+
+
+FLOWS = """
+from celery import Celery, chain, chord, group
+
+app = Celery("flows", broker="memory://")
+
+@app.task(name="t")
+def t(*args):
+    pass
+
+nested = chord([t.s(1), chain(t.s(2), t.s(3))], t.s("body"))
+nested.link_error(t.si("alarm"))
+nested.link(t.s("one"))
+nested.link(t.s("two"))
+app.conf.beat_schedule = {
+    "signature": {"task": t.s(2), "schedule": 60, "args": (1,), "options": {"queue": "q"}},
+    "canvas": {"task": chain(t.s(1), group(t.s(2), t.s(3)), t.s(4)), "schedule": 60},
+}
+
+@app.on_after_finalize.connect
+def hook(sender, **_):
+    sender.add_periodic_task(60, nested, name="chord")
+    sender.add_periodic_task(60, chain(t.s(1), nested.clone()), name="chain")
+    sender.add_periodic_task(60, group(t.s(n) for n in range(3)), name="group")
+"""
+
+
+def test_canvases_are_written_as_workflows(home):
+    (home / "flows.py").write_text(FLOWS)
+
+    done = run_import(home, "flows", "-o", "flows.yaml")
+
+    loaded = load(home / "flows.yaml", {})
+    assert json.loads(done.stdout)["not_imported"] == []
+    assert loaded.problems == ()
+    nested = [
+        "| t(1)",
+        "| chain of 2",
+        "  > t(2)",
+        "  > t(3)",
+        '> t("body")',
+        '  on success: t("one")',
+        '  on success: t("two")',
+        '  on error: t("alarm")  [immutable]',
+    ]
+    assert {entry.name: work_lines(entry.what) for entry in loaded.entries} == {
+        "signature": ['t(1, 2)  [queue "q"]'],
+        "canvas": ["chain of 2", "  > t(1)", "  > chord of 2", "    | t(2)", "    | t(3)", "    > t(4)"],
+        "chord": ["chord of 2", *(f"  {line}" for line in nested)],
+        "chain": ["chain of 2", "  > t(1)", "  > chord of 2", *(f"    {line}" for line in nested)],
+        "group": ["group of 3", "  | t(0)", "  | t(1)", "  | t(2)"],
+    }
 
 
 def test_a_project_that_cannot_be_loaded_says_why(home):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from backbeat.scheduler.files import key_form, parse
+from backbeat.scheduler.work_words import work_lines
 
 PAGE = (Path(__file__).parents[2] / "docs" / "schedules.md").read_text()
 ROWS = {
@@ -28,10 +29,31 @@ def test_the_page_names_no_key_that_does_not_exist():
     assert named == set(ROWS)
 
 
-def test_the_example_of_the_page_loads():
-    (example,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+EXAMPLES = dict(zip(("first", "workflows"), re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL), strict=True))
 
-    loaded = parse(example, "schedules.yaml", {})
+
+@pytest.mark.parametrize(("name", "count"), [("first", 4), ("workflows", 2)])
+def test_the_examples_of_the_page_load(name, count):
+    loaded = parse(EXAMPLES[name], "schedules.yaml", {})
 
     assert [problem.render() for problem in loaded.problems] == []
-    assert len(loaded.entries) == 4
+    assert len(loaded.entries) == count
+
+
+def test_what_the_page_says_of_the_workflow_is_so():
+    feed, _ = parse(EXAMPLES["workflows"], "schedules.yaml", {}).entries
+
+    assert work_lines(feed.what) == [
+        "chain of 3 (workflow import-feed)  [expires 600]",
+        '  > shop.fetch  [queue "network"]',
+        "  > chord of 2 (workflow index)",
+        "    | shop.index(shard=0)",
+        "    | shop.index(shard=1)  [time_limit 600]",
+        "    > shop.merge",
+        "  > shop.clean_up  [immutable]",
+        "  on success: shop.publish",
+        "  on success: ops.praise  [immutable]",
+        "  on error: chain of 2 (workflow tell)",
+        "    > ops.note",
+        "    > ops.page  [priority 9]",
+    ]

@@ -13,7 +13,7 @@ import click
 from ....canvas.cli import Options
 from ..opening import opened
 from ..table import clock, table, tz_option, zone_of
-from ..wording import worded
+from ..wording import canvas_lines, worded
 
 if TYPE_CHECKING:
     from ...view import OverrideView, ScheduleView
@@ -36,7 +36,7 @@ def list_(
     with_removed: bool,
     tz: str | None,
 ) -> None:
-    """List the schedules of the store: when they fire, next time, owner, state. PATTERN may have * and ?."""
+    """List the schedules of the store: when they fire, what they send, next time, owner, state. PATTERN may have * and ?."""
     from ...store.registry import Which
     from ...view import to_json
 
@@ -51,9 +51,10 @@ def list_(
             and state in (None, view.state)
             and (tag is None or tag in view.entry.tags)
         ]
-    heads = ("name", "when", "next", "owner", "state")
+    heads = ("name", "when", "what", "next", "owner", "state")
     rows = [
-        (view.name, view.when, clock(view.next, zone), view.owner, state_text(view, zone)) for view in found
+        (view.name, view.when, view.what, clock(view.next, zone), view.owner, state_text(view, zone))
+        for view in found
     ]
     options.show(
         [to_json(view) for view in found], table(heads, rows) if rows else "there are no such schedules"
@@ -76,6 +77,7 @@ def show_(options: Options, name: str, tz: str | None) -> None:
         f"{view.name}  revision {view.rev}, owner {view.owner}{f', {view.source}' if view.source else ''}",
         f"state: {state_text(view, zone)}",
         f"next:  {clock(view.next, zone)}",
+        *canvas_lines(view.entry.what, "what:  "),
         "",
         *yaml_of([view.entry]).splitlines()[3:],
     ]

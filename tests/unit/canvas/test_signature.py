@@ -459,3 +459,17 @@ def test_a_chain_of_a_list_belongs_to_the_app_of_its_steps():
 
     assert chain([sig, sig]).app is other
     assert chain(step for step in [sig, sig]).app is other
+
+
+def test_a_canvas_as_callback_keeps_its_own_options_and_callbacks():
+    callback = chain(t("c1"), t("c2")).set(queue="later")
+    callback.link(t("l"))
+    callback.link_error(t("e"))
+    sig = t("a")
+    sig.link(callback)
+    sig.link_error(callback)
+
+    (link,), (errback,) = sig.to_node().link, sig.to_node().link_error
+    assert link == errback == callback.to_node()
+    assert link.steps[0].options["queue"] == "later"
+    assert [call.task for call in link.steps[1].link] == ["l"]

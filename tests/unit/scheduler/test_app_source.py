@@ -7,8 +7,9 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from backbeat.canvas import App, chain
+from backbeat.canvas import App, chain, chord, group
 from backbeat.canvas.errors import ImproperlyConfigured
+from backbeat.canvas.node import Policy, calls
 from backbeat.canvas.schedules import crontab
 from backbeat.scheduler.app_source import entries_of, read_app
 from backbeat.scheduler.entry import Owner
@@ -58,6 +59,63 @@ def test_a_canvas_is_sent_as_a_canvas(app):
     assert (what["task"], what["subtask_type"]) == ("celery.chain", "chain")
     assert [step["task"] for step in what["kwargs"]["tasks"]] == ["a", "b"]
     assert app.resolved_from_data(what).steps[1].task == "b"
+
+
+def test_the_task_of_an_entry_may_be_a_signature_with_what_the_entry_says_on_top(app):
+    app.conf.beat_schedule = {
+        "one": {
+            "task": app.signature("a", (2,), {"x": 1, "y": 1}).set(queue="own", priority=3),
+            "schedule": 60,
+            "args": (1,),
+            "kwargs": {"y": 2},
+            "options": {"queue": "q"},
+        }
+    }
+
+    (what,) = (entry.what for entry in entries_of(app))
+
+    assert (what["task"], what["args"], what["kwargs"]) == ("a", [1, 2], {"x": 1, "y": 2})
+    assert what["options"] == {"queue": "q", "priority": 3}
+
+
+@pytest.mark.parametrize("way", ["beat_schedule", "add_periodic_task"])
+def test_a_chord_with_callbacks_is_sent_whole(app, way):
+    a, b, c, d = (app.signature(name) for name in "abcd")
+    flow = chain(a, chord(group([b, chain(b, c)]), chain(c, d))).on_error(app.signature("e"))
+    if way == "beat_schedule":
+        app.conf.beat_schedule = {"flow": {"task": flow, "schedule": 60}}
+    else:
+        app.add_periodic_task(60, flow, name="flow")
+
+    (entry,) = entries_of(app)
+
+    node = app.resolved_from_data(json.loads(json.dumps(entry.what)))
+    assert node == app.resolved(flow)
+    assert [call.task for call in calls(node)] == ["a", "b", "b", "c", "c", "d"]
+
+
+def test_what_is_told_of_an_end_and_failure_policies_are_kept(app):
+    a, b, told = (app.signature(name) for name in ("a", "b", "told"))
+    flow = chain(a, group(a, b, failure_policy="collect"), b).on_success(told).on_failure(told)
+    app.add_periodic_task(60, flow, name="flow")
+    app.add_periodic_task(60, app.signature("a").on_done(told), name="task")
+    app.add_periodic_task(60, group(a, b, failure_policy="drop"), name="group")
+
+    found = {
+        entry.name: app.resolved_from_data(json.loads(json.dumps(entry.what))) for entry in entries_of(app)
+    }
+
+    assert found["flow"] == app.resolved(flow)
+    assert found["task"] == app.resolved(app.signature("a").on_done(told))
+    assert found["group"].policy is Policy.DROP
+
+
+def test_a_canvas_takes_no_arguments_from_its_entry(app):
+    flow = chain(app.signature("a"), app.signature("b"))
+    app.conf.beat_schedule = {"flow": {"task": flow, "schedule": 60, "args": (1,)}}
+
+    with pytest.raises(ScheduleError, match="flow: args belong to a task, not to a chain"):
+        entries_of(app)
 
 
 def test_callbacks_and_typed_values_survive(app):

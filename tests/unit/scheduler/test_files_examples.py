@@ -105,7 +105,8 @@ def test_the_twelve_examples_send_celery_signatures(twelve):
         "headers": {"tenant": "acme"},
     }
     assert twelve["etl"].what == signature("celery.chain", (), {"tasks": steps}, PERIODIC, "chain")
-    assert twelve["import-feed"].what == signature("celery.chain", (), {"tasks": feed}, PERIODIC, "chain")
+    named = signature("celery.chain", (), {"tasks": feed}, PERIODIC, "chain")
+    assert twelve["import-feed"].what == {**named, "workflow": "import-feed"}
     assert twelve["thumbnails"].what == signature("celery.chord", (), thumbs, PERIODIC, "chord")
     assert twelve["migrate-users"].what["kwargs"] == {"bucket": "staging-bucket"}
 

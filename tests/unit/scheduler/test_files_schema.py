@@ -135,6 +135,10 @@ RIGHT = [
     "schedules: {ping: {task: t, solar: {event: sunset, lat: 52.5, lon: 13}}}",
     "schedules: {ping: {task: t, any: [{every: 1h}, {at: 2026-01-01, timezone: Asia/Tokyo}]}}",
     "schedules: {ping: {chord: {header: [{task: a}], body: {task: b}}, rrule: FREQ=DAILY}}",
+    (
+        "workflows: {w: {task: a}, v: {chain: [{workflow: w, immutable: true, options: {queue: q}}, {workflow: w}]}}\n"
+        "schedules: {ping: {every: 1m, workflow: v, on_error: [{workflow: w}, {task: a}], on_success: {workflow: w}}}"
+    ),
 ]
 
 
@@ -203,6 +207,11 @@ WRONG = [
     "schedules: {ping: {task: t, any: [{any: []}]}}",
     "schedules: {ping: {task: t, any: [{every: 1h, at: 2026-01-01}]}}",
     "schedules: {ping: {every: 1m, chain: []}}",
+    "schedules: {ping: {every: 1m, task: t, on_error: []}}",
+    "schedules: {ping: {every: 1m, task: t, on_error: [t]}}",
+    "workflows: {w: {task: a}}\nschedules: {ping: {every: 1m, chain: [{workflow: [w]}]}}",
+    "workflows: {w: {task: a}}\nschedules: {ping: {every: 1m, chain: [{workflow: w, task: t}]}}",
+    "workflows: {w: {task: a, every: 1m}}",
     "schedules: {ping: {every: 1m, chain: [a.b]}}",
     "schedules: {ping: {every: 1m, chain: [{tsk: a}]}}",
     "schedules: {ping: {every: 1m, chord: {header: [{task: a}]}}}",

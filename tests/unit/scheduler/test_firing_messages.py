@@ -151,6 +151,58 @@ def test_what_the_broker_must_put_off_and_what_cannot_be_compared_goes_the_long_
     assert len(items) + len(refused) == 4
 
 
+def test_the_expiry_of_a_canvas_counts_from_its_fire_time_by_a_template_too(app):
+    step = signature("jobs.a", known={"expires": 9})
+
+    def canvas(**known):
+        return signature("celery.chain", kwargs={"tasks": [step, step]}, known=known) | {
+            "subtask_type": "chain"
+        }
+
+    messages = FiringMessages(app)
+    minute, hour = canvas(expires=60), canvas(expires=3_600.5, queue="q")
+    firings = [fired(canvas, due_us=DUE_US + n) for n in range(3) for canvas in (minute, hour)]
+    late = [each._replace(kind=FiringKind.BACKFILL) for each in firings]
+
+    items, refused = messages.of([*firings, *late])
+
+    expiries = [60_000_000, 3_600_500_000] * 3
+    assert not refused
+    assert [isinstance(item, Rendered) for item in items] == [False] * 4 + [True] * 2 + [False] * 6
+    sent = [message_of(item) for item in items]
+    assert [message.expires_us for message in sent[:6]] == [
+        firing.due_us + after_us for firing, after_us in zip(firings, expiries, strict=True)
+    ]
+    assert [(message.expires_us, message.expires_after) for message in sent[6:]] == [
+        (None, 60.0),
+        (None, 3_600.5),
+    ] * 3
+
+
+def test_a_task_of_whose_end_somebody_is_told_travels_as_a_canvas(app):
+    payload = signature(args=[1], known={"on_done": [signature("jobs.told")], "expires": 60})
+    messages = FiringMessages(app)
+
+    sent = [message_of(made(messages, fired(payload, due_us=DUE_US + n))) for n in range(3)]
+
+    assert {message.task for message in sent} == {"backbeat.start"}
+    assert [message.expires_us for message in sent] == [DUE_US + 60_000_000 + n for n in range(3)]
+    (canvas,) = json.loads(sent[2].args)
+    assert [step["task"] for step in canvas["kwargs"]["tasks"]] == ["jobs.report", "backbeat.tap"]
+
+
+@pytest.mark.parametrize("expires", [None, "2030-01-01T00:00:00+00:00"])
+def test_a_canvas_without_a_length_of_time_has_no_expiry_of_its_own(app, expires):
+    known = {} if expires is None else {"expires": expires}
+    canvas = signature("celery.group", kwargs={"tasks": [signature()]}, known=known) | {
+        "subtask_type": "group"
+    }
+
+    message = message_of(made(FiringMessages(app), fired(canvas)))
+
+    assert (message.expires_us, message.expires_after) == (None, None)
+
+
 def test_a_canvas_goes_by_a_template_too_and_is_written_once(app):
     step = app.signature
     canvas = json.loads(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 import yaml
 from backbeat.scheduler.entry import CatchUp, Entry, Overlap
+from backbeat.scheduler.errors import ScheduleError
 from backbeat.scheduler.files import parse
 from backbeat.scheduler.imports.celery_option import mapped
 from backbeat.scheduler.imports.comparison import Verdict, compare
 from backbeat.scheduler.imports.crontab import read_crontab
+from backbeat.scheduler.imports.definition import definition_of
 from backbeat.scheduler.imports.haul import Draft, Fires, Haul, Unmapped, signature
 from backbeat.scheduler.imports.page import page_of
 from backbeat.scheduler.imports.yaml_text import flow, mapping_text
@@ -156,8 +159,36 @@ def test_policies_options_and_callbacks_are_read_back():
     assert written(full, flow_entry) == {"with all: of them": full, "flow": flow_entry}
 
 
+def test_several_callbacks_are_a_list_and_a_chord_of_celery_has_a_group_in_its_header():
+    links = [signature("a", [], {}, {}), signature("b", [2], {}, {})]
+    header = [signature("h", [number], {}, {}) for number in range(3)]
+    body = signature("body", [], {}, {"link_error": links})
+    two = entry(name="two", options={"link": links})
+    chord = entry(name="chord")
+    group = signature("celery.group", [], {"tasks": header}, {})
+    given, read = (
+        replace(
+            chord,
+            what=signature("celery.chord", [], {"header": members, "body": body, "kwargs": {}}, {}),
+        )
+        for members in (group, header)
+    )
+
+    assert written(two, given) == {"two": two, "chord": read}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"on_done": [{"task": "t"}]}, "on_done"), ({"failure_policy": "drop"}, "failure_policy")],
+)
+def test_what_a_file_has_no_key_for_is_refused_and_not_written_as_an_option(options, said):
+    flow = signature("celery.group", [], {"tasks": [signature("a", [], {}, {})]}, options)
+
+    with pytest.raises(ScheduleError, match=f"a schedules file has no {said}"):
+        definition_of(replace(entry(), what=flow), "UTC")
+
+
 def test_what_a_file_cannot_say_is_listed_with_its_reason():
-    two_links = entry(name="two", options={"link": [signature("a", [], {}, {}), signature("b", [], {}, {})]})
     huge = entry(name="huge", args=[2**70])
     long = entry(name="n" * 200)
     twice = [entry(name="twice"), entry(name="twice", args=[1])]
@@ -165,13 +196,12 @@ def test_what_a_file_cannot_say_is_listed_with_its_reason():
     page = page_of(
         Haul(
             origin="a test",
-            drafts=tuple(Draft(entry=each) for each in (two_links, huge, long, *twice)),
+            drafts=tuple(Draft(entry=each) for each in (huge, long, *twice)),
             unmapped=(Unmapped(name="lunar", reason="a class of its own", text="<Lunar>"),),
         )
     )
 
     reasons = {each.name: each.reason for each in page.unmapped}
-    assert "callbacks for on_success" in reasons["two"]
     assert "64 bits" in reasons["huge"]
     assert reasons["twice"] == "another schedule has this name"
     assert [draft.entry.what["args"] for draft in page.drafts] == [[]]

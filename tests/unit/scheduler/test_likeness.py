@@ -32,6 +32,7 @@ whats = st.fixed_dictionaries(
         "options": st.fixed_dictionaries({}, optional={"expires": st.sampled_from([1, 1.0, True, "x"])}),
         "subtask_type": st.none(),
         "immutable": st.booleans(),
+        "workflow": st.sampled_from(["w", ',"when":']),
     },
 )
 specs = st.fixed_dictionaries(

@@ -1,0 +1,107 @@
+"""A canvas that failed goes on: what failed runs again and what depends on it, and nothing else does; over every store, whatever dies."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from contextlib import contextmanager
+
+import pytest
+from backbeat.canvas.canvas_run import CanvasRun
+from backbeat.canvas.ids import derive
+from backbeat.canvas.json_text import Json
+from backbeat.canvas.node import Call, Group, Policy, calls, chain_of, flat, freeze, root_of
+from backbeat.canvas.outcome import State
+from backbeat.canvas.signing import NO_KEYS
+
+from support.flow_world import Faults, FlowWorld
+from support.kinds import KINDS, open_backend
+from support.random_canvas import Expectation
+
+CANVASES = {"memory": 150, "sqlite": 12, "postgres": 12, "mariadb": 3, "redis": 16, "split-memory": 40}
+FAULTS = {"calm": Faults(), "duplicates": Faults(duplicates=0.2), "crashes": Faults(crashes=0.03)}
+
+
+def random_canvas(rng, depth=3):
+    """Calls, chains and groups, of which one call in five fails as long as nobody has repaired it."""
+    kind = rng.choice(["call", "chain", "group", "group"]) if depth else "call"
+    match kind:
+        case "chain":
+            return chain_of(tuple(random_canvas(rng, depth - 1) for _ in range(rng.randint(1, 4))))
+        case "group":
+            members = flat(random_canvas(rng, depth - 1) for _ in range(rng.randint(0, 3)))
+            policy = rng.choice([Policy.FAIL, Policy.FAIL, Policy.FAIL_FAST])
+            return chain_of((Group(members=members, policy=policy), random_canvas(rng, depth - 1)))
+    task = rng.choices(["ok", "fail", "retry"], [7, 2, 1])[0]
+    return Call(task=task, args=Json(json.dumps([rng.randint(0, 9)])))
+
+
+def run_of(backend, id_):
+    @contextmanager
+    def client():
+        commit = backend.open("operator")
+        try:
+            yield commit
+        finally:
+            commit.close()
+
+    return CanvasRun(id_, client, backend.results(), NO_KEYS)
+
+
+def settle(backend, world, ids):
+    """Work until all of `ids` have ended; returns their documents."""
+    deadline = time.monotonic() + max(backend.patience_seconds, 1)
+    while True:
+        world.run()
+        documents = {document.id: document for document in backend.results().get(ids)}
+        if all(document.ready for document in documents.values()) or time.monotonic() > deadline:
+            return documents
+
+
+@pytest.mark.parametrize("faults", FAULTS)
+@pytest.mark.parametrize("name", KINDS)
+def test_k6_what_failed_runs_again_and_what_depends_on_it_and_nothing_else(name, faults, request):
+    seed = random.randrange(1_000_000)
+    print(f"seed {seed}")
+    backend = open_backend(name, request)
+    try:
+        for number in range(CANVASES.get(name, 3)):
+            rng = random.Random(f"{seed}/{number}")
+            node = freeze(random_canvas(rng), derive("resume", f"{seed}/{number}"))
+            check(backend, FlowWorld(backend, rng, FAULTS[faults]), node)
+    finally:
+        backend.clear()
+        backend.close()
+
+
+def check(backend, world, node):
+    ids = [call.id for call in calls(node)]
+    try:
+        if not world.send(node):
+            return
+        before = settle(backend, world, ids)
+        if not all(document.ready for document in before.values()):
+            assert not any(document.ready for document in before.values()), "it was sent half"
+            return
+        first = Expectation(before, frozenset())
+        first.check(node)
+        assert not first.wrong, (first.wrong, node)
+        starts, failed = dict(world.starts), {id_ for id_ in ids if before[id_].state is not State.SUCCESS}
+
+        done = run_of(backend, root_of(node)).retry()
+
+        assert not done.stuck, (done, node)
+        assert bool(done.failed) == bool(failed)
+        assert done.failed + done.dependents == len(failed), (done, failed, node)
+        after = settle(backend, world, ids)
+        second = Expectation(after, frozenset(), repaired=True)
+        second.check(node)
+        assert not second.wrong, (second.wrong, node)
+        assert not second.pending, (second.pending, node)
+        again = {id_ for id_ in ids if world.starts[id_] > starts.get(id_, 0)}
+        assert again == failed, (again ^ failed, node)
+        for id_ in set(ids) - failed:
+            assert after[id_] == before[id_]
+    finally:
+        world.close()

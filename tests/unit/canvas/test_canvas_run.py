@@ -1,0 +1,236 @@
+"""A canvas that was sent: looked at, cancelled, and made to go on where it failed."""
+
+from __future__ import annotations
+
+import pytest
+from backbeat.canvas import chain, chord, group
+from backbeat.canvas.canvas_run import Resumed
+from backbeat.canvas.errors import UnknownResult
+
+from support.eager import Fleet
+
+
+class Mill(Fleet):
+    """`grind` fails while `broken` is set."""
+
+    def __init__(self):
+        super().__init__()
+        self.broken = True
+
+        @self.app.task(name="grind")
+        def grind(*values):
+            if self.broken:
+                raise ValueError("stuck stone")
+            return len(values)
+
+        @self.app.task(name="echo")
+        def echo(value):
+            return value
+
+        self.grind, self.echo = grind, echo
+
+    def states(self, *handles):
+        """As the store says; a handle keeps what it has once read as the last word."""
+        return [str(self.app.AsyncResult(handle.id).state) for handle in handles]
+
+    def value(self, handle):
+        return self.app.AsyncResult(handle.id).get(timeout=0)
+
+
+@pytest.fixture
+def mill():
+    return Mill()
+
+
+def started(mill, sig):
+    handle = sig.apply_async()
+    mill.drain()
+    return handle
+
+
+# --- cancel --------------------------------------------------------------------------------------------------------------------
+
+
+def test_cancel_stops_all_of_a_canvas_by_the_id_of_any_part(mill):
+    sig = chain(mill.echo.s(1), group(mill.echo.s(), mill.echo.s()), mill.echo.s())
+    last = sig.apply_async()
+    by_root, by_value = last.parent.parent.id, last.id
+    for id_ in (by_root, by_value):
+        mill.app.canvas(id_).cancel()
+
+    assert mill.states(last, *last.parent.results, last.parent.parent) == ["REVOKED"] * 4
+    mill.drain()
+    assert mill.executed == []
+    assert mill.states(last, *last.parent.results, last.parent.parent) == ["REVOKED"] * 4
+
+
+def test_cancel_lets_what_runs_end_and_nothing_follow(mill):
+    last = chain(mill.echo.s(1).set(queue="busy"), mill.echo.s()).apply_async()
+    busy = mill.open("busy", "busy")
+    (running,) = busy.exchange([], take=1).taken
+
+    mill.app.canvas(last.parent.id).cancel()
+    mill._work(mill.performer(busy), busy, running)
+    mill.drain()
+
+    assert mill.states(last.parent, last) == ["SUCCESS", "REVOKED"]
+    assert mill.executed == ["echo"]
+
+
+def test_cancel_of_the_rest_leaves_what_stands_before_and_beside(mill):
+    slow = chain(mill.echo.s(1), mill.echo.s().set(queue="slow"), mill.echo.s().set(queue="slow"))
+    last = chord([slow, mill.echo.s(2)], mill.echo.s()).apply_async()
+    slow_end, beside = last.parent.results
+    middle = slow_end.parent
+    mill.drain("celery", "backbeat")
+
+    mill.app.canvas(last.id).cancel(rest_only=True)
+    mill.app.canvas(middle.parent.id).cancel(rest_only=True)
+    mill.drain()
+
+    assert mill.states(middle.parent, middle, slow_end, beside, last) == [
+        "SUCCESS",
+        "REVOKED",
+        "REVOKED",
+        "SUCCESS",
+        "REVOKED",
+    ]
+
+
+def test_cancel_is_remembered_for_what_comes_later(mill):
+    last = chain(mill.echo.s(1).set(countdown=600), mill.echo.s()).apply_async()
+    mill.app.canvas(last.id).cancel()
+
+    mill.pass_time(700)
+
+    assert mill.executed == []
+    assert mill.states(last.parent, last) == ["REVOKED", "REVOKED"]
+
+
+def test_what_nobody_knows_cannot_be_cancelled(mill):
+    with pytest.raises(UnknownResult, match="nothing is known of canvas nowhere"):
+        mill.app.canvas("nowhere").cancel()
+
+
+# --- retry ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_retry_runs_what_failed_and_what_depends_on_it(mill):
+    last = started(mill, chain(mill.echo.s(1), mill.grind.s(), mill.echo.s()))
+    assert mill.states(last.parent.parent, last.parent, last) == ["SUCCESS", "FAILURE", "FAILURE"]
+    mill.broken = False
+
+    assert mill.app.canvas(last.id).retry() == Resumed(1, 1, ())
+    assert mill.states(last.parent, last) == ["PENDING", "PENDING"]
+    mill.drain()
+
+    assert mill.value(last) == 1
+    assert mill.executed == ["echo", "grind", "grind", "echo"]
+
+
+def test_retry_of_a_chord_keeps_the_values_of_members_that_succeeded(mill):
+    last = started(mill, chord([mill.echo.s(1), mill.grind.s(), mill.echo.s(3)], mill.echo.s()))
+    mill.broken = False
+
+    assert mill.app.canvas(last.id).retry() == Resumed(1, 1, ())
+    mill.drain()
+
+    assert mill.value(last) == [1, 0, 3]
+    assert mill.executed.count("echo") == 3
+
+
+def test_retry_that_fails_again_can_be_tried_again(mill):
+    last = started(mill, chord([mill.echo.s(1), mill.grind.s()], mill.echo.s()))
+    for _ in range(3):
+        assert mill.app.canvas(last.id).retry() == Resumed(1, 1, ())
+        mill.drain()
+        assert mill.states(last) == ["FAILURE"]
+    mill.broken = False
+    mill.app.canvas(last.id).retry()
+    mill.drain()
+
+    assert mill.value(last) == [1, 0]
+
+
+def test_retry_of_a_canvas_that_was_cancelled_lets_it_run(mill):
+    last = chain(mill.echo.s(1), mill.echo.s()).apply_async()
+    mill.app.canvas(last.id).cancel()
+    mill.drain()
+
+    assert mill.app.canvas(last.id).retry().failed == 1
+    mill.drain()
+
+    assert mill.value(last) == 1
+
+
+def test_retry_leaves_alone_what_a_group_has_collected(mill):
+    last = started(mill, chord([mill.grind.s(), mill.echo.s(2)], mill.grind.s(), failure_policy="drop"))
+    mill.broken = False
+
+    assert mill.app.canvas(last.id).retry() == Resumed(1, 0, ())
+    mill.drain()
+
+    assert mill.value(last) == 1
+    assert mill.executed.count("grind") == 3
+
+
+def test_retry_of_what_succeeded_does_nothing(mill):
+    last = started(mill, chain(mill.echo.s(1), mill.echo.s()))
+
+    assert mill.app.canvas(last.id).retry() == Resumed(0, 0, ())
+    mill.drain()
+    assert mill.executed == ["echo", "echo"]
+
+
+def test_retry_of_a_single_task_runs_it_again(mill):
+    handle = started(mill, mill.grind.s(1, 2))
+    mill.broken = False
+
+    assert mill.app.canvas(handle.id).retry() == Resumed(1, 0, ())
+    mill.drain()
+
+    assert mill.value(handle) == 2
+
+
+def test_retry_reaches_into_a_canvas_that_has_taken_the_place_of_a_task(mill):
+    @mill.app.task(name="swap", bind=True)
+    def swap(self, value):
+        self.replace(chain(mill.echo.s(value), mill.grind.s(), mill.echo.s()))
+
+    last = started(mill, chain(mill.echo.s(5), swap.s(), mill.echo.s()))
+    assert mill.states(last.parent, last) == ["FAILURE", "FAILURE"]
+    mill.broken = False
+
+    done = mill.app.canvas(last.id).retry()
+    mill.drain()
+
+    assert done.stuck == ()
+    assert done.failed == 1
+    assert mill.value(last) == 1
+    assert mill.executed.count("swap") == 1
+
+
+def test_a_thousand_that_failed_run_again_in_slices(mill):
+    last = started(mill, chord([mill.grind.s(n) for n in range(1_200)], mill.echo.s()))
+    mill.drain(limit=5_000)
+    assert mill.states(last) == ["FAILURE"]
+    mill.broken = False
+
+    assert mill.app.canvas(last.id).retry() == Resumed(1_200, 1, ())
+    mill.drain(limit=5_000)
+
+    assert mill.value(last) == [1] * 1_200
+
+
+def test_links_and_error_callbacks_of_what_runs_again_are_called(mill):
+    told = []
+    mill.app.task(name="told")(lambda *args: told.append(args))
+    sig = mill.grind.s(1)
+    sig.link(mill.app.signature("told"))
+    sig.link_error(mill.app.signature("told").set(immutable=True))
+    handle = started(mill, chain(mill.echo.s(0), sig))
+    mill.broken = False
+    mill.app.canvas(handle.id).retry()
+    mill.drain()
+
+    assert told == [(), (2,)]
