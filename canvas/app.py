@@ -308,7 +308,7 @@ class App(Configuring):
         It returns when that is stored; where it cannot be, the log says so. Raises ImproperlyConfigured for what is no name of a state,
         EncodeError for a `meta` that cannot be written down.
         """
-        name, value = stated(state, meta)
+        name, value = stated(state, meta, int(self.conf.result_max_bytes))
         word = Progress(id=identity("task_id", task_id), state=name, value=value, message=message)
         try:
             with self._connections.client() as client:

@@ -166,7 +166,7 @@ class Task(TaskAttributes, TaskHooks, Generic[P, R]):
         request = self.request
         is_own = not request.called_directly and task_id in (None, request.id)
         if is_own:
-            word = request.told = stated(state, meta)
+            word = request.told = stated(state, meta, int(self.setting("result_max_bytes")))
             if request.ignore_result or request.is_eager or word[0] in READY_STATES:
                 return
             if request.tell is not None and request.tell(*word):

@@ -34,11 +34,7 @@ class _FromSetting:
     def __get__(self, task: TaskAttributes | None, owner: type) -> Any:
         if task is None:
             return None
-        try:
-            conf: Mapping[str, Any] = task.app.conf
-        except errors.ImproperlyConfigured:  # there is no app yet
-            conf = DEFAULTS
-        return conf[self._setting]
+        return task.setting(self._setting)
 
 
 def _from_setting(name: str) -> Any:
@@ -102,6 +98,14 @@ class TaskAttributes:
     def app(self) -> Any:
         """The app that it belongs to; for a shared task the current one. Raises ImproperlyConfigured if there is none."""
         return self.bound_app if self.bound_app is not None else default_sender()
+
+    def setting(self, name: str) -> Any:
+        """The app's setting; its default while there is no app."""
+        try:
+            conf: Mapping[str, Any] = self.app.conf
+        except errors.ImproperlyConfigured:
+            conf = DEFAULTS
+        return conf[name]
 
     @property
     def options(self) -> TaskOptions:

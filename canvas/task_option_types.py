@@ -45,6 +45,12 @@ class TaskOptionTypes(TypedDict, total=False):
     lazy: bool
     abstract: bool
     backend: None
+    compression: None
+    delivery_mode: Literal[2, "persistent"] | None
+    exchange: Literal[""] | None
+    exchange_type: Literal["direct"] | None
+    immediate: Literal[False] | None
+    mandatory: bool | None
     Strategy: str | None
     Request: str | None
     rate_limit: None

@@ -44,6 +44,12 @@ FIXED: dict[str, tuple[tuple[Any, ...], str]] = {
         "a task that failed is acknowledged with its outcome; raise Reject to keep its message",
     ),
     "acks_on_timeout": ((True, None), "a task that reached its time limit has failed, and is acknowledged"),
+    "compression": ((None,), "messages are not compressed"),
+    "delivery_mode": ((None, 2, "persistent"), "every message is durable"),
+    "exchange": ((None, ""), "messages go to queues by their names: use queue"),
+    "exchange_type": ((None, "direct"), "messages go to queues by their names: use queue"),
+    "immediate": ((None, False), "brokers have no such flag any more"),
+    "mandatory": ((None, False, True), "the app's own queues are declared before anything is sent there"),
     "backend": ((None,), "the results of all tasks are kept where the setting result_backend says"),
     "reject_on_worker_lost": (
         (True, None),

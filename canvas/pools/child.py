@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import socket
 import sys
-import threading
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -24,7 +22,6 @@ from ..errors import MessageError
 from ..execute import Requeued, execute, time_limits_of
 from ..failure import error_of, traceback_of
 from ..find_app import find_app
-from ..json_text import Json
 from ..killpoint import arm, reach
 from ..limit import SoftLimit, TimeLimits
 from ..log_setup import set_up_logging
@@ -38,16 +35,14 @@ from .alarm import AlarmLimit
 from .base import Ended, Job, Requeue
 from .child_signal import TaskSignals, keep_signals, release_forks, take_user_signal
 from .crew import Crew
-from .memory import resident_kib
-from .pipe import pack, pack_report, read_frame
+from .pipe import pack, read_frame
+from .post import Post, say
 from .runner import ChildSpec, Runner, child_spec_of
 
 LOG_FORMAT = "[%(asctime)s: %(levelname)s/%(process)d] %(message)s"
 Report = Ended | Requeue
 """A child cannot report its own loss."""
 _NO_LIMITS = TimeLimits()
-MOST_TOLD = 1 << 20
-"""Characters of what a job says of itself by way of the pool; what is longer it stores itself."""
 
 
 def make_runner(
@@ -144,7 +139,7 @@ def live(pipe: socket.socket, spec: ChildSpec, make: Callable[[], Runner]) -> No
     try:
         runner = make()
     except BaseException:  # noqa: BLE001 - importing the user's app may raise anything, SystemExit included
-        _tell(pipe, pack([["broken", traceback.format_exc()]]))
+        say(pipe, pack([["broken", traceback.format_exc()]]))
         sys.exit(1)
     gc.collect()
     gc.freeze()
@@ -152,59 +147,13 @@ def live(pipe: socket.socket, spec: ChildSpec, make: Callable[[], Runner]) -> No
     if (app := getattr(runner, "app", None)) is not None:
         app.on_after_fork.send(app)
     signals.worker_process_init.send(node)
-    if _tell(pipe, pack([["ready", os.getpid()]])):
+    if say(pipe, pack([["ready", os.getpid()]])):
         post = Post(pipe, spec.max_memory_kib)
         if for_task is not None:
             _serve(pipe, runner, post, for_task)
         else:
             Crew(runner, spec.slots, post).serve(lambda: _next_orders(pipe))
     signals.worker_process_shutdown.send(node, pid=os.getpid(), exitcode=0)
-
-
-_FOR_TASKS = (signal.SIGALRM, signal.SIGTERM, signal.SIGUSR1, signal.SIGQUIT)
-"""What may raise an exception in a task's thread."""
-
-
-class Post:
-    """Where reports are handed in."""
-
-    def __init__(self, pipe: socket.socket, max_memory_kib: int | None) -> None:
-        self._pipe = pipe
-        self._pid = os.getpid()
-        self._writing = threading.Lock()
-        self._max_memory_kib = max_memory_kib
-
-    def report(self, report: Report) -> bool:
-        """Tell the pool; first that this process has grown too large, if so, that it gets no more jobs. False if the worker is gone."""
-        limit = self._max_memory_kib
-        size = resident_kib() if limit else 0
-        full = pack([["full", size]]) if limit and size > limit else b""
-        told = self._write(full + pack_report(report))
-        reach("child.told")
-        return told
-
-    def tell(self, key: str, state: str, value: Json) -> bool:
-        """Pass on what a job says of itself, from any of its threads; False if it cannot go this way, as from a process that it forked.
-
-        No signal interrupts it: half a frame would be the end of this process.
-        """
-        if os.getpid() != self._pid or len(value) > MOST_TOLD:
-            return False
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_TASKS)
-        try:
-            return self._write(pack([["told", key, state, value]]))
-        except OSError:
-            return False  # the task closed our pipe
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, held)
-
-    def _write(self, frame: bytes) -> bool:
-        with self._writing:
-            return _tell(self._pipe, frame)
-
-    def dropped(self, key: str) -> bool:
-        """Answer that a job was dropped."""
-        return self._write(pack([["dropped", key]]))
 
 
 def _serve(pipe: socket.socket, runner: Runner, post: Post, for_task: TaskSignals) -> None:
@@ -231,12 +180,3 @@ def _next_orders(pipe: socket.socket) -> list[Job | str] | None:
         case None | [["end", int()]]:
             return None
     return [Job(*note) if len(note) == 3 else note[1] for note in frame]  # noqa: PLR2004 - see pipe.py
-
-
-def _tell(pipe: socket.socket, frame: bytes) -> bool:
-    """False if the worker is gone."""
-    try:
-        pipe.sendall(frame)
-    except ConnectionError:
-        return False
-    return True

@@ -158,10 +158,14 @@ def test_what_is_not_offered_is_refused_with_what_is():
 # --- what a job says before it ends --------------------------------------------------------------------------------------------
 
 
-def test_what_a_job_says_of_itself_is_told_while_it_runs_or_is_no_way_of_the_pool_s(new_pool):
-    pool, reports = new_pool(size=1), []
+def test_what_a_job_says_of_itself_is_told_while_it_runs_or_is_no_way_of_the_pool_s(new_pool, tmp_path):
+    pool, reports, gate = new_pool(size=1), [], tmp_path / "gate"
+    last = Told("a", "STEP", Json('{"of": 50, "by": "a"}'))
 
-    pool.submit([job("a", "tell", 50)])
+    pool.submit([job("a", "tell", 50, str(gate))])
+    if not isinstance(pool, SoloPool):
+        wait_until(pool, lambda: last in reports, reports)
+    gate.touch()
     wait_until(pool, lambda: any(isinstance(report, Ended) for report in reports), reports)
 
     *told, ended = reports
@@ -169,6 +173,6 @@ def test_what_a_job_says_of_itself_is_told_while_it_runs_or_is_no_way_of_the_poo
         assert (told, value_of(ended)) == ([], "nobody listens")
         return
     assert value_of(ended) == "told"
-    assert told[-1] == Told("a", "STEP", Json('{"of": 50, "by": "a"}'))
+    assert told[-1] == last
     assert {type(report) for report in told} == {Told}
     assert all(report.key == "a" for report in told)

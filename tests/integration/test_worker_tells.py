@@ -93,6 +93,11 @@ def test_a_state_is_seen_while_its_task_runs_in_every_pool(pool, tmp_path, gate)
         sees_steps(gate)
 
 
+def test_without_a_pool_to_pass_it_on_a_state_is_sent_by_the_task_itself(amqp_url, gate):
+    with working(amqp_url, "rpc://", pool="solo"):
+        sees_steps(gate)
+
+
 @pytest.mark.parametrize("pool", POOLS)
 def test_hooks_are_told_in_the_process_that_ran_the_task(pool, tmp_path, monkeypatch):
     log = tmp_path / "told"

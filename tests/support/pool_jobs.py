@@ -3,7 +3,7 @@
 ["echo", x]  ends with x        ["large", n]  ends with n bytes       ["fail", text]  ends as a failure      ["requeue"]
 ["wait"]  arrives at the gate, and ends once let go                   ["exit", code]  os._exit               ["pid"]
 ["hang", how]  arrives at the gate, and never ends                    ["tidy", path, stubborn]  waits, and writes down what ended it
-["tell", n]  says "STEP" n times, with a number, from threads of its own and at last from the job's, then waits at the gate
+["tell", n, path]  says "STEP" n times, with a number, from threads of its own, and at last from the job's; ends once there is a file
 ["leave"]  raises what ends the thread that reads it
 ["fork"]  comes back twice                                            ["close_all"]  closes what it does not own
 ["grow", n]  keeps n bytes for good, and ends with the pid
@@ -119,7 +119,7 @@ def _wait(job, gate, value=None):
     return _ended(job, value if value is not None else job.key)
 
 
-def _tell(job, gate, count):
+def _tell(job, gate, count, path):
     """Say something of oneself, from several threads."""
     from backbeat.canvas.teller import teller
 
@@ -133,7 +133,10 @@ def _tell(job, gate, count):
         thread.join()
     assert tell("STEP", Json(json.dumps({"of": count, "by": job.key})))
     assert not tell("STEP", Json('"' + "x" * (1 << 20) + '"'))
-    return _wait(job, gate) if gate else _ended(job, "told")
+    deadline = time.monotonic() + SECONDS
+    while not Path(path).exists() and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    return _ended(job, "told")
 
 
 def _answer_and_die(job, gate, size):

@@ -6,7 +6,7 @@ import logging
 from datetime import timedelta
 
 import pytest
-from backbeat.canvas import App, Task, shared_task
+from backbeat.canvas import App, Task, shared_task, tasks
 from backbeat.canvas.errors import Ignore, ImproperlyConfigured, Reject, Retry
 from backbeat.canvas.execute import execute
 from backbeat.canvas.message import Message
@@ -216,7 +216,9 @@ def test_an_app_s_tasks_are_of_its_own_class():
         App("x", set_as_current=False, task_cls=5).Task  # noqa: B018 - it is made when it is first asked for
 
 
-def test_a_shared_task_works_before_there_is_an_app_and_runs_in_any():
+def test_a_shared_task_works_before_there_is_an_app_and_runs_in_any(monkeypatch):
+    monkeypatch.setattr(tasks, "_shared", {})
+
     @shared_task(base=Telling, name="shared.told", max_retries=4)
     def told(x):
         return x

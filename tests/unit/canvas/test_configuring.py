@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from types import ModuleType, SimpleNamespace
 
 import pytest
-from backbeat.canvas import App
+from backbeat.canvas import App, tasks
 from backbeat.canvas.errors import ImproperlyConfigured
 
 
@@ -33,7 +33,7 @@ def module(monkeypatch):
 def package(tmp_path, monkeypatch):
     """Makes packages on the path; forgotten afterwards."""
     monkeypatch.syspath_prepend(tmp_path)
-    before = set(sys.modules)
+    before, shared = set(sys.modules), dict(tasks._shared)
 
     def make(name, **files):
         home = tmp_path.joinpath(*name.split("."))
@@ -45,6 +45,8 @@ def package(tmp_path, monkeypatch):
     yield make
     for name in set(sys.modules) - before:
         del sys.modules[name]
+    tasks._shared.clear()
+    tasks._shared.update(shared)
 
 
 # --- settings ------------------------------------------------------------------------------------------------------------------

@@ -113,6 +113,9 @@ def test_what_is_no_name_of_a_state_is_refused(fleet, state):
         task.update_state(task_id="i", state=state)
     with pytest.raises(EncodeError):
         task.update_state(task_id="i", state="OK", meta=object())
+    fleet.app.conf.result_max_bytes = 100
+    with pytest.raises(EncodeError, match="the meta of state OK has 102 bytes, more than 100"):
+        task.update_state(task_id="i", state="OK", meta="x" * 100)
     assert fleet.store.state.documents == {}
 
 
