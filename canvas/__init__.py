@@ -7,7 +7,7 @@ from .app import App, Celery
 from .compose import chain, chord, group
 from .current import current_app, current_task
 from .mapping import chunks, xmap, xstarmap
-from .result import AsyncResult, GroupResult, result_from_tuple
+from .result import AsyncResult, GroupResult, ResultSet, result_from_tuple
 from .signature import Signature, signature, subtask
 from .task import Task
 from .tasks import shared_task
@@ -18,6 +18,7 @@ __all__ = [
     "AsyncResult",
     "Celery",
     "GroupResult",
+    "ResultSet",
     "Signature",
     "Task",
     "chain",

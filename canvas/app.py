@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 from uuid import UUID
 
+from .awaitable import in_thread
+from .backend import Backend
 from .canvas_run import CanvasRun
 from .canvas_sender import CanvasSender
+from .commit.base import Commit
 from .configuring import Configuring
 from .connections import Connections
 from .defaults import Defaults
 from .errors import NotRegistered, Unavailable
-from .handles import Handles
+from .handles import GroupHandles, Handles
 from .ids import draw
 from .mapping import mapping_tasks
 from .message import Message
 from .node import Node, freeze
 from .periodic_tasks import PeriodicTasks
-from .places import check_queue
+from .places import check_queue, store_url
 from .progress import Progress
 from .request import running_request
-from .result import AsyncResult, GroupResult, Result
+from .result import AsyncResult, Result, ResultSet
 from .results.base import Results
 from .signature import Signature, set_default_sender, signature
 from .signum import signum_of
@@ -35,7 +38,8 @@ from .task_option_types import TaskOptionTypes
 from .tasks import Tasks
 from .transaction import OutboxRelay
 from .value import flag, identities, identity, key
-from .wiring import keyring_of, open_client, open_relays, open_results
+from .watch import Watch
+from .wiring import keyring_of, open_client, open_eager, open_relays, open_results
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +81,7 @@ class App(Configuring):
         self.periodic_tasks = PeriodicTasks()
         self._connections = Connections(lambda: open_client(self.conf), lambda: open_results(self.conf))
         self._handles = Handles(self)
+        self.watch = Watch(self)
         self._sender = CanvasSender(self.conf, self._connections)
         if set_as_current:
             self.set_default()
@@ -151,6 +156,16 @@ class App(Configuring):
         assert isinstance(handle, AsyncResult)
         return handle
 
+    async def asend_task(
+        self,
+        name: str,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> AsyncResult[Any]:
+        """As `send_task`, for coroutines: the event loop goes on while it is sent (see awaitable.py)."""
+        return await in_thread(self.send_task, name, args, kwargs, **options)
+
     def send_signature(
         self,
         signature: Signature,
@@ -162,14 +177,29 @@ class App(Configuring):
 
         In a transaction (see `transaction`; or with the option `session`) the broker has it when that commits, or never.
         """
+        if self.conf.task_always_eager:
+            return self.apply_signature(signature, args, kwargs, options)
         given = dict(options or {})
-        session = given.pop("session", None)
+        session, _ = given.pop("session", None), given.pop("throw", None)
         node, asked = self._defaults.keyed(self.prepare(signature, args, kwargs, given))
-        handle = self._handles.of_sent(self._sender.send(node, asked, session))
-        request = running_request()
-        if request is not None:
-            request.child_ids.extend(handle.value_ids())
-        return handle
+        return _as_child(self._handles.of_sent(self._sender.send(node, asked, session)))
+
+    def apply_signature(
+        self,
+        signature: Signature,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Result:
+        """Run a canvas here and now, to its end (see eager.py); returns the handle of its value, which is ready.
+
+        With the option `throw`, by default `task_eager_propagates`, what a task of it raised is raised here.
+        """
+        given = dict(options or {})
+        _, throw = given.pop("session", None), given.pop("throw", None)
+        node, _ = self._defaults.keyed(self.prepare(signature, args, kwargs, given))
+        throws = bool(self.conf.task_eager_propagates if throw is None else throw)
+        return _as_child(open_eager(self, self._connections.client).apply(node, throw=throws))
 
     def transaction(self, session: Any) -> AbstractContextManager[Any]:
         """Let what this thread or coroutine sends inside the block exist if and only if the transaction of `session` commits.
@@ -257,21 +287,27 @@ class App(Configuring):
         """Where results are read. Raises ImproperlyConfigured if there is no result backend."""
         return self._connections.results
 
-    @property
-    def backend(self) -> Results:
-        return self.results
+    @cached_property
+    def backend(self) -> Backend:
+        """The result backend as Celery's code knows it: to read, forget and store results by hand, and to keep groups."""
+        return Backend(self, lambda: self.results, self._connections.client, lambda: store_url(self.conf))
 
     def AsyncResult(self, task_id: str | UUID) -> AsyncResult[Any]:  # noqa: N802 - Celery's name
         """The handle of a task by its id."""
         return self._handles.of_task(task_id)
 
-    def GroupResult(self, id: str | UUID, results: Sequence[Any] | int = ()) -> GroupResult:  # noqa: N802 - Celery's name
-        """The handle of a group by its id and its members, or by its id and size."""
-        return self._handles.of_group(id, results)
+    def ResultSet(self, results: Iterable[Any] = ()) -> ResultSet:  # noqa: N802 - Celery's name
+        """The handle of several results that are waited for together."""
+        return self._handles.of_set(results)
 
-    def result_from_tuple(self, data: Any) -> Result:
-        """The handle that `as_tuple` wrote down."""
-        return self._handles.of_tuple(data)
+    @cached_property
+    def GroupResult(self) -> GroupHandles:  # noqa: N802 - Celery's name
+        """`app.GroupResult(id, members or size)` is the handle of a group, `app.GroupResult.restore(id)` that of a saved one."""
+        return GroupHandles(self._handles)
+
+    def result_from_tuple(self, data: Any, *, sent: bool = False) -> Result:
+        """The handle that `as_tuple` wrote down. `sent`: it is known that the tasks were sent."""
+        return self._handles.of_tuple(data, sent=sent)
 
     def revoke(
         self, ids: str | UUID | Sequence[str | UUID], terminate: bool = False, signal: str | int = "SIGTERM"
@@ -317,6 +353,21 @@ class App(Configuring):
             extra = {"action": "state_lost", "id": word.id}
             logger.warning("%s; that task %s is %s is not stored", error, word.id, name, extra=extra)
 
+    @contextmanager
+    def lent(
+        self,
+        settings: Mapping[str, Any],
+        open_client: Callable[[], Commit],
+        open_results: Callable[[], Results],
+    ) -> Iterator[None]:
+        """In the block this app has these settings and connections in place of its own; for tests (testing/)."""
+        self._sender.close()
+        try:
+            with self.conf.lent(settings), self._connections.lent(open_client, open_results):
+                yield
+        finally:
+            self._sender.close()
+
     # --- life ----------------------------------------------------------------------------------------------------------------
 
     def set_default(self) -> None:
@@ -327,6 +378,7 @@ class App(Configuring):
 
     def close(self) -> None:
         """Let go of connections; they are opened again when they are needed."""
+        self.watch.close()
         self._connections.close()
         self._sender.close()
 
@@ -348,6 +400,14 @@ class App(Configuring):
 
     def __repr__(self) -> str:
         return f"<App {self.name}>"
+
+
+def _as_child(handle: Result) -> Result:
+    """What the task that runs here has sent is its child."""
+    request = running_request()
+    if request is not None:
+        request.children.append(handle)
+    return handle
 
 
 Celery = App

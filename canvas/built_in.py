@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 BUILT_IN = frozenset(
     {flow.JOIN_TASK, flow.NEXT_TASK, flow.FAILED_TASK, flow.START_TASK, replacing.VALUE_TASK}
 )
+INNER = BUILT_IN - {replacing.VALUE_TASK}
+"""Those whose results are nobody's business; the value of a group that replaced a task is a result like any other."""
 CARRIERS = frozenset({flow.JOIN_TASK, flow.NEXT_TASK, flow.FAILED_TASK})
 """Those that only carry on what others began: what they start is judged itself."""
 

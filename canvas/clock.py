@@ -22,7 +22,7 @@ class SystemClock:
 
 
 class FakeClock:
-    """A clock that stands still until it is moved, for tests."""
+    """A clock that stands still until it is moved: for tests, and for what runs without waiting (stage.py)."""
 
     def __init__(self, now_us: int = 1_750_000_000_000_000) -> None:
         self._now_us = now_us
@@ -33,3 +33,7 @@ class FakeClock:
     def advance(self, seconds: float) -> None:
         """Move the clock forward."""
         self._now_us += round(seconds * 1_000_000)
+
+    def advance_to(self, now_us: int) -> None:
+        """Move the clock forward to this moment; a clock that is there already, or beyond, stays."""
+        self._now_us = max(self._now_us, now_us)

@@ -82,6 +82,12 @@ class chain(_Composite):  # noqa: N801 - Celery's name
     ) -> Any:
         return super().apply_async(args, kwargs, **options) if self.tasks else None
 
+    def apply(
+        self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> Any:
+        """Run it here and now; returns the handle of its last step, None if it is empty."""
+        return super().apply(args, kwargs, **options) if self.tasks else None
+
     def _parts(self) -> Node:
         # a chain in a chain is spliced, so an empty one adds nothing
         steps = [task for task in map(signature, self.tasks) if not isinstance(task, chain) or task.tasks]

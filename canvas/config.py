@@ -10,6 +10,7 @@ import difflib
 import os
 import warnings
 from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 
 from .errors import ImproperlyConfigured
@@ -183,7 +184,9 @@ OBEYED = frozenset(
     security_accept_unsigned
     security_keys
     task_acks_late
+    task_always_eager
     task_default_queue
+    task_eager_propagates
     task_ignore_result
     task_lease_seconds
     task_max_argument_bytes
@@ -192,6 +195,7 @@ OBEYED = frozenset(
     task_routes
     task_serializer
     task_soft_time_limit
+    task_store_eager_result
     task_time_limit
     task_track_started
     timezone
@@ -257,6 +261,17 @@ class Config(MutableMapping[str, Any]):
         """True if the value was given, and is not the default."""
         _check(name)
         return name in self._values
+
+    @contextmanager
+    def lent(self, values: Mapping[str, Any]) -> Iterator[None]:
+        """In the block these are set; afterwards all settings are as they were."""
+        before = dict(self._values)
+        self.update(values)
+        try:
+            yield
+        finally:
+            self._values.clear()
+            self._values.update(before)
 
     def read_environment(self, environ: Mapping[str, str] = os.environ) -> None:
         """Take broker and result backend from the environment where nothing was given: BACKBEAT_..., then Celery's names.

@@ -53,6 +53,18 @@ class Connections:
                     opened.close()
             self._client = self._results = None
 
+    @contextmanager
+    def lent(self, open_client: Callable[[], Commit], open_results: Callable[[], Results]) -> Iterator[None]:
+        """In the block other ones are opened, and afterwards again the app's own."""
+        own = self._open_client, self._open_results
+        self.close()
+        self._open_client, self._open_results = open_client, open_results
+        try:
+            yield
+        finally:
+            self.close()
+            self._open_client, self._open_results = own
+
     def _unlock(self) -> None:
         self._lock = threading.RLock()
 

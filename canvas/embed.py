@@ -79,7 +79,7 @@ def _forward(task: str, id_: str, position: Step | Member) -> dict[str, Any]:
         task=task,
         id=derive(id_, task),
         args=Json(json.dumps([ref_of(position)])),
-        options={"queue": CONTROL_QUEUE, "routing_key": CONTROL_QUEUE},
+        options={"queue": CONTROL_QUEUE},
     )
     return node_to_data(call, json.loads)
 

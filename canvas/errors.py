@@ -58,6 +58,10 @@ class UnknownResult(TaskError):
     """There is nothing to wait for: the task was never sent, or its record is gone."""
 
 
+class IncompleteStream(TaskError):
+    """A task has not ended, so it is not known yet what it led to (see `AsyncResult.iterdeps`)."""
+
+
 class NotRegistered(TaskError, KeyError):
     """The worker, or the app, has no task of this name."""
 
@@ -163,6 +167,7 @@ SHARED_WITH_CELERY: dict[str, type[BackbeatError]] = {
         ImproperlyConfigured,
         TaskError,
         TimeoutError,
+        IncompleteStream,
         NotRegistered,
         ChordError,
         TaskRevokedError,

@@ -15,6 +15,7 @@ from .errors import (
     EncodeError,
     Ignore,
     ImproperlyConfigured,
+    IncompleteStream,
     MaxRetriesExceededError,
     MessageError,
     NotRegistered,
@@ -49,10 +50,6 @@ class AlreadyRegistered(TaskError):
 
 class QueueNotFound(KeyError, TaskError):
     """Never raised: a queue that is missing is made."""
-
-
-class IncompleteStream(TaskError):
-    """Never raised: messages have no streams."""
 
 
 class Terminated(BackbeatError):

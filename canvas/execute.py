@@ -6,9 +6,10 @@ import inspect
 import json
 import random
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import errors
+from .child import Child, sent_child
 from .clock import SystemClock
 from .codec import dumps
 from .error_report import reported_error
@@ -35,6 +36,13 @@ class Requeued(Exception):
     """The task asks for its message to be delivered again; not an ending."""
 
 
+class _Ears(NamedTuple):
+    """Who hears how a run goes."""
+
+    report: RunReport
+    raised: Callable[[BaseException], object]
+
+
 def time_limits_of(message: Message, tasks: Tasks, default: TimeLimits) -> TimeLimits:
     """The limits of a run: the message's, else its task's, else the worker's."""
     task = tasks.get(message.task)
@@ -51,12 +59,15 @@ def execute(
     draw: Callable[[], float] = random.random,
     limit: SoftLimit = NO_LIMIT,
     limits: TimeLimits | None = None,
+    is_eager: bool = False,
+    raised: Callable[[BaseException], object] = lambda _exc: None,
     tell: Tell | None = None,
 ) -> Outcome:
     """Run `message` and return its outcome. Raises Requeued and KeyboardInterrupt.
 
     `now_us` tells the time from which the countdown of a retry counts; `draw` chooses its delay where there is jitter (0 to 1).
-    `limit` keeps the soft one of `limits`, which are the message's own unless given. `tell` passes on what the run says of itself.
+    `limit` keeps the soft one of `limits`, which are the message's own unless given. `raised` is told of the exception that is the failure.
+    `tell` passes on what the run says of itself.
     """
     task = tasks.get(message.task)
     if task is None:
@@ -70,14 +81,14 @@ def execute(
         return Failure(error=celery_error("Reject", f"the arguments cannot be decoded: {error}", message.id))
     if limits is not None:
         request.timelimit = [limits.hard, limits.soft]
-    request.task_object, request.handle_of, request.tell = task, task.AsyncResult, tell
-    report = report_of(task, request)
+    request.task_object, request.tell, request.is_eager = task, tell, is_eager
+    ears = _Ears(report_of(task, request), raised)
     with running(request):
-        report.begins()
+        ears.report.begins()
         try:
-            ended = _run(task, message, request, draw, limit, report)
+            ended = _run(task, message, request, draw, limit, ears)
         finally:
-            report.ends()
+            ears.report.ends()
     return _retry(message, ended, now_us()) if isinstance(ended, errors.Retry) else ended
 
 
@@ -87,21 +98,21 @@ def _run(
     request: Request,
     draw: Callable[[], float],
     limit: SoftLimit,
-    report: RunReport,
+    ears: _Ears,
 ) -> Outcome | errors.Retry:
     """Call the function; Retry where it, or its task's options, ask for another run."""
     try:
-        report.starts()
+        ears.report.starts()
         value = _call(task, message, request, limit)
     except errors.Retry as retry:
-        return _again(retry, report)
+        return _again(retry, ears.report)
     except errors.Replaced as replaced:
-        return _replaced(task, message, replaced, report)
+        return _replaced(task, message, replaced, ears)
     except errors.Ignore as ignore:
-        report.left(State.IGNORED, ignore)
+        ears.report.left(State.IGNORED, ignore)
         return Ignored() if request.told is None else Ignored(state=request.told[0], value=request.told[1])
     except errors.Reject as reject:
-        report.left(State.REJECTED, reject)
+        ears.report.left(State.REJECTED, reject)
         if reject.requeue:
             raise Requeued from reject
         return Rejected(reason=str(reject.reason or ""))
@@ -109,18 +120,21 @@ def _run(
         raise
     except BaseException as exc:  # noqa: BLE001 - whatever a task raises is its outcome, sys.exit() included
         if request.retry_asked is not None:
-            return _again(_because(request.retry_asked, exc), report)
+            return _again(_because(request.retry_asked, exc), ears.report)
         asked = task.retry_after(exc, request, draw())
-        return _failed(task, message, exc, report) if asked is None else _again(asked, report)
+        return _failed(task, message, exc, ears) if asked is None else _again(asked, ears.report)
     if request.retry_asked is not None:
-        return _again(request.retry_asked, report)
+        return _again(request.retry_asked, ears.report)
     try:
-        children = tuple(request.child_ids) if task.options.trail else ()
-        outcome = Success(value=dumps(value), children=children)
+        outcome = Success(value=dumps(value), children=_sent(request) if task.options.trail else ())
     except Exception as exc:  # noqa: BLE001 - not the function's own: autoretry_for is not asked, as another run would not help
-        return _failed(task, message, exc, report)
-    report.succeeded(value)
+        return _failed(task, message, exc, ears)
+    ears.report.succeeded(value)
     return outcome
+
+
+def _sent(request: Request) -> tuple[Child, ...]:
+    return tuple(sent_child(handle.as_tuple()) for handle in request.children)
 
 
 def _again(retry: errors.Retry, report: RunReport) -> errors.Retry:
@@ -128,16 +142,14 @@ def _again(retry: errors.Retry, report: RunReport) -> errors.Retry:
     return retry
 
 
-def _replaced(
-    task: Task[Any, Any], message: Message, replaced: errors.Replaced, report: RunReport
-) -> Outcome:
+def _replaced(task: Task[Any, Any], message: Message, replaced: errors.Replaced, ears: _Ears) -> Outcome:
     try:
         frozen = frozen_for(message, replaced.canvas)
         check_depth(in_place_of(message, frozen))
         text = json_value(node_to_data(frozen, json.loads))
     except Exception as exc:  # noqa: BLE001 - a canvas that cannot travel is a failure of the task
-        return _failed(task, message, exc, report)
-    report.left(State.IGNORED, replaced)
+        return _failed(task, message, exc, ears)
+    ears.report.left(State.IGNORED, replaced)
     return ReplacedOutcome(canvas=text)
 
 
@@ -148,8 +160,9 @@ def _because(retry: errors.Retry, exc: BaseException) -> errors.Retry:
     return retry
 
 
-def _failed(task: Task[Any, Any], message: Message, exc: BaseException, report: RunReport) -> Failure:
-    report.failed(exc)
+def _failed(task: Task[Any, Any], message: Message, exc: BaseException, ears: _Ears) -> Failure:
+    ears.raised(exc)
+    ears.report.failed(exc)
     expected = isinstance(exc, task.retrying.expected)
     return Failure(error=error_of(exc, message.id), traceback=traceback_of(exc), expected=expected)
 

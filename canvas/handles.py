@@ -2,33 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from .async_result import Reader
 from .handle import Handle
 from .ids import derive
 from .node import Call, Chain, Group, Node, Tap
-from .result import AsyncResult, GroupResult, Result, result_from_tuple
+from .result import AsyncResult, GroupResult, Result
+from .result_base import Reader
+from .result_set import ResultSet
 from .value import LARGEST_COUNT, Bound, identity
+from .written_handle import handle_of
+
+
+class GroupHandles:
+    """`app.GroupResult`: makes handles of groups, and brings saved ones back, as Celery's class that belongs to an app does."""
+
+    def __init__(self, handles: Handles) -> None:
+        self._handles = handles
+
+    def __call__(
+        self, id: str | UUID, results: Sequence[Any] | int = (), parent: Handle | None = None
+    ) -> GroupResult:
+        """The handle of a group by its id and its members, or by its id and size."""
+        return self._handles.of_group(id, results, parent)
+
+    def restore(self, id: str | UUID) -> GroupResult | None:
+        """The group that was saved under `id`; None if there is none (any more)."""
+        return self._handles.of_saved(id)
 
 
 class Handles:
-    """`app` is where handles read results, and what they revoke by."""
+    """`app` is where handles read results, and what they revoke by; `single` and `several` are what is made for a task and for a group."""
 
-    def __init__(self, app: Reader) -> None:
+    def __init__(
+        self,
+        app: Reader,
+        single: type[AsyncResult[Any]] = AsyncResult,
+        several: type[GroupResult] = GroupResult,
+    ) -> None:
         self._app = app
+        self._single = single
+        self._several = several
 
     def of_sent(self, node: Node, parent: Handle | None = None) -> Result:
         """The handle of a canvas that was sent; of a chain that of its last step, whose parents are the steps before it."""
         match node:
             case Call():
                 ignored = bool(node.options.get("ignore_result"))
-                return AsyncResult(node.id, app=self._app, parent=parent, ignored=ignored, sent=True)
+                return self._single(node.id, app=self._app, parent=parent, ignored=ignored, sent=True)
             case Group():
                 members = [self.of_sent(member) for member in node.members]
-                return GroupResult(node.id, members, app=self._app, parent=parent)
+                return self._several(node.id, members, app=self._app, parent=parent)
             case Chain():
                 *before, last = [step for step in node.steps if not isinstance(step, Tap)]
                 for step in before:
@@ -41,14 +67,26 @@ class Handles:
         """The handle of a task by its id."""
         return AsyncResult(identity("a task's id", id_), app=self._app)
 
-    def of_group(self, id_: str | UUID, results: Sequence[Any] | int) -> GroupResult:
+    def of_set(self, results: Iterable[Any]) -> ResultSet:
+        """The handle of several results that are waited for together."""
+        return ResultSet(results, app=self._app)
+
+    def of_group(
+        self, id_: str | UUID, results: Sequence[Any] | int, parent: Handle | None = None
+    ) -> GroupResult:
         """The handle of a group by its id and its members, or by its id and size."""
         group_id: str = identity("a group's id", id_)
         if isinstance(results, int):
             Bound(highest=LARGEST_COUNT, whole=True)("a group's size", results)
             results = [self.of_task(derive(group_id, str(index))) for index in range(results)]
-        return GroupResult(group_id, results, app=self._app)
+        return GroupResult(group_id, results, parent, self._app)
 
-    def of_tuple(self, data: Any) -> Result:
+    def of_saved(self, id_: str | UUID) -> GroupResult | None:
+        """The handle of the group that was saved under its id; None if there is none."""
+        found: GroupResult | None = self._app.backend.restore_group(id_)
+        return found
+
+    def of_tuple(self, data: Any, *, sent: bool = False) -> Result:
         """The handle that `as_tuple` wrote down."""
-        return result_from_tuple(data, app=self._app)
+        found: Result = handle_of(data, self._single, self._several, self._app, sent)
+        return found

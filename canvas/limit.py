@@ -10,9 +10,12 @@ A coroutine is told by its event loop: SoftTimeLimitExceeded comes out of the `a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
+from contextvars import copy_context
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any, Protocol
 
 from .errors import SoftTimeLimitExceeded
@@ -65,7 +68,7 @@ class SoftLimit(Protocol):
 
 
 class NoLimit:
-    """Keeps none: for what runs a task outside of a pool."""
+    """Keeps none: for what runs a task outside of a pool. A caller that is a coroutine itself waits for the task's."""
 
     kept = LimitsKept(soft=False, hard=False)
 
@@ -73,7 +76,23 @@ class NoLimit:
         return nullcontext()
 
     def run(self, coroutine: Coroutine[Any, Any, Any], seconds: float | None) -> Any:  # noqa: ARG002 - none is kept
-        return asyncio.run(coroutine)
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(coroutine)
+        # a thread has one event loop at a time, so this one goes to another thread
+        ended: Future[Any] = Future()
+        context = copy_context()
+        thread = Thread(target=_settle, args=(ended, lambda: context.run(asyncio.run, coroutine)))
+        thread.start()
+        return ended.result()
+
+
+def _settle(ended: Future[Any], call: Callable[[], Any]) -> None:
+    try:
+        ended.set_result(call())
+    except BaseException as error:  # noqa: BLE001 - it is raised where the caller waits
+        ended.set_exception(error)
 
 
 NO_LIMIT = NoLimit()

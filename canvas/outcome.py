@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, assert_never
 
+from .child import Child, child_from_data
 from .json_text import EMPTY_LIST, NULL, Json, json_list, json_string, json_value
 from .mark import ERROR, MARK, plain
 
@@ -72,10 +73,10 @@ class Error:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Success:
-    """It returned `value`. `children` are the ids of what the task sent while it ran."""
+    """It returned `value`. `children` are what the task sent while it ran."""
 
     value: Json
-    children: tuple[str, ...] = ()
+    children: tuple[Child, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,7 +253,7 @@ def outcome_from_data(data: Mapping[str, Any]) -> Outcome:
     if fields.get("error") is not None:
         fields["error"] = error_from_data(fields["error"])
     if "children" in fields:
-        fields["children"] = tuple(fields["children"])
+        fields["children"] = tuple(map(child_from_data, fields["children"]))
     return _KINDS[data["kind"]](**fields)
 
 

@@ -51,12 +51,10 @@ class Request:
     is_eager: bool = False
     stamped_headers: list[str] | None = None
     stamps: Mapping[str, Any] = field(default_factory=dict)
-    child_ids: list[str] = field(default_factory=list)
-    """The ids of what it has sent."""
+    children: list[Any] = field(default_factory=list)
+    """Handles of what it sent so far."""
     task_object: Any = field(default=None, repr=False)
     """The task that runs."""
-    handle_of: Callable[[str], Any] = str
-    """Makes a handle of an id."""
     max_retries: int | None = None
     """How often it may be retried, where the caller or `self.retry` said so; None: as its task says."""
     retry_asked: Retry | None = None
@@ -67,11 +65,6 @@ class Request:
     """The last of it: a state and a value."""
     message: Message | None = field(default=None, repr=False)
     """What it came as."""
-
-    @property
-    def children(self) -> list[Any]:
-        """Handles of what it has sent."""
-        return [self.handle_of(id_) for id_ in self.child_ids]
 
     @property
     def time_limit(self) -> float | None:

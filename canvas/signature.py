@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Protocol, Self
 
+from .awaitable import in_thread
 from .codec import dumps
-from .errors import ImproperlyConfigured
+from .default_app import default_app, default_app_if_any, set_default_app
 from .ids import draw
 from .node import HOOKS, Call, Node, tapped
 from .node_data import node_from_data
@@ -29,6 +30,12 @@ class Sender(Protocol):
         """Send the canvas; returns the handle of its value."""
         ...
 
+    def apply_signature(
+        self, signature: Signature, args: Iterable[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> Result:
+        """Run the canvas here and now; returns the handle of its value, which is ready."""
+        ...
+
     def call_task(self, name: str, args: Iterable[Any], kwargs: Mapping[str, Any]) -> Any:
         """Run a task's function here and now."""
         ...
@@ -39,21 +46,13 @@ class Sender(Protocol):
         ...
 
 
-_default_sender: list[Sender] = []
-
-
-def set_default_sender(sender: Sender) -> None:
-    """Make `sender` the app of signatures and shared tasks that have none."""
-    _default_sender[:] = [sender]
+set_default_sender = set_default_app
 
 
 def default_sender() -> Sender:
     """The app of signatures that have none. Raises ImproperlyConfigured if there is no app at all."""
-    if not _default_sender:
-        raise ImproperlyConfigured(
-            "there is no app yet: create one with App(name, broker=..., backend=...) first"
-        )
-    return _default_sender[0]
+    sender: Sender = default_app()
+    return sender
 
 
 class Signature(dict[str, Any]):
@@ -108,7 +107,7 @@ class Signature(dict[str, Any]):
     @property
     def is_strict(self) -> bool:
         """False if it is composed as Celery does it."""
-        app = self._app or (_default_sender[0] if _default_sender else None)
+        app: Sender | None = self._app or default_app_if_any()
         return app is None or app.is_strict
 
     @property
@@ -274,6 +273,22 @@ class Signature(dict[str, Any]):
     ) -> Any:
         """Send it; returns an AsyncResult, a GroupResult for a group, None for an empty chain. Options: see `Task.apply_async`."""
         return self.app.send_signature(self, args or (), kwargs or {}, options)
+
+    async def adelay(self, *args: Any, **kwargs: Any) -> Any:
+        """As `delay`, for coroutines: the event loop goes on while it is sent (see awaitable.py)."""
+        return await in_thread(self.delay, *args, **kwargs)
+
+    async def aapply_async(
+        self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> Any:
+        """As `apply_async`, for coroutines."""
+        return await in_thread(self.apply_async, args, kwargs, **options)
+
+    def apply(
+        self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> Any:
+        """Run it here and now, to its end; returns what `apply_async` does, ready. Options: also `throw`, see `Task.apply`."""
+        return self.app.apply_signature(self, args or (), kwargs or {}, options)
 
     def __invert__(self) -> Any:
         """Send it and wait for its value: `~add.s(2, 2)`."""

@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, NoReturn, ParamSpec, Self, TypeVar, cast
 
 from . import errors
+from .awaitable import in_thread
+from .eager_result import EagerResult
 from .header import check_size
 from .model_call import ModelCall
 from .outcome import READY_STATES
@@ -108,6 +110,38 @@ class Task(TaskAttributes, TaskHooks, Generic[P, R]):
         handle = self.app.send_signature(Signature(self.name, app=self.bound_app), args, kwargs, options)
         return cast("AsyncResult[R]", handle)
 
+    async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+        """As `delay`, for coroutines: the event loop goes on while it is sent (see awaitable.py)."""
+        return await in_thread(self.delay, *args, **kwargs)
+
+    async def aapply_async(
+        self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> AsyncResult[R]:
+        """As `apply_async`, for coroutines."""
+        return await in_thread(self.apply_async, args, kwargs, **options)
+
+    def apply(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        throw: bool | None = None,
+        logfile: object = None,  # noqa: ARG002 - Celery's arguments: where a worker would log, and there is none
+        loglevel: object = None,  # noqa: ARG002
+        **options: Any,
+    ) -> EagerResult[R]:
+        """Run it here and now, and all that follows from it: retries, without waiting, and links. Returns a handle that is ready.
+
+        With `throw` (None: as `task_eager_propagates` says) what it raised is raised here. `retries` says how often it was tried before;
+        the other options are those of `apply_async`, of which time limits mean nothing. Raises what `apply_async` does of values
+        that cannot be sent, though nothing is sent.
+        """
+        args, kwargs = positional(args or ()), keywords(kwargs or {})
+        self._check(args, kwargs)
+        sig = Signature(self.name, app=self.bound_app)
+        handle = self.app.apply_signature(sig, args, kwargs, {**options, "throw": throw})
+        return cast("EagerResult[R]", handle)
+
     def _check(self, args: list[Any], kwargs: dict[str, Any]) -> None:
         if self.options.typing is False:
             return
@@ -180,7 +214,7 @@ class Task(TaskAttributes, TaskHooks, Generic[P, R]):
     def add_trail(self, result: Any) -> Any:
         """Let a handle be among the children of the run that this code is part of; returns it. What a run sends is so anyhow."""
         if self.trail:
-            self.request.child_ids.extend(result.value_ids())
+            self.request.children.append(result)
         return result
 
     # --- retrying ------------------------------------------------------------------------------------------------------------
@@ -249,7 +283,11 @@ class Task(TaskAttributes, TaskHooks, Generic[P, R]):
             raise errors.ImproperlyConfigured(
                 f"{self.name} is not what a worker runs here, so it cannot be replaced: use the `self` of the task that runs (bind=True)"
             )
-        raise errors.Replaced(self.app.replacing(signature_of(sig, app=self.app)))
+        self.on_replace(signature_of(sig, app=self.app))
+
+    def on_replace(self, sig: Signature) -> NoReturn:
+        """What `replace` ends with: for subclasses that look at `sig`, or change it, and then call this one."""
+        raise errors.Replaced(self.app.replacing(sig))
 
     def retry_after(self, exc: BaseException, request: Request, draw: float) -> errors.Retry | None:
         """The retry that `autoretry_for` asks for after `exc` ended the run of `request`; None if it does not, or not any more.

@@ -36,7 +36,7 @@ class Wire:
 def to_wire(message: Message) -> Wire:
     """Headers, properties and body of protocol 2."""
     args, kwargs = plain(message.args), plain(message.kwargs)
-    body = f"[{args},{kwargs},{json.dumps(embed_of(message))}]"
+    body = f"[{args},{kwargs},{json_value(embed_of(message))}]"
     return Wire(_headers(message, args, kwargs), properties_of(message), body.encode())
 
 

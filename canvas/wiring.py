@@ -14,13 +14,16 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from . import flow
 from .brokers.base import Broker
 from .commit.base import Commit, DeadLetterCommit
 from .commit.limits import Limits
 from .commit.role import Role
+from .commit.transition import Transition
 from .commit.wiring import engine_of, memory_store_of, open_store
 from .config import Config
 from .effect import Effect, OpenChain, OpenJoin, planned
@@ -42,6 +45,9 @@ from .results.compression import method_of
 from .signing import NO_KEYS, Keyring
 from .start import Start
 from .transaction import OutboxRelay, TransactionSender
+
+if TYPE_CHECKING:
+    from .eager import Eager, EagerApp
 
 
 def open_commit(
@@ -92,6 +98,30 @@ def open_dead_letters(conf: Config) -> DeadLetterCommit:
     return commit
 
 
+def open_eager(app: EagerApp, client: Callable[[], AbstractContextManager[Commit]]) -> Eager:
+    """What runs canvases of `app` here and now; with `task_store_eager_result` what ended is stored by `client`.
+
+    Raises ImproperlyConfigured if that is to be stored and there is no result backend.
+    """
+    from .eager import Eager
+
+    conf = app.conf
+    if not conf.task_store_eager_result:
+        return Eager(app, lambda: app.results, lambda: app.backend, result_bytes=int(conf.result_max_bytes))
+    if store_url(conf) is None:
+        raise ImproperlyConfigured(
+            "task_store_eager_result needs a result backend: write App(backend='redis://...') or postgresql://."
+        )
+
+    def keep(endings: Sequence[Transition]) -> None:
+        with client() as opened:
+            opened.exchange(endings)
+
+    return Eager(
+        app, lambda: app.results, lambda: app.backend, result_bytes=int(conf.result_max_bytes), keep=keep
+    )
+
+
 def open_broker(conf: Config) -> Broker:
     """Only the broker, for who sends single messages and keeps no canvas (the beat)."""
     from .incarnation import incarnation
@@ -121,12 +151,20 @@ def open_results(conf: Config) -> Results:
         case Kind.SQL:
             from .results.sql import SqlResults
 
-            return SqlResults(engine_of(url), is_whole=is_whole)
+            keep, packing = expires_seconds(conf), method_of(conf.result_compression)
+            return SqlResults(engine_of(url), is_whole=is_whole, keep_seconds=keep, compression=packing)
         case _:
             from .results.redis import RedisResults
 
             runs = broker if is_one and result_db(broker, url) is not None else None
-            return RedisResults(url, prefix=result_prefix(conf), runs=runs, is_whole=is_whole)
+            return RedisResults(
+                url,
+                prefix=result_prefix(conf),
+                runs=runs,
+                is_whole=is_whole,
+                keep_seconds=expires_seconds(conf),
+                compression=method_of(conf.result_compression),
+            )
 
 
 def reply_queue(results: Results, id_: str) -> str:

@@ -26,6 +26,7 @@ clock says: no sleep depends on wall time for longer than that.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -62,7 +63,8 @@ class Beat:
     only while this beat leads, and its answer is applied again at the start of each term, as are `app_entries`, those that the
     project has in Python (None: nobody asked it, and what the store has of it stays). `begins` is told the latest cursor at
     the start of a term, and says whether cursors must go back to now (clock_guard.py). `may_apply`
-    is asked before files are applied: older ones than those that were must not be (succession.py).
+    is asked before files are applied: older ones than those that were must not be (succession.py). `rounds_seconds`: how often it makes
+    its rounds.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Beat:
         sender: Sender | None = None,
         runs: Runs | None = None,
         errands: Errands | None = None,
+        rounds_seconds: float = PERIOD_SECONDS,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -98,7 +101,9 @@ class Beat:
             app_entries=app_entries,
             may_apply=may_apply,
         )
-        self._rounds = Rounds(self._ledger, self._relay, self._dispatch, reload, errands, clock)
+        self._rounds = Rounds(
+            self._ledger, self._relay, self._dispatch, reload, errands, clock, period_seconds=rounds_seconds
+        )
         self._nudged = False
         self._epoch: int | None = None  # of the term we are in; 0: standing by; None: nothing known yet
         self._loaded = False
@@ -108,11 +113,15 @@ class Beat:
     def run(self, stop: Callable[[], bool]) -> None:
         """Step and sleep until `stop` says so (and `wake` is called); then mark, release the lease and return."""
         while not stop():
-            self._clock.wait(self.step())
-            if self._nudged:  # not every wake: the sender wakes the loop, too
-                self._nudged = False
-                self._rounds.hasten()
+            self.turn()
         self.retire()
+
+    def turn(self, longest_seconds: float = math.inf) -> None:
+        """A step, and the sleep after it."""
+        self._clock.wait(min(self.step(), longest_seconds))
+        if self._nudged:  # not every wake: the sender wakes the loop, too
+            self._nudged = False
+            self._rounds.hasten()
 
     def drain(self) -> None:
         """Step until what is due now is decided and sent; for a broker that does not answer it waits a little."""

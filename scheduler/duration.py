@@ -5,20 +5,14 @@ PURE. Called by the loaders and by the command line, through schedule.py.
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from datetime import timedelta
 
+from ..canvas.length import LONGEST_TEXT, length_of
 from .errors import ScheduleError
 
-_TEXT = re.compile(
-    r"(?=[0-9])(?:(?P<weeks>[0-9]+)w)?(?:(?P<days>[0-9]+)d)?(?:(?P<hours>[0-9]+)h)?(?:(?P<minutes>[0-9]+)m)?"
-    r"(?:(?P<seconds>[0-9]+)s)?(?:(?P<milliseconds>[0-9]+)ms)?"
-)
 _MONTHS = re.compile(r"(?=[0-9])(?:(?P<years>[0-9]{1,5})y)?(?:(?P<months>[0-9]{1,5})mo)?")
-_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
-_LONGEST_TEXT = 40
 
 
 def parse_duration(text: str | float) -> timedelta:
@@ -28,14 +22,14 @@ def parse_duration(text: str | float) -> timedelta:
     Raises: ScheduleError for anything else, also for yes and no, which YAML 1.1 makes of words.
     """
     try:
-        length = _length(text)
+        length = length_of(text)
     except (OverflowError, ValueError):  # more than timedelta or float holds
         length = None
     if length is None:
-        raise ScheduleError(f'"{str(text)[:_LONGEST_TEXT]}" is not a duration', help="30s, 5m, 1h30m, 2h, 1d")
+        raise ScheduleError(f'"{str(text)[:LONGEST_TEXT]}" is not a duration', help="30s, 5m, 1h30m, 2h, 1d")
     if length <= timedelta(0):
         raise ScheduleError(
-            f'"{str(text)[:_LONGEST_TEXT]}" is not more than zero', help="30s, 5m, 1h30m, 2h, 1d"
+            f'"{str(text)[:LONGEST_TEXT]}" is not more than zero', help="30s, 5m, 1h30m, 2h, 1d"
         )
     return length
 
@@ -57,26 +51,10 @@ def parse_every(text: str | float) -> timedelta | MonthCount:
     if match is None:
         if _MONTHS.match(written) and re.match("[0-9]+(?:y|mo)", written):
             raise ScheduleError(
-                f'"{written[:_LONGEST_TEXT]}" is not a number of calendar months', help="1mo, 3mo, 1y, 2y6mo"
+                f'"{written[:LONGEST_TEXT]}" is not a number of calendar months', help="1mo, 3mo, 1y, 2y6mo"
             )
         return parse_duration(text)
     months = 12 * int(match["years"] or 0) + int(match["months"] or 0)
     if not months:
         raise ScheduleError(f'"{written}" is not more than zero', help="1mo, 3mo, 1y, 2y6mo")
     return MonthCount(months)
-
-
-def _length(text: object) -> timedelta | None:
-    if isinstance(text, bool) or not isinstance(text, (str, int, float)):
-        return None
-    if isinstance(text, (int, float)):
-        return timedelta(seconds=text) if math.isfinite(text) else None
-    text = text.strip()
-    if len(text) > _LONGEST_TEXT:
-        return None
-    if _NUMBER.fullmatch(text):
-        return timedelta(seconds=float(text))
-    match = _TEXT.fullmatch(text)
-    if match is None:
-        return None
-    return timedelta(**{unit: int(count) for unit, count in match.groupdict(default="0").items()})

@@ -32,6 +32,8 @@ class Rounds:
         reload: Reload,
         errands: Errands | None,
         clock: Clock,
+        *,
+        period_seconds: float = PERIOD_SECONDS,
     ) -> None:
         self._ledger = ledger
         self._relay = relay
@@ -39,6 +41,7 @@ class Rounds:
         self._reload = reload
         self._errands = errands
         self._clock = clock
+        self._period_seconds = period_seconds
         self._at = self._slice_at = 0.0
         self._applied = False  # something, since what is open was loaded last
 
@@ -116,7 +119,7 @@ class Rounds:
             raise Fenced
 
     def _make(self, fence: Fence, *, loaded: bool) -> None:
-        self._at = self._clock.boottime() + PERIOD_SECONDS
+        self._at = self._clock.boottime() + self._period_seconds
         self._relay.stay()
         self._relay.trim()
         self._reload.ask()

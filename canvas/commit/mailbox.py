@@ -45,6 +45,7 @@ class Mailbox:
 
     def put_timer(self, queue: str, text: str, id_: str, due_us: int) -> None:
         """A message of task `id_` whose time has not come."""
+        self._queues[queue]  # so that its name is known
         heapq.heappush(self._timers, _Timer(due_us, next(self._serial), queue, text, id_))
 
     def hasten(self, ids: Collection[str], now_us: int) -> None:
@@ -62,6 +63,14 @@ class Mailbox:
     def queues(self) -> set[str]:
         """Where messages wait, now or once they are due."""
         return {*self.waiting(), *(timer.queue for timer in self._timers)}
+
+    def count(self) -> int:
+        """How many messages wait, now or for their time."""
+        return sum(map(len, self._queues.values())) + len(self._timers)
+
+    def names(self) -> list[str]:
+        """Every queue that a message was ever sent to, by name."""
+        return sorted(self._queues)
 
     @property
     def held(self) -> int:

@@ -35,21 +35,21 @@ LOOK_SECONDS = 0.01
 
 
 class MemoryCommit:
-    """One worker's or client's view of a MemoryStore; a Commit."""
+    """One worker's or client's view of a MemoryStore; a Commit. `queues` None: it takes from all that there are, by name."""
 
     def __init__(
         self,
         store: MemoryStore,
         *,
         worker: str = "",
-        queues: Sequence[str] = (),
+        queues: Sequence[str] | None = (),
         limits: Limits = DEFAULT_LIMITS,
         role: Role = Role.WHOLE,
         keyring: Keyring = NO_KEYS,
     ) -> None:
         self._store = store
         self._worker = worker
-        self._queues = [OUTBOX] if role is Role.STORE else list(queues)
+        self._own_queues = [OUTBOX] if role is Role.STORE else queues
         self._role = role
         self._limits = limits
         self._keyring = keyring
@@ -191,6 +191,10 @@ class MemoryCommit:
             return self._store.state.mail.has_any(self._queues, self._now())
 
     # --- inside the lock -----------------------------------------------------------------------------------------------------
+
+    @property
+    def _queues(self) -> Sequence[str]:
+        return self._store.state.mail.names() if self._own_queues is None else self._own_queues
 
     def _now(self) -> int:
         return self._store.clock.now_us()

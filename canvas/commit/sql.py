@@ -28,6 +28,7 @@ from ..sql.engine import is_passing, now_us, reading, unavailable
 from ..sql.tables import (
     chain_table,
     create_tables,
+    group_table,
     join_table,
     message_table,
     part_table,
@@ -277,6 +278,6 @@ def _sweep(connection: Connection) -> list[JoinRecord]:
     sql_unique.forget_free(connection, now)
     over = select(join_table.c.join_id).where(join_table.c.expires_us <= now)
     connection.execute(delete(part_table).where(part_table.c.join_id.in_(over)))
-    for table in (run_table, result_table, chain_table, join_table, plan_table):
+    for table in (run_table, result_table, group_table, chain_table, join_table, plan_table):
         connection.execute(delete(table).where(table.c.expires_us <= now))
     return sql_records.interrupted(connection, now)

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..child import Child, child_of, written_child
 from ..json_text import EMPTY_LIST, NULL, Json
 from ..mark import is_marked, plain
 from ..message import Message, iso_of_us
@@ -44,7 +45,7 @@ class Document:
     value: Json = NULL
     error: Error | None = None
     traceback: str | None = None
-    children: tuple[str, ...] = ()
+    children: tuple[Child, ...] = ()
     date_done: str | None = None
     date_started: str | None = None
     """When the run that it tells of began."""
@@ -72,7 +73,7 @@ def document_of(
     *,
     now_us: int,
     message: Message | None = None,
-    children: Sequence[str] = (),
+    children: Sequence[Child] = (),
     worker: str = "",
     name: str = "",
     extended: bool = True,
@@ -128,7 +129,7 @@ def to_text(document: Document) -> str:
     """The document as Celery writes it. Values that are JSON text already are put in as they are."""
     fields: dict[str, Any] = {
         "traceback": document.traceback,
-        "children": [[[child, None], None] for child in document.children],
+        "children": [written_child(child) for child in document.children],
         "date_done": document.date_done,
         "task_id": document.id,
     }
@@ -167,7 +168,7 @@ def from_text(text: str | bytes) -> Document:
         value=NULL if is_error else Json(json.dumps(data.get("backbeat_result", result))),
         error=_error_from_celery(result) if is_error and isinstance(result, Mapping) else None,
         traceback=data.get("traceback"),
-        children=tuple(child[0][0] for child in data.get("children") or ()),
+        children=tuple(map(child_of, data.get("children") or ())),
         date_done=data.get("date_done"),
         date_started=data.get("date_started"),
         name=data.get("name"),

@@ -11,8 +11,8 @@ from ..commit.transition import Transition
 from ..errors import Unavailable
 from ..killpoint import reach
 from ..perform import Performer
+from ..unstorable import instead_of
 from .listener import Listener
-from .unstorable import instead_of
 
 logger = logging.getLogger("backbeat.worker")
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import random
 import time
+from dataclasses import replace
 
 import pytest
+from backbeat.canvas import App
+from backbeat.canvas.eager import EagerRun
+from backbeat.canvas.errors import Ignore, Replaced
 from backbeat.canvas.ids import derive
-from backbeat.canvas.node import calls, freeze, root_of
+from backbeat.canvas.node import Node, calls, freeze, root_of
+from backbeat.canvas.options import map_calls
 
 from support.backends import MemoryBackend
 from support.flow_world import Faults, FlowWorld
@@ -84,3 +89,54 @@ def test_k1_every_random_canvas_settles_with_the_values_of_its_plan(name, settin
     finally:
         backend.clear()  # the next test has the same database or vhost, and copies may be left of what has settled
         backend.close()
+
+
+def eager_app() -> App:
+    """The tasks of random canvases, as a project would write them. Every run returns another value."""
+    app = App("random", set_as_current=False)
+    runs = iter(range(1, 1_000_000))
+    app.task(name="ok")(lambda *_: [next(runs)])
+    app.task(name="expired")(lambda *_: [next(runs)])
+
+    @app.task(name="fail")
+    def fail(*_):
+        raise ValueError(f"run {next(runs)}")
+
+    @app.task(name="ignored")
+    def ignored(*_):
+        raise Ignore
+
+    @app.task(name="retry", bind=True)
+    def retry(task, *_):
+        if task.request.retries < 2:
+            raise task.retry()
+        return [next(runs)]
+
+    @app.task(name="replaced", bind=True)
+    def replaced(task, *_):
+        rng = random.Random(f"{task.request.id}/{task.request.replaced_task_nesting}")
+        raise Replaced(random_canvas(rng, 1))
+
+    return app
+
+
+def routed(node: Node) -> Node:
+    """A client names the queue of each call."""
+    return map_calls(node, lambda call: replace(call, options={**call.options, "queue": "celery"}))
+
+
+def test_every_random_canvas_has_the_values_of_its_plan_when_it_runs_eagerly():
+    seed, app = random.randrange(1_000_000), eager_app()
+    print(f"seed {seed}")
+    for number in range(CANVASES):
+        rng = random.Random(f"{seed}/{number}")
+        node = freeze(routed(random_canvas(rng)), derive("eager", str(rng.random())))
+        run = EagerRun(app, 1_000_000)
+
+        run.play(node)
+
+        documents = run.stage.results.get(sorted(set(all_ids(node))))
+        expectation = Expectation({document.id: document for document in documents}, frozenset())
+        expectation.check(node)
+        assert not expectation.wrong, (expectation.wrong, node)
+        assert not expectation.pending, (expectation.pending, node)

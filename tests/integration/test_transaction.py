@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -180,6 +181,24 @@ def test_what_a_committed_transaction_sent_runs_once_and_what_a_rolled_back_one_
     assert inspect(shop.engine).has_table(OUTBOX.name) != shop.is_one, "one database needs no outbox"
 
 
+def test_what_a_coroutine_sends_in_a_thread_is_in_its_transaction(shop):
+    async def main():
+        with Session(shop.engine) as session, shop.app.transaction(session):
+            shop.order(session)
+            gone = await shop.add.adelay(0)
+            session.rollback()
+            shop.order(session)
+            call = await shop.add.adelay(1, 2)
+            session.commit()
+            return gone, call
+
+    gone, call = asyncio.run(main())
+    ran = shop.drain(call)
+
+    assert gone.id not in ran
+    assert (call.get(timeout=5), gone.state) == (3, "PENDING")
+
+
 def test_nothing_is_seen_of_it_before_the_commit(shop):
     with Session(shop.engine) as session, shop.app.transaction(session):
         call = shop.add.delay(1)
@@ -345,7 +364,7 @@ def test_a_running_task_sends_as_what_it_is(small):
     small.app.tasks["add"].run = add
 
     assert [(each.root_id, each.parent_id) for each in ran] == [("root", "parent")]
-    assert request.child_ids == [call.id]
+    assert request.children == [call.id]
 
 
 # --- broker down, writer dead --------------------------------------------------------------------------------------------------------

@@ -97,7 +97,7 @@ def test_r18_what_a_task_sends_is_its_child_whoever_sent_it_first(app):
     with running(request):
         app.tasks["sync"].delay(1)
 
-    assert request.child_ids == [first.id]
+    assert request.children == [first.id]
 
 
 def test_r18_a_retry_keeps_the_key(app):

@@ -27,8 +27,46 @@ def loaded(program):
     return set(json.loads(answer.stdout.splitlines()[-1]))
 
 
+def modules(program):
+    """All modules that are loaded when the program ends."""
+    listed = program + "; import json, sys; print(json.dumps(sorted(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-c", listed], capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    return set(json.loads(answer.stdout.splitlines()[-1]))
+
+
 def test_canvas_loads_no_broker_no_database_and_no_command_line():
     assert loaded("import backbeat.canvas" + LISTED) & {*HEAVY, "click"} == set()
+
+
+def test_canvas_loads_nothing_of_eager_mode_and_of_the_kit_for_tests():
+    assert (
+        modules("import backbeat.canvas")
+        & {
+            "backbeat.canvas.eager",
+            "backbeat.canvas.stage",
+            "backbeat.canvas.testing",
+            "backbeat.canvas.commit.memory",
+        }
+        == set()
+    )
+
+
+def test_the_pytest_plugin_loads_no_more_than_itself():
+    found = modules("import backbeat.scheduler.pytest_plugin")
+
+    assert {name for name in found if name.startswith("backbeat.")} == {
+        "backbeat.scheduler",
+        "backbeat.scheduler.pytest_plugin",
+    }
+
+
+@pytest.mark.parametrize(
+    "program",
+    ["import backbeat.canvas.testing", "import backbeat.canvas.eager", "import backbeat.scheduler.testing"],
+)
+def test_the_kit_for_tests_loads_no_broker_and_no_database(program):
+    assert loaded(program + LISTED) & (HEAVY - {"yaml"}) == set()
 
 
 @pytest.mark.parametrize(

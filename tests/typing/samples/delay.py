@@ -3,6 +3,7 @@
 from typing import assert_type
 
 from backbeat.canvas import App, AsyncResult
+from backbeat.canvas.result import EagerResult
 
 app = App("typing")
 
@@ -28,6 +29,8 @@ assert_type(add.delay(x=1, y=2).get(), int)
 assert_type(add.delay(1).get(timeout=1.0), int)
 assert_type(add.apply_async((1, 2), countdown=3.0).get(), int)
 assert_type(add.AsyncResult("id").get(), int)
+assert_type(add.apply((1, 2), throw=True), EagerResult[int])
+assert_type(add.apply((1, 2)).get(), int)
 assert_type(add(1, 2), int)
 assert_type(nothing.delay(), AsyncResult[None])
 

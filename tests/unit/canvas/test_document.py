@@ -174,7 +174,9 @@ def test_children_of_celery_workers_are_read_with_their_parents():
     children = [[["c1", None], None], [["g", ["p", None]], [[["m", None], None]]]]
     text = json.dumps({"status": "SUCCESS", "result": 1, "task_id": "t1", "children": children})
 
-    assert from_text(text).children == ("c1", "g")
+    group = (("g", (("p", None), None)), ((("m", None), None),))
+    assert from_text(text).children == ("c1", group)
+    assert from_text(to_text(from_text(text))).children == ("c1", group)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{}", '{"status": "SUCCESS"}', '"x"', "5"])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..commit.taken import Taken
-from ..commit.transition import Transition
-from ..commit.verdict import Run
-from ..json_text import json_list, json_string
-from ..outcome import Error, Failure, Outcome
-from ..perform import Performer
+from .commit.taken import Taken
+from .commit.transition import Transition
+from .commit.verdict import Run
+from .json_text import json_list, json_string
+from .outcome import Error, Failure, Outcome
+from .perform import Performer
 
 _TYPE, _MODULE = "EncodeError", "backbeat.canvas.errors"
 
