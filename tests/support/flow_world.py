@@ -115,7 +115,7 @@ class FlowWorld:
         try:
             started = flow.start(node, root_of(node), inline_limit=self.rng.choice([0, 2_000]))
             effects = [*planned(node, root_of(node), None), *started]
-            send(client, [_routed(effect) for effect in effects])  # type: ignore[arg-type]
+            send(client, [routed(effect) for effect in effects])  # type: ignore[arg-type]
         except Crash:
             return False
         finally:
@@ -190,7 +190,7 @@ class FlowWorld:
         return Success(value=Json(json.dumps([self.executions])))
 
 
-def _routed(effect: Effect) -> Effect:
+def routed(effect: Effect) -> Effect:
     """A client chooses the queue of messages that name none."""
     if isinstance(effect, Publish) and not effect.message.queue:
         return replace(effect, message=replace(effect.message, queue=QUEUES[0]))

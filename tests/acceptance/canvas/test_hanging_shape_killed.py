@@ -58,6 +58,8 @@ def test_h12_a_chord_whose_worker_is_killed_between_counting_and_dispatching_run
 
         assert ended.troubles == [], ended.story
         assert ended.killed == [point]
-        assert ended.repeats <= 1, ended.story  # what ran when its worker died, and had not stored its outcome
+        assert ended.repeats <= 1, (
+            ended.story
+        )  # what ran when its worker died, and had not stored its outcome
         longest = max(longest, ended.seconds)
     figure(f"{len(points)} points, the canvas had settled at most {longest:.2f} s after the death")
