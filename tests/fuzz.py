@@ -78,7 +78,6 @@ def chunks_of(plans: int, seed: str) -> list[Chunk]:
 
 def compare(chunk: Chunk) -> Compared:
     """Run all canvases of a chunk, in this process."""
-    logging.disable(logging.CRITICAL)
     started, wrong = time.monotonic(), []
     with place(chunk.kind) as run:
         for seed in chunk.seeds:
@@ -140,7 +139,7 @@ def fuzz(plans: int, seed: str, processes: int) -> int:
     started, rows, wrong, total = time.monotonic(), {}, [], 0
     print(f"seed {seed}, {processes} processes", flush=True)
     chunks = chunks_of(plans, seed)
-    with ProcessPoolExecutor(processes) as pool:
+    with ProcessPoolExecutor(processes, initializer=logging.disable) as pool:
         for done in as_completed([pool.submit(compare, chunk) for chunk in chunks]):
             compared = done.result()
             key = compared.chunk.kind, compared.chunk.setting
