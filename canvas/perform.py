@@ -226,7 +226,11 @@ class Performer:
             # what goes on was sent when that was stored; and of this copy it may be another task, as the attempts between were replaced
             return Transition(delivery=taken.delivery)
         attempted = replace(message, attempt=standing.attempt, generation=standing.generation)
-        return self.finished(taken, attempted, standing.outcome)
+        transition = self.finished(taken, attempted, standing.outcome)
+        if not is_older:
+            return transition
+        # what this copy says of its task need not hold for the attempt that ended: its result stays as it is
+        return replace(transition, message=replace(attempted, ignore_result=True))
 
     def _instead(self, transition: Transition, standing: Standing) -> Transition:
         assert transition.message is not None
