@@ -7,7 +7,8 @@ from .app import App, Celery
 from .compose import chain, chord, group
 from .mapping import chunks, xmap, xstarmap
 from .result import AsyncResult, GroupResult, result_from_tuple
-from .signature import Signature, signature, subtask
+from .signature import Signature, maybe_signature, signature, subtask
+from .stamping import StampingVisitor
 from .task import Task
 from .tasks import shared_task
 
@@ -17,11 +18,13 @@ __all__ = [
     "Celery",
     "GroupResult",
     "Signature",
+    "StampingVisitor",
     "Task",
     "chain",
     "chord",
     "chunks",
     "group",
+    "maybe_signature",
     "result_from_tuple",
     "shared_task",
     "signature",

@@ -30,6 +30,8 @@ from .results.base import Results
 from .settings_source import settings_of
 from .signature import Signature, set_default_sender, signature
 from .signum import signum_of
+from .stamp import stamped
+from .stamping import revoked_stamps
 from .task import Task, task_of
 from .task_option_types import TaskOptionTypes
 from .tasks import Tasks
@@ -234,6 +236,8 @@ class App:
     ) -> Node:
         """The canvas as it would be sent: with all options laid on, and all ids."""
         node = self.resolved(signature, args, kwargs, options)
+        if (request := running_request()) is not None:
+            node = stamped(node, request.stamps)
         return freeze(node, node.id or draw())
 
     def resolved(
@@ -249,6 +253,12 @@ class App:
     def replacing(self, signature: Signature) -> Node:
         """As `resolved`, for what takes the place of a task that runs."""
         return self._defaults.replacing(signature)
+
+    def adding(self, signature: Signature, id_: str) -> tuple[Node, Result]:
+        """The frozen canvas that a running task adds to its chord, under `id_` unless it has an id; and its handle."""
+        node = self._defaults.adding(signature)
+        node = freeze(node, node.id or id_)
+        return node, self._handles.of_sent(node)
 
     def queue_of(self, name: str) -> str:
         """The queue of a task: its own, its route's, or the default one."""
@@ -308,6 +318,22 @@ class App:
         is_ended = flag("terminate", terminate)
         with self._connections.client() as client:
             client.revoke(wanted, signum if is_ended else None)
+
+    def revoke_by_stamped_headers(
+        self,
+        headers: Mapping[str, Any] | Sequence[str],
+        terminate: bool = False,
+        signal: str | int = "SIGTERM",
+    ) -> None:
+        """As `revoke`, for all tasks that have one of these stamps: a map of names and values, a list being several values, or texts "name=value".
+
+        What waits is REVOKED when its message comes to a worker.
+        """
+        keys = revoked_stamps(headers)
+        signum = signum_of(signal)
+        is_ended = flag("terminate", terminate)
+        with self._connections.client() as client:
+            client.revoke(keys, signum if is_ended else None)
 
     def canvas(self, id: str | UUID) -> CanvasRun:
         """A canvas that was sent, by the id of its root, of its value, or of a task of it that has begun: to look at, cancel or retry.

@@ -6,7 +6,7 @@ Waiting is by notification where the store has it. A handle keeps what was the l
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 from uuid import UUID
@@ -35,6 +35,13 @@ class Reader(Protocol):
 
     def revoke(
         self, ids: str | Sequence[str], terminate: bool = False, signal: str | int = "SIGTERM"
+    ) -> None: ...
+
+    def revoke_by_stamped_headers(
+        self,
+        headers: Mapping[str, Any] | Sequence[str],
+        terminate: bool = False,
+        signal: str | int = "SIGTERM",
     ) -> None: ...
 
 
@@ -211,6 +218,16 @@ class AsyncResult(Generic[R_co]):
     def revoke(self, terminate: bool = False, signal: str | int = "SIGTERM", **_: Any) -> None:
         """See to it that it does not start; one that runs already goes on, but with `terminate` (see App.revoke)."""
         self._app.revoke([self.id], terminate, signal)
+
+    def revoke_by_stamped_headers(
+        self,
+        headers: Mapping[str, Any] | Sequence[str],
+        terminate: bool = False,
+        signal: str | int = "SIGTERM",
+        **_: Any,
+    ) -> None:
+        """See to it that nothing starts that has one of these stamps, whosever it is (see App.revoke_by_stamped_headers)."""
+        self._app.revoke_by_stamped_headers(headers, terminate, signal)
 
     def forget(self) -> None:
         """Delete its result; who asks for it then is told that there is none."""

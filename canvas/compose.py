@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 
 from .errors import ImproperlyConfigured
 from .handle import Handle
@@ -17,6 +17,7 @@ from .options import Given, laid_on, named
 from .pipe import piped, piped_as_celery
 from .result import GroupResult, Result
 from .signature import Sender, Signature, links_of, signature
+from .stamping import StampingVisitor, asked, merged
 
 
 class _Composite(Signature):
@@ -39,6 +40,36 @@ class _Composite(Signature):
     def _under(self, policy: Policy, node: Node) -> Node:
         """`node` with this policy for its own groups."""
         return with_policy(node, policy)
+
+    def stamp(
+        self, visitor: StampingVisitor | None = None, append_stamps: bool = False, **headers: Any
+    ) -> Self:
+        """Stamp each part of it, and all that it links to; returns the signature itself."""
+        self._stamp_parts(visitor, append_stamps, headers)
+        return self
+
+    def _stamp_parts(
+        self, visitor: StampingVisitor | None, append: bool, headers: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Stamp its parts and its links; returns what holds for them all."""
+        said = merged(headers, asked(visitor, f"on_{self._hook}_start", self, headers))
+        self.stamp_links(visitor, append, **said)
+        for part in self._stamped:
+            part.stamp(visitor, append, **said)
+        if visitor is not None:
+            getattr(visitor, f"on_{self._hook}_end")(self, **said)
+        return said
+
+    @property
+    def _hook(self) -> str:
+        """What the visitor's hooks for it are called after."""
+        return str(self.subtask_type)
+
+    @property
+    def _stamped(self) -> Iterable[Signature]:
+        """The parts that are stamped."""
+        parts = self.kwargs["tasks"] = [signature(task, app=self._app) for task in self.kwargs["tasks"]]
+        return parts
 
     @abstractmethod
     def _parts(self) -> Node:
@@ -236,6 +267,22 @@ class chord(_Composite):  # noqa: N801 - Celery's name
                 "this chord has no body: write chord(header, body) or chord(header)(body)"
             )
         return chain_of((signature(self.tasks).to_node(), signature(self.body).to_node()))
+
+    def _stamp_parts(
+        self, visitor: StampingVisitor | None, append: bool, headers: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        said = super()._stamp_parts(visitor, append, headers)
+        if self.kwargs["body"] is not None:
+            body = self.kwargs["body"] = signature(self.body, app=self._app)
+            # what holds for the header holds for what follows it, too
+            body.stamp(visitor, append, **merged(said, asked(visitor, "on_chord_body", self, said)))
+        return said
+
+    _hook = "chord_header"
+
+    @property
+    def _stamped(self) -> Iterable[Signature]:
+        return self.tasks._stamped
 
     def _under(self, policy: Policy, node: Node) -> Node:
         assert isinstance(node, Chain)

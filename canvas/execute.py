@@ -89,7 +89,7 @@ def _run(
     except errors.Retry as retry:
         return retry
     except errors.Replaced as replaced:
-        return _replaced(task, message, replaced.canvas)
+        return _replaced(task, message, replaced.canvas, request)
     except errors.Ignore:
         return Ignored()
     except errors.Reject as reject:
@@ -108,20 +108,21 @@ def _run(
     if request.retry_asked is not None:
         return request.retry_asked
     try:
-        return Success(value=dumps(value), children=tuple(request.children))
+        value, children, added = dumps(value), tuple(request.children), tuple(request.added)
+        return Success(value=value, children=children, added=added)
     except Exception as exc:  # noqa: BLE001 - not the function's own: autoretry_for is not asked, as another run would not help
         raised(exc)
         return _failure(task, message, exc)
 
 
-def _replaced(task: Task[Any, Any], message: Message, canvas: Node) -> Outcome:
+def _replaced(task: Task[Any, Any], message: Message, canvas: Node, request: Request) -> Outcome:
     try:
         frozen = frozen_for(message, canvas)
         check_depth(in_place_of(message, frozen))
         text = json_value(node_to_data(frozen, json.loads))
     except Exception as exc:  # noqa: BLE001 - a canvas that cannot travel is a failure of the task
         return _failure(task, message, exc)
-    return ReplacedOutcome(canvas=text)
+    return ReplacedOutcome(canvas=text, added=tuple(request.added))
 
 
 def _because(retry: errors.Retry, exc: BaseException) -> errors.Retry:

@@ -6,7 +6,7 @@ A group in a group is a member as any other one; the store is asked for the task
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import UUID
@@ -98,6 +98,16 @@ class GroupResult:
     def revoke(self, terminate: bool = False, signal: str | int = "SIGTERM", **_: Any) -> None:
         """See to it that no member starts that has not; with `terminate` those that run are ended (see App.revoke)."""
         self._app.revoke(list(self.value_ids()), terminate, signal)
+
+    def revoke_by_stamped_headers(
+        self,
+        headers: Mapping[str, Any] | Sequence[str],
+        terminate: bool = False,
+        signal: str | int = "SIGTERM",
+        **_: Any,
+    ) -> None:
+        """See to it that nothing starts that has one of these stamps, whosever it is (see App.revoke_by_stamped_headers)."""
+        self._app.revoke_by_stamped_headers(headers, terminate, signal)
 
     def forget(self) -> None:
         """Delete its members' results, see `AsyncResult.forget`."""

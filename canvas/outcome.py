@@ -70,10 +70,14 @@ class Error:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Success:
-    """It returned `value`. `children` are the ids of what the task sent while it ran."""
+    """It returned `value`. `children` are the ids of what the task sent while it ran.
+
+    `added` are the canvases that it added to the group that it is a member of, frozen, in the JSON shape of signatures.
+    """
 
     value: Json
     children: tuple[str, ...] = ()
+    added: tuple[Json, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,9 +126,13 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replaced:
-    """It has put a canvas in its place, which goes on under its id (decisions K10): `canvas` is frozen, in the JSON shape of signatures."""
+    """It has put a canvas in its place, which goes on under its id (decisions K10): `canvas` is frozen, in the JSON shape of signatures.
+
+    `added` as in Success.
+    """
 
     canvas: Json
+    added: tuple[Json, ...] = ()
 
 
 Ending = Success | Failure | Revoked | Rejected | Ignored
@@ -235,6 +243,8 @@ def outcome_to_data(outcome: Outcome) -> dict[str, Any]:
     data: dict[str, Any] = {"kind": _NAMES[type(outcome)]}
     for name in outcome.__slots__:
         value = getattr(outcome, name)
+        if name == "added" and not value:
+            continue
         data[name] = error_to_data(value) if isinstance(value, Error) else value
     return data
 
@@ -244,8 +254,9 @@ def outcome_from_data(data: Mapping[str, Any]) -> Outcome:
     fields = {name: value for name, value in data.items() if name != "kind"}
     if fields.get("error") is not None:
         fields["error"] = error_from_data(fields["error"])
-    if "children" in fields:
-        fields["children"] = tuple(fields["children"])
+    for name in ("children", "added"):
+        if name in fields:
+            fields[name] = tuple(fields[name])
     return _KINDS[data["kind"]](**fields)
 
 

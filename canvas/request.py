@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .codec import loads
+from .continuation import may_be_member
 from .errors import Retry
+from .json_text import Json
 from .message import Message, iso_of_us
 
 
@@ -37,11 +39,17 @@ class Request:
     reply_to: str | None = None
     correlation_id: str | None = None
     ignore_result: bool = False
+    stamped_headers: list[str] | None = None
+    stamps: Mapping[str, Any] = field(default_factory=dict)
     called_directly: bool = True
     is_eager: bool = False
     children: list[str] = field(default_factory=list)
     max_retries: int | None = None
     """How often it may be retried, where the caller or `self.retry` said so; None: as its task says."""
+    growth: str | None = None
+    """Under which path the ids of what it adds to its group are derived; None: it is in no group that is waited for."""
+    added: list[Json] = field(default_factory=list)
+    """What it has added to its group, frozen, in the JSON shape of signatures."""
     retry_asked: Retry | None = None
     """What `self.retry(throw=False)` returned."""
 
@@ -97,6 +105,9 @@ def request_of(message: Message, hostname: str) -> Request:
         reply_to=message.reply_to,
         correlation_id=message.id,
         ignore_result=message.ignore_result,
+        stamped_headers=list(message.stamps) or None,
+        stamps=message.stamps,
         called_directly=False,
+        growth=f"added:{message.generation}.{message.attempt}" if may_be_member(message.then) else None,
         max_retries=message.max_retries,
     )

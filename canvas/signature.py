@@ -17,6 +17,8 @@ from .ids import draw
 from .node import HOOKS, Call, Node, tapped
 from .node_data import node_from_data
 from .result import AsyncResult, Result
+from .stamp import overlaid
+from .stamping import StampingVisitor, asked, merged, options_with
 from .value import flag, keywords, positional
 
 
@@ -191,7 +193,7 @@ class Signature(dict[str, Any]):
         if not self.immutable:
             new["args"] = [*args, *new["args"]]
             new["kwargs"] = {**new["kwargs"], **(kwargs or {})}
-        new["options"] = {**new["options"], **options}
+        new["options"] = overlaid(new["options"], options)
         return new
 
     partial = clone
@@ -269,6 +271,34 @@ class Signature(dict[str, Any]):
         id_ = self.options.setdefault("task_id", _id or draw())
         return AsyncResult(id_, app=self.app)
 
+    # --- stamping it ---------------------------------------------------------------------------------------------------------
+
+    def stamp(
+        self, visitor: StampingVisitor | None = None, append_stamps: bool = False, **headers: Any
+    ) -> Self:
+        """Stamp it, and all that it links to: with `headers`, and with what the visitor says (see stamping.py); returns the signature itself.
+
+        A name that is stamped already gets the new value, with `append_stamps` a list of both.
+        """
+        self.stamp_links(visitor, append_stamps, **headers)
+        said = merged(headers, asked(visitor, "on_signature", self, headers))
+        self["options"] = options_with(self.options, said, append=append_stamps)
+        return self
+
+    def stamp_links(
+        self, visitor: StampingVisitor | None, append_stamps: bool = False, **headers: Any
+    ) -> None:
+        """Stamp what is called when it ends: links, error callbacks, and what hears of the end of a canvas."""
+        for name, hook in _HOOKS_OF_LINKS.items():
+            if found := self.options.get(name):
+                links = [
+                    signature(link, app=self._app)
+                    for link in (found if isinstance(found, list | tuple) else [found])
+                ]
+                self.options[name] = links
+                for link in links:
+                    link.stamp(visitor, append_stamps, **merged(headers, asked(visitor, hook, link, headers)))
+
     # --- sending it ----------------------------------------------------------------------------------------------------------
 
     def delay(self, *args: Any, **kwargs: Any) -> Any:
@@ -330,6 +360,24 @@ def signature(
 
 
 subtask = signature
+
+
+def maybe_signature(sig: Any, app: Sender | None = None, clone: bool = False) -> Signature | None:
+    """A signature of a mapping; a signature as it is, or with `clone` a copy of it; None of None. With `app` it belongs to that."""
+    if sig is None:
+        return None
+    made = signature(sig).clone() if clone and isinstance(sig, Signature) else signature(sig)
+    if app is not None:
+        made._app = app
+    return made
+
+
+maybe_subtask = maybe_signature
+
+
+_HOOKS_OF_LINKS = {"link": "on_callback", "link_error": "on_errback"} | {
+    name: "on_errback" if name == "on_failure" else "on_callback" for name in HOOKS
+}
 
 
 def links_of(links: Any) -> tuple[Node, ...]:
