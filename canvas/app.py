@@ -2,48 +2,56 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 from uuid import UUID
 
+from .awaitable import in_thread
+from .backend import Backend
 from .canvas_run import CanvasRun
 from .canvas_sender import CanvasSender
 from .commit.base import Commit
-from .config import Config
+from .configuring import Configuring
 from .connections import Connections
 from .defaults import Defaults
-from .errors import NotRegistered
-from .handles import Handles
-from .hook import Hook
+from .errors import NotRegistered, Unavailable
+from .handles import GroupHandles, Handles
 from .ids import draw
-from .importing import imported
 from .mapping import mapping_tasks
 from .message import Message
-from .node import Node, freeze
+from .node import Node, flat, freeze
 from .periodic_tasks import PeriodicTasks
-from .places import check_queue
+from .places import check_queue, store_url
+from .progress import Progress
 from .request import running_request
-from .result import AsyncResult, GroupResult, Result
+from .result import AsyncResult, Result, ResultSet
 from .results.base import Results
-from .settings_source import settings_of
+from .sending import SLICE
 from .signature import Signature, set_default_sender, signature
 from .signum import signum_of
 from .stamp import stamped
 from .stamping import revoked_stamps
-from .task import Task, task_of
+from .stated import stated
+from .task import Task
+from .task_making import app_task, registrable, task_of
 from .task_option_types import TaskOptionTypes
 from .tasks import Tasks
 from .transaction import OutboxRelay
 from .value import flag, identities, identity, key
+from .watch import Watch
 from .wiring import keyring_of, open_client, open_eager, open_relays, open_results
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
+AnyTask = Task[Any, Any]
 
 
-class App:
+class App(Configuring):
     """A project's tasks, settings and connections. Thread-safe; connections are opened on first use, anew in each process.
 
     `broker` and `backend` are URLs (sqlite:///file, postgresql://, redis://, amqp://, memory://); without a backend results go where
@@ -58,10 +66,11 @@ class App:
         backend: str | None = None,
         include: Iterable[str] = (),
         set_as_current: bool = True,
+        task_cls: type[Task[Any, Any]] | str | None = None,
         **settings: Any,
     ) -> None:
-        self.name = name
-        self.conf = Config(settings)
+        super().__init__(name, settings)
+        self.task_cls = task_cls
         if broker is not None:
             self.conf.broker_url = broker
         if backend is not None:
@@ -73,9 +82,9 @@ class App:
         self.tasks = Tasks(mapping_tasks(self))
         self._defaults = Defaults(self.conf, self.tasks)
         self.periodic_tasks = PeriodicTasks()
-        self.on_after_configure, self.on_after_finalize = Hook(), Hook()
         self._connections = Connections(lambda: open_client(self.conf), lambda: open_results(self.conf))
         self._handles = Handles(self)
+        self.watch = Watch(self)
         self._sender = CanvasSender(self.conf, self._connections)
         if set_as_current:
             self.set_default()
@@ -102,25 +111,20 @@ class App:
         """Make a task of a function: `@app.task` or `@app.task(bind=True, queue="slow", ...)`; options: see TaskOptions."""
 
         def define(run: Callable[..., Any]) -> Task[Any, Any]:
-            return self.register_task(task_of(run, options, self, main=self.name))
+            return self.register_task(task_of(run, options, self, main=self.name, base=self.Task))
 
         return define(*run) if run else define
 
-    def register_task(self, task: Task[Any, Any]) -> Task[Any, Any]:
-        """Add a task that was made elsewhere."""
-        self.tasks[task.name] = task
-        return task
+    @cached_property
+    def Task(self) -> type[Any]:  # noqa: N802 - Celery's name
+        """The base of classes of tasks that belong to this app, and of its tasks that name no other."""
+        return app_task(self, self.task_cls)
 
-    def import_modules(self) -> None:
-        """Import the modules that define tasks. Raises ImproperlyConfigured, as a worker without its tasks is of no use."""
-        for module in (*self.conf.imports, *self.conf.include):
-            imported(module)
-
-    def finalize(self) -> None:
-        """Import the modules that define tasks, then call what waits for `on_after_configure` and `on_after_finalize`."""
-        self.import_modules()
-        self.on_after_configure.send(self)
-        self.on_after_finalize.send(self)
+    def register_task(self, task: Any) -> AnyTask:
+        """Add a task: an instance of a class of tasks, or such a class. Raises TypeError or ImproperlyConfigured for what is none."""
+        made = registrable(task, self)
+        self.tasks[made.name] = made
+        return made
 
     def add_periodic_task(
         self,
@@ -139,11 +143,6 @@ class App:
         what = sig.clone(args, kwargs) if isinstance(sig, Signature) else self.signature(sig, args, kwargs)
         return self.periodic_tasks.add(name, schedule, what, options)
 
-    def config_from_object(self, source: Any) -> None:
-        """Take settings from a mapping, an object, a class, a module or its name: all lower-case names that are no underscore names."""
-        for name, value in settings_of(source).items():
-            self.conf[name] = value
-
     # --- sending -------------------------------------------------------------------------------------------------------------
 
     def send_task(
@@ -160,6 +159,16 @@ class App:
         assert isinstance(handle, AsyncResult)
         return handle
 
+    async def asend_task(
+        self,
+        name: str,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> AsyncResult[Any]:
+        """As `send_task`, for coroutines: the event loop goes on while it is sent (see awaitable.py)."""
+        return await in_thread(self.send_task, name, args, kwargs, **options)
+
     def send_signature(
         self,
         signature: Signature,
@@ -175,8 +184,30 @@ class App:
             return self.apply_signature(signature, args, kwargs, options)
         given = dict(options or {})
         session, _ = given.pop("session", None), given.pop("throw", None)
+        unread = signature.unread(SLICE) if self._sender.may_stream(session) else None
+        if unread is not None:
+            return _as_child(self._streamed(*unread, args, kwargs or {}, given))
         node, asked = self._defaults.keyed(self.prepare(signature, args, kwargs, given))
         return _as_child(self._handles.of_sent(self._sender.send(node, asked, session)))
+
+    def _streamed(
+        self,
+        signature: Signature,
+        members: Iterator[Signature],
+        args: Iterable[Any],
+        kwargs: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> Result:
+        """Send a group, or a chord, with `members` as its header, as they come."""
+        spread = self._defaults.spread(signature, options)
+        canvas = self.prepare(signature, options=spread.whole)
+        front = [*args, *signature.args]
+        nodes = (
+            _inheriting(self._defaults.member(member, front, kwargs, spread.member)) for member in members
+        )
+        return self._handles.of_streamed(
+            canvas, self._sender.stream(canvas, (member for node in nodes for member in flat([node])))
+        )
 
     def apply_signature(
         self,
@@ -235,9 +266,7 @@ class App:
         options: Mapping[str, Any] | None = None,
     ) -> Node:
         """The canvas as it would be sent: with all options laid on, and all ids."""
-        node = self.resolved(signature, args, kwargs, options)
-        if (request := running_request()) is not None:
-            node = stamped(node, request.stamps)
+        node = _inheriting(self.resolved(signature, args, kwargs, options))
         return freeze(node, node.id or draw())
 
     def resolved(
@@ -289,21 +318,27 @@ class App:
         """Where results are read. Raises ImproperlyConfigured if there is no result backend."""
         return self._connections.results
 
-    @property
-    def backend(self) -> Results:
-        return self.results
+    @cached_property
+    def backend(self) -> Backend:
+        """The result backend as Celery's code knows it: to read, forget and store results by hand, and to keep groups."""
+        return Backend(self, lambda: self.results, self._connections.client, lambda: store_url(self.conf))
 
     def AsyncResult(self, task_id: str | UUID) -> AsyncResult[Any]:  # noqa: N802 - Celery's name
         """The handle of a task by its id."""
         return self._handles.of_task(task_id)
 
-    def GroupResult(self, id: str | UUID, results: Sequence[Any] | int = ()) -> GroupResult:  # noqa: N802 - Celery's name
-        """The handle of a group by its id and its members, or by its id and size."""
-        return self._handles.of_group(id, results)
+    def ResultSet(self, results: Iterable[Any] = ()) -> ResultSet:  # noqa: N802 - Celery's name
+        """The handle of several results that are waited for together."""
+        return self._handles.of_set(results)
 
-    def result_from_tuple(self, data: Any) -> Result:
-        """The handle that `as_tuple` wrote down."""
-        return self._handles.of_tuple(data)
+    @cached_property
+    def GroupResult(self) -> GroupHandles:  # noqa: N802 - Celery's name
+        """`app.GroupResult(id, members or size)` is the handle of a group, `app.GroupResult.restore(id)` that of a saved one."""
+        return GroupHandles(self._handles)
+
+    def result_from_tuple(self, data: Any, *, sent: bool = False) -> Result:
+        """The handle that `as_tuple` wrote down. `sent`: it is known that the tasks were sent."""
+        return self._handles.of_tuple(data, sent=sent)
 
     def revoke(
         self, ids: str | UUID | Sequence[str | UUID], terminate: bool = False, signal: str | int = "SIGTERM"
@@ -335,18 +370,36 @@ class App:
         with self._connections.client() as client:
             client.revoke(keys, signum if is_ended else None)
 
-    def canvas(self, id: str | UUID) -> CanvasRun:
+    def canvas(self, id: str | UUID, near: Sequence[str] = ()) -> CanvasRun:
         """A canvas that was sent, by the id of its root, of its value, or of a task of it that has begun: to look at, cancel or retry.
 
-        Raises ImproperlyConfigured where there is no result backend.
+        By the id of any part of it, if `near` are ids of that kind. Raises ImproperlyConfigured where there is no result backend.
         """
-        return CanvasRun(identity("an id", id), self._connections.client, self.results, keyring_of(self.conf))
+        part: str = identity("an id", id)
+        return CanvasRun(part, self._connections.client, self.results, keyring_of(self.conf), near)
 
     def signature(
         self, task: Any, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Signature:
         """A signature of a task's name, a task or a mapping, that belongs to this app."""
         return signature(task, args, kwargs, app=self)
+
+    def tell_state(
+        self, task_id: str | UUID, state: str, meta: Any = None, message: Message | None = None
+    ) -> None:
+        """Let `state` and `meta` (a value, or an exception) be what is known of a task, unless it has ended; `message` is what it came as.
+
+        It returns when that is stored; where it cannot be, the log says so. Raises ImproperlyConfigured for what is no name of a state,
+        EncodeError for a `meta` that cannot be written down.
+        """
+        name, value = stated(state, meta, int(self.conf.result_max_bytes))
+        word = Progress(id=identity("task_id", task_id), state=name, value=value, message=message)
+        try:
+            with self._connections.client() as client:
+                client.tell([word])
+        except Unavailable as error:
+            extra = {"action": "state_lost", "id": word.id}
+            logger.warning("%s; that task %s is %s is not stored", error, word.id, name, extra=extra)
 
     @contextmanager
     def lent(
@@ -373,6 +426,7 @@ class App:
 
     def close(self) -> None:
         """Let go of connections; they are opened again when they are needed."""
+        self.watch.close()
         self._connections.close()
         self._sender.close()
 
@@ -396,11 +450,17 @@ class App:
         return f"<App {self.name}>"
 
 
+def _inheriting(node: Node) -> Node:
+    """What a stamped task sends has its stamps."""
+    request = running_request()
+    return node if request is None else stamped(node, request.stamps)
+
+
 def _as_child(handle: Result) -> Result:
     """What the task that runs here has sent is its child."""
     request = running_request()
     if request is not None:
-        request.children.extend(handle.value_ids())
+        request.children.append(handle)
     return handle
 
 

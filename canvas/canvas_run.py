@@ -17,7 +17,7 @@ from .effect import Effect, Publish, Restart
 from .errors import UnknownResult
 from .message import Message
 from .node import Call, calls
-from .plan import Plan, rest_of
+from .plan import Plan, inside, rest_of
 from .results.base import Results
 from .results.document import Document
 from .resume import parts_to_run, resumed
@@ -38,22 +38,26 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class CanvasRun:
-    """`id` is that of the root, of the canvas's value, or of a task of it that has begun. Nothing is read before it is asked for."""
+    """`id` is that of the root, of the canvas's value, or of a task of it that has begun; or of any part, if `near` are ids of that kind.
+
+    Nothing is read before it is asked for.
+    """
 
     id: str
     client: Callable[[], AbstractContextManager[Commit]]
     results: Results
     keyring: Keyring
+    near: Sequence[str] = ()
 
     def plans(self) -> Sequence[Plan]:
         """What it consists of; of its root's other canvases too. Raises UnknownResult if nothing is known of it."""
         with self.client() as client:
-            plans = client.load(plans=[self.id]).plans
+            plans = client.load(plans=[self.id, *self.near]).plans
             if plans:
                 return plans
             (document,) = self.results.get([self.id])
-            if document.root_id is not None:
-                return client.load(plans=[document.root_id]).plans
+            if document.root_id is not None and (plans := client.load(plans=[document.root_id]).plans):
+                return plans
         if document.date_done is None and document.worker is None and document.name is None:
             raise UnknownResult(
                 f"nothing is known of canvas {self.id}: there is no plan of it, which is kept for a week or as long as results, and no "
@@ -67,21 +71,28 @@ class CanvasRun:
         ids = list(dict.fromkeys(call.id for plan in plans for call in calls(plan.skeleton)))
         return {document.id: document for document in self.results.get(ids)}
 
-    def cancel(self, *, rest_only: bool = False) -> None:
+    def cancel(self, *, rest_only: bool = False, signum: int | None = None, was_sent: bool = False) -> None:
         """See to it that no more of it starts, also what is sent only later; what has not begun is REVOKED at once.
 
-        `rest_only`: this task, and what comes after it; what stands before or beside it goes on.
+        `rest_only`: this task or group, and what comes after it; what stands before or beside it goes on. With `signum` what runs is
+        ended by this signal. Raises UnknownResult if nothing is known of it, unless whoever asks knows that it `was_sent`.
         """
-        plans = self.plans()
+        try:
+            plans = self.plans()
+        except UnknownResult:
+            if not was_sent:
+                raise
+            plans = []  # a single task that has not begun
         ids = [self.id]
         if rest_only:
+            ids += [id_ for plan in plans for id_ in inside(plan.skeleton, self.id)]
             ids += [id_ for plan in plans for id_ in rest_of(plan.skeleton, self.id) or ()]
         else:
             # the roots first: from then on nothing starts
             ids = [*(plan.root_id for plan in plans), *ids]
             ids += [call.id for plan in plans for call in calls(plan.skeleton)]
         with self.client() as client:
-            client.revoke(list(dict.fromkeys(ids)))
+            client.revoke(list(dict.fromkeys(ids)), signum)
 
     def retry(self) -> Resumed:
         """Run again what failed of it, and all that depends on it; what succeeded keeps its value and is not run."""

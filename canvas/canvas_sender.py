@@ -6,9 +6,10 @@ implementations of Commit; how a transaction takes it is for commit/session.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from . import signals
 from .config import Config
 from .connections import Connections
 from .effect import Effect
@@ -16,9 +17,11 @@ from .errors import UniqueConflict
 from .node import Node, root_of
 from .options import named, replying
 from .places import uses_rpc
+from .publish_signals import about_to_publish, published
 from .request import running_request
 from .sending import send, send_each, send_unique
 from .start import Start
+from .streaming import Stream, Streamed, send_stream
 from .transaction import Transactions
 from .unique import Conflict
 from .unique_call import UniqueCall
@@ -43,8 +46,7 @@ class CanvasSender:
         """
         if uses_rpc(self._conf):
             node = replying(node, lambda id_: reply_queue(self._connections.results, id_))
-        request = running_request()
-        root, parent = (request.root_id, request.id) if request is not None else (None, None)
+        root, parent = self._above()
         start = Start(node, root or root_of(node), parent)
         holder = self._brought(start, asked, self.transactions.current(session))
         if asked is None or holder is None:
@@ -53,21 +55,44 @@ class CanvasSender:
             raise UniqueConflict(asked.unique.key, holder)
         return named(node, holder)
 
+    def may_stream(self, session: Any) -> bool:
+        """Whether members can be sent before the last of them is known: not in a transaction, nor where each needs a place to reply to."""
+        return self.transactions.current(session) is None and not uses_rpc(self._conf)
+
+    def stream(self, canvas: Node, members: Iterator[Node]) -> Streamed:
+        """Send a frozen canvas that begins with a group without members, and these as its members, as they come."""
+        root, parent = self._above()
+        stream = Stream(canvas, members, root or root_of(canvas), parent)
+        with self._connections.client() as client:
+            return send_stream(client, stream)
+
     def close(self) -> None:
         """Let go of what sends in transactions; it is made again when it is needed."""
         self.transactions.close()
 
+    @staticmethod
+    def _above() -> tuple[str | None, str | None]:
+        """The root and the id of the task that sends; outside of tasks there is none."""
+        request = running_request()
+        return (request.root_id, request.id) if request is not None else (None, None)
+
     def _brought(self, start: Start, asked: UniqueCall | None, session: Any) -> str | None:
         """The id of the task that has the key, if nothing was sent."""
         effects = self._effects(start)
+        if signals.before_task_publish.receivers:
+            effects = about_to_publish(effects)
         unique = asked.unique if asked is not None else None
         if session is not None:
             return self.transactions.send(session, start, effects, unique)
         with self._connections.client() as client:
+            holder = None
             if unique is not None:
-                return send_unique(client, effects, unique)
-            send(client, effects)
-        return None
+                holder = send_unique(client, effects, unique)
+            else:
+                send(client, effects)
+        if holder is None and signals.after_task_publish.receivers:
+            published(effects)
+        return holder
 
     def _set_going(self, starts: Sequence[Start]) -> None:
         """Send canvases whose ids are known, perhaps not for the first time."""

@@ -5,8 +5,10 @@ They are faces, as Signature is: in nodes there are only calls, chains and group
 
 from __future__ import annotations
 
+import itertools
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Self
 
 from .errors import ImproperlyConfigured
@@ -54,8 +56,7 @@ class _Composite(Signature):
         """Stamp its parts and its links; returns what holds for them all."""
         said = merged(headers, asked(visitor, f"on_{self._hook}_start", self, headers))
         self.stamp_links(visitor, append, **said)
-        for part in self._stamped:
-            part.stamp(visitor, append, **said)
+        self._stamp_each(lambda part: part.stamp(visitor, append, **said))
         if visitor is not None:
             getattr(visitor, f"on_{self._hook}_end")(self, **said)
         return said
@@ -65,11 +66,9 @@ class _Composite(Signature):
         """What the visitor's hooks for it are called after."""
         return str(self.subtask_type)
 
-    @property
-    def _stamped(self) -> Iterable[Signature]:
-        """The parts that are stamped."""
-        parts = self.kwargs["tasks"] = [signature(task, app=self._app) for task in self.kwargs["tasks"]]
-        return parts
+    def _stamp_each(self, stamp: Callable[[Signature], Signature]) -> None:
+        """Stamp its parts, but for the body of a chord."""
+        self.kwargs["tasks"] = [stamp(signature(task, app=self._app)) for task in self.kwargs["tasks"]]
 
     @abstractmethod
     def _parts(self) -> Node:
@@ -147,15 +146,22 @@ class chain(_Composite):  # noqa: N801 - Celery's name
 
 
 class group(_Composite):  # noqa: N801 - Celery's name
-    """Members that run side by side: `group(a.s(), b.s())` or `group(a.s(i) for i in ...)`; its value is the list of theirs."""
+    """Members that run side by side: `group(a.s(), b.s())` or `group(a.s(i) for i in ...)`; its value is the list of theirs.
+
+    A generator is read when its members are needed, and once. If there are many, and the group is sent as it is or as the header of a
+    chord, they are sent as they are read, and not kept.
+    """
 
     subtask_type = "group"
+    _source: Iterator[Any] | None = None
+    """What members are still to be read from."""
 
     def __init__(self, *tasks: Any, app: Sender | None = None, **options: Any) -> None:
         members: list[Signature] = []
-        for task in map(signature, _unpacked(tasks)):
-            # what has options of its own, a policy or callbacks, stays a group inside this one
-            members.extend(task.tasks if isinstance(task, group) and not task.options else [task])
+        if len(tasks) == 1 and isinstance(tasks[0], Iterator):
+            self._source = tasks[0]
+        else:
+            members = list(_members(_unpacked(tasks)))
         super().__init__(
             "celery.group", kwargs={"tasks": members}, options=options, app=app or _app_in(members)
         )
@@ -168,6 +174,73 @@ class group(_Composite):  # noqa: N801 - Celery's name
     def tasks(self) -> list[Signature]:
         tasks: list[Signature] = self.kwargs["tasks"]
         return tasks
+
+    def unread(self, at_most: int) -> tuple[group, Iterator[Signature]] | None:
+        if self._source is None:
+            return None
+        first = list(islice(self._source, at_most + 1))
+        if len(first) <= at_most:
+            self._source = iter(first)
+            self._read()
+            return None
+        app, rest, self._source = self._app or _app_in(_members(first)), self._source, None
+        bare = self.clone()
+        bare._app, self._source = app, _Spent()
+        return bare, _members(itertools.chain(first, rest))
+
+    def _read(self) -> None:
+        source, self._source = self._source, None
+        if source is not None:
+            members = list(_members(source))
+            dict.__getitem__(self, "kwargs")["tasks"].extend(members)
+            self._app = self._app or _app_in(members)
+
+    # whoever looks at a mapping sees all members
+
+    def __getitem__(self, key: str) -> Any:
+        self._read()
+        return dict.__getitem__(self, key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self._read()
+        return dict.get(self, key, default)
+
+    def items(self) -> Any:
+        self._read()
+        return dict.items(self)
+
+    def values(self) -> Any:
+        self._read()
+        return dict.values(self)
+
+    def __eq__(self, other: object) -> bool:
+        self._read()
+        return dict.__eq__(self, other)
+
+    __hash__ = None  # type: ignore[assignment]  # as any mapping
+
+    @property
+    def app(self) -> Sender:
+        self._peek()
+        return super().app
+
+    @property
+    def own_app(self) -> Sender | None:
+        self._peek()
+        return super().own_app
+
+    def _stamp_each(self, stamp: Callable[[Signature], Signature]) -> None:
+        if self._source is None:
+            super()._stamp_each(stamp)
+        else:
+            self._source = map(stamp, _members(self._source))
+
+    def _peek(self) -> None:
+        """The app of the first member is the group's."""
+        if self._app is None and self._source is not None:
+            first = list(islice(self._source, 1))
+            self._app = _app_in(_members(first))
+            self._source = itertools.chain(first, self._source)
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.tasks)
@@ -234,7 +307,7 @@ class chord(_Composite):  # noqa: N801 - Celery's name
             "kwargs": {},
         }
         super().__init__(
-            "celery.chord", kwargs=kwargs, options=options, app=app or _app_in([*members.tasks, body])
+            "celery.chord", kwargs=kwargs, options=options, app=app or members.own_app or _app_in([body])
         )
 
     @classmethod
@@ -256,10 +329,18 @@ class chord(_Composite):  # noqa: N801 - Celery's name
 
     def __call__(self, body: Signature | None = None, **options: Any) -> Any:
         """Send it, with `body` if it has none yet: `chord(header)(body)`."""
-        ready = self.clone()
-        if body is not None:
-            ready.kwargs["body"] = signature(body)
+        ready = self._with(self.tasks, self.kwargs["body"] if body is None else body)
         return ready.apply_async(**options)
+
+    def unread(self, at_most: int) -> tuple[chord, Iterator[Signature]] | None:
+        found = self.tasks.unread(at_most)
+        return None if found is None else (self._with(found[0], self.kwargs["body"]), found[1])
+
+    def _with(self, header: group, body: Any) -> chord:
+        """The same with another header and body. No clone, which would need all members."""
+        new = chord(header, body, app=self.own_app, **self.options)
+        new["args"], new["immutable"] = self.args, self.immutable
+        return new
 
     def _parts(self) -> Node:
         if self.kwargs["body"] is None:
@@ -280,9 +361,8 @@ class chord(_Composite):  # noqa: N801 - Celery's name
 
     _hook = "chord_header"
 
-    @property
-    def _stamped(self) -> Iterable[Signature]:
-        return self.tasks._stamped
+    def _stamp_each(self, stamp: Callable[[Signature], Signature]) -> None:
+        self.tasks._stamp_each(stamp)
 
     def _under(self, policy: Policy, node: Node) -> Node:
         assert isinstance(node, Chain)
@@ -326,6 +406,24 @@ def _without_lists(steps: tuple[Node, ...]) -> Iterator[Node]:
                 yield member
             case _:
                 yield step
+
+
+def _members(tasks: Iterable[Any]) -> Iterator[Signature]:
+    """The members of a group; of a group directly inside it its members. One with options of its own stays a group."""
+    for task in map(signature, tasks):
+        if isinstance(task, group) and not task.options:
+            yield from task.tasks
+        else:
+            yield task
+
+
+class _Spent(Iterator[Any]):
+    """In place of a generator whose members were sent as they came."""
+
+    def __next__(self) -> Any:
+        raise ImproperlyConfigured(
+            "the members of this group came from a generator, were sent as they came and not kept: make the group of a list to use it again"
+        )
 
 
 def _unpacked(tasks: tuple[Any, ...]) -> Iterable[Any]:

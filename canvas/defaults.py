@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 from .config import Config
 from .errors import EncodeError, ImproperlyConfigured
 from .message import Message
-from .node import Call, Node, check_depth
+from .node import HOOKS, Call, Node, check_depth
 from .options import Given, checked, laid_on, map_calls, named
 from .places import check_queue
 from .setting import check_limit_settings
@@ -20,6 +20,17 @@ from .signature import Signature, links_of
 from .tasks import Tasks
 from .unique_call import UniqueCall, callbacks_without_keys, is_unique, plain, unique_call, without_keys
 from .value import check_limits, identity, key, keywords, optional, positional
+
+_OF_WHOLE = frozenset({"task_id", "failure_policy", "link", *HOOKS})
+"""Options of a group or chord that are none of its members'."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The options of a group whose members are sent one by one: those of the whole, and those of each member."""
+
+    whole: Mapping[str, Any]
+    member: Mapping[str, Any]
 
 
 class Defaults:
@@ -60,6 +71,23 @@ class Defaults:
         if isinstance(node, Call):
             return callbacks_without_keys(node, self.is_unique)
         return without_keys(node, self.is_unique)
+
+    def spread(self, signature: Signature, options: Mapping[str, Any]) -> Spread:
+        """Who gets which of the options that a group or chord has, and is sent with."""
+        is_chord = signature.subtask_type == "chord"
+        own = _OF_WHOLE | {"link_error"} if is_chord else _OF_WHOLE
+        header = signature.kwargs["header"].options if is_chord else {}
+        every = {**header, **signature.options, **options}
+        return Spread(
+            whole={name: value for name, value in options.items() if name in own},
+            member={name: value for name, value in every.items() if name not in own},
+        )
+
+    def member(
+        self, signature: Signature, args: Iterable[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> Node:
+        """As `resolved`, for a member of a group that is sent by itself."""
+        return without_keys(self.resolved(signature, args, kwargs, options), self.is_unique)
 
     def keyed(self, node: Node) -> tuple[Node, UniqueCall | None]:
         """What is to be sent, and the key that it asks for."""

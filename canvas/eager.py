@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from . import flow
 from .built_in import INNER
@@ -49,15 +49,25 @@ class EagerApp(Crew, Protocol):
     @property
     def results(self) -> Results: ...
 
+    @property
+    def backend(self) -> Any: ...
+
 
 class Eager:
-    """Runs canvases of one app. `results` are the app's own, for what was sent to a real worker; `keep` is given all that ended."""
+    """Runs canvases of one app. `results` and `backend` are the app's own, for what was sent to a real worker; `keep` is given all that ended."""
 
     def __init__(
-        self, crew: Crew, results: Callable[[], Results], *, result_bytes: int, keep: Keep | None = None
+        self,
+        crew: Crew,
+        results: Callable[[], Results],
+        backend: Callable[[], Any],
+        *,
+        result_bytes: int,
+        keep: Keep | None = None,
     ) -> None:
         self._crew = crew
         self._results = results
+        self._backend = backend
         self._result_bytes = result_bytes
         self._keep = keep
 
@@ -71,7 +81,7 @@ class Eager:
         run.play(node)
         if self._keep is not None:
             self._keep(run.endings)
-        reader = EagerReader(EagerResults(run.stage.results, self._results))
+        reader = EagerReader(EagerResults(run.stage.results, self._results), self._backend)
         handle = Handles(reader, EagerResult, EagerGroupResult).of_sent(node)
         if throw:
             run.throw(handle)

@@ -13,6 +13,8 @@ from .errors import ImproperlyConfigured
 from .group_result import GroupResult
 from .results.base import Results, Trace
 from .results.document import Document
+from .results.groups import SavedGroups
+from .written_handle import handle_of
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -26,12 +28,7 @@ class EagerResult(AsyncResult[R_co]):
         self, id: str, app: Any = None, parent: Any = None, ignored: bool = False, sent: bool = True
     ) -> None:
         del ignored, sent  # what was run here is known here
-        super().__init__(id, app, parent, ignored=False, sent=True)
-
-    @property
-    def children(self) -> list[AsyncResult[Any]]:
-        """Handles of what this task sent, of its links and of the steps that followed it."""
-        return [EagerResult(child, app=self._app) for child in self._document().children]
+        super().__init__(id, app=app, parent=parent, sent=True)
 
     def __repr__(self) -> str:
         return f"<EagerResult: {self.id}>"
@@ -49,6 +46,11 @@ class EagerResults:
     def __init__(self, own: Results, others: Callable[[], Results]) -> None:
         self._own = own
         self._others = others
+
+    @property
+    def groups(self) -> SavedGroups:
+        """The app's own: what is saved is for others."""
+        return self._others().groups
 
     def get(self, ids: Sequence[str]) -> list[Document]:
         documents = self._own.get(ids)
@@ -80,11 +82,43 @@ class EagerResults:
         return [document.id for document in self._own.get(ids) if not document.ready]
 
 
-class EagerReader:
-    """What an eager handle has in place of an app: results to read. A Reader."""
+class AtOnce:
+    """Tells of what has ended as soon as it is asked; a Watching."""
 
-    def __init__(self, results: Results) -> None:
+    def add(
+        self,
+        views: Sequence[Any],  # noqa: ARG002 - they have ended
+        done: Callable[[Exception | None], object],
+        *,
+        is_lasting: bool = False,  # noqa: ARG002 - nothing is read
+    ) -> object:
+        done(None)
+        return done
+
+    def remove(self, ticket: object) -> None:
+        """It was told already."""
+
+
+class _Ended:
+    def cancel(self, *, rest_only: bool = False, signum: int | None = None, was_sent: bool = False) -> None:
+        """Nothing of it runs any more."""
+
+
+class EagerReader:
+    """What an eager handle has in place of an app: results to read. A Reader. `backend` is the app's own, where groups are saved."""
+
+    def __init__(self, results: Results, backend: Callable[[], Any]) -> None:
         self.results = results
+        self.watch = AtOnce()
+        self._backend = backend
+
+    @property
+    def backend(self) -> Any:
+        return self._backend()
+
+    def result_from_tuple(self, data: Any, *, sent: bool = False) -> Any:
+        """The handle that `as_tuple` wrote down, of what was run here."""
+        return handle_of(data, EagerResult, EagerGroupResult, self, sent)
 
     def revoke(
         self, ids: str | Sequence[str], terminate: bool = False, signal: str | int = "SIGTERM"
@@ -101,3 +135,7 @@ class EagerReader:
         raise ImproperlyConfigured(
             f"{headers!r:.80}: a handle of what was run here revokes nothing: use app.revoke_by_stamped_headers"
         )
+
+    def canvas(self, id: str, near: Sequence[str] = ()) -> _Ended:  # noqa: ARG002 - likewise
+        """It has ended, so there is nothing to be cancelled."""
+        return _Ended()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from .continuation import ChainRecord, JoinRecord
 from .message import Message
 from .node import Node
-from .outcome import Failure, Success
+from .outcome import Ending, Failure, Success
 from .plan import Plan, plan_of
 
 
@@ -29,12 +29,15 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """Store the outcome of a task that can no longer run, unless one is stored; but for the attempt before `attempt`, which was replaced."""
+    """Store the outcome of a task that can no longer run, unless one is stored; but for the attempt before `attempt`, which was replaced.
+
+    With `attempt` None it is said by hand, and holds for whatever attempt waits, runs or is to follow.
+    """
 
     id: str
-    outcome: Failure
+    outcome: Ending
     name: str = ""
-    attempt: int = 0
+    attempt: int | None = 0
 
 
 @dataclass(frozen=True, slots=True)

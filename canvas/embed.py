@@ -82,12 +82,11 @@ def _data(node: Node, stamps: Stamps) -> dict[str, Any]:
 
 def _forward(task: str, message: Message, position: Step | Member) -> dict[str, Any]:
     """A signature that brings the outcome of `message` to a backbeat worker, whoever ran the task."""
-    options = {"queue": CONTROL_QUEUE, "routing_key": CONTROL_QUEUE}
     call = Call(
         task=task,
         id=derive(message.id, task),
         args=Json(json.dumps([ref_of(position)])),
-        options=with_stamps(options, message.stamps),
+        options=with_stamps({"queue": CONTROL_QUEUE}, message.stamps),
     )
     return node_to_data(call, json.loads)
 

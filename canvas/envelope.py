@@ -26,7 +26,8 @@ def pack(wire: Wire, queue: str) -> str:
             "content-type": content_type,
             "headers": wire.headers,
             "properties": properties,
-        }
+        },
+        separators=(",", ":"),
     )
 
 

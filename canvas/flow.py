@@ -98,6 +98,17 @@ def start(
     return list(_enter(node, None, then, _Scope(root_id, parent_id, {}, inline_limit)))
 
 
+def member_effects(
+    member: Node, group: Group, index: int, root_id: str, parent_id: str | None, *, reports: bool
+) -> list[Effect]:
+    """Effects that start one more member of a group that was started before, in the same canvas; it `reports` to the group's join."""
+    scope = _Scope(root_id, parent_id, {})
+    if not reports:
+        return list(_enter(_labelled(member, group.id, index), None, None, scope))
+    position = Member(group.id, index, group.policy is Policy.FAIL_FAST)
+    return list(_enter(member, None, position, scope))
+
+
 def next_steps(message: Message, outcome: Outcome, chains: Chains) -> list[Effect]:
     """What follows when `message` ended with the standing `outcome`, in the order in which it must be performed.
 

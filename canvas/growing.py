@@ -41,6 +41,7 @@ def _added(app: Grower, request: Request, sig: Signature) -> Result:
     assert request.id is not None
     node, handle = app.adding(sig, derive(request.id, f"{request.growth}:{len(request.added)}:value"))
     request.added.append(json_value(node_to_data(node, json.loads)))
+    request.children.append(handle)
     return handle
 
 

@@ -7,7 +7,7 @@ that Celery gives to signatures.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -60,7 +60,7 @@ class Policy(StrEnum):
 class Group:
     """Members that run side by side; its value is the list of theirs, in order."""
 
-    members: tuple[Node, ...]
+    members: Sequence[Node]
     id: str = ""
     policy: Policy = Policy.FAIL
 
@@ -138,6 +138,11 @@ def flat(members: Iterable[Node]) -> tuple[Node, ...]:
         is_plain = isinstance(member, Group) and member.policy is Policy.FAIL
         found.extend(member.members if is_plain and isinstance(member, Group) else (member,))
     return tuple(found)
+
+
+def steps_of(node: Node) -> tuple[Node, ...]:
+    """The steps of a chain; anything else is one."""
+    return node.steps if isinstance(node, Chain) else (node,)
 
 
 def untapped(steps: tuple[Node, ...]) -> tuple[Node, ...]:
@@ -253,6 +258,7 @@ DEEPEST = 100
 
 def _depth_of(node: Node) -> int:
     """How many levels of signatures `node` is deep, callbacks included, as `node_from_data` counts them."""
+    inside: Sequence[Node]
     match node:
         case Call() | Tap():
             inside = tuple(callbacks(node))

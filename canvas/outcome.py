@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, assert_never
 
-from .json_text import EMPTY_LIST, Json, json_list, json_string, json_value
+from .child import Child, child_from_data
+from .json_text import EMPTY_LIST, NULL, Json, json_list, json_string, json_value
 from .mark import ERROR, MARK, plain
 
 
@@ -47,6 +48,8 @@ class State(StrEnum):
 
 READY_STATES = frozenset({State.SUCCESS, State.FAILURE, State.REVOKED, State.REJECTED, State.IGNORED})
 PROPAGATE_STATES = frozenset({State.FAILURE, State.REVOKED, State.REJECTED, State.IGNORED})
+EXCEPTION_STATES = PROPAGATE_STATES | {State.RETRY}
+"""Whose results are exceptions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,13 +73,13 @@ class Error:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Success:
-    """It returned `value`. `children` are the ids of what the task sent while it ran.
+    """It returned `value`. `children` are what the task sent while it ran.
 
     `added` are the canvases that it added to the group that it is a member of, frozen, in the JSON shape of signatures.
     """
 
     value: Json
-    children: tuple[str, ...] = ()
+    children: tuple[Child, ...] = ()
     added: tuple[Json, ...] = ()
 
 
@@ -105,7 +108,10 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ignored:
-    """It raised Ignore."""
+    """It raised Ignore. `state` and `value` are what it had said of itself by then (`update_state`), and how it reads from then on."""
+
+    state: str = ""
+    value: Json = NULL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +247,8 @@ GOING_ON = frozenset({_NAMES[Retry], _NAMES[Replaced]})
 def outcome_to_data(outcome: Outcome) -> dict[str, Any]:
     """The outcome as plain data, for a store; `outcome_from_data` gives it back."""
     data: dict[str, Any] = {"kind": _NAMES[type(outcome)]}
+    if isinstance(outcome, Ignored) and not outcome.state:
+        return data  # as versions write it, and read it, that know no more of it
     for name in outcome.__slots__:
         value = getattr(outcome, name)
         if name == "added" and not value:
@@ -254,9 +262,10 @@ def outcome_from_data(data: Mapping[str, Any]) -> Outcome:
     fields = {name: value for name, value in data.items() if name != "kind"}
     if fields.get("error") is not None:
         fields["error"] = error_from_data(fields["error"])
-    for name in ("children", "added"):
-        if name in fields:
-            fields[name] = tuple(fields[name])
+    if "children" in fields:
+        fields["children"] = tuple(map(child_from_data, fields["children"]))
+    if "added" in fields:
+        fields["added"] = tuple(fields["added"])
     return _KINDS[data["kind"]](**fields)
 
 

@@ -26,6 +26,7 @@ from .effect import Effect, Publish, Settle
 from .errors import DecodeError
 from .json_text import json_list, json_string
 from .killpoint import reach
+from .led_to import led_to
 from .message import CONTROL_QUEUE, DEFAULT_QUEUE, Message
 from .outcome import (
     Error,
@@ -123,16 +124,18 @@ class Performer:
     def finished(self, taken: Taken, message: Message, outcome: Outcome) -> Transition:
         """The transition of a message that ended with `outcome`."""
         try:
-            effects = flow.next_steps(message, outcome, self._chains.needed(message.then))
+            chains = self._chains.needed(message.then)
+            effects = flow.next_steps(message, outcome, chains)
         except KeyError as error:
             return self._chain_lost(taken, message, outcome, error)
+        children = led_to(message, outcome, effects, chains)
         if message.task == flow.START_TASK:
             effects += never_started(message, outcome)
         return Transition(
             message=message,
             outcome=outcome,
             effects=self._routed(effects),
-            children=_children(message, effects),
+            children=children,
             delivery=taken.delivery,
             started_us=taken.verdict.started_us if isinstance(taken.verdict, Run) else 0,
         )
@@ -314,10 +317,6 @@ class Performer:
             else e
             for e in effects
         )
-
-
-def _children(message: Message, effects: Sequence[Effect]) -> tuple[str, ...]:
-    return tuple(e.message.id for e in effects if isinstance(e, Publish) and e.message.id != message.id)
 
 
 def _dead_join(record: JoinRecord, reason: str) -> DeadLetter:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .alike import Alike
 from .errors import DecodeError
 from .ids import derive
 from .node import Call, Chain, Group, Node, Policy, Tap, calls
@@ -47,10 +48,22 @@ def _skeleton(node: Node) -> Node:
         case Chain():
             steps = tuple(_skeleton(step) for step in node.steps if not isinstance(step, Tap))
             return steps[0] if len(steps) == 1 else Chain(steps=steps)
+        case Group(members=Alike()):
+            return node
         case Group():
             return replace(node, members=tuple(map(_skeleton, node.members)))
         case Tap():
             raise AssertionError("a tap stands in a chain")
+
+
+def inside(node: Node, id_: str) -> Iterator[str]:
+    """The ids of all calls of the call, or the group, with this id; none if it is not in `node`."""
+    match node:
+        case Call() | Group() if node.id == id_:
+            yield from (call.id for call in calls(node))
+        case Chain(steps=each) | Group(members=each):
+            for part in each:
+                yield from inside(part, id_)
 
 
 def rest_of(node: Node, id_: str) -> Iterator[str] | None:
@@ -114,6 +127,8 @@ def _to_data(node: Node) -> Any:
 
 def _task_of_all(group: Group) -> str | None:
     """The task that all members call, with ids that are derived from the group's; None if it is not so."""
+    if isinstance(group.members, Alike):
+        return group.members.task
     tasks = {member.task if isinstance(member, Call) else None for member in group.members}
     is_derived = all(member.id == derive(group.id, str(index)) for index, member in enumerate(group.members))
     return tasks.pop() if len(tasks) == 1 and is_derived else None
@@ -126,10 +141,9 @@ def _from_data(data: Any) -> Node:
         case {"chain": list(steps)}:
             return Chain(steps=tuple(_from_data(step) for step in steps))
         case {"group": id_, "size": size, "task": task}:
-            like: tuple[Node, ...] = tuple(
-                Call(task=task, id=derive(id_, str(index))) for index in range(size)
+            return Group(
+                id=id_, members=Alike(id_, size, task), policy=Policy(data.get("policy", Policy.FAIL))
             )
-            return Group(id=id_, members=like, policy=Policy(data.get("policy", Policy.FAIL)))
         case {"group": id_, "members": list(inside)}:
             members = tuple(_from_data(member) for member in inside)
             return Group(id=id_, members=members, policy=Policy(data.get("policy", Policy.FAIL)))

@@ -7,12 +7,13 @@ a face only: sending turns it into nodes (node.py), and flow knows nothing of th
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Protocol, Self
 
+from .awaitable import in_thread
 from .codec import dumps
-from .errors import ImproperlyConfigured
+from .default_app import default_app, default_app_if_any, set_default_app
 from .ids import draw
 from .node import HOOKS, Call, Node, tapped
 from .node_data import node_from_data
@@ -47,21 +48,13 @@ class Sender(Protocol):
         ...
 
 
-_default_sender: list[Sender] = []
-
-
-def set_default_sender(sender: Sender) -> None:
-    """Make `sender` the app of signatures and shared tasks that have none."""
-    _default_sender[:] = [sender]
+set_default_sender = set_default_app
 
 
 def default_sender() -> Sender:
     """The app of signatures that have none. Raises ImproperlyConfigured if there is no app at all."""
-    if not _default_sender:
-        raise ImproperlyConfigured(
-            "there is no app yet: create one with App(name, broker=..., backend=...) first"
-        )
-    return _default_sender[0]
+    sender: Sender = default_app()
+    return sender
 
 
 class Signature(dict[str, Any]):
@@ -116,7 +109,7 @@ class Signature(dict[str, Any]):
     @property
     def is_strict(self) -> bool:
         """False if it is composed as Celery does it."""
-        app = self._app or (_default_sender[0] if _default_sender else None)
+        app: Sender | None = self._app or default_app_if_any()
         return app is None or app.is_strict
 
     @property
@@ -170,6 +163,13 @@ class Signature(dict[str, Any]):
     def piped(cls, left: Signature, right: Signature) -> Signature:
         """What `left | right` is; the type "chain" knows it."""
         return cls.TYPES["chain"].piped(left, right)
+
+    def unread(self, at_most: int) -> tuple[Signature, Iterator[Signature]] | None:  # noqa: ARG002 - see group
+        """Of a group, or a chord, whose members are made one by one, and are more than `at_most`: itself without any, and the members.
+
+        Who takes them sends them: the signature does not have them any more.
+        """
+        return None
 
     def to_node(self) -> Node:
         """The canvas as frozen data. Raises EncodeError for arguments that cannot be written as JSON."""
@@ -310,6 +310,16 @@ class Signature(dict[str, Any]):
     ) -> Any:
         """Send it; returns an AsyncResult, a GroupResult for a group, None for an empty chain. Options: see `Task.apply_async`."""
         return self.app.send_signature(self, args or (), kwargs or {}, options)
+
+    async def adelay(self, *args: Any, **kwargs: Any) -> Any:
+        """As `delay`, for coroutines: the event loop goes on while it is sent (see awaitable.py)."""
+        return await in_thread(self.delay, *args, **kwargs)
+
+    async def aapply_async(
+        self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> Any:
+        """As `apply_async`, for coroutines."""
+        return await in_thread(self.apply_async, args, kwargs, **options)
 
     def apply(
         self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any

@@ -107,7 +107,7 @@ def open_eager(app: EagerApp, client: Callable[[], AbstractContextManager[Commit
 
     conf = app.conf
     if not conf.task_store_eager_result:
-        return Eager(app, lambda: app.results, result_bytes=int(conf.result_max_bytes))
+        return Eager(app, lambda: app.results, lambda: app.backend, result_bytes=int(conf.result_max_bytes))
     if store_url(conf) is None:
         raise ImproperlyConfigured(
             "task_store_eager_result needs a result backend: write App(backend='redis://...') or postgresql://."
@@ -117,7 +117,9 @@ def open_eager(app: EagerApp, client: Callable[[], AbstractContextManager[Commit
         with client() as opened:
             opened.exchange(endings)
 
-    return Eager(app, lambda: app.results, result_bytes=int(conf.result_max_bytes), keep=keep)
+    return Eager(
+        app, lambda: app.results, lambda: app.backend, result_bytes=int(conf.result_max_bytes), keep=keep
+    )
 
 
 def open_broker(conf: Config) -> Broker:
@@ -149,12 +151,20 @@ def open_results(conf: Config) -> Results:
         case Kind.SQL:
             from .results.sql import SqlResults
 
-            return SqlResults(engine_of(url), is_whole=is_whole)
+            keep, packing = expires_seconds(conf), method_of(conf.result_compression)
+            return SqlResults(engine_of(url), is_whole=is_whole, keep_seconds=keep, compression=packing)
         case _:
             from .results.redis import RedisResults
 
             runs = broker if is_one and result_db(broker, url) is not None else None
-            return RedisResults(url, prefix=result_prefix(conf), runs=runs, is_whole=is_whole)
+            return RedisResults(
+                url,
+                prefix=result_prefix(conf),
+                runs=runs,
+                is_whole=is_whole,
+                keep_seconds=expires_seconds(conf),
+                compression=method_of(conf.result_compression),
+            )
 
 
 def reply_queue(results: Results, id_: str) -> str:
@@ -250,7 +260,7 @@ def _open_stateless(conf: Config, broker: str, worker: str, queues: Sequence[str
 
     # no `prefetch`: where nothing is stored a message is done in so short a time that the next ones should be there by then
     carrier, keyring = _open_broker(conf, broker, worker, queues, limits), keyring_of(conf)
-    if not uses_rpc(conf) or not queues:  # who only sends tasks has no results to send
+    if not uses_rpc(conf):
         return StatelessCommit(carrier, keyring=keyring)
     from .results.replies import KombuReplies
 

@@ -98,10 +98,11 @@ end
 -- As run.py's.
 local function settle_unstarted(id, outcome, document, attempt)
   local run = run_of(id)
+  local by_hand = attempt < 0
   if not run.outcome then
-    run.generation, run.attempt = 0, attempt
-  elseif goes_on(run.outcome) and run.attempt + 1 == attempt then
-    run.attempt = attempt
+    if not by_hand then run.generation, run.attempt = 0, attempt end
+  elseif goes_on(run.outcome) and (by_hand or run.attempt + 1 == attempt) then
+    run.attempt = run.attempt + 1
   else
     return
   end

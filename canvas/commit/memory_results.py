@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from ..results.base import Trace, trace_of
 from ..results.document import Document, from_text
+from ..results.groups import SavedGroups
 from ..results.started import started
+from .memory_groups import MemoryGroups
 from .memory_store import MemoryStore
 
 
@@ -15,6 +17,7 @@ class MemoryResults:
 
     def __init__(self, store: MemoryStore, *, is_whole: bool = True) -> None:
         self._store = store
+        self.groups: SavedGroups = MemoryGroups(store)
         self._is_whole = is_whole
 
     def get(self, ids: Sequence[str]) -> list[Document]:

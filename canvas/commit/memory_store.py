@@ -24,6 +24,7 @@ class State:
     mail: Mailbox = field(default_factory=Mailbox)
     runs: dict[str, RunRecord] = field(default_factory=dict)
     documents: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
     chains: dict[str, str] = field(default_factory=dict)
     plans: dict[str, dict[str, str]] = field(default_factory=dict)
     """By root, then by canvas."""

@@ -56,6 +56,8 @@ NO_ID = "\1id\1"
 """Stands in a document for the id that only the script knows."""
 REVOKED = {"revoked": json.dumps(outcome_to_data(Revoked()))}
 """What scripts need to know to revoke a task."""
+BY_HAND = -1
+"""For the script, the attempt of a Settle that names none."""
 UNREAD = "the message cannot be judged by the store"
 
 
@@ -148,7 +150,8 @@ class RedisBatch:
                 return self._publish(message, not_before_us)
             case Settle(id_, outcome, _, attempt):
                 document = settled_document(effect, now_us=self.now_us, extended=self.limits.extended)
-                return ["settle", id_, outcome_text(outcome), self._written(document), attempt]
+                number = BY_HAND if attempt is None else attempt
+                return ["settle", id_, outcome_text(outcome), self._written(document), number]
             case OpenChain(record):
                 return ["open_chain", record.chain_id, records.chain_to_text(record)]
             case CloseChain(chain_id):

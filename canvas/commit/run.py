@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from ..effect import Publish
 from ..message import Message
-from ..outcome import Failure, GoingOn, Outcome, Revoked
+from ..outcome import Ending, GoingOn, Outcome, Revoked
 from .limits import Limits
 from .transition import Transition
 from .verdict import Later, Poison, Settled, Stale, Standing, Verdict, WasRevoked
@@ -126,12 +126,17 @@ def revoke(record: RunRecord | None, now_us: int) -> RunRecord | None:
     return _next_attempt(record, Revoked()) if isinstance(record.outcome, GoingOn) else None
 
 
-def settle_unstarted(record: RunRecord | None, failure: Failure, attempt: int) -> RunRecord | None:
-    """The record to store for an attempt that can no longer run; None if there is an outcome that it does not follow."""
+def settle_unstarted(record: RunRecord | None, ending: Ending, attempt: int | None) -> RunRecord | None:
+    """The record to store for an attempt that can no longer run; None if there is an outcome that it does not follow.
+
+    Attempt None: the one that waits, runs or is to follow.
+    """
     if record is None or record.outcome is None:
-        return RunRecord(outcome=failure, attempt=attempt)
-    follows = isinstance(record.outcome, GoingOn) and record.attempt + 1 == attempt
-    return _next_attempt(record, failure) if follows else None
+        if attempt is None and record is not None:
+            return RunRecord(generation=record.generation, attempt=record.attempt, outcome=ending)
+        return RunRecord(outcome=ending, attempt=attempt or 0)
+    follows = isinstance(record.outcome, GoingOn) and attempt in (None, record.attempt + 1)
+    return _next_attempt(record, ending) if follows else None
 
 
 def restart(record: RunRecord | None, generation: int) -> RunRecord | None:

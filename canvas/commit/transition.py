@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..child import Child
 from ..delivery import Delivery
 from ..effect import Effect, Settle
 from ..message import Message
@@ -36,7 +37,7 @@ class Transition:
     message: Message | None = None
     outcome: Outcome | None = None
     effects: tuple[Effect, ...] = ()
-    children: tuple[str, ...] = ()
+    children: tuple[Child, ...] = ()
     delivery: Delivery | None = None
     closes: str | None = None
     keeps_parts: bool = False

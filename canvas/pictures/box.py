@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..node import Call, Chain, Group, Node, calls
@@ -92,9 +92,13 @@ def box_of(node: Node, documents: Mapping[str, Document]) -> Box:
     raise AssertionError("a skeleton has no taps")
 
 
-def mark_of(state: State) -> str:
-    """The sign of a state."""
-    return MARKS.get(state, WAITS)
+def mark_of(state: State | str) -> str:
+    """The sign of a state; a task in a state of its own runs."""
+    return MARKS.get(_known(state), WAITS)
+
+
+def _known(state: State | str) -> State:
+    return State.__members__.get(state, State.STARTED)
 
 
 def tasks_of(box: Box) -> Iterable[TaskBox]:
@@ -107,7 +111,7 @@ def tasks_of(box: Box) -> Iterable[TaskBox]:
                 yield from tasks_of(each)
 
 
-def _parted(members: tuple[Node, ...], documents: Mapping[str, Document]) -> tuple[list[Node], list[Node]]:
+def _parted(members: Sequence[Node], documents: Mapping[str, Document]) -> tuple[list[Node], list[Node]]:
     """Those that are drawn, in order, and the others."""
     if len(members) <= FOLD:
         return list(members), []
@@ -123,7 +127,8 @@ def _rank(state: State) -> int:
 
 def _state_of(node: Node, documents: Mapping[str, Document]) -> State:
     """The state of a member: the most telling one of its tasks."""
-    states = {documents[call.id].state if call.id in documents else State.PENDING for call in calls(node)}
+    found = (documents[call.id].state if call.id in documents else State.PENDING for call in calls(node))
+    states = set(map(_known, found))
     for state in _FIRST:
         if state in states:
             return state

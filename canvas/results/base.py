@@ -8,6 +8,7 @@ from typing import Protocol
 
 from ..ids import is_firing
 from .document import Document
+from .groups import SavedGroups
 
 
 class Trace(Enum):
@@ -34,6 +35,11 @@ def trace_of(id_: str, *, has_document: bool, is_open: bool | None, is_whole: bo
 
 class Results(Protocol):
     """Reads documents and waits for them. Thread-safe. Raises Unavailable when the store cannot be reached."""
+
+    @property
+    def groups(self) -> SavedGroups:
+        """Where groups are kept that clients save."""
+        ...
 
     def get(self, ids: Sequence[str]) -> list[Document]:
         """The documents of `ids`, in order; a task that is not known is PENDING, one that runs is STARTED."""

@@ -16,10 +16,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..child import Child, child_of, written_child
 from ..json_text import EMPTY_LIST, NULL, Json
 from ..mark import is_marked, plain
 from ..message import Message, iso_of_us
-from ..outcome import Error, GoingOn, Outcome, Replaced, State, Success, cause_of, state_of
+from ..outcome import (
+    EXCEPTION_STATES,
+    Error,
+    GoingOn,
+    Ignored,
+    Outcome,
+    Replaced,
+    State,
+    Success,
+    cause_of,
+    state_of,
+)
 from ..outcome import Retry as RetryOutcome
 
 
@@ -28,11 +40,12 @@ class Document:
     """What is known of one task. `value` is its result as JSON text, `error` what it raised."""
 
     id: str
-    state: State = State.PENDING
+    state: State | str = State.PENDING
+    """One of Celery's, or one of the task's own."""
     value: Json = NULL
     error: Error | None = None
     traceback: str | None = None
-    children: tuple[str, ...] = ()
+    children: tuple[Child, ...] = ()
     date_done: str | None = None
     date_started: str | None = None
     """When the run that it tells of began."""
@@ -62,7 +75,7 @@ def document_of(
     *,
     now_us: int,
     message: Message | None = None,
-    children: Sequence[str] = (),
+    children: Sequence[Child] = (),
     worker: str = "",
     name: str = "",
     extended: bool = True,
@@ -78,10 +91,11 @@ def document_of(
     named = message.task if message else name
     own = outcome.children if isinstance(outcome, Success) else ()
     error, traceback = _error_of(id_, outcome)
+    said = isinstance(outcome, Ignored) and outcome.state
     return Document(
         id=id_,
-        state=state_of(outcome),
-        value=outcome.value if isinstance(outcome, Success) else NULL,
+        state=known_state(said) if said else state_of(outcome),
+        value=outcome.value if isinstance(outcome, Success | Ignored) else NULL,
         error=error,
         traceback=traceback,
         children=(*own, *children),
@@ -105,6 +119,8 @@ def _error_of(id_: str, outcome: Outcome) -> tuple[Error | None, str | None]:
     match outcome:
         case Success() | Replaced():
             return None, None
+        case Ignored(state=state) if state:
+            return None, None
         case RetryOutcome():
             return outcome.error, outcome.traceback or None
         case _:
@@ -116,7 +132,7 @@ def to_text(document: Document) -> str:
     """The document as Celery writes it. Values that are JSON text already are put in as they are."""
     fields: dict[str, Any] = {
         "traceback": document.traceback,
-        "children": [[[child, None], None] for child in document.children],
+        "children": [written_child(child) for child in document.children],
         "date_done": document.date_done,
         "task_id": document.id,
     }
@@ -136,7 +152,7 @@ def to_text(document: Document) -> str:
         own = {name: value for name, value in document.stamps.items() if name not in _KEYS}
         fields |= {"stamped_headers": list(document.stamps), **own}
     value = document.value
-    result = plain(value) if document.error is None else json.dumps(_error_to_celery(document.error))
+    result = plain(value) if document.error is None else json.dumps(error_to_celery(document.error))
     raw = {
         "args": document.args,
         "kwargs": document.kwargs,
@@ -149,16 +165,16 @@ def to_text(document: Document) -> str:
 def from_text(text: str | bytes) -> Document:
     """The document of Celery's or our own JSON. Raises ValueError, KeyError or TypeError for anything else."""
     data: Mapping[str, Any] = json.loads(text)
-    state = _state(data["status"])
+    state = known_state(data["status"])
     result = data.get("result")
-    is_error = isinstance(result, Mapping) and "exc_type" in result and state is not State.SUCCESS
+    is_error = isinstance(result, Mapping) and "exc_type" in result and state in EXCEPTION_STATES
     return Document(
         id=data["task_id"],
         state=state,
         value=NULL if is_error else Json(json.dumps(data.get("backbeat_result", result))),
         error=_error_from_celery(result) if is_error and isinstance(result, Mapping) else None,
         traceback=data.get("traceback"),
-        children=tuple(child[0][0] for child in data.get("children") or ()),
+        children=tuple(map(child_of, data.get("children") or ())),
         date_done=data.get("date_done"),
         date_started=data.get("date_started"),
         name=data.get("name"),
@@ -190,21 +206,20 @@ def _raw(data: Mapping[str, Any], name: str) -> Json | None:
     return Json(json.dumps(data[name])) if name in data else None
 
 
-def _state(name: str) -> State:
-    try:
-        return State(name)
-    except ValueError:
-        return State.STARTED  # a state of the task's own making: it runs
+def known_state(name: str) -> State | str:
+    """The State of that name, else the name: a state of a task's own."""
+    return State.__members__.get(name, str(name))
 
 
-def _error_to_celery(error: Error) -> dict[str, Any]:
+def error_to_celery(error: Error) -> dict[str, Any]:
+    """The error as a document has it."""
     data = {
         "exc_type": error.type,
         "exc_module": error.module,
         "exc_message": json.loads(plain(error.args)),
         "exc_text": error.text,
         "exc_node": error.node,
-        "exc_cause": _error_to_celery(error.cause) if error.cause else None,
+        "exc_cause": error_to_celery(error.cause) if error.cause else None,
     }
     if is_marked(error.args):
         data["exc_args"] = json.loads(error.args)
@@ -213,7 +228,7 @@ def _error_to_celery(error: Error) -> dict[str, Any]:
     if error.notes:
         data["exc_notes"] = list(error.notes)
     if error.members:
-        data["exc_members"] = [_error_to_celery(member) for member in error.members]
+        data["exc_members"] = [error_to_celery(member) for member in error.members]
     return data
 
 

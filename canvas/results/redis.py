@@ -16,6 +16,8 @@ from ..redis_client import ANSWER_SECONDS, Redis, RedisError, open_redis, unavai
 from .base import Trace, trace_of
 from .compression import plain
 from .document import Document, from_text
+from .groups import SavedGroups
+from .redis_groups import RedisGroups
 from .redis_search import shares_with_kombu, waiting_among
 from .started import started
 
@@ -29,11 +31,18 @@ class RedisResults:
     """Reads `celery-task-meta-<id>`; what is not there, but claimed, is STARTED. `prefix` as in RedisCommit.
 
     `runs` is the database of the broker, where the claims are, if results have another one (RedisCommit's `result_db`). `is_whole`: the
-    messages are there, too. What is given as a URL is closed with this object.
+    messages are there, too. How long saved groups are kept is as in Limits. What is given as a URL is closed with this object.
     """
 
     def __init__(
-        self, client: Redis | str, *, prefix: str = "", runs: Redis | str | None = None, is_whole: bool = True
+        self,
+        client: Redis | str,
+        *,
+        prefix: str = "",
+        runs: Redis | str | None = None,
+        is_whole: bool = True,
+        keep_seconds: float = 86_400.0,
+        compression: str | None = None,
     ) -> None:
         self._own: list[Redis] = []
         self._client = self._opened(client)
@@ -43,6 +52,12 @@ class RedisResults:
         self._meta = f"{prefix}celery-task-meta-"
         self._run = f"{prefix}backbeat:run:"
         self._local = threading.local()
+        self.groups: SavedGroups = RedisGroups(
+            self._client,
+            prefix=prefix,
+            keep_seconds=keep_seconds,
+            compression=compression,
+        )
 
     def get(self, ids: Sequence[str]) -> list[Document]:
         documents: list[Document] = []

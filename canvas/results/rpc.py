@@ -24,6 +24,7 @@ from ..errors import Unavailable
 from ..ids import draw
 from .base import Trace
 from .document import Document, from_text
+from .groups import NoSavedGroups, SavedGroups
 from .inbox import Inbox
 from .kombu_client import KombuClient
 from .losses import Losses
@@ -44,6 +45,7 @@ class RpcResults:
         self, url: str, *, transport_options: Mapping[str, Any] | None = None, expires_seconds: float = 86_400
     ) -> None:
         self.queue = draw()
+        self.groups: SavedGroups = NoSavedGroups()
         self._changed = threading.Condition()
         self._is_read = False
         """Whether some thread has the connection."""

@@ -18,6 +18,8 @@ from ..sql.wake import Waker, open_waker
 from .base import Trace, trace_of
 from .compression import plain_text
 from .document import Document, from_text
+from .groups import SavedGroups
+from .sql_groups import SqlGroups
 from .started import started
 
 SLICE = 500
@@ -27,12 +29,20 @@ LOOK_SECONDS = 1.0
 
 
 class SqlResults:
-    """Reads the tables bb_result and bb_run. `is_whole`: the messages are in this database, too."""
+    """Reads the tables bb_result and bb_run. `is_whole`: the messages are in this database, too. The rest, for saved groups, as in Limits."""
 
-    def __init__(self, engine: Engine, *, is_whole: bool = True) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        is_whole: bool = True,
+        keep_seconds: float = 86_400.0,
+        compression: str | None = None,
+    ) -> None:
         self._engine = engine
         self._is_whole = is_whole
         self._local = threading.local()
+        self.groups: SavedGroups = SqlGroups(engine, keep_seconds=keep_seconds, compression=compression)
         with unavailable():
             create_tables(engine)
 

@@ -88,6 +88,14 @@ result_table = Table(
     Column("expires_us", BigInteger),
     Index("bb_result_expires", "expires_us"),
 )
+group_table = Table(
+    "bb_group",
+    metadata,
+    Column("group_id", _Id, primary_key=True),
+    Column("document", Text, nullable=False),
+    Column("expires_us", BigInteger),
+    Index("bb_group_expires", "expires_us"),
+)
 chain_table = Table(
     "bb_chain",
     metadata,

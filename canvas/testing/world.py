@@ -263,6 +263,9 @@ class World:
 class WorldResults(MemoryResults):
     """The results of a world; a Results."""
 
+    is_driven = True
+    """See waiting.py: time passes only while somebody waits."""
+
     def __init__(self, world: World, store: MemoryStore) -> None:
         super().__init__(store)
         self._world = world

@@ -24,7 +24,7 @@ from backbeat.canvas.incarnation import incarnation, name_of
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import DEFAULT_QUEUE
 from backbeat.canvas.node import Call, Policy
-from backbeat.canvas.outcome import Retry, Revoked, State
+from backbeat.canvas.outcome import Retry, Revoked, State, state_of
 from backbeat.canvas.perform import Performer
 
 from support.commit_world import DYING, LIVING, CommitWorld, broken, ok, part
@@ -286,6 +286,61 @@ def test_settle_ends_what_has_not_ended(world):
     assert world.document(pending.id).name == "t"
     assert world.document(done.id).state is State.SUCCESS
     assert item.verdict == Settled(Standing(broken(), 0))
+
+
+def by_hand(id_, outcome):
+    return Settle(id_, outcome, attempt=None)
+
+
+@pytest.mark.parametrize("outcome", [ok(7), broken(), Revoked()], ids=lambda it: type(it).__name__)
+def test_what_is_said_by_hand_ends_what_nobody_knows_what_waits_and_what_runs(world, outcome):
+    commit, unknown, waiting, running = world.open(), *(world.message() for _ in range(3))
+    (ran,) = taken_by(world, commit, running)
+    for message in (unknown, waiting, running):
+        world.do(commit, by_hand(message.id, outcome))
+    (came,) = taken_by(world, commit, waiting)
+    ended = Transition(message=running, outcome=ok(1), delivery=ran.delivery)
+    (standing,) = commit.exchange([ended]).standing
+
+    states = [world.document(message.id).state for message in (unknown, waiting, running)]
+    assert states == [state_of(outcome)] * 3
+    assert came.verdict == Settled(Standing(outcome, 0))
+    assert standing == Standing(outcome, 0)
+
+
+def test_what_is_said_by_hand_ends_what_would_run_again(world):
+    commit, message = world.open(), world.message()
+    commit.exchange([Transition(message=message, outcome=Retry(eta_us=1))])
+    again = replace(message, attempt=1)
+    world.do(commit, by_hand(message.id, ok(7)))
+
+    (standing,) = commit.exchange([Transition(message=again, outcome=ok(1))]).standing
+
+    assert standing == Standing(ok(7), 1)
+    assert world.document(message.id).value == "7"
+
+
+def test_what_is_said_by_hand_of_a_later_attempt_ends_that_one(world):
+    commit, message = world.open(), world.message()
+    later = replace(message, attempt=1)
+    commit.exchange([Transition(message=message, outcome=Retry(eta_us=1))])
+    (ran,) = taken_by(world, commit, later)
+    world.do(commit, by_hand(message.id, ok(7)))
+    ended = Transition(message=later, outcome=ok(1), delivery=ran.delivery)
+    (standing,) = commit.exchange([ended]).standing
+
+    assert standing == Standing(ok(7), 1)
+
+
+def test_k2_what_has_ended_is_not_ended_by_hand(world):
+    commit, done, failed = world.open(), world.message(), world.message()
+    commit.exchange(
+        [Transition(message=done, outcome=ok(1)), Transition(message=failed, outcome=broken("first"))]
+    )
+    world.do(commit, by_hand(done.id, ok(2)), by_hand(failed.id, ok(2)))
+
+    assert world.document(done.id).value == "1"
+    assert world.document(failed.id).error.text == "first"
 
 
 def test_the_document_names_the_task_its_arguments_and_its_children(world):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import threading
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 from backbeat.canvas.async_result import AsyncResult
+from backbeat.canvas.backend import Backend
 from backbeat.canvas.commit.role import Role
 from backbeat.canvas.commit.taken import Taken
 from backbeat.canvas.commit.transition import Transition
@@ -19,14 +21,18 @@ from backbeat.canvas.commit.verdict import Run, Settled
 from backbeat.canvas.continuation import ChainRecord, Inline, JoinRecord
 from backbeat.canvas.delivery import Delivery
 from backbeat.canvas.effect import AddPart, OpenChain, OpenJoin, Publish, Settle
+from backbeat.canvas.errors import TaskError
 from backbeat.canvas.group_result import GroupResult
 from backbeat.canvas.incarnation import incarnation
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.node import Call, Group
 from backbeat.canvas.outcome import Error, Failure, Ignored, Rejected, Retry, Revoked, State, Success
+from backbeat.canvas.progress import Progress
+from backbeat.canvas.result_set import ResultSet
 from backbeat.canvas.results.base import Trace
 from backbeat.canvas.results.document import Document
-from backbeat.canvas.sql.tables import result_table
+from backbeat.canvas.sql.tables import group_table, result_table
+from backbeat.canvas.watch import Watch
 from sqlalchemy import select
 
 from support.commit_world import LIVING, CommitWorld, broken, ok
@@ -282,6 +288,41 @@ def test_a_group_is_read_once_waited_for_once_and_forgotten_by_its_handles(world
     assert [handle[0].state, handle[-1].state] == ["UNKNOWN"] * 2
 
 
+class Reading:
+    """What handles need of an app to read these results."""
+
+    def __init__(self, results):
+        self.results = results
+        self.watch = Watch(self)
+
+
+def test_members_come_as_they_end_and_so_do_values_to_coroutines_and_callbacks(world, results):
+    app, messages = Reading(results), [world.message() for _ in range(4)]
+    handles = [AsyncResult(message.id, app=app, sent=True) for message in messages]
+    commit, order = world.open("client"), [2, 0, 3, 1]
+    iterating, told = ResultSet([AsyncResult(message.id, app=app, sent=True) for message in messages]), []
+    all_told = threading.Event()
+    came = iterating.iter_native(timeout=20)
+    ResultSet(handles, app=app).then(lambda them: (told.append(them.get()), all_told.set()))
+
+    async def main():
+        waiting = asyncio.gather(*(handle.aget(20) for handle in handles))
+        await asyncio.sleep(0)
+        seen = []
+        for index in order:
+            stored = Transition(message=messages[index], outcome=ok(index))
+            await asyncio.to_thread(commit.exchange, [stored])
+            seen.append((await asyncio.to_thread(next, came))[0])
+        return await waiting, seen
+
+    values, seen = asyncio.run(main())
+
+    assert values == [0, 1, 2, 3]
+    assert seen == [messages[index].id for index in order]
+    assert all_told.wait(20)
+    assert told == [[0, 1, 2, 3]]
+
+
 def test_closing_twice_is_closing_once(world):
     opened = world.backend.results()
     opened.get(["x"])
@@ -454,6 +495,90 @@ def test_each_run_of_a_task_has_a_beginning_of_its_own(world, results):
     assert moment(first) < moment(second) < world.now_us() + 1_000_000
 
 
+# --- groups that are kept --------------------------------------------------------------------------------------------------------
+
+
+def test_g9_a_group_is_kept_under_its_id_as_it_was_saved_last(world, results):
+    mine, other = f"mine-{world.mark}", f"other-{world.mark}"
+    results.groups.save(mine, "first")
+    results.groups.save(other, "another")
+    results.groups.save(mine, '{"ü": "\\u0000"}')
+
+    opened = world.backend.results()
+    assert [opened.groups.load(id_) for id_ in (mine, other, "nobody")] == [
+        '{"ü": "\\u0000"}',
+        "another",
+        None,
+    ]
+    opened.groups.delete(mine)
+    opened.groups.delete(mine)
+    assert [results.groups.load(id_) for id_ in (mine, other)] == [None, "another"]
+    opened.close()
+
+
+def test_g9_the_short_form_stands_in_for_the_long_one_and_the_other_way_round(world, results):
+    id_ = f"g-{world.mark}"
+    seen = []
+    for text, is_short in [("long", False), ("short", True), ("longer", False)]:
+        results.groups.save(id_, text, is_short=is_short)
+        seen.append(results.groups.load(id_))
+    results.groups.save(id_, "short", is_short=True)
+    results.groups.delete(id_)
+
+    assert (seen, results.groups.load(id_)) == (["long", "short", "longer"], None)
+
+
+def test_g9_groups_are_kept_as_long_as_results(world):
+    if world.kind == "memory":  # where all stays as long as the process
+        return
+    short, ever = world.backend.results(keep_seconds=0.05), world.backend.results(keep_seconds=0)
+    short.groups.save("short", "a")
+    ever.groups.save("ever", "b")
+    deadline = time.monotonic() + 20
+    while short.groups.load("short") is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    world.open().sweep()
+
+    assert short.groups.load("ever") == "b"
+    assert kept_groups(world.backend) == {"ever"}
+    short.groups.delete("ever")
+    short.close()
+    ever.close()
+
+
+def kept_groups(backend):
+    """The ids of the groups that lie in the store."""
+    if hasattr(backend, "_client"):
+        start = f"{backend._prefix}celery-taskset-meta-"
+        return {key.decode().removeprefix(start) for key in backend._client.scan_iter(match=f"{start}*")}
+    with backend._engine.connect() as connection:
+        return set(connection.execute(select(group_table.c.group_id)).scalars())
+
+
+def test_g9_saved_groups_are_compressed_where_that_is_asked_and_read_by_all(world, results):
+    packing = world.backend.results(compression="gzip")
+    text = json.dumps(["ü" * 10_000])
+    packing.groups.save("g", text)
+
+    assert results.groups.load("g") == text
+    packing.close()
+
+
+def test_g9_handles_are_saved_and_restored_with_their_members_and_parents(world, results):
+    app = SimpleNamespace(results=results)
+    app.backend = Backend(app, lambda: results, lambda: None, lambda: None)
+    above = AsyncResult("above", app=app)
+    members = [AsyncResult("a", app=app, parent=above), GroupResult("in", [above], app=app)]
+    saved = GroupResult(f"g-{world.mark}", members, above, app)
+    saved.save()
+    found = GroupResult.restore(saved.id, app=app)
+
+    assert (found, found.as_tuple()) == (saved, saved.as_tuple())
+    saved.delete()
+    assert GroupResult.restore(saved.id, app=app) is None
+
+
 # --- how long, and how -------------------------------------------------------------------------------------------------------
 
 
@@ -556,3 +681,89 @@ def test_long_results_are_compressed_where_that_is_asked_and_read_by_all(world, 
     assert documents[2].error.text == "x" * 5_000
     if world.kind != "memory":
         assert len(stored_result(world.backend, long.id)) < len(text) / 2
+
+
+# --- what is told before a task has ended --------------------------------------------------------------------------------------
+
+
+def word(id_, state="PROGRESS", value='{"done": 5}', message=None):
+    return Progress(id=id_, state=state, value=Json(value), message=message)
+
+
+def test_a_word_on_a_task_that_runs_reads_as_its_state_until_the_next_one_and_its_end(world, results):
+    message = world.message()
+    world.send(message)
+    commit = world.open()
+    (item,) = world.take(commit)
+
+    commit.tell([word(message.id, message=message)])
+    (told,) = results.get([message.id])
+    commit.tell([word(message.id, "HALF", "[1]")])
+    (next_,) = results.get([message.id])
+    commit.exchange([Transition(message=message, outcome=ok(7), delivery=item.delivery)])
+    commit.tell([word(message.id)])
+    (ended,) = results.get([message.id])
+
+    assert (told.state, told.value, told.ready) == ("PROGRESS", '{"done": 5}', False)
+    assert (told.name, told.args, told.worker, told.retries) == ("t", "[]", "w1", 0)
+    assert (next_.state, next_.value, next_.name) == ("HALF", "[1]", None)
+    assert (ended.state, ended.value) == (State.SUCCESS, "7")
+
+
+@pytest.mark.parametrize("outcome", [broken(), Revoked(), Ignored(), Rejected()])
+def test_no_word_takes_the_place_of_an_ending(world, results, outcome):
+    id_ = end(world, outcome)
+    before = results.get([id_])
+
+    world.open().tell([word(id_)])
+
+    assert results.get([id_]) == before
+
+
+def test_a_word_takes_the_place_of_a_retry(world, results):
+    id_ = end(world, Retry(eta_us=world.backend.now_us() + 3_600_000_000))
+
+    world.open().tell([word(id_)])
+
+    assert results.get([id_])[0].state == "PROGRESS"
+
+
+def test_several_words_are_told_at_once_also_on_tasks_that_nobody_knows(world, results):
+    ids = [f"{name}-{world.mark}" for name in ("a", "b", "c")]
+
+    world.open().tell([word(id_, value=str(number)) for number, id_ in enumerate(ids)])
+
+    assert [(each.state, each.value) for each in results.get(ids)] == [("PROGRESS", str(n)) for n in range(3)]
+    assert results.trace(ids) == [Trace.SENT] * 3
+
+
+def test_who_waits_is_not_let_go_by_a_word(world, results):
+    message = world.message()
+    world.send(message)
+    commit = world.open()
+
+    commit.tell([word(message.id)])
+
+    assert not results.wait([message.id], 0)
+    assert not results.wait([message.id], 0.05)
+
+
+def test_what_a_task_said_stands_if_it_asks_to_be_ignored(world, results):
+    failed = json.dumps({"exc_type": "KeyError", "exc_message": ["k"]})
+    own = end(world, Ignored(state="SKIPPED", value=Json('{"why": 1}')))
+    error = end(world, Ignored(state="FAILURE", value=Json(failed)))
+    text = end(world, Ignored(state="FAILURE", value=Json('"it broke"')))
+
+    documents = results.get([own, error, text])
+    handles = [AsyncResult(id_, app=SimpleNamespace(results=results)) for id_ in (own, error, text)]
+
+    assert [(each.state, each.ready) for each in documents] == [
+        ("SKIPPED", True),
+        ("FAILURE", True),
+        ("FAILURE", True),
+    ]
+    assert handles[0].get(timeout=0) == handles[0].info == {"why": 1}
+    with pytest.raises(KeyError, match="k"):
+        handles[1].get(timeout=0)
+    with pytest.raises(TaskError, match="it broke"):
+        handles[2].get(timeout=0)

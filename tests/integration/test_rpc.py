@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import threading
@@ -99,6 +100,22 @@ def test_a_group_of_more_members_than_are_kept_once_read_is_ready_however_often_
         assert handle.get(timeout=20) == [1] * 1_500
         handle.forget()
         assert (handle.completed_count(), handle.results[0].state) == (0, "PENDING")
+
+
+def test_replies_come_to_coroutines_and_to_callbacks(line):
+    told = threading.Event()
+    with App("asks", broker=line.url, backend="rpc://", set_as_current=False) as app:
+        queue = app.results.open()
+        handles = [app.AsyncResult(f"t{number}") for number in range(20)]
+        handles[7].then(lambda _: told.set())
+
+        async def main():
+            waiting = asyncio.gather(*(handle.aget(SECONDS) for handle in handles))
+            await asyncio.to_thread(line.reply, *(handle.id for handle in handles), queue=queue)
+            return await waiting
+
+        assert asyncio.run(main()) == [1] * 20
+        assert told.wait(SECONDS)
 
 
 def test_what_did_not_come_is_pending_and_nobody_knows_whether_it_was_sent(line):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -178,6 +179,24 @@ def test_what_a_committed_transaction_sent_runs_once_and_what_a_rolled_back_one_
     assert {handle.state for handle in gone} == {"PENDING"}
     assert shop.rows() == 0
     assert inspect(shop.engine).has_table(OUTBOX.name) != shop.is_one, "one database needs no outbox"
+
+
+def test_what_a_coroutine_sends_in_a_thread_is_in_its_transaction(shop):
+    async def main():
+        with Session(shop.engine) as session, shop.app.transaction(session):
+            shop.order(session)
+            gone = await shop.add.adelay(0)
+            session.rollback()
+            shop.order(session)
+            call = await shop.add.adelay(1, 2)
+            session.commit()
+            return gone, call
+
+    gone, call = asyncio.run(main())
+    ran = shop.drain(call)
+
+    assert gone.id not in ran
+    assert (call.get(timeout=5), gone.state) == (3, "PENDING")
 
 
 def test_nothing_is_seen_of_it_before_the_commit(shop):

@@ -170,3 +170,12 @@ def hang(self: Any, log: str, how: str) -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
     while True:
         threading.Event().wait(1)
+
+
+@app.task
+def counted(log: str, number: int, broken: str) -> int:
+    """Write down that it ran; fail for as long as the file `broken` exists."""
+    write_line(log, number=number)
+    if broken and Path(broken).exists():
+        raise ValueError("broken as it was to be")
+    return number

@@ -54,7 +54,8 @@ class MemoryBackend:
     ) -> Commit:
         return MemoryCommit(self.store, worker=worker, queues=queues, limits=limits, role=role, **known)
 
-    def results(self, *, is_whole: bool = True) -> Results:
+    def results(self, *, is_whole: bool = True, **_: Any) -> Results:
+        """Results in memory stay, and are not compressed, whatever the rest says."""
         return MemoryResults(self.store, is_whole=is_whole)
 
     def now_us(self) -> int:
@@ -90,8 +91,8 @@ class SqlBackend:
     ) -> Commit:
         return SqlCommit(self._engine, worker=worker, queues=queues, limits=limits, role=role, **known)
 
-    def results(self, *, is_whole: bool = True) -> Results:
-        return SqlResults(self._engine, is_whole=is_whole)
+    def results(self, *, is_whole: bool = True, **known: Any) -> Results:
+        return SqlResults(self._engine, is_whole=is_whole, **known)
 
     def now_us(self) -> int:
         return time.time_ns() // 1000
@@ -131,8 +132,8 @@ class RedisBackend:
         known |= {"limits": limits, "role": role, "prefix": self._prefix}
         return RedisCommit(self._client, worker=worker, queues=queues, **known)
 
-    def results(self, *, is_whole: bool = True) -> Results:
-        return RedisResults(self._client, prefix=self._prefix, is_whole=is_whole)
+    def results(self, *, is_whole: bool = True, **known: Any) -> Results:
+        return RedisResults(self._client, prefix=self._prefix, is_whole=is_whole, **known)
 
     def now_us(self) -> int:
         return time.time_ns() // 1000

@@ -279,7 +279,7 @@ def test_what_a_task_knows_of_itself(proj):
     assert found["headers"] == headers
     assert found["hostname"] == HOSTNAME
     assert found["origin"].startswith("gen")
-    assert found["timelimit"] == (9, 8)
+    assert found["timelimit"] == [9, 8]
     assert found["delivery_info"]["routing_key"] == "celery"
     assert not found["called_directly"]
 
@@ -981,7 +981,7 @@ def test_what_a_task_sends_is_its_child_with_its_root(proj):
     assert (seen["root_id"], seen["parent_id"]) == (root_id, handle.id)
 
 
-def test_a_group_that_a_task_sends_is_recorded_by_its_members(proj):
+def test_a_group_that_a_task_sends_is_its_child_as_a_group(proj):
     @proj.app.task(name="outer")
     def outer():
         group(proj.add.s(1), proj.add.s(2)).delay()
@@ -989,7 +989,8 @@ def test_a_group_that_a_task_sends_is_recorded_by_its_members(proj):
     handle = outer.delay()
     proj.drain()
 
-    assert [child.get(timeout=0) for child in handle.children] == [1, 2]
+    assert [child.get(timeout=0) for child in handle.children] == [[1, 2]]
+    assert isinstance(handle.children[0], GroupResult)
 
 
 # --- options, routes, ids ------------------------------------------------------------------------------------------------------

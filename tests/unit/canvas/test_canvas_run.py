@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from backbeat.canvas import chain, chord, group
 from backbeat.canvas.canvas_run import Resumed
-from backbeat.canvas.errors import UnknownResult
+from backbeat.canvas.errors import ImproperlyConfigured, UnknownResult
 
 from support.eager import Fleet
 
@@ -234,3 +234,80 @@ def test_links_and_error_callbacks_of_what_runs_again_are_called(mill):
     mill.drain()
 
     assert told == [(), (2,)]
+
+
+# --- handles -------------------------------------------------------------------------------------------------------------------
+
+
+def test_revoke_with_the_scope_all_stops_the_whole_canvas_by_any_handle(mill):
+    for part in range(3):
+        last = chain(mill.echo.s(1), mill.echo.s(), mill.echo.s()).apply_async()
+        handles = [last.parent.parent, last.parent, last]
+        handles[part].revoke(scope="all")
+
+        assert mill.states(*handles) == ["REVOKED"] * 3
+    mill.drain()
+    assert mill.executed == []
+
+
+def test_revoke_with_the_scope_rest_stops_what_comes_after_a_handle(mill):
+    last = chord([mill.echo.s(1), mill.echo.s(2)], chain(mill.echo.s(), mill.echo.s())).apply_async()
+    header, body = last.parent.parent, last.parent
+
+    body.revoke(scope="rest")
+    mill.drain()
+
+    assert mill.states(*header.results, body, last) == ["SUCCESS", "SUCCESS", "REVOKED", "REVOKED"]
+
+
+def test_revoke_of_a_group_with_the_scope_rest_stops_its_members_too(mill):
+    last = chain(mill.echo.s(0), group(mill.echo.s(), mill.echo.s()), mill.echo.s()).apply_async()
+    middle = last.parent
+
+    middle.revoke(scope="rest")
+    mill.drain()
+
+    assert mill.states(middle.parent, *middle.results, last) == ["SUCCESS", "REVOKED", "REVOKED", "REVOKED"]
+
+
+def test_revoke_of_a_step_alone_is_what_it_was(mill):
+    last = chain(mill.echo.s(0), mill.echo.s(), mill.echo.s()).apply_async()
+
+    last.parent.revoke()
+    mill.drain()
+
+    assert mill.states(last.parent.parent, last.parent, last) == ["SUCCESS", "REVOKED", "FAILURE"]
+
+
+@pytest.mark.parametrize("scope", ["everything", None, 1])
+def test_a_scope_that_does_not_exist_is_refused(mill, scope):
+    handle = mill.echo.s(1).apply_async()
+
+    with pytest.raises(ImproperlyConfigured, match="scope must be"):
+        handle.revoke(scope=scope)
+
+
+def test_a_cancel_holds_for_what_a_task_sends_while_it_runs(mill):
+    later = []
+
+    @mill.app.task(name="sends")
+    def sends():
+        later.append(mill.echo.s(9).apply_async())
+
+    last = chain(mill.app.signature("sends"), mill.echo.si(1)).apply_async()
+    mill.drain(limit=1)
+    last.revoke(scope="all")
+    mill.drain()
+
+    assert mill.states(last, *later) == ["REVOKED", "REVOKED"]
+
+
+@pytest.mark.parametrize("scope", ["step", "rest", "all"])
+def test_a_single_task_is_revoked_by_any_scope(mill, scope):
+    handle = mill.echo.s(1).apply_async()
+
+    handle.revoke(scope=scope)
+    mill.drain()
+
+    assert mill.executed == []
+    assert mill.states(handle) == ["REVOKED"]

@@ -476,7 +476,7 @@ def test_always_eager_is_eager_all_the_way_down(always):
     assert own == result.id
     assert inner == [True, False, result.children[0].id, result.id, result.id]
     assert both == [1, 2]
-    assert [child.get() for child in result.children][1:] == [1, 2]
+    assert [child.get() for child in result.children][1:] == [[1, 2]]
 
 
 def test_always_eager_propagates_from_within(always):

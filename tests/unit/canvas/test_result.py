@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from backbeat.canvas import AsyncResult, GroupResult, chain, group, result, result_from_tuple
 from backbeat.canvas.commit.memory_results import MemoryResults
 from backbeat.canvas.errors import ImproperlyConfigured, TimeoutError, UnknownResult  # noqa: A004 - Celery's name
-from backbeat.canvas.message import iso_of_us
 
 from support.eager import Shop, connect
 from support.number_doubles import Whole
@@ -19,6 +18,11 @@ from support.number_doubles import Whole
 @pytest.fixture
 def shop():
     return Shop()
+
+
+def now_of(shop):
+    """The shop's time, aware."""
+    return datetime.fromtimestamp(shop.clock.now_us() / 1_000_000, UTC)
 
 
 def test_r15_an_id_that_was_never_sent_is_unknown_and_get_raises_at_once(shop):
@@ -131,7 +135,7 @@ def test_what_runs_tells_its_worker(shop):
 
     assert (handle.state, handle.worker) == ("STARTED", "celery@box")
     assert handle.info == handle.result == {"pid": 77, "hostname": "celery@box"}
-    assert handle.date_started == iso_of_us(shop.clock.now_us())
+    assert handle.date_started == now_of(shop)
 
 
 def test_what_ended_tells_when_it_began(shop):
@@ -139,11 +143,11 @@ def test_what_ended_tells_when_it_began(shop):
     def slow():
         shop.clock.advance(5)
 
-    handle, began = slow.delay(), iso_of_us(shop.clock.now_us())
+    handle, began = slow.delay(), now_of(shop)
     assert handle.date_started is None
     shop.drain()
 
-    assert (handle.date_started, handle.date_done) == (began, iso_of_us(shop.clock.now_us()))
+    assert (handle.date_started, handle.date_done) == (began, now_of(shop))
     assert handle.date_started < handle.date_done
 
 

@@ -157,7 +157,7 @@ def test_its_text_reads_as_a_call():
 
 
 def test_a_signature_without_an_app_needs_a_default_one(monkeypatch):
-    monkeypatch.setattr(import_module("backbeat.canvas.signature"), "_default_sender", [])
+    monkeypatch.setattr(import_module("backbeat.canvas.default_app"), "_default", [])
 
     with pytest.raises(ImproperlyConfigured, match="create one with App"):
         _ = Signature("x").app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import unittest
 from datetime import UTC, datetime, timedelta
@@ -180,8 +181,35 @@ def test_who_would_wait_for_ever_is_told(shop, world):
     with world.broker_down(), pytest.raises(Unavailable):
         shop.ship.delay(1)
     sent = shop.ship.delay(1)
-    with world.broker_down(), pytest.raises(Stuck, match=sent.id):
-        sent.get()
+    several = chain(shop.ship.s(1), group(shop.ship.si(2), shop.ship.si(3))).delay()
+    with world.broker_down():
+        with pytest.raises(Stuck, match=sent.id):
+            sent.get()
+        with pytest.raises(Stuck, match=several[0].id):
+            several.get()
+        with pytest.raises(Stuck, match=several[0].id):
+            next(several.iterate())
+
+
+def test_who_waits_for_several_or_in_a_coroutine_waits_in_the_world_s_time_too(shop, world):
+    paid = group(shop.pay.s(1, bad=2), shop.pay.s(2), shop.pay.s(3, bad=10)).delay()
+
+    async def main():
+        sent = await shop.pay.adelay(4, bad=3)
+        with pytest.raises(TimeoutError):
+            await sent.aget(timeout=60)
+        return await sent.aget()
+
+    with pytest.raises(TimeoutError):
+        paid.get(timeout=timedelta(hours=1))
+    assert world.now == START + timedelta(hours=1)
+    values = paid.iterate(timeout=60)
+    assert {next(values), next(values)} == {1, 2}
+    with pytest.raises(TimeoutError):
+        next(values)
+    assert asyncio.run(main()) == 4
+    assert paid.get() == [1, 2, 3]
+    assert world.now == START + timedelta(seconds=60 * (2**10 - 1))
 
 
 def test_it_works_in_unittest():
