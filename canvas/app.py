@@ -441,6 +441,11 @@ class App(Configuring):
         """False if canvases are composed as Celery does it (setting `canvas_mode`)."""
         return bool(self.conf.canvas_mode == "strict")
 
+    @property
+    def tells_headers(self) -> bool:
+        """Whether an error callback of a chord is one of each member, too (setting `task_allow_error_cb_on_chord_header`)."""
+        return bool(self.conf.task_allow_error_cb_on_chord_header)
+
     @cached_property
     def cluster(self) -> str:
         """The name under which firings of this project are known (decisions B1)."""

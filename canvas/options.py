@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from .argument_fault import named_fault
 from .codec import dumps, loads
-from .errors import ImproperlyConfigured
+from .errors import EncodeError, ImproperlyConfigured
 from .header import check_headers
 from .json_text import EMPTY_LIST, Json
 from .message import us_of_iso
@@ -58,6 +59,10 @@ def checked(options: Mapping[str, Any]) -> dict[str, Any]:
             raise TypeError(
                 f"apply_async() has no option {name!r}{hint} Values of your own go under headers={{...}}."
             )
+    if options.get("chord") is not None:
+        raise ImproperlyConfigured(
+            "a signature with the option chord is a member of a header: it is sent with the others by chord(header, body)"
+        )
     out = {
         name: _READERS[name](name, value) if name in _READERS else value
         for name, value in options.items()
@@ -202,8 +207,11 @@ def _on_first(node: Node, given: Given) -> Node:
             options = overlaid(node.options, given.options)
             if node.immutable:
                 return replace(node, options=options)
-            kwargs = dumps({**loads(node.kwargs), **given.kwargs}) if given.kwargs else node.kwargs
-            return replace(node, args=_in_front(given.args, node.args), kwargs=kwargs, options=options)
+            try:
+                kwargs = dumps({**loads(node.kwargs), **given.kwargs}) if given.kwargs else node.kwargs
+                return replace(node, args=_in_front(given.args, node.args), kwargs=kwargs, options=options)
+            except EncodeError as error:
+                raise named_fault(node.task, given.args, given.kwargs, error) from error
         case Chain():
             if isinstance(node.steps[0], Group):
                 given = _without_polling(given)
