@@ -14,6 +14,7 @@ from backbeat.canvas.outcome import Success
 from backbeat.canvas.results.document import document_of, from_text, to_text
 from backbeat.canvas.stamp import common_stamps, last_stamps, overlaid, stamp_keys, stamped, with_stamps
 from backbeat.canvas.stamping import merged, revoked_stamps
+from backbeat.canvas.testing import in_memory
 from backbeat.canvas.wire import Wire, from_wire, to_wire
 
 
@@ -467,3 +468,14 @@ def test_a_type_of_signatures_of_its_own_is_stamped_too(shop):
         subtask_type = "mine"
 
     assert mine(shop.step).stamp(x=1).options["x"] == 1
+
+
+def test_what_waits_with_a_revoked_stamp_ends_as_revoked_and_its_canvas_fails(shop):
+    with in_memory(shop.app) as world:
+        stopped = chain(shop.step.s(), shop.step.s(name="later")).stamp(tenant="t1").delay()
+        other = shop.step.s().stamp(tenant="t2").delay()
+        stopped.revoke_by_stamped_headers({"tenant": "t1"})
+        world.drain()
+
+        assert (stopped.parent.state, stopped.state, other.state) == ("REVOKED", "FAILURE", "SUCCESS")
+    assert [stamps["tenant"] for _, stamps in shop.ran] == ["t2"]
