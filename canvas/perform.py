@@ -31,7 +31,6 @@ from .message import CONTROL_QUEUE, DEFAULT_QUEUE, Message
 from .outcome import (
     Error,
     Failure,
-    GoingOn,
     Outcome,
     Rejected,
     Replaced,
@@ -244,16 +243,12 @@ class Performer:
             return self.dead(taken, message, Failure(error=celery_error("Reject", text, message.id)))
 
     def _stands(self, taken: Taken, message: Message, standing: Standing) -> Transition:
-        is_older = standing.attempt > message.attempt
-        if standing.outcome is None or (is_older and isinstance(standing.outcome, GoingOn)):
-            # what goes on was sent when that was stored; and of this copy it may be another task, as the attempts between were replaced
+        is_older = (standing.generation, standing.attempt) > (message.generation, message.attempt)
+        if standing.outcome is None or is_older:
+            # what followed was sent when the outcome was stored, and what this copy says need not hold for the attempt that ended: it may
+            # have been another task, as those between were replaced
             return Transition(delivery=taken.delivery)
-        attempted = replace(message, attempt=standing.attempt, generation=standing.generation)
-        transition = self.finished(taken, attempted, standing.outcome)
-        if not is_older:
-            return transition
-        # what this copy says of its task need not hold for the attempt that ended: its result stays as it is
-        return replace(transition, message=replace(attempted, ignore_result=True))
+        return self.finished(taken, message, standing.outcome)
 
     def _instead(self, transition: Transition, standing: Standing) -> Transition:
         assert transition.message is not None
