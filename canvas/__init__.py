@@ -5,11 +5,13 @@ Importing it loads no broker, no database and no serialiser: these come with the
 
 from .app import App, Celery
 from .compose import chain, chord, group
+from .current import current_app, current_task
 from .mapping import chunks, xmap, xstarmap
 from .result import AsyncResult, GroupResult, ResultSet, result_from_tuple
 from .signature import Signature, signature, subtask
 from .task import Task
 from .tasks import shared_task
+from .utils import uuid
 
 __all__ = [
     "App",
@@ -22,11 +24,14 @@ __all__ = [
     "chain",
     "chord",
     "chunks",
+    "current_app",
+    "current_task",
     "group",
     "result_from_tuple",
     "shared_task",
     "signature",
     "subtask",
+    "uuid",
     "xmap",
     "xstarmap",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
@@ -13,27 +14,27 @@ from .backend import Backend
 from .canvas_run import CanvasRun
 from .canvas_sender import CanvasSender
 from .commit.base import Commit
-from .config import Config
+from .configuring import Configuring
 from .connections import Connections
 from .defaults import Defaults
-from .errors import NotRegistered
+from .errors import NotRegistered, Unavailable
 from .handles import GroupHandles, Handles
-from .hook import Hook
 from .ids import draw
-from .importing import imported
 from .mapping import mapping_tasks
 from .message import Message
 from .node import Node, flat, freeze
 from .periodic_tasks import PeriodicTasks
 from .places import check_queue, store_url
+from .progress import Progress
 from .request import running_request
 from .result import AsyncResult, Result, ResultSet
 from .results.base import Results
 from .sending import SLICE
-from .settings_source import settings_of
 from .signature import Signature, set_default_sender, signature
 from .signum import signum_of
-from .task import Task, task_of
+from .stated import stated
+from .task import Task
+from .task_making import app_task, registrable, task_of
 from .task_option_types import TaskOptionTypes
 from .tasks import Tasks
 from .transaction import OutboxRelay
@@ -41,11 +42,14 @@ from .value import flag, identities, identity, key
 from .watch import Watch
 from .wiring import keyring_of, open_client, open_eager, open_relays, open_results
 
+logger = logging.getLogger(__name__)
+
 P = ParamSpec("P")
 R = TypeVar("R")
+AnyTask = Task[Any, Any]
 
 
-class App:
+class App(Configuring):
     """A project's tasks, settings and connections. Thread-safe; connections are opened on first use, anew in each process.
 
     `broker` and `backend` are URLs (sqlite:///file, postgresql://, redis://, amqp://, memory://); without a backend results go where
@@ -60,10 +64,11 @@ class App:
         backend: str | None = None,
         include: Iterable[str] = (),
         set_as_current: bool = True,
+        task_cls: type[Task[Any, Any]] | str | None = None,
         **settings: Any,
     ) -> None:
-        self.name = name
-        self.conf = Config(settings)
+        super().__init__(name, settings)
+        self.task_cls = task_cls
         if broker is not None:
             self.conf.broker_url = broker
         if backend is not None:
@@ -75,7 +80,6 @@ class App:
         self.tasks = Tasks(mapping_tasks(self))
         self._defaults = Defaults(self.conf, self.tasks)
         self.periodic_tasks = PeriodicTasks()
-        self.on_after_configure, self.on_after_finalize = Hook(), Hook()
         self._connections = Connections(lambda: open_client(self.conf), lambda: open_results(self.conf))
         self._handles = Handles(self)
         self.watch = Watch(self)
@@ -105,25 +109,20 @@ class App:
         """Make a task of a function: `@app.task` or `@app.task(bind=True, queue="slow", ...)`; options: see TaskOptions."""
 
         def define(run: Callable[..., Any]) -> Task[Any, Any]:
-            return self.register_task(task_of(run, options, self, main=self.name))
+            return self.register_task(task_of(run, options, self, main=self.name, base=self.Task))
 
         return define(*run) if run else define
 
-    def register_task(self, task: Task[Any, Any]) -> Task[Any, Any]:
-        """Add a task that was made elsewhere."""
-        self.tasks[task.name] = task
-        return task
+    @cached_property
+    def Task(self) -> type[Any]:  # noqa: N802 - Celery's name
+        """The base of classes of tasks that belong to this app, and of its tasks that name no other."""
+        return app_task(self, self.task_cls)
 
-    def import_modules(self) -> None:
-        """Import the modules that define tasks. Raises ImproperlyConfigured, as a worker without its tasks is of no use."""
-        for module in (*self.conf.imports, *self.conf.include):
-            imported(module)
-
-    def finalize(self) -> None:
-        """Import the modules that define tasks, then call what waits for `on_after_configure` and `on_after_finalize`."""
-        self.import_modules()
-        self.on_after_configure.send(self)
-        self.on_after_finalize.send(self)
+    def register_task(self, task: Any) -> AnyTask:
+        """Add a task: an instance of a class of tasks, or such a class. Raises TypeError or ImproperlyConfigured for what is none."""
+        made = registrable(task, self)
+        self.tasks[made.name] = made
+        return made
 
     def add_periodic_task(
         self,
@@ -141,11 +140,6 @@ class App:
         """
         what = sig.clone(args, kwargs) if isinstance(sig, Signature) else self.signature(sig, args, kwargs)
         return self.periodic_tasks.add(name, schedule, what, options)
-
-    def config_from_object(self, source: Any) -> None:
-        """Take settings from a mapping, an object, a class, a module or its name: all lower-case names that are no underscore names."""
-        for name, value in settings_of(source).items():
-            self.conf[name] = value
 
     # --- sending -------------------------------------------------------------------------------------------------------------
 
@@ -363,6 +357,23 @@ class App:
     ) -> Signature:
         """A signature of a task's name, a task or a mapping, that belongs to this app."""
         return signature(task, args, kwargs, app=self)
+
+    def tell_state(
+        self, task_id: str | UUID, state: str, meta: Any = None, message: Message | None = None
+    ) -> None:
+        """Let `state` and `meta` (a value, or an exception) be what is known of a task, unless it has ended; `message` is what it came as.
+
+        It returns when that is stored; where it cannot be, the log says so. Raises ImproperlyConfigured for what is no name of a state,
+        EncodeError for a `meta` that cannot be written down.
+        """
+        name, value = stated(state, meta, int(self.conf.result_max_bytes))
+        word = Progress(id=identity("task_id", task_id), state=name, value=value, message=message)
+        try:
+            with self._connections.client() as client:
+                client.tell([word])
+        except Unavailable as error:
+            extra = {"action": "state_lost", "id": word.id}
+            logger.warning("%s; that task %s is %s is not stored", error, word.id, name, extra=extra)
 
     @contextmanager
     def lent(

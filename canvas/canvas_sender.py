@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from . import signals
 from .config import Config
 from .connections import Connections
 from .effect import Effect
@@ -16,6 +17,7 @@ from .errors import UniqueConflict
 from .node import Node, root_of
 from .options import named, replying
 from .places import uses_rpc
+from .publish_signals import about_to_publish, published
 from .request import running_request
 from .sending import send, send_each, send_unique
 from .start import Start
@@ -77,14 +79,20 @@ class CanvasSender:
     def _brought(self, start: Start, asked: UniqueCall | None, session: Any) -> str | None:
         """The id of the task that has the key, if nothing was sent."""
         effects = self._effects(start)
+        if signals.before_task_publish.receivers:
+            effects = about_to_publish(effects)
         unique = asked.unique if asked is not None else None
         if session is not None:
             return self.transactions.send(session, start, effects, unique)
         with self._connections.client() as client:
+            holder = None
             if unique is not None:
-                return send_unique(client, effects, unique)
-            send(client, effects)
-        return None
+                holder = send_unique(client, effects, unique)
+            else:
+                send(client, effects)
+        if holder is None and signals.after_task_publish.receivers:
+            published(effects)
+        return holder
 
     def _set_going(self, starts: Sequence[Start]) -> None:
         """Send canvases whose ids are known, perhaps not for the first time."""

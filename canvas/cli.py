@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from . import log_setup
 from .errors import BackbeatError, ImproperlyConfigured, TaskError, Unavailable
 from .message import LONGEST_SECONDS
 from .patience import Patience
@@ -135,9 +136,8 @@ def loglevel_option(default: str) -> Callable[[Callable[..., Any]], Callable[...
 
 
 def set_up_logging(level: str) -> None:
-    """Celery's line format on standard error; the root logger of an application that has set it up is left alone."""
-    logging.basicConfig(level=level.upper(), format=LOG_FORMAT)
-    logging.getLogger("backbeat").setLevel(level.upper())
+    """Celery's line format on standard error, unless the project has set up logging of its own."""
+    log_setup.set_up_logging(level, LOG_FORMAT)
 
 
 def patiently(open_it: Callable[[], T], *absent: type[Exception]) -> T:

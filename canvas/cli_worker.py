@@ -65,7 +65,7 @@ def worker(
     loglevel: str,
 ) -> None:
     """Run tasks. SIGTERM: what runs may end within the grace, the rest is handed back; a second one: the grace is over."""
-    from . import killpoint
+    from . import killpoint, signals
     from .places import broker_url, store_url
     from .probe_server import ProbeServer, address_of
     from .worker.listener import Listeners, LogListener
@@ -92,6 +92,8 @@ def worker(
         grace=grace,
         loglevel=loglevel,
     )
+    asked = {"queues": queues, "concurrency": concurrency, "pool": pool, "loglevel": loglevel}
+    signals.celeryd_init.send(chosen.hostname, instance=app, conf=app.conf, options=asked)
     systemd = SystemdListener(drain_seconds=grace_of(app, chosen) + STOPPING_SECONDS)
     vitals = WorkerVitals(runs_tasks_in_loop=(pool or app.conf.worker_pool) == "solo")
     listener = Listeners([LogListener(), systemd, vitals])
@@ -99,7 +101,11 @@ def worker(
     probes = ProbeServer(*address_of(web), pages) if web is not None else None
     running = patiently(lambda: open_worker(app, options.app or "", chosen, listener), Unavailable)
 
-    def stop(*_: object) -> None:
+    def stop(number: int, _: object) -> None:
+        how = "Warm" if running.goes_on else "Cold"
+        signals.worker_shutting_down.send(
+            chosen.hostname, sig=signal.Signals(number).name, how=how, exitcode=0
+        )
         systemd.stopping()
         vitals.stopping()
         running.stop()

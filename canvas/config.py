@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .errors import ImproperlyConfigured
+from .former_settings import FORMER
 from .route import read_routes
 from .setting import read_setting
 
@@ -35,6 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "broker_heartbeat": 120,
     "broker_heartbeat_checkrate": 3.0,
     "broker_login_method": None,
+    "broker_pool_acquire_timeout": None,
     "broker_native_delayed_delivery_queue_type": "quorum",
     "broker_pool_limit": 10,
     "broker_read_url": None,
@@ -42,6 +44,7 @@ DEFAULTS: dict[str, Any] = {
     "broker_url": None,
     "broker_use_ssl": False,
     "broker_write_url": None,
+    "cache_backend": None,
     "canvas_mode": "strict",
     "canvas_wire": "auto",
     "cluster": None,
@@ -135,6 +138,7 @@ DEFAULTS: dict[str, Any] = {
     "worker_enable_remote_control": True,
     "worker_grace_seconds": 600.0,
     "worker_hijack_root_logger": False,
+    "worker_log_format": None,
     "worker_lost_wait": 10,
     "worker_max_memory_per_child": None,
     "worker_max_tasks_per_child": None,
@@ -146,6 +150,7 @@ DEFAULTS: dict[str, Any] = {
     "worker_send_task_events": False,
     "worker_soft_shutdown_timeout": 0,
     "worker_state_db": None,
+    "worker_task_log_format": None,
 }
 """Every name that is known, with its default."""
 
@@ -213,19 +218,6 @@ _ONLY: dict[str, Any] = {
     "task_serializer": "json",
 }
 """Settings of which this version knows one value; any other is refused, as obeying it half would lose something."""
-
-_FORMER = {
-    "BROKER_URL": "broker_url",
-    "CELERYBEAT_SCHEDULE": "beat_schedule",
-    "CELERY_ACCEPT_CONTENT": "accept_content",
-    "CELERY_DEFAULT_QUEUE": "task_default_queue",
-    "CELERY_IGNORE_RESULT": "task_ignore_result",
-    "CELERY_IMPORTS": "imports",
-    "CELERY_RESULT_BACKEND": "result_backend",
-    "CELERY_ROUTES": "task_routes",
-    "CELERY_TASK_SERIALIZER": "task_serializer",
-    "CELERY_TIMEZONE": "timezone",
-}
 
 
 class Config(MutableMapping[str, Any]):
@@ -307,8 +299,8 @@ def _check_value(name: str, value: Any) -> None:
 def _check(name: str) -> None:
     if name in DEFAULTS:
         return
-    if name in _FORMER:
-        raise ImproperlyConfigured(f"setting {name!r} has a new name: {_FORMER[name]}")
+    if name in FORMER:
+        raise ImproperlyConfigured(f"setting {name!r} has a new name: {FORMER[name]}")
     near = difflib.get_close_matches(name.lower(), DEFAULTS, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise ImproperlyConfigured(f"there is no setting {name!r}{hint}")

@@ -62,8 +62,10 @@ class IncompleteStream(TaskError):
     """A task has not ended, so it is not known yet what it led to (see `AsyncResult.iterdeps`)."""
 
 
-class NotRegistered(TaskError):
-    """The worker has no task of this name."""
+class NotRegistered(TaskError, KeyError):
+    """The worker, or the app, has no task of this name."""
+
+    __str__ = Exception.__str__
 
 
 class ChordError(TaskError):
@@ -110,7 +112,11 @@ class TimeLimitExceeded(TaskError):
     """The hard time limit was reached and the task was killed."""
 
 
-class Ignore(TaskError):
+class TaskPredicate(TaskError):
+    """Base of what a task raises to say how it ends: Ignore, Reject and Retry."""
+
+
+class Ignore(TaskPredicate):
     """Raised by a task: its outcome shall not be recorded; what depends on it fails."""
 
 
@@ -125,7 +131,7 @@ class Replaced(Ignore):
         return "the task is replaced by another canvas"
 
 
-class Reject(TaskError):
+class Reject(TaskPredicate):
     """Raised by a task: refuse the message; with `requeue`, hand it back to be delivered again."""
 
     def __init__(self, reason: object = None, requeue: bool = False) -> None:
@@ -134,7 +140,7 @@ class Reject(TaskError):
         self.requeue = requeue
 
 
-class Retry(TaskError):
+class Retry(TaskPredicate):
     """Raised by `self.retry()`: run this task again, at `when`."""
 
     def __init__(

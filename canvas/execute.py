@@ -6,7 +6,7 @@ import inspect
 import json
 import random
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import errors
 from .child import Child, sent_child
@@ -17,21 +17,30 @@ from .failure import error_of, exception_of, traceback_of
 from .json_text import Json, json_value
 from .limit import NO_LIMIT, SoftLimit, TimeLimits
 from .message import Message, iso_of_us, us_of, us_of_iso
-from .node import Node, check_depth
+from .node import check_depth
 from .node_data import node_to_data
-from .outcome import Failure, Ignored, Outcome, Rejected, Success, celery_error
+from .outcome import Failure, Ignored, Outcome, Rejected, State, Success, celery_error
 from .outcome import Replaced as ReplacedOutcome
 from .outcome import Retry as RetryOutcome
 from .replacing import frozen_for, in_place_of
 from .request import Request, request_of, running
+from .run_report import RunReport, report_of
 from .task import Task
 from .tasks import Tasks
+from .teller import Tell
 
 _system_now_us = SystemClock().now_us
 
 
 class Requeued(Exception):
     """The task asks for its message to be delivered again; not an ending."""
+
+
+class _Ears(NamedTuple):
+    """Who hears how a run goes."""
+
+    report: RunReport
+    raised: Callable[[BaseException], object]
 
 
 def time_limits_of(message: Message, tasks: Tasks, default: TimeLimits) -> TimeLimits:
@@ -52,11 +61,13 @@ def execute(
     limits: TimeLimits | None = None,
     is_eager: bool = False,
     raised: Callable[[BaseException], object] = lambda _exc: None,
+    tell: Tell | None = None,
 ) -> Outcome:
     """Run `message` and return its outcome. Raises Requeued and KeyboardInterrupt.
 
     `now_us` tells the time from which the countdown of a retry counts; `draw` chooses its delay where there is jitter (0 to 1).
     `limit` keeps the soft one of `limits`, which are the message's own unless given. `raised` is told of the exception that is the failure.
+    `tell` passes on what the run says of itself.
     """
     task = tasks.get(message.task)
     if task is None:
@@ -69,10 +80,15 @@ def execute(
     except errors.DecodeError as error:
         return Failure(error=celery_error("Reject", f"the arguments cannot be decoded: {error}", message.id))
     if limits is not None:
-        request.timelimit = (limits.hard, limits.soft)
-    request.is_eager = is_eager
+        request.timelimit = [limits.hard, limits.soft]
+    request.task_object, request.tell, request.is_eager = task, tell, is_eager
+    ears = _Ears(report_of(task, request), raised)
     with running(request):
-        ended = _run(task, message, request, draw, limit, raised)
+        ears.report.begins()
+        try:
+            ended = _run(task, message, request, draw, limit, ears)
+        finally:
+            ears.report.ends()
     return _retry(message, ended, now_us()) if isinstance(ended, errors.Retry) else ended
 
 
@@ -82,18 +98,21 @@ def _run(
     request: Request,
     draw: Callable[[], float],
     limit: SoftLimit,
-    raised: Callable[[BaseException], object],
+    ears: _Ears,
 ) -> Outcome | errors.Retry:
     """Call the function; Retry where it, or its task's options, ask for another run."""
     try:
+        ears.report.starts()
         value = _call(task, message, request, limit)
     except errors.Retry as retry:
-        return retry
+        return _again(retry, ears.report)
     except errors.Replaced as replaced:
-        return _replaced(task, message, replaced.canvas)
-    except errors.Ignore:
-        return Ignored()
+        return _replaced(task, message, replaced, ears)
+    except errors.Ignore as ignore:
+        ears.report.left(State.IGNORED, ignore)
+        return Ignored() if request.told is None else Ignored(state=request.told[0], value=request.told[1])
     except errors.Reject as reject:
+        ears.report.left(State.REJECTED, reject)
         if reject.requeue:
             raise Requeued from reject
         return Rejected(reason=str(reject.reason or ""))
@@ -101,31 +120,36 @@ def _run(
         raise
     except BaseException as exc:  # noqa: BLE001 - whatever a task raises is its outcome, sys.exit() included
         if request.retry_asked is not None:
-            return _because(request.retry_asked, exc)
+            return _again(_because(request.retry_asked, exc), ears.report)
         asked = task.retry_after(exc, request, draw())
-        if asked is None:
-            raised(exc)
-        return _failure(task, message, exc) if asked is None else asked
+        return _failed(task, message, exc, ears) if asked is None else _again(asked, ears.report)
     if request.retry_asked is not None:
-        return request.retry_asked
+        return _again(request.retry_asked, ears.report)
     try:
-        return Success(value=dumps(value), children=_sent(request))
+        outcome = Success(value=dumps(value), children=_sent(request) if task.options.trail else ())
     except Exception as exc:  # noqa: BLE001 - not the function's own: autoretry_for is not asked, as another run would not help
-        raised(exc)
-        return _failure(task, message, exc)
+        return _failed(task, message, exc, ears)
+    ears.report.succeeded(value)
+    return outcome
 
 
 def _sent(request: Request) -> tuple[Child, ...]:
     return tuple(sent_child(handle.as_tuple()) for handle in request.children)
 
 
-def _replaced(task: Task[Any, Any], message: Message, canvas: Node) -> Outcome:
+def _again(retry: errors.Retry, report: RunReport) -> errors.Retry:
+    report.retried(retry)
+    return retry
+
+
+def _replaced(task: Task[Any, Any], message: Message, replaced: errors.Replaced, ears: _Ears) -> Outcome:
     try:
-        frozen = frozen_for(message, canvas)
+        frozen = frozen_for(message, replaced.canvas)
         check_depth(in_place_of(message, frozen))
         text = json_value(node_to_data(frozen, json.loads))
     except Exception as exc:  # noqa: BLE001 - a canvas that cannot travel is a failure of the task
-        return _failure(task, message, exc)
+        return _failed(task, message, exc, ears)
+    ears.report.left(State.IGNORED, replaced)
     return ReplacedOutcome(canvas=text)
 
 
@@ -136,7 +160,9 @@ def _because(retry: errors.Retry, exc: BaseException) -> errors.Retry:
     return retry
 
 
-def _failure(task: Task[Any, Any], message: Message, exc: BaseException) -> Failure:
+def _failed(task: Task[Any, Any], message: Message, exc: BaseException, ears: _Ears) -> Failure:
+    ears.raised(exc)
+    ears.report.failed(exc)
     expected = isinstance(exc, task.retrying.expected)
     return Failure(error=error_of(exc, message.id), traceback=traceback_of(exc), expected=expected)
 
@@ -148,7 +174,7 @@ def _call(task: Task[Any, Any], message: Message, request: Request, limit: SoftL
         args = _errback_args(message.errback, args[1:])
     _, seconds = request.timelimit
     with limit.over(seconds):
-        result = task.run_bound(*args, **request.kwargs)
+        result = task.entry(*args, **request.kwargs)
     # a coroutine function runs to its end here; the asyncio pool runs many side by side
     return limit.run(result, seconds) if inspect.iscoroutine(result) else result
 

@@ -25,3 +25,16 @@ def imported(name: str) -> ModuleType:
         raise ImproperlyConfigured(
             f"module {name} cannot be imported{place}: {type(error).__name__}: {error}"
         ) from error
+
+
+def named_object(name: str) -> object:
+    """The object "module:attribute" or "module.attribute". Raises ImproperlyConfigured if there is none."""
+    module, _, attribute = name.partition(":") if ":" in name else name.rpartition(".")
+    if not module or not attribute:
+        raise ImproperlyConfigured(f"{name!r} names no object: write 'module:name'")
+    found: object = imported(module)
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise ImproperlyConfigured(f"{name}: {module} has no {attribute!r}")
+        found = getattr(found, part)
+    return found

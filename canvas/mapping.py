@@ -17,7 +17,7 @@ from .result import Result
 from .retrying import count_of
 from .signature import Sender, Signature, signature
 from .task import Task
-from .task_options import TaskOptions
+from .task_making import task_of
 
 MAP_TASK = "celery.map"
 """As the others a name of Celery's: its workers run what we send, and ours what its clients send."""
@@ -117,10 +117,7 @@ def mapping_tasks(app: Sender) -> dict[str, Task[Any, Any]]:
         "celery.accumulate": accumulate,
         "celery.backend_cleanup": backend_cleanup,
     }
-    return {
-        name: Task(run, name=name, options=TaskOptions(bind=run is run_chunks), app=app)
-        for name, run in runs.items()
-    }
+    return {name: task_of(run, {"name": name, "bind": run is run_chunks}, app) for name, run in runs.items()}
 
 
 Signature.MAPPINGS.update({MAP_TASK: xmap, STARMAP_TASK: xstarmap, CHUNKS_TASK: chunks})

@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Any, assert_never
 
 from .child import Child, child_from_data
-from .json_text import EMPTY_LIST, Json, json_list, json_string, json_value
+from .json_text import EMPTY_LIST, NULL, Json, json_list, json_string, json_value
 from .mark import ERROR, MARK, plain
 
 
@@ -48,6 +48,8 @@ class State(StrEnum):
 
 READY_STATES = frozenset({State.SUCCESS, State.FAILURE, State.REVOKED, State.REJECTED, State.IGNORED})
 PROPAGATE_STATES = frozenset({State.FAILURE, State.REVOKED, State.REJECTED, State.IGNORED})
+EXCEPTION_STATES = PROPAGATE_STATES | {State.RETRY}
+"""Whose results are exceptions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +104,10 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ignored:
-    """It raised Ignore."""
+    """It raised Ignore. `state` and `value` are what it had said of itself by then (`update_state`), and how it reads from then on."""
+
+    state: str = ""
+    value: Json = NULL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +239,8 @@ GOING_ON = frozenset({_NAMES[Retry], _NAMES[Replaced]})
 def outcome_to_data(outcome: Outcome) -> dict[str, Any]:
     """The outcome as plain data, for a store; `outcome_from_data` gives it back."""
     data: dict[str, Any] = {"kind": _NAMES[type(outcome)]}
+    if isinstance(outcome, Ignored) and not outcome.state:
+        return data  # as versions write it, and read it, that know no more of it
     for name in outcome.__slots__:
         value = getattr(outcome, name)
         data[name] = error_to_data(value) if isinstance(value, Error) else value

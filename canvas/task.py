@@ -6,51 +6,60 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Generic, NoReturn, ParamSpec, TypeVar, cast
+from typing import Any, ClassVar, Generic, NoReturn, ParamSpec, Self, TypeVar, cast
 
 from . import errors
 from .awaitable import in_thread
 from .eager_result import EagerResult
 from .header import check_size
+from .model_call import ModelCall
+from .outcome import READY_STATES
 from .request import Request, current_request
 from .result import AsyncResult
 from .retry_call import RetryCall, retry_call
-from .signature import Sender, Signature, default_sender
+from .signature import Signature
 from .signature import signature as signature_of
-from .task_options import TaskOptions, check_options, options_of, retry_options
-from .unique_call import check_task
+from .stated import stated
+from .task_attributes import TaskAttributes
+from .task_hooks import TaskHooks
 from .value import keywords, positional
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Task(Generic[P, R]):
-    """One task. Made by `@app.task` and `@shared_task`."""
+class Task(TaskAttributes, TaskHooks, Generic[P, R]):
+    """One task. Made by `@app.task` and `@shared_task` of a function; or an instance of a class that has a method `run`, registered by
+    `app.register_task`. Its options are attributes (task_attributes.py), what it is told of its runs are methods (task_hooks.py).
+
+    One instance runs all runs in a process, so what it keeps in attributes is there for the next run in that process.
+    """
 
     MaxRetriesExceededError: ClassVar[type[Exception]] = errors.MaxRetriesExceededError
     """For `except self.MaxRetriesExceededError`, as Celery projects write it."""
 
-    def __init__(
-        self, run: Callable[P, R], *, name: str, options: TaskOptions, app: Sender | None = None
-    ) -> None:
-        self.run = run
-        self.name = name
-        self.options = options
-        self.bound_app = app
-        self.__name__ = getattr(run, "__name__", name)
-        self.__qualname__ = getattr(run, "__qualname__", name)
-        self.__module__ = getattr(run, "__module__", __name__)
-        self.__doc__ = run.__doc__
-        self.__wrapped__ = run
-        check_options(name, options)
-        self.retrying, self._retry_kwargs = retry_options(name, options)
-        check_task(name, options.unique(), self.run_bound)
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        task = super().__new__(cls)
+        task._be(cls.name or f"{cls.__module__}.{cls.__name__}", cls.run, cls)
+        return task
 
-    @property
-    def app(self) -> Any:
-        """The app that it belongs to; for a shared task the current one."""
-        return self.bound_app if self.bound_app is not None else default_sender()
+    def _be(self, name: str, run: Callable[..., Any], named: Any) -> None:
+        """Take the place of `run`, under the names of `named`."""
+        known = self.__dict__
+        known["name"] = name
+        known["__name__"] = getattr(named, "__name__", name)
+        known["__qualname__"] = getattr(named, "__qualname__", name)
+        known["__module__"] = getattr(named, "__module__", __name__)
+        known["__doc__"] = named.__doc__
+        known["__wrapped__"] = run
+
+    def run(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """What the task does. Classes of tasks define it."""
+        raise NotImplementedError(no_run(self))
+
+    @classmethod
+    def on_bound(cls, app: Any) -> None:
+        """A task of this class was registered with `app`. For classes to override."""
 
     @property
     def request(self) -> Request:
@@ -58,29 +67,25 @@ class Task(Generic[P, R]):
         return current_request()
 
     @property
-    def max_retries(self) -> int | None:
-        return self.options.max_retries
-
-    @property
-    def retry_queue(self) -> str | None:
-        """The queue that `retry_kwargs` names for its next runs."""
-        queue: str | None = self._retry_kwargs.options.get("queue")
-        return queue
+    def backend(self) -> Any:
+        """Where results are read: that of its app."""
+        return self.app.backend
 
     # --- running -------------------------------------------------------------------------------------------------------------
 
     @property
     def run_bound(self) -> Callable[..., Any]:
         """The function as callers see it: with `self` filled in for `bind=True`."""
-        return self._run_with_self if self.options.bind else self.run
+        return self.run
 
     @property
-    def _run_with_self(self) -> Callable[..., Any]:
-        return cast("Callable[..., Any]", self.run.__get__(self))
+    def entry(self) -> Callable[..., Any]:
+        """What a worker calls: the function, or the class's own `__call__` if it has one."""
+        return self.run if type(self).__call__ is Task.__call__ else self
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now."""
-        return cast("R", self.run_bound(*args, **kwargs))
+        return self.run(*args, **kwargs)
 
     # --- sending -------------------------------------------------------------------------------------------------------------
 
@@ -100,6 +105,8 @@ class Task(Generic[P, R]):
         """
         args, kwargs = positional(args or ()), keywords(kwargs or {})
         self._check(args, kwargs)
+        if isinstance(self.run, ModelCall):
+            args, kwargs = self.run.dumped(args, kwargs)
         handle = self.app.send_signature(Signature(self.name, app=self.bound_app), args, kwargs, options)
         return cast("AsyncResult[R]", handle)
 
@@ -136,8 +143,10 @@ class Task(Generic[P, R]):
         return cast("EagerResult[R]", handle)
 
     def _check(self, args: list[Any], kwargs: dict[str, Any]) -> None:
+        if self.options.typing is False:
+            return
         try:
-            inspect.signature(self.run_bound).bind(*args, **kwargs)
+            inspect.signature(self.run).bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"task {self.name}: {error}") from None
 
@@ -177,12 +186,38 @@ class Task(Generic[P, R]):
         """The handle of a task by its id."""
         return AsyncResult(task_id, app=self.app)
 
-    # --- retrying ------------------------------------------------------------------------------------------------------------
+    def update_state(self, task_id: str | None = None, state: str = "PROGRESS", meta: Any = None) -> None:
+        """Say how far the run is: `state` (a name of your own), and what `result.info` shall be. By default of the run that this is part of.
 
-    @property
-    def default_retry_delay(self) -> float:
-        """Seconds that a retry waits if nothing else is said."""
-        return self.retrying.delay_seconds
+        It reads so until the next word, and at last until the task ends, by which it is overwritten; but not if it ends by Ignore: then the
+        last word stands. A task that still runs has not ended, whatever it says: SUCCESS, FAILURE and the like are kept for that case.
+        It is stored soon, not before this returns, and is lost if it cannot be; nothing depends on it. Of a task that
+        ignores its result nothing is stored.
+
+        Raises ImproperlyConfigured for what is no name of a state, or outside of a run without `task_id`; EncodeError for a `meta` that
+        cannot be written down, or is longer than results may be.
+        """
+        request = self.request
+        is_own = not request.called_directly and task_id in (None, request.id)
+        if is_own:
+            word = request.told = stated(state, meta, int(self.setting("result_max_bytes")))
+            if request.ignore_result or request.is_eager or word[0] in READY_STATES:
+                return
+            if request.tell is not None and request.tell(*word):
+                return
+        elif task_id is None:
+            raise errors.ImproperlyConfigured(
+                f"{self.name}: no task runs here, so say of which one this is the state: update_state(task_id=...)"
+            )
+        self.app.tell_state(task_id or request.id, state, meta, request.message if is_own else None)
+
+    def add_trail(self, result: Any) -> Any:
+        """Let a handle be among the children of the run that this code is part of; returns it. What a run sends is so anyhow."""
+        if self.trail:
+            self.request.children.append(result)
+        return result
+
+    # --- retrying ------------------------------------------------------------------------------------------------------------
 
     def retry(
         self,
@@ -261,13 +296,13 @@ class Task(Generic[P, R]):
         """
         if not self.retrying.wants(exc):
             return None
-        limit = self._limit(request, self._retry_kwargs)
+        limit = self._limit(request, self._retry_call)
         if limit is not None and request.retries >= limit:
             return None
         when: datetime | float | None = self.retrying.backoff(request.retries, draw)
         if when is None:
-            when = self._retry_kwargs.when
-        return self._asking(self._retry_kwargs, exc, self.retrying.delay_seconds if when is None else when)
+            when = self._retry_call.when
+        return self._asking(self._retry_call, exc, self.retrying.delay_seconds if when is None else when)
 
     def _limit(self, request: Request, asked: RetryCall) -> int | None:
         """How many retries there may be: as this run said, or its caller, or `retry_kwargs`, or the task. None: any number."""
@@ -301,18 +336,7 @@ def _exception(exc: Any) -> BaseException | None:
     return made
 
 
-def task_name(run: Callable[..., Any], main: str = "") -> str:
-    """module.function; functions of the main program are named after the app."""
-    module = run.__module__
-    return f"{main or module}.{run.__name__}" if module == "__main__" else f"{module}.{run.__name__}"
-
-
-def task_of(
-    run: Callable[..., Any], options: Mapping[str, Any], app: Sender | None, main: str = ""
-) -> Task[Any, Any]:
-    """A task of a function, with what its decorator was given. Raises TypeError, with a suggestion, for an option that does not exist."""
-    given = dict(options)
-    name = given.pop("name", None)
-    if name is None:
-        name = task_name(run, main)
-    return Task(run, name=name, options=options_of(name, given), app=app)
+def no_run(task: Task[Any, Any]) -> str:
+    """Why a class of tasks without a function is no task."""
+    name = type(task).__name__
+    return f"{name} has no run(): define it, or use the class as a base, @app.task(base={name})"

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypedDict
 class TaskOptionTypes(TypedDict, total=False):
     """The options besides `bind` and `name`; None is as if it were not given, but for `max_retries`, where it means without end."""
 
+    base: type[Any] | None
     queue: str | None
     routing_key: str | None
     priority: int | None
@@ -28,12 +29,35 @@ class TaskOptionTypes(TypedDict, total=False):
     retry_jitter: bool
     retry_kwargs: Mapping[str, Any]
     acks_late: bool
-    track_started: Literal[True]
-    reject_on_worker_lost: Literal[True]
-    typing: Literal[True]
+    track_started: bool | None
+    reject_on_worker_lost: Literal[True] | None
+    retry_on_worker_lost: Literal[False] | None
+    acks_on_failure: Literal[True] | None
+    acks_on_failure_or_timeout: Literal[True] | None
+    acks_on_timeout: Literal[True] | None
+    store_eager_result: bool | None
+    store_errors_even_if_ignored: Literal[False] | None
+    resultrepr_maxsize: int
+    typing: bool | None
     trail: bool
     send_events: bool
+    shared: bool
+    lazy: bool
+    abstract: bool
+    backend: None
+    compression: None
+    delivery_mode: Literal[2, "persistent"] | None
+    exchange: Literal[""] | None
+    exchange_type: Literal["direct"] | None
+    immediate: Literal[False] | None
+    mandatory: bool | None
+    Strategy: str | None
+    Request: str | None
     rate_limit: None
+    pydantic: bool
+    pydantic_strict: bool
+    pydantic_context: Mapping[str, Any] | None
+    pydantic_dump_kwargs: Mapping[str, Any] | None
     unique_key: bool | str | Callable[..., str | None] | None
     unique_scope: Literal["pending", "running"] | float | timedelta | None
     unique_conflict: Literal["existing", "replace", "raise"] | None

@@ -34,10 +34,56 @@ SENT_OPTIONS = frozenset(
 
 NUMBERS = ("priority", "expires", "time_limit", "soft_time_limit", "max_retries")
 """Those that are kept as numbers of Python's own, whatever they were given as."""
-ALWAYS = {"track_started": True, "reject_on_worker_lost": True, "typing": True}
-"""Options of Celery's that have one value here; giving that value is no error."""
-WITHOUT_MEANING = ("send_events", "trail")
-"""Options of Celery's by which nothing changes here, whatever they say: events are sent by no worker, children are always known."""
+FIXED: dict[str, tuple[tuple[Any, ...], str]] = {
+    "acks_on_failure": (
+        (True, None),
+        "a task that failed is acknowledged with its outcome; raise Reject to keep its message",
+    ),
+    "acks_on_failure_or_timeout": (
+        (True, None),
+        "a task that failed is acknowledged with its outcome; raise Reject to keep its message",
+    ),
+    "acks_on_timeout": ((True, None), "a task that reached its time limit has failed, and is acknowledged"),
+    "compression": ((None,), "messages are not compressed"),
+    "delivery_mode": ((None, 2, "persistent"), "every message is durable"),
+    "exchange": ((None, ""), "messages go to queues by their names: use queue"),
+    "exchange_type": ((None, "direct"), "messages go to queues by their names: use queue"),
+    "immediate": ((None, False), "brokers have no such flag any more"),
+    "mandatory": ((None, False, True), "the app's own queues are declared before anything is sent there"),
+    "backend": ((None,), "the results of all tasks are kept where the setting result_backend says"),
+    "reject_on_worker_lost": (
+        (True, None),
+        "a task whose process died runs again, up to the setting task_max_lost",
+    ),
+    "retry_on_worker_lost": (
+        (False, None),
+        "a task whose process died runs again, up to the setting task_max_lost",
+    ),
+    "store_errors_even_if_ignored": ((False, None), "who wants the error of a task cannot ignore its result"),
+    "Strategy": (
+        (None, "celery.worker.strategy:default"),
+        "a worker has one way to take messages; hooks and signals tell of it",
+    ),
+    "Request": (
+        (None, "celery.worker.request:Request"),
+        "a worker has one kind of request; hooks and signals tell of it",
+    ),
+}
+"""Options of Celery's that have one value here: which may be given, and why no other."""
+WITHOUT_MEANING = (
+    "abstract",
+    "lazy",
+    "resultrepr_maxsize",
+    "send_events",
+    "shared",
+    "store_eager_result",
+    "track_started",
+)
+"""Options of Celery's by which nothing changes here, whatever they say: see docs/tasks.md."""
+NO_RATE_LIMIT = (
+    "rate_limit is not supported by this version: give the task a queue of its own, and that queue a worker that runs few tasks side by "
+    "side"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +112,12 @@ class TaskOptions:
     unique_key: bool | str | Callable[..., str | None] | None = None
     unique_scope: Literal["pending", "running"] | float | timedelta | None = None
     unique_conflict: Literal["existing", "replace", "raise"] | None = None
+    typing: bool = True
+    trail: bool = True
+    pydantic: bool = False
+    pydantic_strict: bool = False
+    pydantic_context: Mapping[str, Any] | None = None
+    pydantic_dump_kwargs: Mapping[str, Any] | None = None
 
     def unique(self) -> dict[str, Any]:
         """Those that say whether two of its tasks may be there at once (see unique.py)."""
@@ -82,19 +134,24 @@ class TaskOptions:
         return {name: value for name, value in found.items() if value is not None}
 
 
+OPTION_NAMES = frozenset({*TaskOptions.__slots__, *FIXED, *WITHOUT_MEANING, "rate_limit"})
+"""What a class of tasks may say as attributes."""
+
+
 def options_of(name: str, given: Mapping[str, Any]) -> TaskOptions:
     """The options that are `given` to the task `name`. Raises TypeError, with a suggestion, for one that does not exist."""
     given = dict(given)
-    for option, value in ALWAYS.items():
-        if given.pop(option, value) != value:
-            raise TypeError(f"task {name}: {option} is always {value!r} in this version")
+    for option, (values, reason) in FIXED.items():
+        if (value := given.pop(option, None)) not in values:
+            raise TypeError(
+                f"task {name}: {option} cannot be {value!r}, it is always {values[0]!r}: {reason}"
+            )
     if given.pop("rate_limit", None) is not None:
-        raise TypeError(
-            f"task {name}: rate_limit is not supported by this version: give the task a queue of its own, and that queue a worker that "
-            "runs few tasks side by side"
-        )
+        raise TypeError(f"task {name}: {NO_RATE_LIMIT}")
     for option in WITHOUT_MEANING:
         given.pop(option, None)
+    if given.get("typing", True) is None:
+        del given["typing"]
     for option in given:
         if option not in TaskOptions.__slots__:
             near = difflib.get_close_matches(option, TaskOptions.__slots__, n=1)
@@ -110,7 +167,15 @@ def check_options(name: str, options: TaskOptions) -> None:
     """Refuse a name or an option that no message could have, or that cannot be meant. Raises ImproperlyConfigured."""
     key("a task's name", name)
     try:
-        for option in ("bind", "ignore_result", "acks_late"):
+        for option in (
+            "bind",
+            "ignore_result",
+            "acks_late",
+            "typing",
+            "trail",
+            "pydantic",
+            "pydantic_strict",
+        ):
             optional(flag)(option, getattr(options, option))
         sent = checked(options.sent())
         check_limits(sent)

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from .codec import loads
-from .errors import DecodeError, TaskRevokedError, UnknownResult
+from .errors import DecodeError, TaskError, TaskRevokedError, UnknownResult
 from .failure import exception_of
 from .ids import plain_id
 from .outcome import PROPAGATE_STATES, State
@@ -211,14 +211,18 @@ def outcome_of(document: Document, propagate: bool) -> Any:
         return None
     if document.state not in PROPAGATE_STATES:
         return loads(document.value)
-    exc = (
-        exception_of(document.error, document.traceback)
-        if document.error
-        else TaskRevokedError(str(document.state))
-    )
+    exc = exception_of(document.error, document.traceback) if document.error else _said_only(document)
     if propagate:
         raise exc
     return exc
+
+
+def _said_only(document: Document) -> BaseException:
+    """Of a task that said itself that it failed, and did not say by which exception."""
+    said = loads(document.value)
+    if said is None or document.state is State.REVOKED:
+        return TaskRevokedError(str(document.state))
+    return TaskError(said)
 
 
 def has_failed(document: Document) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterator, Mapping, MutableMapping
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, overload
 
-from .task import Task, task_of
+from .errors import NotRegistered
+from .task import Task
+from .task_making import task_of
 from .task_option_types import TaskOptionTypes
 
 P = ParamSpec("P")
@@ -20,8 +22,32 @@ class Tasks(MutableMapping[str, Task[Any, Any]]):
         self._built_in = built_in or {}
 
     def __getitem__(self, name: str) -> Task[Any, Any]:
-        found = self._own.get(name) or _shared.get(name)
-        return self._built_in[name] if found is None else found
+        if name in self._own:
+            return self._own[name]
+        if name in _shared:
+            return _shared[name]
+        if name in self._built_in:
+            return self._built_in[name]
+        raise NotRegistered(name)
+
+    def register(self, task: Task[Any, Any]) -> None:
+        """Add a task under its name."""
+        self[task.name] = task
+
+    def unregister(self, name: str | Task[Any, Any]) -> None:
+        """Take one of the app's own away. Raises NotRegistered if there is none of that name."""
+        key = name if isinstance(name, str) else name.name
+        if key not in self._own:
+            raise NotRegistered(key)
+        del self._own[key]
+
+    def regular(self) -> dict[str, Task[Any, Any]]:
+        """All of them: no task is periodic by itself, as schedules say what is sent when."""
+        return dict(self)
+
+    def periodic(self) -> dict[str, Task[Any, Any]]:
+        """None, see `regular`."""
+        return {}
 
     def __setitem__(self, name: str, task: Task[Any, Any]) -> None:
         self._own[name] = task

@@ -36,7 +36,18 @@ class Wire:
 def to_wire(message: Message) -> Wire:
     """Headers, properties and body of protocol 2."""
     args, kwargs = plain(message.args), plain(message.kwargs)
-    properties = {
+    body = f"[{args},{kwargs},{json_value(embed_of(message))}]"
+    return Wire(_headers(message, args, kwargs), properties_of(message), body.encode())
+
+
+def headers_of(message: Message) -> dict[str, Any]:
+    """The headers of a message."""
+    return _headers(message, plain(message.args), plain(message.kwargs))
+
+
+def properties_of(message: Message) -> dict[str, Any]:
+    """The properties of a message."""
+    return {
         "correlation_id": message.id,
         "reply_to": message.reply_to,
         "delivery_mode": 2,
@@ -44,8 +55,6 @@ def to_wire(message: Message) -> Wire:
         "content_type": "application/json",
         "content_encoding": "utf-8",
     }
-    body = f"[{args},{kwargs},{json_value(embed_of(message))}]"
-    return Wire(_headers(message, args, kwargs), properties, body.encode())
 
 
 def _headers(message: Message, args: Json, kwargs: Json) -> dict[str, Any]:

@@ -260,7 +260,7 @@ def _open_stateless(conf: Config, broker: str, worker: str, queues: Sequence[str
 
     # no `prefetch`: where nothing is stored a message is done in so short a time that the next ones should be there by then
     carrier, keyring = _open_broker(conf, broker, worker, queues, limits), keyring_of(conf)
-    if not uses_rpc(conf) or not queues:  # who only sends tasks has no results to send
+    if not uses_rpc(conf):
         return StatelessCommit(carrier, keyring=keyring)
     from .results.replies import KombuReplies
 

@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 from ..continuation import ChainRecord, JoinRecord
 from ..effect import Part
 from ..plan import Plan
+from ..progress import Progress
 from ..template import Rendered
 from .dead_letter import DeadLetters
 from .taken import Taken
@@ -106,6 +107,13 @@ class Commit(Protocol):
 
     def terminations(self, ids: Collection[str]) -> Mapping[str, int]:
         """Those of these running tasks that shall be ended, with the signal for it."""
+        ...
+
+    def tell(self, words: Sequence[Progress]) -> None:
+        """Let these be the results of tasks that have not ended; where one has, its word is dropped. Each id comes once.
+
+        Nobody waits for it to be durable, and nothing follows from it: after Unavailable it may be dropped as well.
+        """
         ...
 
     def announce(self, name: str, value: str, seconds: float) -> str:

@@ -11,9 +11,11 @@ from dataclasses import replace
 
 from ..continuation import JoinRecord
 from ..flow import chain_needed
-from ..incarnation import is_gone
+from ..incarnation import is_gone, name_of
 from ..plan import plan_from_text
+from ..progress import Progress
 from ..readable import readable
+from ..results.document import from_text, to_text
 from ..signing import NO_KEYS, Keyring
 from ..template import Rendered
 from . import records
@@ -161,6 +163,17 @@ class MemoryCommit:
     def drop_dead(self, keys: Sequence[str]) -> int:
         with self._store.changed:
             return self._store.state.dead.drop(keys)
+
+    def tell(self, words: Sequence[Progress]) -> None:
+        with self._store.changed:
+            documents = self._store.state.documents
+            for word in words:
+                if word.id in documents and from_text(documents[word.id]).ready:
+                    continue
+                worker, extended = name_of(self._worker), self._limits.extended
+                document = word.document(now_us=self._now(), worker=worker, extended=extended)
+                documents[word.id] = to_text(document)
+            self._store.changed.notify_all()
 
     def announce(self, name: str, value: str, seconds: float) -> str:
         with self._store.changed:

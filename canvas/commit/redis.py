@@ -17,8 +17,10 @@ from typing import Any
 from ..continuation import JoinRecord
 from ..incarnation import is_gone, name_of
 from ..message import CONTROL_QUEUE
+from ..progress import Progress
 from ..redis_client import Redis, open_redis, script, unavailable, warn_if_evicting
 from ..redis_watch import Watch
+from ..results.document import to_text
 from ..signing import NO_KEYS, Keyring
 from ..template import Rendered
 from . import records, redis_dead, redis_put, redis_records
@@ -189,6 +191,20 @@ class RedisCommit:
             return 0
         with unavailable():
             return redis_dead.drop(self._client, self._keys, keys)
+
+    def tell(self, words: Sequence[Progress]) -> None:
+        self._meet()
+        now, worker, extended = self._clock.now_us(), name_of(self._worker), self._limits.extended
+        texts = [to_text(word.document(now_us=now, worker=worker, extended=extended)) for word in words]
+        script("store.lua", "telling.lua")(
+            self._client,
+            {
+                "ids": [word.id for word in words],
+                "documents": texts,
+                "result_db": self._result_db_number,
+                **self._common(),
+            },
+        )
 
     def announce(self, name: str, value: str, seconds: float) -> str:
         key, milliseconds = self._keys.own("announced:" + name), max(1, round(seconds * 1000))

@@ -24,6 +24,7 @@ from ..effect import Publish
 from ..errors import Unavailable
 from ..killpoint import reach
 from ..message import guard_of
+from ..progress import Progress
 from ..signing import NO_KEYS, Keyring
 from .base import Loaded, Store
 from .dead_letter import DeadLetter, KeptLetter
@@ -192,6 +193,9 @@ class SplitCommit:
 
     def drop_dead(self, keys: Sequence[str]) -> int:
         return self._store.drop_dead(keys)
+
+    def tell(self, words: Sequence[Progress]) -> None:
+        self._store.tell(words)
 
     def announce(self, name: str, value: str, seconds: float) -> str:
         return self._broker.announce(name, value, seconds)

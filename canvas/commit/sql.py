@@ -19,7 +19,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from ..continuation import JoinRecord
 from ..delivery import Delivery
 from ..errors import Unavailable
-from ..incarnation import is_gone
+from ..incarnation import is_gone, name_of
+from ..progress import Progress
+from ..results.document import to_text
 from ..signing import NO_KEYS, Keyring
 from ..sql.dialect import dialect_of, heads, hold_ready
 from ..sql.engine import is_passing, now_us, reading, unavailable
@@ -36,7 +38,7 @@ from ..sql.tables import (
 )
 from ..sql.wake import Waker, open_waker
 from ..template import Rendered
-from . import sql_announced, sql_dead, sql_held, sql_records, sql_revoked, sql_unique
+from . import sql_announced, sql_dead, sql_held, sql_records, sql_revoked, sql_told, sql_unique
 from .base import Loaded
 from .dead_letter import KeptLetter
 from .limits import DEFAULT_LIMITS, Limits
@@ -179,6 +181,16 @@ class SqlCommit:
 
     def drop_dead(self, keys: Sequence[str]) -> int:
         return self._transact(lambda connection: sql_dead.drop(connection, keys))
+
+    def tell(self, words: Sequence[Progress]) -> None:
+        def work(connection: Connection) -> None:
+            now, worker, extended = now_us(connection), name_of(self._worker), self._limits.extended
+            documents = [word.document(now_us=now, worker=worker, extended=extended) for word in words]
+            texts = {document.id: to_text(document) for document in documents}
+            keep = self._limits.keep_seconds
+            sql_told.tell(connection, texts, now + round(keep * 1_000_000) if keep else None)
+
+        self._transact(work)
 
     def announce(self, name: str, value: str, seconds: float) -> str:
         return self._transact(lambda connection: sql_announced.announce(connection, name, value, seconds))

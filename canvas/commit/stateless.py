@@ -33,6 +33,7 @@ from ..envelope import unpack
 from ..errors import EncodeError, ImproperlyConfigured, MessageError, Unavailable
 from ..incarnation import name_of
 from ..message import Message, sent_at
+from ..progress import Progress
 from ..results.document import document_of, to_text
 from ..results.reply import Replies, Reply
 from ..results.started import started
@@ -77,6 +78,7 @@ class StatelessCommit:
         self._deaths: dict[tuple[str, int, int], int] = {}
         """How many processes were lost over what, the latest last."""
         self._intake = Intake(broker, keyring)
+        self._is_told = False
         self._sent: set[tuple[str, int, int]] = set()
         """What the broker has confirmed of transitions that will be brought again, as it did not confirm all."""
 
@@ -144,6 +146,28 @@ class StatelessCommit:
         raise ImproperlyConfigured(
             f"{len(ids)} task(s) cannot be revoked: there is no result backend that would remember it. "
             "Write App(backend='redis://...') or postgresql://."
+        )
+
+    def tell(self, words: Sequence[Progress]) -> None:
+        if self._replies is None:
+            if not self._is_told:
+                logger.warning(
+                    "what a task says of itself (update_state) is seen by nobody: there is no result backend",
+                    extra={"action": "state_unseen"},
+                )
+            self._is_told = True
+            return
+        now, worker, extended = self._clock.now_us(), name_of(self._worker), self._limits.extended
+        self._replies.send(
+            [
+                Reply(
+                    word.reply_to,
+                    word.id,
+                    to_text(word.document(now_us=now, worker=worker, extended=extended)),
+                )
+                for word in words
+                if word.reply_to
+            ]
         )
 
     def announce(self, name: str, value: str, seconds: float) -> str:

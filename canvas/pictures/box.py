@@ -92,9 +92,13 @@ def box_of(node: Node, documents: Mapping[str, Document]) -> Box:
     raise AssertionError("a skeleton has no taps")
 
 
-def mark_of(state: State) -> str:
-    """The sign of a state."""
-    return MARKS.get(state, WAITS)
+def mark_of(state: State | str) -> str:
+    """The sign of a state; a task in a state of its own runs."""
+    return MARKS.get(_known(state), WAITS)
+
+
+def _known(state: State | str) -> State:
+    return State.__members__.get(state, State.STARTED)
 
 
 def tasks_of(box: Box) -> Iterable[TaskBox]:
@@ -123,7 +127,8 @@ def _rank(state: State) -> int:
 
 def _state_of(node: Node, documents: Mapping[str, Document]) -> State:
     """The state of a member: the most telling one of its tasks."""
-    states = {documents[call.id].state if call.id in documents else State.PENDING for call in calls(node)}
+    found = (documents[call.id].state if call.id in documents else State.PENDING for call in calls(node))
+    states = set(map(_known, found))
     for state in _FIRST:
         if state in states:
             return state

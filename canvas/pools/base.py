@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from signal import SIGKILL
 from typing import Protocol
 
+from ..json_text import Json
 from ..limit import LimitsKept
 from ..outcome import Outcome
 
@@ -52,13 +53,22 @@ class Lost:
     shared: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A job says something of itself, and goes on: a state, and a value as JSON text. Only its last word since the previous `collect` counts."""
+
+    key: str
+    state: str
+    value: Json
+
+
 Report = Ended | Requeue | Lost
 
 
 class Pool(Protocol):
     """Runs jobs. Used by one thread only, the worker's.
 
-    Each submitted job is reported once, unless the pool is killed before. A job is never run twice by one pool.
+    Each submitted job is reported once, besides what it says before it ends (Told), unless the pool is killed before. A job is never run twice by one pool.
     """
 
     @property
@@ -75,8 +85,8 @@ class Pool(Protocol):
         """Run these. Never more than `free`; returns at once, but for a pool that runs jobs in the caller."""
         ...
 
-    def collect(self) -> list[Report]:
-        """What ended since the last call. Never waits. Also replaces processes that died."""
+    def collect(self) -> list[Report | Told]:
+        """What ended, or said something, since the last call. Never waits. Also replaces processes that died."""
         ...
 
     def kill(self, key: str, signum: int = SIGKILL) -> None:

@@ -9,7 +9,6 @@ A child ends when its pipe ends, or when it is ordered to, or by SIGKILL; other 
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import socket
 import sys
@@ -17,6 +16,7 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 
+from .. import signals
 from ..envelope import unpack
 from ..errors import MessageError
 from ..execute import Requeued, execute, time_limits_of
@@ -24,16 +24,19 @@ from ..failure import error_of, traceback_of
 from ..find_app import find_app
 from ..killpoint import arm, reach
 from ..limit import SoftLimit, TimeLimits
+from ..log_setup import set_up_logging
 from ..message import Message
 from ..outcome import Failure, celery_error
+from ..task_hooks import ExceptionInfo
 from ..tasks import Tasks
+from ..teller import teller, telling
 from ..wire import from_wire
 from .alarm import AlarmLimit
 from .base import Ended, Job, Requeue
 from .child_signal import TaskSignals, keep_signals, release_forks, take_user_signal
 from .crew import Crew
-from .memory import resident_kib
-from .pipe import pack, pack_report, read_frame
+from .pipe import pack, read_frame
+from .post import Post, say
 from .runner import ChildSpec, Runner, child_spec_of
 
 LOG_FORMAT = "[%(asctime)s: %(levelname)s/%(process)d] %(message)s"
@@ -56,9 +59,9 @@ def make_runner(
     `broker` and `backend` are those of the worker, so that what a task sends goes the same way; the limits, in seconds, are for
     messages and tasks that have none; `loglevel` is the worker's, too.
     """
-    # what tasks log shall be seen, unless the app has set up logging of its own
-    logging.basicConfig(level=loglevel, format=LOG_FORMAT)
     app = find_app(app_spec)
+    # what tasks log shall be seen, unless the app has set up logging of its own
+    set_up_logging(loglevel, LOG_FORMAT)
     if broker:
         app.conf.broker_url = broker
     if backend:
@@ -69,6 +72,7 @@ def make_runner(
     def run(job: Job, limit: SoftLimit, /) -> Report:
         return run_job(job, tasks, hostname, limit, default)
 
+    run.node, run.app = hostname, app  # type: ignore[attr-defined]  # for who tells of this process
     return run
 
 
@@ -85,14 +89,23 @@ def run_job(
         if missing := limit.kept.missing(limits):
             return Ended(job.key, _refusal(message, missing))
         reach("child.starting")
-        outcome = execute(message, tasks, hostname, limit=limit, limits=limits)
+        outcome = execute(message, tasks, hostname, limit=limit, limits=limits, tell=teller())
         reach("child.ran")
         return Ended(job.key, outcome)
     except Requeued:
         return Requeue(job.key)
     except Exception as exc:  # noqa: BLE001 - whatever it is, the job ends with it and the child goes on
+        if signals.task_internal_error.receivers:
+            _tell_internal_error(job, exc)
         node = (exc.task_id if isinstance(exc, MessageError) else None) or job.key
         return Ended(job.key, Failure(error=error_of(exc, node), traceback=traceback_of(exc)))
+
+
+def _tell_internal_error(job: Job, exc: Exception) -> None:
+    einfo = ExceptionInfo(exc)
+    known = {"exception": exc, "traceback": exc.__traceback__, "einfo": einfo, "request": None}
+    id_ = (exc.task_id if isinstance(exc, MessageError) else None) or job.key
+    signals.task_internal_error.send(None, task_id=id_, args=(), kwargs={}, **known)
 
 
 def _refusal(message: Message, missing: list[str]) -> Failure:
@@ -121,51 +134,36 @@ def live(pipe: socket.socket, spec: ChildSpec, make: Callable[[], Runner]) -> No
     """Make the runner, say so, and serve until the pipe ends. A runner that cannot be made is said too, and ends the process."""
     keep_signals()
     arm()
-    signals = TaskSignals(pipe) if spec.slots == 1 else None
+    for_task = TaskSignals(pipe) if spec.slots == 1 else None
     release_forks()
     try:
         runner = make()
     except BaseException:  # noqa: BLE001 - importing the user's app may raise anything, SystemExit included
-        _tell(pipe, pack([["broken", traceback.format_exc()]]))
+        say(pipe, pack([["broken", traceback.format_exc()]]))
         sys.exit(1)
     gc.collect()
     gc.freeze()
-    if _tell(pipe, pack([["ready", os.getpid()]])):
+    node = getattr(runner, "node", "")
+    if (app := getattr(runner, "app", None)) is not None:
+        app.on_after_fork.send(app)
+    signals.worker_process_init.send(node)
+    if say(pipe, pack([["ready", os.getpid()]])):
         post = Post(pipe, spec.max_memory_kib)
-        if signals is not None:
-            _serve(pipe, runner, post, signals)
+        if for_task is not None:
+            _serve(pipe, runner, post, for_task)
         else:
-            Crew(runner, spec.slots, post.report, post.dropped).serve(lambda: _next_orders(pipe))
+            Crew(runner, spec.slots, post).serve(lambda: _next_orders(pipe))
+    signals.worker_process_shutdown.send(node, pid=os.getpid(), exitcode=0)
 
 
-class Post:
-    """Where reports are handed in. Used by one thread at a time."""
-
-    def __init__(self, pipe: socket.socket, max_memory_kib: int | None) -> None:
-        self._pipe = pipe
-        self._max_memory_kib = max_memory_kib
-
-    def report(self, report: Report) -> bool:
-        """Tell the pool; first that this process has grown too large, if so, that it gets no more jobs. False if the worker is gone."""
-        limit = self._max_memory_kib
-        size = resident_kib() if limit else 0
-        full = pack([["full", size]]) if limit and size > limit else b""
-        told = _tell(self._pipe, full + pack_report(report))
-        reach("child.told")
-        return told
-
-    def dropped(self, key: str) -> bool:
-        """Answer that a job was dropped."""
-        return _tell(self._pipe, pack([["dropped", key]]))
-
-
-def _serve(pipe: socket.socket, runner: Runner, post: Post, signals: TaskSignals) -> None:
+def _serve(pipe: socket.socket, runner: Runner, post: Post, for_task: TaskSignals) -> None:
     """One job after the other, in this thread."""
     limit, pid = AlarmLimit(hard=True), os.getpid()
     while (orders := _next_orders(pipe)) is not None:
         for order in orders:
             assert isinstance(order, Job)
-            report = signals.expose(partial(runner, order, limit))
+            with telling(partial(post.tell, order.key)):
+                report = for_task.expose(partial(runner, order, limit))
             if os.getpid() != pid:
                 os._exit(0)  # a process that the task forked came back from it: the jobs are its parent's
             if not post.report(report):
@@ -182,12 +180,3 @@ def _next_orders(pipe: socket.socket) -> list[Job | str] | None:
         case None | [["end", int()]]:
             return None
     return [Job(*note) if len(note) == 3 else note[1] for note in frame]  # noqa: PLR2004 - see pipe.py
-
-
-def _tell(pipe: socket.socket, frame: bytes) -> bool:
-    """False if the worker is gone."""
-    try:
-        pipe.sendall(frame)
-    except ConnectionError:
-        return False
-    return True

@@ -10,31 +10,41 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
+from typing import Protocol
 
 from ..failure import error_of, traceback_of, unreadable
+from ..json_text import Json
 from ..outcome import Failure
+from ..teller import telling
 from .base import Ended, Job, Requeue
 from .runner import Runner
 from .strike import Strike, StrikeLimit
 
 
+class Post(Protocol):
+    """Where a crew hands in what it has to say."""
+
+    def report(self, report: Ended | Requeue, /) -> bool:
+        """A job has ended; False if nobody listens any more."""
+        ...
+
+    def dropped(self, key: str, /) -> bool:
+        """A job was dropped: that this is said shows that the process is not stuck."""
+        ...
+
+    def tell(self, key: str, state: str, value: Json, /) -> bool:
+        """A job says something of itself; False if it cannot go this way. From any thread."""
+        ...
+
+
 class Crew:
-    """`size` threads that run jobs, and hand each report to `report`, which says whether anybody listens; never two at a time.
+    """`size` threads that run jobs, and hand each report to `post`; never two at a time."""
 
-    `dropped` is told the key of a job that was dropped: that it is told says that this process is not stuck.
-    """
-
-    def __init__(
-        self,
-        runner: Runner,
-        size: int,
-        report: Callable[[Ended | Requeue], bool],
-        dropped: Callable[[str], bool],
-    ) -> None:
+    def __init__(self, runner: Runner, size: int, post: Post) -> None:
         self._runner = runner
-        self._report = report
-        self._answer = dropped
+        self._post = post
         self._reporting = threading.Lock()
         self._limit = StrikeLimit()
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
@@ -68,7 +78,7 @@ class Crew:
                 os._exit(0)  # a process that the task forked came back from it: the jobs are its parent's
             with self._reporting:
                 try:
-                    is_heard = self._report(report)
+                    is_heard = self._post.report(report)
                 except OSError:
                     # the task closed our pipe: only the death of this process says that its jobs are lost
                     os._exit(1)
@@ -81,7 +91,7 @@ class Crew:
         if strike is not None:
             strike.land()
         with self._reporting:
-            self._answer(key)
+            self._post.dropped(key)
 
     def _run(self, job: Job) -> Ended | Requeue:
         try:
@@ -89,7 +99,8 @@ class Crew:
             with strike:
                 if job.key in self._dropped:
                     sys.exit()
-                return self._runner(job, self._limit)
+                with telling(partial(self._post.tell, job.key)):
+                    return self._runner(job, self._limit)
         except BaseException as exc:  # noqa: BLE001 - what ends a process elsewhere ends the job here: the others go on
             return Ended(job.key, _failure(exc, job.key))
         finally:

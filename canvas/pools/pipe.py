@@ -8,6 +8,7 @@ machine, and nothing from outside is ever decoded here: a job's message travels 
                       [["drop", key]]                                      nobody waits for this one any more
     child -> pool     [["ready", pid]] | [["broken", traceback]]           once
                       [["ended", key, outcome], ["requeue", key], ...]     reports
+                      [["told", key, state, value]]                        it says something of itself, and goes on
                       [["full", KiB]]                                      I am too large: no more jobs
                       [["dropped", key]]                                   the answer to a drop
     pool -> nursery   "B" + number, with an end of a pipe                  a child shall be born

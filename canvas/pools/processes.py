@@ -21,8 +21,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import BackbeatError
+from ..json_text import Json
 from ..limit import LimitsKept
-from .base import Job, Lost, Report
+from .base import Job, Lost, Report, Told
 from .brood import LEAVE_SECONDS, Brood
 from .line import Line
 from .nursery import StartMethod
@@ -75,6 +76,8 @@ class ProcessPool:
         self._alone: deque[Job] = deque()
         """Jobs that wait for a child without any."""
         self._reports: list[Report] = []
+        self._told: dict[str, Told] = {}
+        """By key, what jobs say of themselves."""
         self._stopping = False
         spec = ChildSpec(runner, slots, max_memory_kib)
         self._brood = Brood(size, spec, start_method, self, spare=spare)
@@ -123,13 +126,14 @@ class ProcessPool:
             else:
                 self._give(line, self._alone.popleft())
 
-    def collect(self) -> list[Report]:
+    def collect(self) -> list[Report | Told]:
         if not self._stopping:
             self._brood.turn(0)
             if self._brood.broken is not None:
                 # what was reported meanwhile is returned by stop
                 raise ChildrenCannotStart(self._brood.broken)
-        reports, self._reports = self._reports, []
+        reports = [*self._told.values(), *self._reports]
+        self._told, self._reports = {}, []
         return reports
 
     def kill(self, key: str, signum: int = signal.SIGKILL) -> None:
@@ -178,6 +182,9 @@ class ProcessPool:
                 self._brood.retire(line)
             case ["dropped", str()]:
                 self._brood.answered(line)
+            case ["told", str(key), str(state), str(value)]:
+                if key in line.jobs:
+                    self._told[key] = Told(key, state, Json(value))
             case _:
                 self._report(line, report_of(note))
 

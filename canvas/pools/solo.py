@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ..limit import LimitsKept
 from .alarm import AlarmLimit
-from .base import Job, Report
+from .base import Job, Report, Told
 from .runner import Runner
 
 
@@ -41,7 +41,11 @@ class SoloPool:
             self._reports.append(self._runner(job, self._limit))
             self._waker.send(b".")
 
-    def collect(self) -> list[Report]:
+    def collect(self) -> list[Report | Told]:
+        reports: list[Report | Told] = [*self._ended()]
+        return reports
+
+    def _ended(self) -> list[Report]:
         reports, self._reports = self._reports, []
         if reports and not self._stopped:
             self._wake.recv(len(reports))
@@ -57,4 +61,4 @@ class SoloPool:
         self._stopped = True
         self._wake.close()
         self._waker.close()
-        return self.collect()
+        return self._ended()

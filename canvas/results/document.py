@@ -20,7 +20,18 @@ from ..child import Child, child_of, written_child
 from ..json_text import EMPTY_LIST, NULL, Json
 from ..mark import is_marked, plain
 from ..message import Message, iso_of_us
-from ..outcome import Error, GoingOn, Outcome, Replaced, State, Success, cause_of, state_of
+from ..outcome import (
+    EXCEPTION_STATES,
+    Error,
+    GoingOn,
+    Ignored,
+    Outcome,
+    Replaced,
+    State,
+    Success,
+    cause_of,
+    state_of,
+)
 from ..outcome import Retry as RetryOutcome
 
 
@@ -29,7 +40,8 @@ class Document:
     """What is known of one task. `value` is its result as JSON text, `error` what it raised."""
 
     id: str
-    state: State = State.PENDING
+    state: State | str = State.PENDING
+    """One of Celery's, or one of the task's own."""
     value: Json = NULL
     error: Error | None = None
     traceback: str | None = None
@@ -77,10 +89,11 @@ def document_of(
     named = message.task if message else name
     own = outcome.children if isinstance(outcome, Success) else ()
     error, traceback = _error_of(id_, outcome)
+    said = isinstance(outcome, Ignored) and outcome.state
     return Document(
         id=id_,
-        state=state_of(outcome),
-        value=outcome.value if isinstance(outcome, Success) else NULL,
+        state=known_state(said) if said else state_of(outcome),
+        value=outcome.value if isinstance(outcome, Success | Ignored) else NULL,
         error=error,
         traceback=traceback,
         children=(*own, *children),
@@ -102,6 +115,8 @@ def document_of(
 def _error_of(id_: str, outcome: Outcome) -> tuple[Error | None, str | None]:
     match outcome:
         case Success() | Replaced():
+            return None, None
+        case Ignored(state=state) if state:
             return None, None
         case RetryOutcome():
             return outcome.error, outcome.traceback or None
@@ -131,7 +146,7 @@ def to_text(document: Document) -> str:
     }
     fields |= {name: value for name, value in optional.items() if value is not None}
     value = document.value
-    result = plain(value) if document.error is None else json.dumps(_error_to_celery(document.error))
+    result = plain(value) if document.error is None else json.dumps(error_to_celery(document.error))
     raw = {
         "args": document.args,
         "kwargs": document.kwargs,
@@ -144,9 +159,9 @@ def to_text(document: Document) -> str:
 def from_text(text: str | bytes) -> Document:
     """The document of Celery's or our own JSON. Raises ValueError, KeyError or TypeError for anything else."""
     data: Mapping[str, Any] = json.loads(text)
-    state = _state(data["status"])
+    state = known_state(data["status"])
     result = data.get("result")
-    is_error = isinstance(result, Mapping) and "exc_type" in result and state is not State.SUCCESS
+    is_error = isinstance(result, Mapping) and "exc_type" in result and state in EXCEPTION_STATES
     return Document(
         id=data["task_id"],
         state=state,
@@ -173,21 +188,20 @@ def _raw(data: Mapping[str, Any], name: str) -> Json | None:
     return Json(json.dumps(data[name])) if name in data else None
 
 
-def _state(name: str) -> State:
-    try:
-        return State(name)
-    except ValueError:
-        return State.STARTED  # a state of the task's own making: it runs
+def known_state(name: str) -> State | str:
+    """The State of that name, else the name: a state of a task's own."""
+    return State.__members__.get(name, str(name))
 
 
-def _error_to_celery(error: Error) -> dict[str, Any]:
+def error_to_celery(error: Error) -> dict[str, Any]:
+    """The error as a document has it."""
     data = {
         "exc_type": error.type,
         "exc_module": error.module,
         "exc_message": json.loads(plain(error.args)),
         "exc_text": error.text,
         "exc_node": error.node,
-        "exc_cause": _error_to_celery(error.cause) if error.cause else None,
+        "exc_cause": error_to_celery(error.cause) if error.cause else None,
     }
     if is_marked(error.args):
         data["exc_args"] = json.loads(error.args)
@@ -196,7 +210,7 @@ def _error_to_celery(error: Error) -> dict[str, Any]:
     if error.notes:
         data["exc_notes"] = list(error.notes)
     if error.members:
-        data["exc_members"] = [_error_to_celery(member) for member in error.members]
+        data["exc_members"] = [error_to_celery(member) for member in error.members]
     return data
 
 

@@ -78,7 +78,7 @@ class Faults:
         if not failing or task is None:
             return tasks
         broken = copy.copy(task)
-        broken.run = _raising(failing.pop(0))
+        broken.__dict__["run"] = _raising(failing.pop(0))
         found = Tasks()
         found[message.task] = broken
         return found

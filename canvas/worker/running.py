@@ -60,6 +60,10 @@ class RunningTasks:
     def __getitem__(self, key: str) -> Running:
         return self._running[key]
 
+    def get(self, key: str) -> Running | None:
+        """What has this key, if it still runs."""
+        return self._running.get(key)
+
     def forget(self, key: str) -> None:
         """Its report is dealt with."""
         self._running.pop(key, None)

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from .. import signals
 from ..app import App
 from ..clock import SystemClock
 from ..commit.base import Commit
@@ -27,8 +28,9 @@ from ..setting import check_limit_settings
 from ..transaction import OutboxRelay
 from ..value import SECONDS, key
 from ..wiring import limits_of, open_commit, open_results
-from .listener import Listener
+from .listener import Listener, Listeners
 from .outbox import OutboxThread
+from .signal_listener import SignalListener
 from .worker import Worker
 
 MOST_AHEAD = 65_535
@@ -120,6 +122,7 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
     check_limit_settings(app.conf)
     grace = grace_of(app, options)
     me, limits = incarnation(options.hostname), limits_of(app.conf)
+    told = SignalListener(options.hostname, app)
     default = TimeLimits(app.conf.task_time_limit, app.conf.task_soft_time_limit)
     with contextlib.ExitStack() as opened:
         commit = opened.enter_context(contextlib.closing(_open_commit(app, options, me)))
@@ -130,23 +133,28 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
         refuse_limits(app, options.pool or app.conf.worker_pool, pool.limits)
         relays = app.open_relays()
         opened.pop_all()  # from here on all of it is the worker's to close
-    return Worker(
+    worker = Worker(
         commit,
         _performer(app, commit, results),
         pool,
-        listener,
+        Listeners([listener, told]),
         limits,
         grace_seconds=grace,
         hard_limit=lambda message: time_limits_of(message, app.tasks, default).hard,
-        beside=_beside(results, relays),
+        beside=_beside(results, relays, told),
         runs_tasks_in_loop=isinstance(pool, SoloPool),
     )
+    told.made(worker)
+    if isinstance(pool, SoloPool):
+        signals.worker_process_init.send(options.hostname)  # it is the process that runs tasks, too
+    return worker
 
 
 @contextlib.contextmanager
-def _beside(results: Results | None, relays: Sequence[OutboxRelay]) -> Iterator[None]:
+def _beside(results: Results | None, relays: Sequence[OutboxRelay], told: SignalListener) -> Iterator[None]:
     """What there is while a worker runs, and is closed with it."""
     with contextlib.ExitStack() as stack:
+        stack.enter_context(told.working())
         if results is not None:
             stack.enter_context(contextlib.closing(results))
         if relays:

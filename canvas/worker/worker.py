@@ -38,6 +38,7 @@ from .chores import Chore, faults
 from .listener import Listener
 from .running import HardLimit, RunningTasks, time_limit_of
 from .stand_in import stand_in
+from .words import Words
 
 logger = logging.getLogger("backbeat.worker")
 
@@ -71,6 +72,7 @@ class Worker:
         self._runs_tasks_in_loop = runs_tasks_in_loop
         self._grace_seconds = grace_seconds
         self._running = RunningTasks(pool, hard_limit)
+        self._words = Words(commit, self._running)
         self._reports: deque[Report] = deque()
         self._taken: deque[Taken] = deque()
         self._bringing = Bringing(performer, listener, self._taken)
@@ -123,6 +125,11 @@ class Worker:
                 os.close(end)
 
     @property
+    def goes_on(self) -> bool:
+        """Whether nobody has told it to stop."""
+        return self._stops == 0
+
+    @property
     def busy(self) -> int:
         """How many tasks run now."""
         return len(self._running)
@@ -157,7 +164,8 @@ class Worker:
         self._listener.passed(len(self._running), fault)
 
     def _step(self) -> bool:
-        self._reports += self._pool.collect()
+        self._reports += self._words.sifted(self._pool.collect())
+        self._words.bring()
         self._appetite.look(time.monotonic(), is_free=bool(self._reports) or self._pool.free > 0)
         # what ended must be brought whatever failed: where the store is another server than the broker it may be there, and what is not
         # stored before its claim is over runs again
@@ -294,6 +302,7 @@ class Worker:
             renewal,
             math.inf if deadline is None else deadline,
             self._appetite.next_look(now),
+            self._words.due,
         )
         return max(0.0, min(LONGEST_WAIT_SECONDS, until - now))
 

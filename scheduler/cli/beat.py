@@ -62,6 +62,7 @@ def beat(
 
     SIGTERM: finish, free the lease, exit. SIGHUP: read the files again.
     """
+    from ...canvas import signals
     from ...canvas.errors import Unavailable
     from ...canvas.wiring import open_broker
     from ..observation import Observation
@@ -95,6 +96,7 @@ def beat(
 
     running = open_it() if once else patiently(open_it, StoreDown, Unavailable)
     observation.watch(running.beat)
+    signals.beat_init.send(running.beat)
     if not options.quiet:
         lines = {
             "app": app.name,

@@ -23,6 +23,7 @@ def dev(
     options: Options, files: tuple[Path, ...], duration: str | None, concurrency: int | None, loglevel: str
 ) -> None:
     """Beat and one worker together, on a SQLite file: the quickest way to see schedules and workflows run."""
+    from ...canvas import signals
     from ...canvas.worker.wiring import WorkerOptions, open_worker
     from ..dev import Display, run_both
     from ..duration import parse_duration
@@ -36,6 +37,7 @@ def dev(
     display = Display()
     chosen = chosen_files(files)
     running = open_beat(app, BeatOptions(files=chosen, store=options.store, lease_ttl_seconds=10.0), display)
+    signals.beat_init.send(running.beat)
     chosen_worker = WorkerOptions(concurrency=concurrency, loglevel=loglevel)
     tasks = open_worker(app, options.app or "", chosen_worker, display)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 from backbeat.canvas.errors import ImproperlyConfigured
+from backbeat.canvas.json_text import Json
 from backbeat.canvas.outcome import Failure
-from backbeat.canvas.pools.base import Requeue
+from backbeat.canvas.pools.base import Ended, Requeue, Told
 from backbeat.canvas.pools.processes import ProcessPool
 from backbeat.canvas.pools.solo import SoloPool
 from backbeat.canvas.pools.wiring import open_pool
@@ -152,3 +153,26 @@ def test_what_is_not_offered_is_refused_with_what_is():
         ImproperlyConfigured, match=r"pool processes .* a whole number from 1 to 1,000, found 0"
     ):
         open_pool("processes", size=0, runner=make_spec())
+
+
+# --- what a job says before it ends --------------------------------------------------------------------------------------------
+
+
+def test_what_a_job_says_of_itself_is_told_while_it_runs_or_is_no_way_of_the_pool_s(new_pool, tmp_path):
+    pool, reports, gate = new_pool(size=1), [], tmp_path / "gate"
+    last = Told("a", "STEP", Json('{"of": 50, "by": "a"}'))
+
+    pool.submit([job("a", "tell", 50, str(gate))])
+    if not isinstance(pool, SoloPool):
+        wait_until(pool, lambda: last in reports, reports)
+    gate.touch()
+    wait_until(pool, lambda: any(isinstance(report, Ended) for report in reports), reports)
+
+    *told, ended = reports
+    if isinstance(pool, SoloPool):
+        assert (told, value_of(ended)) == ([], "nobody listens")
+        return
+    assert value_of(ended) == "told"
+    assert told[-1] == last
+    assert {type(report) for report in told} == {Told}
+    assert all(report.key == "a" for report in told)

@@ -21,11 +21,13 @@ from backbeat.canvas.commit.verdict import Run, Settled
 from backbeat.canvas.continuation import ChainRecord, Inline, JoinRecord
 from backbeat.canvas.delivery import Delivery
 from backbeat.canvas.effect import AddPart, OpenChain, OpenJoin, Publish, Settle
+from backbeat.canvas.errors import TaskError
 from backbeat.canvas.group_result import GroupResult
 from backbeat.canvas.incarnation import incarnation
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.node import Call, Group
 from backbeat.canvas.outcome import Error, Failure, Ignored, Rejected, Retry, Revoked, State, Success
+from backbeat.canvas.progress import Progress
 from backbeat.canvas.result_set import ResultSet
 from backbeat.canvas.results.base import Trace
 from backbeat.canvas.results.document import Document
@@ -679,3 +681,89 @@ def test_long_results_are_compressed_where_that_is_asked_and_read_by_all(world, 
     assert documents[2].error.text == "x" * 5_000
     if world.kind != "memory":
         assert len(stored_result(world.backend, long.id)) < len(text) / 2
+
+
+# --- what is told before a task has ended --------------------------------------------------------------------------------------
+
+
+def word(id_, state="PROGRESS", value='{"done": 5}', message=None):
+    return Progress(id=id_, state=state, value=Json(value), message=message)
+
+
+def test_a_word_on_a_task_that_runs_reads_as_its_state_until_the_next_one_and_its_end(world, results):
+    message = world.message()
+    world.send(message)
+    commit = world.open()
+    (item,) = world.take(commit)
+
+    commit.tell([word(message.id, message=message)])
+    (told,) = results.get([message.id])
+    commit.tell([word(message.id, "HALF", "[1]")])
+    (next_,) = results.get([message.id])
+    commit.exchange([Transition(message=message, outcome=ok(7), delivery=item.delivery)])
+    commit.tell([word(message.id)])
+    (ended,) = results.get([message.id])
+
+    assert (told.state, told.value, told.ready) == ("PROGRESS", '{"done": 5}', False)
+    assert (told.name, told.args, told.worker, told.retries) == ("t", "[]", "w1", 0)
+    assert (next_.state, next_.value, next_.name) == ("HALF", "[1]", None)
+    assert (ended.state, ended.value) == (State.SUCCESS, "7")
+
+
+@pytest.mark.parametrize("outcome", [broken(), Revoked(), Ignored(), Rejected()])
+def test_no_word_takes_the_place_of_an_ending(world, results, outcome):
+    id_ = end(world, outcome)
+    before = results.get([id_])
+
+    world.open().tell([word(id_)])
+
+    assert results.get([id_]) == before
+
+
+def test_a_word_takes_the_place_of_a_retry(world, results):
+    id_ = end(world, Retry(eta_us=world.backend.now_us() + 3_600_000_000))
+
+    world.open().tell([word(id_)])
+
+    assert results.get([id_])[0].state == "PROGRESS"
+
+
+def test_several_words_are_told_at_once_also_on_tasks_that_nobody_knows(world, results):
+    ids = [f"{name}-{world.mark}" for name in ("a", "b", "c")]
+
+    world.open().tell([word(id_, value=str(number)) for number, id_ in enumerate(ids)])
+
+    assert [(each.state, each.value) for each in results.get(ids)] == [("PROGRESS", str(n)) for n in range(3)]
+    assert results.trace(ids) == [Trace.SENT] * 3
+
+
+def test_who_waits_is_not_let_go_by_a_word(world, results):
+    message = world.message()
+    world.send(message)
+    commit = world.open()
+
+    commit.tell([word(message.id)])
+
+    assert not results.wait([message.id], 0)
+    assert not results.wait([message.id], 0.05)
+
+
+def test_what_a_task_said_stands_if_it_asks_to_be_ignored(world, results):
+    failed = json.dumps({"exc_type": "KeyError", "exc_message": ["k"]})
+    own = end(world, Ignored(state="SKIPPED", value=Json('{"why": 1}')))
+    error = end(world, Ignored(state="FAILURE", value=Json(failed)))
+    text = end(world, Ignored(state="FAILURE", value=Json('"it broke"')))
+
+    documents = results.get([own, error, text])
+    handles = [AsyncResult(id_, app=SimpleNamespace(results=results)) for id_ in (own, error, text)]
+
+    assert [(each.state, each.ready) for each in documents] == [
+        ("SKIPPED", True),
+        ("FAILURE", True),
+        ("FAILURE", True),
+    ]
+    assert handles[0].get(timeout=0) == handles[0].info == {"why": 1}
+    with pytest.raises(KeyError, match="k"):
+        handles[1].get(timeout=0)
+    with pytest.raises(TaskError, match="it broke"):
+        handles[2].get(timeout=0)

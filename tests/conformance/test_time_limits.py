@@ -102,7 +102,7 @@ def test_a_coroutine_that_keeps_its_loop_busy_is_told_in_a_main_thread(name):
 def test_a_task_that_ends_in_time_is_not_told_and_knows_its_limits(pool):
     outcome = outcome_of(pool, "add", 1, 2, soft_time_limit=30)
 
-    assert loads(outcome.value) == [3, (None, 30)]
+    assert loads(outcome.value) == [3, [None, 30]]
 
 
 def test_a_limit_of_a_task_holds_for_messages_that_carry_none(pool):
@@ -129,7 +129,7 @@ def test_a_message_whose_hard_limit_the_pool_cannot_keep_fails_and_does_not_run(
     outcome = outcome_of(pool, "add", 1, 2, time_limit=30)
 
     if pool.limits.hard:
-        assert loads(outcome.value) == [3, (30, None)]
+        assert loads(outcome.value) == [3, [30, None]]
     else:
         assert isinstance(outcome, Failure)
         assert is_refusal(outcome)  # so its message is kept as a dead letter

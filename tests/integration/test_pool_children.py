@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import threading
 import time
 from collections import Counter
 
 import pytest
 from backbeat.canvas.envelope import pack
+from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
-from backbeat.canvas.pools.base import Job, Lost
+from backbeat.canvas.outcome import Success
+from backbeat.canvas.pools.base import Ended, Job, Lost
 from backbeat.canvas.pools.nursery import StartMethod
+from backbeat.canvas.pools.pipe import Inbox
+from backbeat.canvas.pools.post import Post
 from backbeat.canvas.pools.processes import ProcessPool
 from backbeat.canvas.pools.runner import RunnerSpec
 from backbeat.canvas.wire import to_wire
@@ -290,3 +296,48 @@ def test_a_job_that_closes_the_pipe_is_lost_and_the_pool_goes_on(new_pool, shape
 
     assert isinstance(report, Lost)
     assert value_of(run_all(pool, [job("next", "echo", 1)])[0]) == 1
+
+
+def heard(ours, done):
+    """The notes that come until `done` of all of them."""
+    inbox, notes = Inbox(), []
+    ours.settimeout(20)
+    while not done(notes):
+        inbox.feed(ours.recv(1 << 20))
+        notes += [note for frame in inbox.frames() for note in frame]
+    return notes
+
+
+def test_a_task_does_not_wait_for_a_worker_that_does_not_read_and_its_last_word_comes_when_it_does():
+    ours, theirs = socket.socketpair()
+    post, large = Post(theirs, None), "x" * 60_000
+
+    told = [post.tell("ab"[n % 2], "STEP", Json(f'"{n}{large}"')) for n in range(100)]
+    told.append(post.tell("a", "LAST", Json("1")))
+    too_long = post.tell("a", "LONG", Json(large * 20))
+
+    assert (told, too_long) == ([True] * 101, False)
+    notes = heard(ours, lambda notes: {note[3][:3] for note in notes} >= {"1", '"99'})
+    assert len(notes) < 50
+    assert [note[2] for note in notes if note[1] == "a"][-1] == "LAST"
+    ours.close()
+    theirs.close()
+
+
+def test_a_job_that_has_ended_says_nothing_more():
+    ours, theirs = socket.socketpair()
+    post, large = Post(theirs, None), "x" * 600_000
+    for n in range(5):
+        post.tell("a", "STEP", Json(f'"{n}{large}"'))
+    reporting = threading.Thread(target=post.report, args=(Ended("a", Success(value=Json("1"))),))
+
+    reporting.start()
+    notes = heard(ours, lambda notes: any(note[0] == "ended" for note in notes))
+    reporting.join(20)
+    post.tell("b", "LAST", Json("1"))
+    notes += heard(ours, bool)
+
+    assert [note[:2] for note in notes][-2:] == [["ended", "a"], ["told", "b"]]
+    assert len(notes) <= 2 + 2
+    ours.close()
+    theirs.close()

@@ -18,6 +18,7 @@ from support.stacks import own_redis_database
 TASKS = """
 from enum import StrEnum
 from pathlib import Path
+from threading import Event
 from backbeat.canvas import App
 
 class Kind(StrEnum):
@@ -56,6 +57,15 @@ def typed(moment, amount):
 @app.task(name="interop.rich")
 def rich():
     return ("pair", {3}), Path("/a"), [Kind.GOOD]
+
+@app.task(name="interop.steps", bind=True)
+def steps(self, gate):
+    self.update_state(state="PROGRESS", meta={"done": 5})
+    for _ in range(1_000):
+        if Path(gate).exists():
+            return "ended"
+        Event().wait(0.02)
+    raise TimeoutError(gate)
 
 class Declined(Exception):
     def __init__(self, code):
@@ -130,6 +140,23 @@ def test_a_failed_step_raises_its_own_exception_and_settles_the_rest(worker_url)
     )
 
     assert run_celery(script, worker_url) == ["3", "FAILURE", True]
+
+
+def test_a_state_of_a_task_s_own_is_seen_while_it_runs(worker_url, tmp_path):
+    script = CLIENT + (
+        "import pathlib, time\n"
+        "r = sig('steps', sys.argv[2]).delay()\n"
+        "deadline = time.monotonic() + 20\n"
+        "while r.state != 'PROGRESS' and time.monotonic() < deadline:\n"
+        "    time.sleep(0.02)\n"
+        "seen = [r.state, r.info, r.ready()]\n"
+        "pathlib.Path(sys.argv[2]).touch()\n"
+        "print(json.dumps([*seen, r.get(timeout=20), r.state]))"
+    )
+
+    found = run_celery(script, worker_url, str(tmp_path / "gate"))
+
+    assert found == ["PROGRESS", {"done": 5}, False, "ended", "SUCCESS"]
 
 
 def test_links_and_error_callbacks_of_a_celery_client_run(worker_url):

@@ -3,6 +3,7 @@
 ["echo", x]  ends with x        ["large", n]  ends with n bytes       ["fail", text]  ends as a failure      ["requeue"]
 ["wait"]  arrives at the gate, and ends once let go                   ["exit", code]  os._exit               ["pid"]
 ["hang", how]  arrives at the gate, and never ends                    ["tidy", path, stubborn]  waits, and writes down what ended it
+["tell", n, path]  says "STEP" n times, with a number, from threads of its own, and at last from the job's; ends once there is a file
 ["leave"]  raises what ends the thread that reads it
 ["fork"]  comes back twice                                            ["close_all"]  closes what it does not own
 ["grow", n]  keeps n bytes for good, and ends with the pid
@@ -116,6 +117,26 @@ def _wait(job, gate, value=None):
         knock.sendall(json.dumps({"key": job.key, "pid": os.getpid()}).encode() + b"\n")
         knock.recv(1)  # returns when let go, and when the test is gone
     return _ended(job, value if value is not None else job.key)
+
+
+def _tell(job, gate, count, path):
+    """Say something of oneself, from several threads."""
+    from backbeat.canvas.teller import teller
+
+    tell = teller()
+    if tell is None:
+        return _ended(job, "nobody listens")
+    threads = [threading.Thread(target=tell, args=("STEP", Json(str(n)))) for n in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert tell("STEP", Json(json.dumps({"of": count, "by": job.key})))
+    assert not tell("STEP", Json('"' + "x" * (1 << 20) + '"'))
+    deadline = time.monotonic() + SECONDS
+    while not Path(path).exists() and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    return _ended(job, "told")
 
 
 def _answer_and_die(job, gate, size):
@@ -254,6 +275,7 @@ def _exit(job, gate, code):
 
 
 _JOBS = {
+    "tell": _tell,
     "echo": lambda job, gate, x: _ended(job, x),
     "large": lambda job, gate, n: _ended(job, "x" * n),
     "size": lambda job, gate, text: _ended(job, len(text)),

@@ -279,7 +279,7 @@ def test_what_a_task_knows_of_itself(proj):
     assert found["headers"] == headers
     assert found["hostname"] == HOSTNAME
     assert found["origin"].startswith("gen")
-    assert found["timelimit"] == (9, 8)
+    assert found["timelimit"] == [9, 8]
     assert found["delivery_info"]["routing_key"] == "celery"
     assert not found["called_directly"]
 

@@ -7,7 +7,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 from backbeat.canvas import App
-from backbeat.canvas.config import _FORMER, DEFAULTS, Config
+from backbeat.canvas.config import DEFAULTS, FORMER, Config
 from backbeat.canvas.errors import ImproperlyConfigured
 from backbeat.canvas.message import Message
 
@@ -41,7 +41,7 @@ def test_it_is_a_mapping_of_all_names():
     [
         ("broker_ulr", "broker_url"),
         ("task_default_que", "task_default_queue"),
-        ("BROKER_HEARTBEAT", "broker_heartbeat"),
+        ("BROKER_WRITE_ULR", "broker_write_url"),
         ("result_expire", "result_expires"),
     ],
 )
@@ -66,7 +66,7 @@ def test_a_name_like_no_other_is_refused():
         Config({"qqqqq": 1})
 
 
-@pytest.mark.parametrize(("old", "new"), _FORMER.items())
+@pytest.mark.parametrize(("old", "new"), FORMER.items())
 def test_old_upper_case_names_are_told_their_new_one(old, new):
     with pytest.raises(ImproperlyConfigured, match=f"{old}' has a new name: {new}"):
         Config({old: 1})

@@ -161,12 +161,13 @@ def test_a_value_that_looks_like_an_error_is_still_a_value():
     assert json.loads(found.value) == json.loads(value)
 
 
-def test_states_of_a_tasks_own_making_read_as_started():
-    text = json.dumps({"status": "PROGRESS", "result": {"done": 5}, "task_id": "t1"})
+def test_states_of_a_tasks_own_making_are_read_as_they_are_also_if_they_speak_of_an_exception():
+    told = {"done": 5, "exc_type": "ValueError"}
+    text = json.dumps({"status": "PROGRESS", "result": told, "task_id": "t1"})
 
     found = from_text(text)
 
-    assert (found.state, found.ready, json.loads(found.value)) == (State.STARTED, False, {"done": 5})
+    assert (found.state, found.ready, json.loads(found.value)) == ("PROGRESS", False, told)
 
 
 def test_children_of_celery_workers_are_read_with_their_parents():

@@ -65,6 +65,19 @@ def test_what_has_not_begun_waits(shop):
     assert all("·" in line and "PENDING" in line for line in text_of(box).splitlines()[1:])
 
 
+def test_a_task_in_a_state_of_its_own_runs_and_is_seen_among_many(shop):
+    members = [shop.echo.s(n) for n in range(50)]
+    handle = group(members).apply_async()
+    shop.app.tell_state(handle.results[40].id, "COPYING", {"done": 5})
+    run = shop.app.canvas(handle.id)
+    (plan,) = run.plans()
+
+    text = text_of(box_of(plan.skeleton, run.documents([plan])))
+
+    assert f"▶ echo  {handle.results[40].id}  COPYING" in text
+    assert "… 38 more: 38 PENDING" in text
+
+
 def test_large_groups_are_folded_and_what_failed_is_seen(shop):
     members = [shop.odd.s(n) if n in (50, 90) else shop.echo.s(n) for n in range(100)]
     _, _, box = drawn(shop, chord(members, shop.echo.s()))

@@ -13,7 +13,7 @@ from backbeat.canvas.errors import (
     Retry,
 )
 from backbeat.canvas.request import Request, running
-from backbeat.canvas.task import task_name
+from backbeat.canvas.task_making import task_name
 
 from support.number_doubles import Whole
 
@@ -138,15 +138,44 @@ def test_there_is_no_rate_limit():
 
 @pytest.mark.parametrize(
     "known",
-    [{"rate_limit": None}, {"typing": True}, {"trail": True}, {"trail": False}, {"send_events": False}],
+    [
+        {"rate_limit": None},
+        {"typing": True},
+        {"typing": None},
+        {"trail": True},
+        {"send_events": False},
+        {"track_started": False},
+        {"shared": False},
+        {"reject_on_worker_lost": None},
+        {"Strategy": None},
+    ],
 )
 def test_options_of_celery_s_that_ask_for_nothing_are_passed_over(known):
     assert app.task(name="plain", **known)(print).options == app.task(name="plain")(print).options
 
 
-def test_arguments_are_always_checked():
-    with pytest.raises(TypeError, match=r"task proj\.wrong: typing is always True in this version"):
-        app.task(name="proj.wrong", typing=False)(lambda: None)
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"acks_on_failure_or_timeout": False},
+        {"reject_on_worker_lost": False},
+        {"Strategy": "mine:strategy"},
+        {"store_errors_even_if_ignored": True},
+        {"backend": "redis://"},
+    ],
+)
+def test_options_of_celery_s_that_cannot_be_met_are_refused_with_the_reason(known):
+    (name,) = known
+    with pytest.raises(TypeError, match=rf"task proj\.wrong: {name} cannot be .*, it is always .*: \w+ "):
+        app.task(name="proj.wrong", **known)(lambda: None)
+
+
+def test_with_typing_off_arguments_are_the_worker_s_matter():
+    loose = app.task(name="loose", typing=False)(lambda x: x)
+
+    loose._check([], {"no": 1})
+    with pytest.raises(TypeError, match="task strict"):
+        app.task(name="strict")(lambda x: x)._check([], {"no": 1})
 
 
 def test_every_way_to_write_the_decorator():

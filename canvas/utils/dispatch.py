@@ -1,0 +1,5 @@
+"""Signal, under the name that Celery projects import it by."""
+
+from ..signal import Signal
+
+__all__ = ["Signal"]
