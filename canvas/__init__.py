@@ -3,12 +3,12 @@
 Importing it loads no broker, no database and no serialiser: these come with the first connection (see wiring.py).
 """
 
-from .app import App, Celery
+from .application import App, Celery
 from .compose import chain, chord, group
 from .current import current_app, current_task
 from .mapping import chunks, xmap, xstarmap
 from .result import AsyncResult, GroupResult, ResultSet, result_from_tuple
-from .signature import Signature, signature, subtask
+from .signature import Signature, maybe_signature, signature, subtask
 from .task import Task
 from .tasks import shared_task
 from .utils import uuid
@@ -27,6 +27,7 @@ __all__ = [
     "current_app",
     "current_task",
     "group",
+    "maybe_signature",
     "result_from_tuple",
     "shared_task",
     "signature",

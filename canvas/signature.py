@@ -342,6 +342,14 @@ def signature(
 subtask = signature
 
 
+def maybe_signature(d: Any, app: Sender | None = None, clone: bool = False) -> Any:
+    """A mapping brought to life as a signature, a signature as it is, or its copy; anything else, such as None, as it is."""
+    if not isinstance(d, Mapping):
+        return d
+    found = signature(d, app=app)
+    return found.clone() if clone and found is d else found
+
+
 def links_of(links: Any) -> tuple[Node, ...]:
     """The nodes of one callback or of a list of them."""
     if not links:
