@@ -415,6 +415,11 @@ class App(Configuring):
         """False if canvases are composed as Celery does it (setting `canvas_mode`)."""
         return bool(self.conf.canvas_mode == "strict")
 
+    @property
+    def tells_of_members(self) -> bool:
+        """Whether an error callback of a chord is also one of its members."""
+        return bool(self.conf.task_allow_error_cb_on_chord_header)
+
     @cached_property
     def cluster(self) -> str:
         """The name under which firings of this project are known (decisions B1)."""

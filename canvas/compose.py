@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from .default_app import default_app_if_any
 from .errors import ImproperlyConfigured
 from .handle import Handle
 from .ids import derive, draw
@@ -242,6 +243,7 @@ class group(_Composite):  # noqa: N801 - Celery's name
         )
 
     def link_error(self, errback: Signature) -> Signature:
+        """Call `errback` for each member that fails."""
         for task in self.tasks:
             task.link_error(errback)
         return errback
@@ -326,6 +328,11 @@ class chord(_Composite):  # noqa: N801 - Celery's name
         return self.body.link(callback)
 
     def link_error(self, errback: Signature) -> Signature:
+        """Call `errback` when the body fails or cannot run; by a setting (see `Sender.tells_of_members`) for each member, too."""
+        app = self._app or default_app_if_any()
+        if app is not None and app.tells_of_members:
+            for task in self.tasks.tasks:
+                task.link_error(errback.clone(immutable=True))
         return self.body.link_error(errback)
 
     def freeze(self, _id: str | None = None) -> Result:

@@ -45,6 +45,11 @@ class Sender(Protocol):
         """False if canvases are composed as Celery does it (setting `canvas_mode`)."""
         ...
 
+    @property
+    def tells_of_members(self) -> bool:
+        """Whether an error callback of a chord is also one of its members (setting `task_allow_error_cb_on_chord_header`)."""
+        ...
+
 
 set_default_sender = set_default_app
 

@@ -6,6 +6,7 @@ task that does not look, and `revoke()` one that has not begun.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from ..async_result import AsyncResult
@@ -34,6 +35,15 @@ class AbortableTask(Task[..., Any]):
     """A base of tasks: `@app.task(base=AbortableTask, bind=True)`."""
 
     abstract = True
+
+    def apply_async(
+        self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> AbortableAsyncResult[Any]:
+        """As that of any task; the handle has `abort`."""
+        handle = super().apply_async(args, kwargs, **options)
+        return AbortableAsyncResult(
+            handle.id, app=self.app, parent=handle.parent, ignored=handle.ignored, sent=True
+        )
 
     def AsyncResult(self, task_id: str) -> AbortableAsyncResult[Any]:  # noqa: N802 - Celery's name
         """The handle of a task by its id."""

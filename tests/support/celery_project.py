@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,14 @@ def moved(source: str) -> str:
     return re.sub(r"^(from|import) celery(?=[. ])", r"\1 backbeat.canvas", source, flags=re.MULTILINE)
 
 
-def values(home: Path, url: str, *, celery: bool, names: list[str] = EXAMPLES) -> dict[str, dict[str, Any]]:
-    """What `main` of each module gives, {"value": ...} or {"raised": traceback}, with a worker of either kind on the Redis at `url`."""
-    _write(home, celery=celery)
+def values(
+    home: Path, url: str, *, celery: bool, names: Sequence[str] = EXAMPLES, settings: str = ""
+) -> dict[str, dict[str, Any]]:
+    """What `main` of each module gives, {"value": ...} or {"raised": traceback}, with a worker of either kind on the Redis at `url`.
+
+    `settings`: lines for the end of settings.py.
+    """
+    _write(home, settings, celery=celery)
     environment = {
         **os.environ,
         "PROJECT_BROKER": url,
@@ -41,12 +46,14 @@ def values(home: Path, url: str, *, celery: bool, names: list[str] = EXAMPLES) -
     return found
 
 
-def _write(home: Path, *, celery: bool) -> None:
+def _write(home: Path, settings: str, *, celery: bool) -> None:
     (home / "celery_project").mkdir(parents=True)
     (home / "notes").mkdir()
     for path in PROJECT.glob("*.py"):
         source = path.read_text()
         (home / "celery_project" / path.name).write_text(source if celery else moved(source))
+    with (home / "celery_project" / "settings.py").open("a") as file:
+        file.write(settings)
 
 
 @contextmanager

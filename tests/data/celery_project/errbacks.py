@@ -32,6 +32,14 @@ def main():
     chord([add.s(1, 1), divide.s(1, 0)], xsum.s().on_error(with_more.s("failed chord"))).delay()
     divide.apply_async((1, 0), task_id="known-failure", link_error=with_more.s("failed named"))
     group(divide.s(1, 0).on_error(apart.si("failed member")), add.s(1, 1)).delay()
+    members = group(divide.s(1, 0), divide.s(2, 0))
+    members.link_error(with_more.s("failed members"))
+    members.delay()
+    app.conf.task_allow_error_cb_on_chord_header = True
+    told = chord([divide.s(1, 0), add.s(1, 1)], xsum.s())
+    told.link_error(apart.si("failed header and body"))
+    told.delay()
+    app.conf.task_allow_error_cb_on_chord_header = False
     failed = chain(divide.s(1, 0), add.s(1)).delay()
     return {
         "new style": noted("new style"),
@@ -41,5 +49,7 @@ def main():
         "chord": noted("failed chord"),
         "named": noted("failed named"),
         "member": noted("failed member"),
+        "members": noted("failed members", 2),
+        "header and body": noted("failed header and body", 2),
         "what follows": [repr(failed.get(timeout=20, propagate=False)), failed.state, failed.parent.state],
     }

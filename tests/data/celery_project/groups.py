@@ -3,6 +3,13 @@
 from celery import group
 
 from celery_project.arithmetic import add, divide
+from celery_project.celery import app
+from celery_project.notes import note, noted
+
+
+@app.task
+def noted_first(about):
+    note(about, "called once, with its own arguments")
 
 
 def main():
@@ -14,7 +21,11 @@ def main():
     slots = broken.get(timeout=20, propagate=False)
     empty = group().apply_async()
     nested = group(group(add.s(1, 1), add.s(2, 2)), add.s(3, 3))
+    linked = group(add.s(1, 1), add.s(2, 2))
+    linked.link(noted_first.s("linked to a group"))
+    linked.delay()
     return {
+        "linked": noted("linked to a group"),
         "values": values,
         "handle": [
             len(result),

@@ -31,9 +31,9 @@ def own_ending(self):
     raise Ignore
 
 
-def seen(result, state):
+def seen(result, state, info):
     until = time.monotonic() + 20
-    while result.state != state and time.monotonic() < until:
+    while (result.state, result.info) != (state, info) and time.monotonic() < until:
         time.sleep(0.02)
     return [result.state, result.info]
 
@@ -42,7 +42,7 @@ def main():
     """update_state, Ignore, ignore_result."""
     result = steps.delay(3)
     noted("progress")
-    running = seen(result, "PROGRESS")
+    running = seen(result, "PROGRESS", {"done": 2, "total": 3})
     note("go on", True)
     ignored = unwanted.delay("unwanted")
     header = chord([identity.s(1), identity.signature((2,), ignore_result=True)], identity.s()).delay()
@@ -50,7 +50,7 @@ def main():
         "running": running,
         "ended": [result.get(timeout=20), result.state],
         "ignored": [noted("unwanted"), ignored.ignored],
-        "own ending": seen(own_ending.delay(), "SKIPPED"),
+        "own ending": seen(own_ending.delay(), "SKIPPED", "nothing to do"),
         "ignored in a header": header.get(timeout=20),
         "order": [states.state("PROGRESS") > states.PENDING, states.state("PROGRESS") < states.SUCCESS],
     }

@@ -17,6 +17,7 @@ imports = (
             "callbacks",
             "class_tasks",
             "errbacks",
+            "groups",
             "periodic",
             "progress",
             "replacing",
