@@ -184,6 +184,7 @@ OBEYED = frozenset(
     security_accept_unsigned
     security_keys
     task_acks_late
+    task_allow_error_cb_on_chord_header
     task_always_eager
     task_default_queue
     task_eager_propagates

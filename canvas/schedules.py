@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-__all__ = ["crontab", "schedule", "solar"]
+__all__ = ["crontab", "maybe_schedule", "schedule", "solar"]
 
 CronSpec = int | str | Iterable[int]
 """One field: a number, a text such as "*/15" or "mon-fri", or several numbers."""
@@ -102,3 +102,8 @@ def _frozen(value: CronSpec) -> CronSpec:
     if isinstance(value, int | str):
         return value
     return tuple(sorted(value)) if isinstance(value, set | frozenset) else tuple(value)
+
+
+def maybe_schedule(s: Any, relative: bool = False, app: Any = None) -> Any:  # noqa: ARG001 - Celery's signature
+    """Seconds and timedeltas as a schedule; anything else as it is."""
+    return schedule(s, relative) if isinstance(s, int | float | timedelta) else s

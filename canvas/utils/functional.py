@@ -18,7 +18,7 @@ def chunks(it: Iterable[T], n: int) -> Iterator[list[T]]:
         yield piece
 
 
-def dictfilter(d: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+def dictfilter(d: Mapping[str, Any] | None = None, /, **more: Any) -> dict[str, Any]:
     """The entries that are not None."""
     return {key: value for key, value in {**(d or {}), **more}.items() if value is not None}
 
