@@ -24,6 +24,7 @@ from support.eager import Fleet
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "differences-from-celery.md").read_text()
 NAMES = json.loads((ROOT / "tests" / "data" / "names-celery-5.7.0.json").read_text())["modules"]
+SETTINGS = json.loads((ROOT / "tests" / "data" / "settings-celery-5.7.0.json").read_text())
 DEVIATIONS = "S12 C8 C11 G5 H6 H16 H17 O5 V1 V2 V4 W1 W2 W3 K21 K22".split()
 """The rules that are marked as defects of Celery's, and those of decisions that change what a project sees."""
 
@@ -71,7 +72,9 @@ def missing():
         if found is None:
             yield module, None
             continue
-        offered = getattr(found, "__all__", dir(found))  # without those of our own modules that happen to be loaded
+        offered = getattr(
+            found, "__all__", dir(found)
+        )  # without those of our own modules that happen to be loaded
         for name in names:
             is_module = f"{module}.{name}" in NAMES and ours(f"{module}.{name}") is not None
             if name not in offered and not is_module:
@@ -103,10 +106,38 @@ def test_every_name_of_celerys_is_here_or_is_listed():
 
 
 def test_c2_the_defaults_that_differ_are_those_of_the_page():
-    listed = {row[0].strip("`"): row[2].strip("`") for row in rows("Defaults") if row[0].startswith("`")}
+    listed = {
+        name: row[2].strip("`")
+        for row in rows("Defaults")
+        if len(row) == 4
+        for name in re.findall(r"`(\w+)`", row[0])
+    }
+    same_in_other_words = {"result_expires", "result_backend_max_retries"}
+    known = {name: Config()[name] for name in SETTINGS if name in Config()}
 
+    different = {name for name, value in known.items() if json.loads(json.dumps(value)) != SETTINGS[name]}
+    assert different - same_in_other_words == set(listed)
     assert {name: repr(Config()[name]) for name in listed} == listed
-    assert Config().worker_pool_start_method == "forkserver"
+
+
+def test_every_setting_of_celerys_is_here_or_is_listed():
+    listed = [
+        name
+        for row in rows("Defaults")
+        if len(row) == 2
+        for text in re.findall(r"`([^`]*)`", row[0])
+        for name in text.split()
+    ]
+    gone = {name for name in SETTINGS if name not in Config()}
+
+    assert {name for name in gone if not any(fnmatch(name, each) for each in listed)} == set()
+    assert {each for each in listed if not any(fnmatch(name, each) for name in gone)} == set()
+
+
+def test_a_setting_that_is_not_needed_may_stay_and_another_value_is_told():
+    assert Config({"worker_log_color": None}).worker_log_color is None
+    with pytest.warns(UserWarning, match="worker_eta_task_limit"):
+        Config({"worker_eta_task_limit": 100})
 
 
 # --- what it says ------------------------------------------------------------------------------------------------------------------
