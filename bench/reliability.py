@@ -125,3 +125,20 @@ def senders(known: Mapping[str, Any]) -> str:
         f"The last run of `make chaos ARGS=senders`, load average {known['load_average']} on {known['processors']} processors."
         f"\n\n{_bars(known['bars'])}\n\n{table(rows)}"
     )
+
+
+def canvases(known: Mapping[str, Any]) -> str:
+    """Canvases while broker and database are restarted: a row for each stack."""
+    head = ("broker + store", "canvases", "of them to fail", "restarts", "sends repeated", "seconds")
+    rows = [(*head, "last restart to all settled, s", "not settled, wrong, changed or left")]
+    for each in known["rows"]:
+        restarts = ", ".join(f"{count} of {kind}" for kind, count in sorted(each["restarts"].items()))
+        counts = [f"{each[key]:,}" for key in ("canvases", "failed")]
+        times = f"{each['seconds']:.0f}", f"{each['longest_seconds']:.1f}"
+        rows.append(
+            (each["stack"], *counts, restarts, f"{each['refused']:,}", *times, f"{len(each['troubles'])}")
+        )
+    return (
+        f"The last run of `make chaos ARGS=canvases`, seed {known['seed']}, load average {known['load_average']} on {known['processors']} processors."
+        f"\n\n{_bars(known['bars'])}\n\n{table(rows)}"
+    )

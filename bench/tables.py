@@ -65,6 +65,7 @@ SOURCES = (
     (DOCS / "reliability.md", "kill-points.json", reliability.kill_points, "kill figures"),
     (DOCS / "reliability.md", "chaos-workers.json", reliability.chaos_workers, "worker figures"),
     (DOCS / "reliability.md", "chaos-workers.json", reliability.poison, "poison figures"),
+    (DOCS / "reliability.md", "chaos-canvases.json", reliability.canvases, "canvas figures"),
     (DOCS / "reliability.md", "chaos-senders.json", reliability.senders, "sender figures"),
 )
 """The document, the file in var/, what makes a text of it, and the name of its place in the document."""

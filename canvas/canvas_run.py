@@ -15,6 +15,7 @@ from .commit.transition import Transition
 from .delivery import Delivery
 from .effect import Effect, Publish, Restart
 from .errors import UnknownResult
+from .killpoint import reach
 from .message import Message
 from .node import Call, calls
 from .plan import Plan, inside, rest_of
@@ -92,7 +93,9 @@ class CanvasRun:
             ids = [*(plan.root_id for plan in plans), *ids]
             ids += [call.id for plan in plans for call in calls(plan.skeleton)]
         with self.client() as client:
+            reach("canvas.cancelling")
             client.revoke(list(dict.fromkeys(ids)), signum)
+            reach("canvas.cancelled")
 
     def retry(self) -> Resumed:
         """Run again what failed of it, and all that depends on it; what succeeded keeps its value and is not run."""
@@ -104,7 +107,9 @@ class CanvasRun:
             with self.client() as client:
                 joins = client.load(joins=list(to_run.joins)).joins
                 for effects in _slices(resumed(to_run, messages, joins)):
+                    reach("canvas.retrying")
                     client.exchange([Transition(effects=tuple(effects))])
+                reach("canvas.retried")
         return Resumed(len(messages), len(to_run.dependents) if messages else 0, tuple(to_run.stuck))
 
     def _message(self, document: Document) -> Message:

@@ -216,7 +216,8 @@ def open_relays(conf: Config, sender: TransactionSender) -> list[OutboxRelay]:
 def canvas_start(conf: Config, node: Node, root_id: str, parent_id: str | None) -> list[Effect]:
     """The effects that set `node` going with what there is: without a store steps travel inline, and chords are refused."""
     if store_url(conf) is not None:
-        return [*planned(node, root_id, parent_id), *flow.start(node, root_id, parent_id=parent_id)]
+        # the plan comes last: where a sender dies between slices, what is there is what its join says
+        return [*flow.start(node, root_id, parent_id=parent_id), *planned(node, root_id, parent_id)]
     effects = flow.start(node, root_id, parent_id=parent_id, inline_limit=16_000_000)
     if any(isinstance(effect, OpenJoin | OpenChain) for effect in effects):
         raise ImproperlyConfigured(

@@ -1,4 +1,4 @@
-"""`python -m chaos`: beats under fire, then workers, then senders of one key; or one of them, with options: `python -m chaos workers --seed 1`."""
+"""`python -m chaos`: beats under fire, then workers, then canvases, then senders of one key; or one of them, with options: `python -m chaos workers --seed 1`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import sys
 from collections.abc import Sequence
 
 from . import beats, senders
+from .canvases import command as canvases
 from .workers import command as workers
 
-SUITES = {"beats": beats.main, "workers": workers.main, "senders": senders.main}
+SUITES = {"beats": beats.main, "workers": workers.main, "canvases": canvases.main, "senders": senders.main}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -114,7 +114,7 @@ class FlowWorld:
         client = CrashingCommit(self.backend.open("client", self.maybe_crash), self)
         try:
             started = flow.start(node, root_of(node), inline_limit=self.rng.choice([0, 2_000]))
-            effects = [*planned(node, root_of(node), None), *started]
+            effects = [*started, *planned(node, root_of(node), None)]
             send(client, [_routed(effect) for effect in effects])  # type: ignore[arg-type]
         except Crash:
             return False

@@ -8,13 +8,27 @@ from backbeat.canvas import killpoint, sending
 from backbeat.scheduler.cli import main as command_line
 
 from .kill_scenarios import SCENARIOS
-from .kill_tasks import LEASE_SECONDS, WORKER, app
+from .kill_tasks import LEASE_SECONDS, REPAIRED, WORKER, app, write
 
 
 def worker(arguments: list[str]) -> None:
     """`backbeat ARGUMENTS`."""
     os.environ[WORKER] = str(os.getpid())
     command_line(arguments)
+
+
+def operator(arguments: list[str]) -> None:
+    """Do with a canvas what a scenario says."""
+    broker, backend, what, id_ = arguments
+    killpoint.arm()
+    app.conf.broker_url, app.conf.result_backend = broker, backend
+    canvas = app.canvas(id_)
+    if what == "retry":
+        write(REPAIRED)
+        canvas.retry()
+    else:
+        canvas.cancel()
+    app.close()
 
 
 def client(arguments: list[str]) -> None:

@@ -10,7 +10,19 @@ from typing import Any
 from backbeat.canvas import chain, chord, group
 from backbeat.canvas.ids import derive
 
-from .kill_tasks import asks_again, early_step, frozen, held, replaced, step, third_time, total
+from .kill_tasks import (
+    asks_again,
+    broken,
+    early_step,
+    frozen,
+    held,
+    repaired,
+    replaced,
+    step,
+    third_time,
+    told,
+    total,
+)
 
 STACKS = ("sqlite", "postgres", "redis", "rabbitmq+redis")
 
@@ -36,6 +48,8 @@ class Scenario:
     """Where it is played when there is little time."""
     told_to_stop: bool = False
     """The first worker is told to stop while a task runs, which is then handed back."""
+    operator: str = ""
+    """What is done with it from outside: "retry", once it has failed and was repaired; or "cancel", once it was sent."""
 
     def expected(self, id_: str) -> dict[str, Any]:
         """The value of each handle, by its id, if the canvas has this id; ANY where it differs from run to run."""
@@ -65,6 +79,48 @@ SCENARIOS: Mapping[str, Scenario] = {
             short=("sqlite", "redis"),
         ),
         Scenario(name="chord", canvas=lambda: chord(THREE, total.s()), values={**MEMBERS, BODY: 9}),
+        Scenario(
+            name="nested",
+            canvas=lambda: chord([chord([step.s(1), step.s(2)], total.s()), step.s(3)], total.s()),
+            values={
+                ("step:0", "0", "step:0", "0"): 2,
+                ("step:0", "0", "step:0", "1"): 3,
+                ("step:0", "0"): 5,
+                ("step:0", "1"): 4,
+                BODY: 9,
+            },
+            short=("postgres", "redis"),
+        ),
+        Scenario(
+            name="dropped",
+            canvas=lambda: chord(
+                [step.s(1), broken.s(), step.s(2)], total.s(), failure_policy="drop"
+            ).on_done(told.s()),
+            values={("step:0", "0"): 2, ("step:0", "2"): 3, BODY: 5, ("step:2", "on_done:0"): "SUCCESS"},
+            short=("redis",),
+        ),
+        Scenario(
+            name="hasty",
+            canvas=lambda: chord([step.s(1), broken.s()], total.s(), failure_policy="fail_fast").on_failure(
+                told.s()
+            ),
+            values={("step:2", "on_failure:0"): "FAILURE"},
+            short=("postgres",),
+        ),
+        Scenario(
+            name="retry-canvas",
+            canvas=lambda: chain(step.s(1), group(repaired.s(), step.s()), total.s()),
+            values={("step:0",): 2, ("step:1", "0"): 3, ("step:1", "1"): 3, BODY: 6},
+            operator="retry",
+            short=("sqlite", "redis"),
+        ),
+        Scenario(
+            name="cancel-canvas",
+            canvas=lambda: chain(step.s(1).set(countdown=60), group(step.s(), step.s()), total.s()),
+            values={("step:0",): None, ("step:1", "0"): None, ("step:1", "1"): None, BODY: None},
+            operator="cancel",
+            short=("postgres", "rabbitmq+redis"),
+        ),
         Scenario(
             name="early",
             canvas=lambda: chain(early_step.s(1), early_step.s()),

@@ -35,11 +35,17 @@ def write(text: str) -> None:
         os.close(descriptor)
 
 
+REPAIRED = "repaired"
+"""What an operator writes into the log before a canvas that failed shall go on."""
+
+
 def begin(task: Any) -> bool:
     """Write down that this run begins; True if it is the first one of its id."""
-    key = f" run {task.request.id} "
-    is_first = key not in Path(os.environ[LOG]).read_text()
+    key, log = f" run {task.request.id} ", Path(os.environ[LOG]).read_text()
+    is_first = key not in log
     attempt = task.request.retries + task.request.replaced_task_nesting  # one follows the other here
+    if f" {REPAIRED}\n" in log:
+        attempt += 10  # the next generation
     write(f"run {task.request.id} {attempt} {os.environ[WORKER]}")
     return is_first
 
@@ -48,6 +54,27 @@ def begin(task: Any) -> bool:
 def step(self: Any, x: int) -> int:
     begin(self)
     return x + 1
+
+
+@app.task(bind=True)
+def broken(self: Any) -> None:
+    begin(self)
+    raise ValueError("as it was to be")
+
+
+@app.task(bind=True)
+def repaired(self: Any, x: int) -> int:
+    """Fails until somebody has repaired what is wrong."""
+    begin(self)
+    if f" {REPAIRED}\n" not in Path(os.environ[LOG]).read_text():
+        raise ValueError("not yet")
+    return x + 1
+
+
+@app.task(bind=True)
+def told(self: Any, report: dict[str, Any]) -> str:
+    begin(self)
+    return str(report["state"])
 
 
 @app.task(bind=True)

@@ -83,6 +83,10 @@ class Trial:
         seconds = 0.0
         try:
             if self._send():
+                if self._scenario.operator == "retry":
+                    self._work_until(self._is_settled)
+                if self._scenario.operator:
+                    self._operate()
                 self._work_until(self._is_settled)
                 seconds = time.monotonic() - self._died_at
                 self._send_again()
@@ -120,6 +124,18 @@ class Trial:
             if has_stored or self._scenario.sliced:
                 return has_stored
         raise AssertionError("the client was killed again and again")
+
+    def _operate(self) -> None:
+        """Do what the scenario says; who was killed while doing it is followed by another one."""
+        arguments = [self._stack.broker, self._stack.backend, self._scenario.operator, self._id]
+        for _ in range(len(self._plan) + 1):
+            operator = self._start("support.kill_client:operator", arguments)
+            code = operator.wait(30)
+            assert code in (0, -signal.SIGKILL), f"the operator ended with {code}: {operator.text}"
+            if code == 0:
+                self._died_at = time.monotonic()
+                return
+        raise AssertionError("the operator was killed again and again")
 
     def _send_again(self) -> None:
         """What a caller does who does not know whether it was sent: under the same id. It makes no difference, sent or not."""
@@ -233,6 +249,10 @@ class Trial:
 
     def _wrong_values(self, log: KillLog) -> list[str]:
         documents = self._documents()
+        if self._scenario.operator == "cancel":
+            return [
+                f"{each} should be revoked" for each in documents.values() if each.state is not State.REVOKED
+            ]
         if self._scenario.sliced and (cut := self._cut(log)):
             return [] if cut(documents[self._id]) else [f"{documents[self._id]}"]
         if self._scenario.early and log.lost_early:
