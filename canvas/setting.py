@@ -123,6 +123,7 @@ _READERS: dict[str, Read] = {
     "result_max_bytes": COUNT,
     "security_accept_unsigned": flag,
     "task_acks_late": flag,
+    "task_allow_error_cb_on_chord_header": flag,
     "task_always_eager": flag,
     "task_default_queue": key,
     "task_eager_propagates": flag,
