@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import beat, chord, cron, delivery, edits, idle, promptness, tables
+from . import beat, canvas, cron, delivery, edits, idle, promptness, tables
 from .pairs import ROOT, Outcome
 
 RESULTS = ROOT / "var" / "bench" / "results.json"
@@ -20,6 +20,10 @@ ALL = {
     "p5": idle.p5,
     "p6": idle.p6,
     "p7": beat.p7,
+    "p14": canvas.p14,
+    "p15": canvas.p15,
+    "p16": canvas.p16,
+    "p17": canvas.p17,
     "p21": cron.p21,
     "delivery": delivery.delivery,
     "edits": edits.edits,
@@ -37,17 +41,15 @@ def keep(outcomes: Sequence[Outcome], path: Path = RESULTS) -> None:
 
 
 def main(names: Sequence[str]) -> None:
-    for name in names or [*ALL, "chord"]:
-        if name == "chord":
-            chord.main()
-        elif name == "figures":
+    for name in names or ALL:
+        if name == "figures":
             tables.main()
         elif name == "cron":
             keep(cron.p21())
         elif name in ALL:
             keep(ALL[name]())
         else:
-            raise SystemExit(f"there is no benchmark {name!r}: {', '.join([*ALL, 'chord'])}")
+            raise SystemExit(f"there is no benchmark {name!r}: {', '.join(ALL)}")
 
 
 main(sys.argv[1:])

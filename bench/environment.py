@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PEERS = (
     "celery[redis]==5.7.0",
     "celery-redbeat==2.4.2",
+    "psycopg[binary]==3.3.9",
     "APScheduler==3.11.3",
     "sqlalchemy-celery-beat==0.9.1",
 )
