@@ -8,7 +8,7 @@ TREE := $(shell find canvas scheduler -type d -not -name __pycache__)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 EDITABLE := --config-settings editable_mode=strict
 
-.PHONY: help run setup test test-all lint types format bench chaos crashes kills figures oracle clean
+.PHONY: help run setup test test-all lint types format bench chaos crashes kills figures oracle fuzz clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,10 @@ crashes: $(VENV)/.test ## The loop ended before and after each effect and at eve
 
 kills: $(VENV)/.test ## Workers, senders and children killed at every point that the code names; a quarter of an hour
 	BACKBEAT_KILL_MATRIX=all $(BIN)/python -m pytest tests/acceptance/canvas/test_kill_points.py $(ARGS)
+
+fuzz: $(VENV)/.test ## 100,000 random canvases against the evaluator, eagerly, in memory and on servers, then each ending at each place of each tree of up to six tasks; half an hour
+	$(BIN)/python tests/fuzz.py $(ARGS)
+	BACKBEAT_ENDINGS=6 $(BIN)/python -m pytest tests/conformance/test_every_ending.py
 
 clean: ## Forget the environment and all that was made
 	rm -rf $(VENV) .venv-* .cache build dist var *.egg-info

@@ -9,6 +9,7 @@ from .current import current_app, current_task
 from .mapping import chunks, xmap, xstarmap
 from .result import AsyncResult, GroupResult, ResultSet, result_from_tuple
 from .signature import Signature, maybe_signature, signature, subtask
+from .stamping import StampingVisitor
 from .task import Task
 from .tasks import shared_task
 from .utils import uuid
@@ -20,6 +21,7 @@ __all__ = [
     "GroupResult",
     "ResultSet",
     "Signature",
+    "StampingVisitor",
     "Task",
     "chain",
     "chord",

@@ -32,6 +32,8 @@ from .results.base import Results
 from .sending import SLICE
 from .signature import Signature, set_default_sender, signature
 from .signum import signum_of
+from .stamp import stamped
+from .stamping import revoked_stamps
 from .stated import stated
 from .task import Task
 from .task_making import app_task, registrable, task_of
@@ -200,7 +202,9 @@ class App(Configuring):
         spread = self._defaults.spread(signature, options)
         canvas = self.prepare(signature, options=spread.whole)
         front = [*args, *signature.args]
-        nodes = (self._defaults.member(member, front, kwargs, spread.member) for member in members)
+        nodes = (
+            _inheriting(self._defaults.member(member, front, kwargs, spread.member)) for member in members
+        )
         return self._handles.of_streamed(
             canvas, self._sender.stream(canvas, (member for node in nodes for member in flat([node])))
         )
@@ -262,7 +266,7 @@ class App(Configuring):
         options: Mapping[str, Any] | None = None,
     ) -> Node:
         """The canvas as it would be sent: with all options laid on, and all ids."""
-        node = self.resolved(signature, args, kwargs, options)
+        node = _inheriting(self.resolved(signature, args, kwargs, options))
         return freeze(node, node.id or draw())
 
     def resolved(
@@ -278,6 +282,12 @@ class App(Configuring):
     def replacing(self, signature: Signature) -> Node:
         """As `resolved`, for what takes the place of a task that runs."""
         return self._defaults.replacing(signature)
+
+    def adding(self, signature: Signature, id_: str) -> tuple[Node, Result]:
+        """The frozen canvas that a running task adds to its chord, under `id_` unless it has an id; and its handle."""
+        node = self._defaults.adding(signature)
+        node = freeze(node, node.id or id_)
+        return node, self._handles.of_sent(node)
 
     def queue_of(self, name: str) -> str:
         """The queue of a task: its own, its route's, or the default one."""
@@ -343,6 +353,22 @@ class App(Configuring):
         is_ended = flag("terminate", terminate)
         with self._connections.client() as client:
             client.revoke(wanted, signum if is_ended else None)
+
+    def revoke_by_stamped_headers(
+        self,
+        headers: Mapping[str, Any] | Sequence[str],
+        terminate: bool = False,
+        signal: str | int = "SIGTERM",
+    ) -> None:
+        """As `revoke`, for all tasks that have one of these stamps: a map of names and values, a list being several values, or texts "name=value".
+
+        What waits is REVOKED when its message comes to a worker.
+        """
+        keys = revoked_stamps(headers)
+        signum = signum_of(signal)
+        is_ended = flag("terminate", terminate)
+        with self._connections.client() as client:
+            client.revoke(keys, signum if is_ended else None)
 
     def canvas(self, id: str | UUID, near: Sequence[str] = ()) -> CanvasRun:
         """A canvas that was sent, by the id of its root, of its value, or of a task of it that has begun: to look at, cancel or retry.
@@ -416,8 +442,8 @@ class App(Configuring):
         return bool(self.conf.canvas_mode == "strict")
 
     @property
-    def tells_of_members(self) -> bool:
-        """Whether an error callback of a chord is also one of its members."""
+    def tells_headers(self) -> bool:
+        """Whether an error callback of a chord is one of each member, too (setting `task_allow_error_cb_on_chord_header`)."""
         return bool(self.conf.task_allow_error_cb_on_chord_header)
 
     @cached_property
@@ -427,6 +453,12 @@ class App(Configuring):
 
     def __repr__(self) -> str:
         return f"<App {self.name}>"
+
+
+def _inheriting(node: Node) -> Node:
+    """What a stamped task sends has its stamps."""
+    request = running_request()
+    return node if request is None else stamped(node, request.stamps)
 
 
 def _as_child(handle: Result) -> Result:

@@ -3,12 +3,14 @@
 from .compose import chain, chord, group
 from .mapping import chunks, xmap, xstarmap
 from .signature import Signature, maybe_signature, signature, subtask
+from .stamping import StampingVisitor
 
 _chain = chain
 _chord = chord
 
 __all__ = [
     "Signature",
+    "StampingVisitor",
     "_chain",
     "_chord",
     "chain",

@@ -14,7 +14,7 @@ from .config import Config
 from .connections import Connections
 from .effect import Effect
 from .errors import UniqueConflict
-from .node import Node, root_of
+from .node import Node, first_calls, root_of
 from .options import named, replying
 from .places import uses_rpc
 from .publish_signals import about_to_publish, published
@@ -46,7 +46,7 @@ class CanvasSender:
         """
         if uses_rpc(self._conf):
             node = replying(node, lambda id_: reply_queue(self._connections.results, id_))
-        root, parent = self._above()
+        root, parent = self._above(node)
         start = Start(node, root or root_of(node), parent)
         holder = self._brought(start, asked, self.transactions.current(session))
         if asked is None or holder is None:
@@ -61,7 +61,7 @@ class CanvasSender:
 
     def stream(self, canvas: Node, members: Iterator[Node]) -> Streamed:
         """Send a frozen canvas that begins with a group without members, and these as its members, as they come."""
-        root, parent = self._above()
+        root, parent = self._above(canvas)
         stream = Stream(canvas, members, root or root_of(canvas), parent)
         with self._connections.client() as client:
             return send_stream(client, stream)
@@ -71,10 +71,13 @@ class CanvasSender:
         self.transactions.close()
 
     @staticmethod
-    def _above() -> tuple[str | None, str | None]:
-        """The root and the id of the task that sends; outside of tasks there is none."""
+    def _above(node: Node) -> tuple[str | None, str | None]:
+        """What the canvas says of its root and its parent; else the root and the id of the task that sends, if one does."""
         request = running_request()
-        return (request.root_id, request.id) if request is not None else (None, None)
+        root, parent = (request.root_id, request.id) if request is not None else (None, None)
+        first = next(first_calls(node), None)
+        own = {} if first is None else first.options
+        return own.get("root_id") or root, own.get("parent_id") or parent
 
     def _brought(self, start: Start, asked: UniqueCall | None, session: Any) -> str | None:
         """The id of the task that has the key, if nothing was sent."""

@@ -62,9 +62,9 @@ def _written(value: Any) -> str:
     try:
         text = _encode(value)
     except _NotNative:
-        return _encode(marked(value, _celerys_form))
+        text = ""  # and on below, so that nobody sees this one as the context of another error
     # json writes tuples as lists and members of a StrEnum as strings without asking
-    if _is_native(value) and not is_marked(text):
+    if text and _is_native(value) and not is_marked(text):
         return text
     return _encode(marked(value, _celerys_form))
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import itertools
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 from .default_app import default_app_if_any
 from .errors import ImproperlyConfigured
@@ -20,6 +20,8 @@ from .options import Given, laid_on, named
 from .pipe import piped, piped_as_celery
 from .result import GroupResult, Result
 from .signature import Sender, Signature, links_of, signature
+from .stamping import StampingVisitor, asked, merged
+from .value import keywords
 
 
 class _Composite(Signature):
@@ -42,6 +44,33 @@ class _Composite(Signature):
     def _under(self, policy: Policy, node: Node) -> Node:
         """`node` with this policy for its own groups."""
         return with_policy(node, policy)
+
+    def stamp(
+        self, visitor: StampingVisitor | None = None, append_stamps: bool = False, **headers: Any
+    ) -> Self:
+        """Stamp each part of it, and all that it links to; returns the signature itself."""
+        self._stamp_parts(visitor, append_stamps, headers)
+        return self
+
+    def _stamp_parts(
+        self, visitor: StampingVisitor | None, append: bool, headers: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Stamp its parts and its links; returns what holds for them all."""
+        said = merged(headers, asked(visitor, f"on_{self._hook}_start", self, headers))
+        self.stamp_links(visitor, append, **said)
+        self._stamp_each(lambda part: part.stamp(visitor, append, **said))
+        if visitor is not None:
+            getattr(visitor, f"on_{self._hook}_end")(self, **said)
+        return said
+
+    @property
+    def _hook(self) -> str:
+        """What the visitor's hooks for it are called after."""
+        return str(self.subtask_type)
+
+    def _stamp_each(self, stamp: Callable[[Signature], Signature]) -> None:
+        """Stamp its parts, but for the body of a chord."""
+        self.kwargs["tasks"] = [stamp(signature(task, app=self._app)) for task in self.kwargs["tasks"]]
 
     @abstractmethod
     def _parts(self) -> Node:
@@ -70,10 +99,25 @@ class chain(_Composite):  # noqa: N801 - Celery's name
         tasks: list[Signature] = self.kwargs["tasks"]
         return tasks
 
-    def link(self, callback: Signature) -> Signature:
+    def link(self, callback: Any) -> Any:
         return self.tasks[-1].link(callback)
 
-    def link_error(self, errback: Signature) -> Signature:
+    def unchain_tasks(self) -> list[Signature]:
+        """Copies of its steps, with its links on the last, and its error callbacks on each."""
+        steps = [step.clone() for step in self.tasks]
+        if steps and (links := self.options.get("link")):
+            steps[-1].link(links)
+        for step in steps if (errbacks := self.options.get("link_error")) else ():
+            step.link_error(errbacks)
+        return steps
+
+    def run(
+        self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> Any:
+        """As `apply_async`, under the name by which Celery's does its work."""
+        return self.apply_async(args, kwargs, **options)
+
+    def link_error(self, errback: Any) -> Any:
         """Call `errback` when any step fails; members of a group that is followed by something fail through what follows."""
         for index, task in enumerate(self.tasks):
             if not isinstance(task, group) or index == len(self.tasks) - 1:
@@ -99,12 +143,23 @@ class chain(_Composite):  # noqa: N801 - Celery's name
         nodes = tuple(step.to_node() for step in steps)
         return chain_of(nodes if self.is_strict else tuple(_without_lists(nodes)))
 
-    def freeze(self, _id: str | None = None) -> Result:
+    def freeze(
+        self,
+        _id: str | None = None,
+        group_id: str | None = None,
+        chord: Signature | None = None,
+        root_id: str | None = None,
+        parent_id: str | None = None,
+        group_index: int | None = None,
+    ) -> Result:
         if not self.tasks:
             raise ImproperlyConfigured("this chain has no steps")
         id_ = self.options.pop("task_id", None) or _id or draw()
         last = len(self.tasks) - 1
         handle: Result | None = None
+        # its place in a group is that of its last step, what is above it above its first
+        self.tasks[0]._place(root_id=root_id, parent_id=parent_id)
+        self.tasks[last]._place(group_id=group_id, chord=chord, group_index=group_index)
         for index, task in enumerate(self.tasks):
             parent, handle = handle, task.freeze(id_ if index == last else derive(id_, f"step:{index}"))
             first: Handle = handle
@@ -202,6 +257,12 @@ class group(_Composite):  # noqa: N801 - Celery's name
         self._peek()
         return super().own_app
 
+    def _stamp_each(self, stamp: Callable[[Signature], Signature]) -> None:
+        if self._source is None:
+            super()._stamp_each(stamp)
+        else:
+            self._source = map(stamp, _members(self._source))
+
     def _peek(self) -> None:
         """The app of the first member is the group's."""
         if self._app is None and self._source is not None:
@@ -234,7 +295,7 @@ class group(_Composite):  # noqa: N801 - Celery's name
                 countdown += step
         return self
 
-    def link(self, callback: Signature) -> Signature:
+    def link(self, callback: Any) -> Any:
         if not self.is_strict and self.tasks:
             # as Celery does it; whoever relies on it moved here with that mode
             return self.tasks[0].link(callback.clone().set(immutable=True))
@@ -242,8 +303,7 @@ class group(_Composite):  # noqa: N801 - Celery's name
             f"a group has no single end to link {callback!r} to: use chord(group, callback), or link each member"
         )
 
-    def link_error(self, errback: Signature) -> Signature:
-        """Call `errback` for each member that fails."""
+    def link_error(self, errback: Any) -> Any:
         for task in self.tasks:
             task.link_error(errback)
         return errback
@@ -251,9 +311,21 @@ class group(_Composite):  # noqa: N801 - Celery's name
     def _parts(self) -> Node:
         return Group(members=flat(signature(task).to_node() for task in self.tasks))
 
-    def freeze(self, _id: str | None = None) -> Result:
+    def freeze(
+        self,
+        _id: str | None = None,
+        group_id: str | None = None,
+        chord: Signature | None = None,
+        root_id: str | None = None,
+        parent_id: str | None = None,
+        group_index: int | None = None,
+    ) -> Result:
         id_ = self.options.setdefault("task_id", _id or draw())
-        members = [task.freeze(derive(id_, str(index))) for index, task in enumerate(self.tasks)]
+        self._place(group_id=group_id, chord=chord, group_index=group_index)
+        members = [
+            task.freeze(derive(id_, str(index)), root_id=root_id, parent_id=parent_id)
+            for index, task in enumerate(self.tasks)
+        ]
         return GroupResult(id_, members, app=self.app)
 
     def __repr__(self) -> str:
@@ -266,24 +338,36 @@ class chord(_Composite):  # noqa: N801 - Celery's name
     subtask_type = "chord"
 
     def __init__(
-        self, header: Any, body: Signature | None = None, app: Sender | None = None, **options: Any
+        self,
+        header: Any,
+        body: Any = None,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        app: Sender | None = None,
+        **options: Any,
     ) -> None:
+        """`args`, and `kwargs={"kwargs": {...}}`, which is Celery's form, are for the members; options delay and route them, too."""
         members = header if isinstance(header, group) else group(header)
-        kwargs: dict[str, Any] = {
+        if wrong := sorted(set(kwargs or ()) - {"kwargs"}):
+            raise TypeError(
+                f"chord(kwargs=...) has no {wrong[0]!r}: arguments of the members are kwargs={{'kwargs': {{...}}}}, those of the body stand in its signature"
+            )
+        found: dict[str, Any] = {
             "header": members,
             "body": None if body is None else signature(body),
-            "kwargs": {},
+            "kwargs": keywords((kwargs or {}).get("kwargs") or {}),
         }
-        super().__init__(
-            "celery.chord", kwargs=kwargs, options=options, app=app or members.own_app or _app_in([body])
-        )
+        own = app or members.own_app or _app_in([body])
+        super().__init__("celery.chord", args or (), found, options, app=own)
 
     @classmethod
     def revive(cls, data: Mapping[str, Any], app: Sender | None) -> Signature:
         kwargs = data["kwargs"]
         header = kwargs["header"]
         members = signature(header) if isinstance(header, Mapping) else group(*header)
-        return cls(members, signature(kwargs["body"]), app=app, **(data.get("options") or {}))
+        given = {"kwargs": kwargs.get("kwargs") or {}}
+        body = None if kwargs["body"] is None else signature(kwargs["body"])
+        return cls(members, body, data.get("args"), given, app=app, **(data.get("options") or {}))
 
     @property
     def tasks(self) -> group:
@@ -301,13 +385,13 @@ class chord(_Composite):  # noqa: N801 - Celery's name
         return ready.apply_async(**options)
 
     def unread(self, at_most: int) -> tuple[chord, Iterator[Signature]] | None:
-        found = self.tasks.unread(at_most)
+        found = None if self.kwargs["kwargs"] else self.tasks.unread(at_most)
         return None if found is None else (self._with(found[0], self.kwargs["body"]), found[1])
 
     def _with(self, header: group, body: Any) -> chord:
         """The same with another header and body. No clone, which would need all members."""
-        new = chord(header, body, app=self.own_app, **self.options)
-        new["args"], new["immutable"] = self.args, self.immutable
+        new = chord(header, body, self.args, {"kwargs": self.kwargs["kwargs"]}, self.own_app, **self.options)
+        new["immutable"] = self.immutable
         return new
 
     def _parts(self) -> Node:
@@ -315,7 +399,25 @@ class chord(_Composite):  # noqa: N801 - Celery's name
             raise ImproperlyConfigured(
                 "this chord has no body: write chord(header, body) or chord(header)(body)"
             )
-        return chain_of((signature(self.tasks).to_node(), signature(self.body).to_node()))
+        header = signature(self.tasks).to_node()
+        if given := self.kwargs["kwargs"]:
+            header = laid_on(header, Given(kwargs=given))
+        return chain_of((header, signature(self.body).to_node()))
+
+    def _stamp_parts(
+        self, visitor: StampingVisitor | None, append: bool, headers: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        said = super()._stamp_parts(visitor, append, headers)
+        if self.kwargs["body"] is not None:
+            body = self.kwargs["body"] = signature(self.body, app=self._app)
+            # what holds for the header holds for what follows it, too
+            body.stamp(visitor, append, **merged(said, asked(visitor, "on_chord_body", self, said)))
+        return said
+
+    _hook = "chord_header"
+
+    def _stamp_each(self, stamp: Callable[[Signature], Signature]) -> None:
+        self.tasks._stamp_each(stamp)
 
     def _under(self, policy: Policy, node: Node) -> Node:
         assert isinstance(node, Chain)
@@ -324,21 +426,50 @@ class chord(_Composite):  # noqa: N801 - Celery's name
     def set_immutable(self, immutable: bool) -> None:
         self.tasks.set_immutable(immutable)
 
-    def link(self, callback: Signature) -> Signature:
+    def run(
+        self,
+        header: Any,
+        body: Any,
+        partial_args: Iterable[Any] = (),
+        app: Sender | None = None,
+        task_id: str | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Any:
+        """Send `header` and `body` with this chord's options, under the name by which Celery's does its work."""
+        ready = chord(header, body, app=app or self.own_app, **self.options)
+        return ready.apply_async(partial_args, kwargs, task_id=task_id, **options)
+
+    def link(self, callback: Any) -> Any:
         return self.body.link(callback)
 
-    def link_error(self, errback: Signature) -> Signature:
-        """Call `errback` when the body fails or cannot run; by a setting (see `Sender.tells_of_members`) for each member, too."""
-        app = self._app or default_app_if_any()
-        if app is not None and app.tells_of_members:
-            for task in self.tasks.tasks:
-                task.link_error(errback.clone(immutable=True))
-        return self.body.link_error(errback)
+    def link_error(self, errback: Any) -> Any:
+        """Call `errback` when the body fails, or cannot run as a member failed; with `task_allow_error_cb_on_chord_header` also for each
+        member that fails, as an immutable one. A chord that is a member calls it, too.
+        """
+        app = self.own_app or default_app_if_any()
+        tells_headers = app is not None and app.tells_headers
+        for member in self.tasks:
+            if tells_headers:
+                for each in errback if isinstance(errback, list | tuple) else [errback]:
+                    member.link_error(signature(each).clone(immutable=True))
+            elif isinstance(member, chord):
+                member.link_error(errback)
+        self.body.link_error(errback)
+        return errback
 
-    def freeze(self, _id: str | None = None) -> Result:
+    def freeze(
+        self,
+        _id: str | None = None,
+        group_id: str | None = None,
+        chord: Signature | None = None,
+        root_id: str | None = None,
+        parent_id: str | None = None,
+        group_index: int | None = None,
+    ) -> Result:
         id_ = self.options.pop("task_id", None) or _id or draw()
-        header = self.tasks.freeze(derive(id_, "step:0"))
-        handle = self.body.freeze(id_)
+        header = self.tasks.freeze(derive(id_, "step:0"), root_id=root_id, parent_id=parent_id)
+        handle = self.body.freeze(id_, group_id, chord, root_id, group_index=group_index)
         handle.parent = header
         return handle
 

@@ -11,7 +11,9 @@ None means that nothing follows. `ref` is the text of a Step or Member on the wi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from .node import Node, Policy
 
@@ -26,11 +28,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """The outcome is part number `index` of the stored join `join_id`; with `hasty` one that failed completes it, whoever is missing."""
+    """The outcome is part number `index` of the stored join `join_id`; with `hasty` one that failed completes it, whoever is missing.
+
+    With a `key`: of what was added to it under this key while it was open; the store knows which part that is.
+    """
 
     join_id: str
     index: int
     hasty: bool = False
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,7 @@ class JoinRecord:
     """A join as it is stored: what follows when all parts are there. `parent_id` is the task that opened it.
 
     `members` are the ids of all calls in it, where those that have not started shall not start any more when one has failed.
+    `stamps` are what follows is stamped with.
     """
 
     join_id: str
@@ -67,14 +74,38 @@ class JoinRecord:
     parent_id: str | None = None
     policy: Policy = Policy.FAIL
     members: tuple[str, ...] = ()
+    stamps: Mapping[str, Any] = field(default_factory=dict)
+
+
+def added_member(join_id: str, key: str, *, hasty: bool) -> Member:
+    """What was added to a join under this key. Raises ValueError without one."""
+    if not key:
+        raise ValueError(f"what was added to join {join_id} has no key")
+    return Member(join_id, -1, hasty, key)
+
+
+def may_be_member(then: Continuation | None) -> bool:
+    """False if what this follows is surely no member of a group that is waited for; of a stored chain only its record tells."""
+    match then:
+        case None:
+            return False
+        case Inline(below=below):
+            return below is not None
+        case Step() | Member():
+            return True
 
 
 def ref_of(position: Step | Member) -> str:
-    """The text of a position: "step:<chain>:<index>", "member:<join>:<index>", or "hasty:<join>:<index>"."""
+    """The text of a position: "step:<chain>:<index>", "member:<join>:<index>" or "added:<join>:<key>"; of a hasty one "hasty:..." or
+    "hasty-added:...".
+    """
     match position:
         case Step():
             return f"step:{position.chain_id}:{position.index}"
         case Member():
+            if position.key:
+                kind = "hasty-added" if position.hasty else "added"
+                return f"{kind}:{position.join_id}:{position.key}"
             kind = "hasty" if position.hasty else "member"
             return f"{kind}:{position.join_id}:{position.index}"
 
@@ -87,4 +118,6 @@ def position_of(ref: str) -> Step | Member:
             return Step(id_, int(index))
         case "member" | "hasty":
             return Member(id_, int(index), hasty=kind == "hasty")
+        case "added" | "hasty-added":
+            return added_member(id_, index, hasty=kind == "hasty-added")
     raise ValueError(f"not a position: {ref!r}")

@@ -114,6 +114,12 @@ class Defaults:
             self.resolved(signature), "what replaces a task has the task's place, and its key"
         )
 
+    def adding(self, signature: Signature) -> Node:
+        """As `resolved`, for what a task adds to its chord. Raises ImproperlyConfigured."""
+        return self._without_key(
+            self.resolved(signature), "what is added to a chord is waited for there, whoever has its key"
+        )
+
     def _without_key(self, node: Node, instead: str) -> Node:
         if not isinstance(node, Call):
             return node

@@ -5,10 +5,11 @@ It reads the documents of its run as any handle reads those of a store. EagerGro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from .async_result import AsyncResult
+from .errors import ImproperlyConfigured
 from .group_result import GroupResult
 from .results.base import Results, Trace
 from .results.document import Document
@@ -124,6 +125,17 @@ class EagerReader:
         self, ids: str | Sequence[str], terminate: bool = False, signal: str | int = "SIGTERM"
     ) -> None:
         """It has ended, so there is nothing to be revoked."""
+
+    def revoke_by_stamped_headers(
+        self,
+        headers: Mapping[str, Any] | Sequence[str],
+        terminate: bool = False,  # noqa: ARG002 - see below
+        signal: str | int = "SIGTERM",  # noqa: ARG002 - likewise
+    ) -> None:
+        """Raise ImproperlyConfigured: it would be for others than this task, of which this handle knows nothing."""
+        raise ImproperlyConfigured(
+            f"{headers!r:.80}: a handle of what was run here revokes nothing: use app.revoke_by_stamped_headers"
+        )
 
     def canvas(self, id: str, near: Sequence[str] = ()) -> _Ended:  # noqa: ARG002 - likewise
         """It has ended, so there is nothing to be cancelled."""

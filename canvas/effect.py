@@ -2,6 +2,7 @@
 
 OpenChain, OpenJoin   records, before anything refers to them        Publish   a message
 AddPart, SealJoin     what makes a join complete                     Settle    what can no longer run
+GrowJoin              what it waits for besides
 OpenPlan              what all of it is                              Revoke    what shall not run
 
 Restart, ReopenJoin and KeepChain let a canvas that failed go on (see resume.py).
@@ -77,14 +78,30 @@ class SealJoin:
 
 
 @dataclass(frozen=True, slots=True)
+class GrowJoin:
+    """Let an open join wait for one more part, which is known by `key`; once for each key. It comes behind all others, in the order of growing.
+
+    A join that is closed, or waits for no other part, refuses: then `ids`, the calls that would bring the part, are revoked.
+    """
+
+    join_id: str
+    key: str
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AddPart:
-    """Put a part into a join, unless part `index` is there; `id` is the member that brought it. With `completes` no other is waited for."""
+    """Put a part into a join, unless part `index` is there; `id` is the member that brought it. With `completes` no other is waited for.
+
+    With `key` the part is the one that the join was grown by under this key, and nothing is done if it was not.
+    """
 
     join_id: str
     index: int
     id: str
     outcome: Success | Failure
     completes: bool = False
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +159,7 @@ Effect = (
     | CloseChain
     | OpenJoin
     | SealJoin
+    | GrowJoin
     | AddPart
     | Revoke
     | OpenPlan

@@ -19,6 +19,7 @@ from .mark import is_marked
 from .message import CONTROL_QUEUE, Message, check_calls
 from .node import Call, Node
 from .node_data import node_from_data, node_to_data
+from .stamp import Stamps, stamped, with_stamps
 
 ARGUMENTS = "backbeat_arguments"
 """Where marked arguments are in the embed."""
@@ -26,18 +27,20 @@ ARGUMENTS = "backbeat_arguments"
 
 def embed_of(message: Message) -> dict[str, Any]:
     """What a message carries along."""
-    callbacks = [node_to_data(link, json.loads) for link in message.link] or None
-    errbacks = [node_to_data(link, json.loads) for link in message.link_error]
+    # a Celery worker sends on only what a signature has itself
+    stamps = message.stamps
+    callbacks = [_data(link, stamps) for link in message.link] or None
+    errbacks = [_data(link, stamps) for link in message.link_error]
     chain: list[dict[str, Any]] = []
     match message.then:
         case Inline(steps, below):
-            chain = [node_to_data(step, json.loads) for step in steps]
+            chain = [_data(step, stamps) for step in steps]
             if below is not None:
-                chain.append(_forward(NEXT_TASK, message.id, below))
-                errbacks.append(_forward(FAILED_TASK, message.id, below))
+                chain.append(_forward(NEXT_TASK, message, below))
+                errbacks.append(_forward(FAILED_TASK, message, below))
         case Step() | Member() as position:
-            chain = [_forward(NEXT_TASK, message.id, position)]
-            errbacks.append(_forward(FAILED_TASK, message.id, position))
+            chain = [_forward(NEXT_TASK, message, position)]
+            errbacks.append(_forward(FAILED_TASK, message, position))
     chain.reverse()
     embed = {"callbacks": callbacks, "errbacks": errbacks or None, "chain": chain or None, "chord": None}
     if is_marked(message.args) or is_marked(message.kwargs):
@@ -73,13 +76,17 @@ def nodes_of(items: Any) -> tuple[Node, ...]:
     return nodes
 
 
-def _forward(task: str, id_: str, position: Step | Member) -> dict[str, Any]:
-    """A signature that brings the outcome of `id_` to a backbeat worker, whoever ran the task."""
+def _data(node: Node, stamps: Stamps) -> dict[str, Any]:
+    return node_to_data(stamped(node, stamps), json.loads)
+
+
+def _forward(task: str, message: Message, position: Step | Member) -> dict[str, Any]:
+    """A signature that brings the outcome of `message` to a backbeat worker, whoever ran the task."""
     call = Call(
         task=task,
-        id=derive(id_, task),
+        id=derive(message.id, task),
         args=Json(json.dumps([ref_of(position)])),
-        options={"queue": CONTROL_QUEUE},
+        options=with_stamps({"queue": CONTROL_QUEUE}, message.stamps),
     )
     return node_to_data(call, json.loads)
 

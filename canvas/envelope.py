@@ -43,8 +43,8 @@ def unpack(text: str | bytes) -> Wire:
         raise MessageError(f"not an envelope: {type(envelope).__name__} in place of a map")
     headers, properties = envelope.get("headers"), envelope.get("properties")
     if not isinstance(headers, dict) or not isinstance(properties, dict):
-        id_ = id_in(headers) if isinstance(headers, dict) else None
-        raise MessageError("the envelope has no headers or no properties", id_)
+        known = headers if isinstance(headers, dict) else {}
+        raise MessageError("the envelope has no headers or no properties", id_in(known), known)
     body = envelope.get("body")
     try:
         if properties.get("body_encoding") == "base64":
@@ -52,9 +52,9 @@ def unpack(text: str | bytes) -> Wire:
         elif isinstance(body, str):
             body = body.encode()
     except (ValueError, TypeError) as error:
-        raise MessageError(f"the body is not base64: {error}", id_in(headers)) from error
+        raise MessageError(f"the body is not base64: {error}", id_in(headers), headers) from error
     if not isinstance(body, bytes):
-        raise MessageError("the envelope has no body", id_in(headers))
+        raise MessageError("the envelope has no body", id_in(headers), headers)
     properties["content_type"] = envelope.get("content-type")
     properties["content_encoding"] = envelope.get("content-encoding")
     return Wire(headers, properties, body)

@@ -107,7 +107,7 @@ def _run(
     except errors.Retry as retry:
         return _again(retry, ears.report)
     except errors.Replaced as replaced:
-        return _replaced(task, message, replaced, ears)
+        return _replaced(task, message, replaced, ears, request)
     except errors.Ignore as ignore:
         ears.report.left(State.IGNORED, ignore)
         return Ignored() if request.told is None else Ignored(state=request.told[0], value=request.told[1])
@@ -126,7 +126,8 @@ def _run(
     if request.retry_asked is not None:
         return _again(request.retry_asked, ears.report)
     try:
-        outcome = Success(value=dumps(value), children=_sent(request) if task.options.trail else ())
+        children = _sent(request) if task.options.trail else ()
+        outcome = Success(value=dumps(value), children=children, added=tuple(request.added))
     except Exception as exc:  # noqa: BLE001 - not the function's own: autoretry_for is not asked, as another run would not help
         return _failed(task, message, exc, ears)
     ears.report.succeeded(value)
@@ -142,7 +143,9 @@ def _again(retry: errors.Retry, report: RunReport) -> errors.Retry:
     return retry
 
 
-def _replaced(task: Task[Any, Any], message: Message, replaced: errors.Replaced, ears: _Ears) -> Outcome:
+def _replaced(
+    task: Task[Any, Any], message: Message, replaced: errors.Replaced, ears: _Ears, request: Request
+) -> Outcome:
     try:
         frozen = frozen_for(message, replaced.canvas)
         check_depth(in_place_of(message, frozen))
@@ -150,7 +153,7 @@ def _replaced(task: Task[Any, Any], message: Message, replaced: errors.Replaced,
     except Exception as exc:  # noqa: BLE001 - a canvas that cannot travel is a failure of the task
         return _failed(task, message, exc, ears)
     ears.report.left(State.IGNORED, replaced)
-    return ReplacedOutcome(canvas=text)
+    return ReplacedOutcome(canvas=text, added=tuple(request.added))
 
 
 def _because(retry: errors.Retry, exc: BaseException) -> errors.Retry:

@@ -84,7 +84,7 @@ def marked(value: Any, other: Other) -> Any:
 
 
 def _marked_map(value: dict[Any, Any], other: Other) -> Any:
-    for key in value:
+    for key in dict.keys(value):  # iterating over a group gives its members
         if key is not None and not isinstance(key, str | int | float):
             raise TypeError(f"keys of a map must be strings or numbers, not {type(key).__name__}")
     items = {key: marked(item, other) for key, item in value.items()}

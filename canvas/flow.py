@@ -18,15 +18,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from .continuation import ChainRecord, Continuation, Inline, JoinRecord, Member, Step
-from .effect import AddPart, CloseChain, Effect, OpenChain, OpenJoin, Part, Publish, Revoke, Settle, planned
+from .continuation import ChainRecord, Continuation, Inline, JoinRecord, Member, Step, added_member
+from .effect import (
+    AddPart,
+    CloseChain,
+    Effect,
+    GrowJoin,
+    OpenChain,
+    OpenJoin,
+    Part,
+    Publish,
+    Revoke,
+    Settle,
+    planned,
+)
 from .ids import derive
 from .joining import join_of, unstarted_of, value_of
 from .json_text import EMPTY_LIST, NULL, Json, json_list, json_string, json_value, prepend
 from .message import CONTROL_QUEUE, Message, message_of
-from .node import Call, Chain, Group, Node, Policy, Tap, freeze, untapped
+from .node import Call, Chain, Group, Node, Policy, Tap, calls, freeze, untapped
 from .node_data import node_from_data
 from .outcome import (
     Ending,
@@ -39,6 +51,7 @@ from .outcome import (
     lost,
 )
 from .replacing import in_place_of, record_id
+from .stamp import Stamps
 from .telling import told_by, told_of_failure, who_tells
 
 Chains = Mapping[str, ChainRecord]
@@ -49,6 +62,7 @@ FAILED_TASK = "backbeat.failed"
 START_TASK = "backbeat.start"
 """Tasks that every backbeat worker serves itself, from the queue `backbeat`."""
 
+ALONE = "add_to_chord was called by a task that is in the header of no chord, so there is nothing to add to"
 INLINE_LIMIT = 2_000
 """Bytes of arguments up to which a chain of plain calls travels inside its messages (decisions K13)."""
 
@@ -65,6 +79,8 @@ class _Scope:
     """Those of the group that ended just before."""
     generation: int = 0
     """That of the message that ended: what follows a task that is run again is run again, too (decisions K6)."""
+    stamps: Stamps = field(default_factory=dict)
+    """Those of what ended: what it leads to gets them."""
 
     def knowing(self, record: ChainRecord) -> _Scope:
         return replace(self, chains={**self.chains, record.chain_id: record})
@@ -102,8 +118,12 @@ def next_steps(message: Message, outcome: Outcome, chains: Chains) -> list[Effec
         return [Publish(_again(message, outcome))]
     if isinstance(outcome, Replaced):
         return list(_replace(message, outcome, chains))
-    scope = _Scope(message.root_id, message.id, chains, generation=message.generation)
-    effects = list(_advance(message.id, outcome, message.then, scope))
+    scope = _Scope(message.root_id, message.id, chains, generation=message.generation, stamps=message.stamps)
+    effects: list[Effect] = []
+    if isinstance(outcome, Success):
+        # before its own part is counted, so that the join is not complete without what it added
+        effects += _grow(message, outcome.added, scope)
+    effects += _advance(message.id, outcome, message.then, scope)
     match outcome:
         case Success():
             for index, link in enumerate(message.link):
@@ -120,7 +140,7 @@ def next_steps(message: Message, outcome: Outcome, chains: Chains) -> list[Effec
 def joined(record: JoinRecord, parts: Sequence[Part], chains: Chains, generation: int = 0) -> list[Effect]:
     """What follows when all `parts` of a join are in. `chains` as in `next_steps`; `generation`: how often the join was opened again."""
     ordered = sorted(parts, key=lambda part: part.index)
-    scope = _Scope(record.root_id, record.parent_id, chains, parts=ordered, generation=generation)
+    scope = replace(_scope_of(record, chains), parts=ordered, generation=generation)
     outcome = value_of(ordered, record.policy)
     if isinstance(outcome, Success):
         return list(_advance(record.join_id, outcome, record.then, scope))
@@ -137,7 +157,11 @@ def interrupted(join_id: str) -> Failure:
 
 def given_up(record: JoinRecord, failure: Failure, chains: Chains) -> list[Effect]:
     """What follows when a join cannot be what it was to be, whatever its parts are."""
-    return list(_fail_join(record, failure, _Scope(record.root_id, record.parent_id, chains)))
+    return list(_fail_join(record, failure, _scope_of(record, chains)))
+
+
+def _scope_of(record: JoinRecord, chains: Chains) -> _Scope:
+    return _Scope(record.root_id, record.parent_id, chains, stamps=record.stamps)
 
 
 def not_started(node: Node, root_id: str, cause: Failure) -> list[Effect]:
@@ -197,12 +221,39 @@ def _again(message: Message, retry: Retry) -> Message:
 
 def _replace(message: Message, replaced: Replaced, chains: Chains) -> Iterator[Effect]:
     node = in_place_of(message, node_from_data(json.loads(replaced.canvas), json_value))
-    scope = _Scope(message.root_id, message.parent_id, chains, generation=message.generation)
+    scope = _Scope(
+        message.root_id, message.parent_id, chains, generation=message.generation, stamps=message.stamps
+    )
+    yield from _grow(message, replaced.added, replace(scope, parent_id=message.id))
     yield from planned(node, message.root_id, message.id)
     if isinstance(node, Chain):
         yield from _enter_chain(node.steps, record_id(message), None, message.then, scope)
     else:
         yield from _enter(node, None, message.then, scope)
+
+
+def join_above(then: Continuation | None, chains: Chains) -> Member | None:
+    """The place in a join that what has this continuation belongs to, by way of the chains that it is in. Raises KeyError without them."""
+    match then:
+        case None | Member():
+            return then
+        case Inline(below=below):
+            return join_above(below, chains)
+        case Step(chain_id):
+            return join_above(chains[chain_id].below, chains)
+
+
+def _grow(message: Message, added: Sequence[Json], scope: _Scope) -> Iterator[Effect]:
+    """What a member adds to its join: each part is known by a key, which is the same however often this is decided."""
+    member = join_above(message.then, scope.chains) if added else None
+    if member is None:
+        return
+    for index, canvas in enumerate(added):
+        node = node_from_data(json.loads(canvas), json_value)
+        key = derive(message.id, f"added:{message.generation}.{message.attempt}:{index}")
+        yield GrowJoin(member.join_id, key, tuple(call.id for call in calls(node)))
+        yield from planned(node, message.root_id, message.id)
+        yield from _enter(node, None, added_member(member.join_id, key, hasty=member.hasty), scope)
 
 
 def _enter(node: Node, value: Json | None, then: Continuation | None, scope: _Scope) -> Iterator[Effect]:
@@ -218,6 +269,7 @@ def _enter(node: Node, value: Json | None, then: Continuation | None, scope: _Sc
                     root_id=scope.root_id,
                     parent_id=scope.parent_id,
                     generation=scope.generation,
+                    stamps=scope.stamps,
                 )
             )
         case Chain():
@@ -229,7 +281,7 @@ def _enter(node: Node, value: Json | None, then: Continuation | None, scope: _Sc
                 yield from _enter(_labelled(member, node.id, index), value, None, scope)
         case Group():
             hasty = node.policy is Policy.FAIL_FAST
-            record = join_of(node, then, scope.root_id, scope.parent_id)
+            record = join_of(node, then, scope.root_id, scope.parent_id, scope.stamps)
             yield OpenJoin(record, len(node.members), generation=scope.generation)
             for index, member in enumerate(node.members):
                 yield from _enter(member, value, Member(node.id, index, hasty), scope)
@@ -274,7 +326,8 @@ def _advance(id_: str, outcome: Ending, then: Continuation | None, scope: _Scope
             return
         case Member():
             part = outcome if isinstance(outcome, Success) else cause_of(outcome, id_)
-            yield AddPart(then.join_id, then.index, id_, part, then.hasty and isinstance(part, Failure))
+            completes = then.hasty and isinstance(part, Failure)
+            yield AddPart(then.join_id, then.index, id_, part, completes, then.key)
             return
     steps, below = _rest(then, scope.chains)
     if not isinstance(outcome, Success):

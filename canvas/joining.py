@@ -9,10 +9,13 @@ from .effect import Part
 from .json_text import json_list
 from .node import Group, Policy, calls
 from .outcome import Failure, Success, celery_error, error_value, repr_of
+from .stamp import Stamps, common_stamps
 
 
-def join_of(group: Group, then: Continuation | None, root_id: str, parent_id: str | None) -> JoinRecord:
-    """The join that the members of a frozen group report to."""
+def join_of(
+    group: Group, then: Continuation | None, root_id: str, parent_id: str | None, stamps: Stamps
+) -> JoinRecord:
+    """The join that the members of a frozen group report to; `stamps` are those of what leads to it."""
     is_hasty = group.policy is Policy.FAIL_FAST
     return JoinRecord(
         join_id=group.id,
@@ -21,6 +24,7 @@ def join_of(group: Group, then: Continuation | None, root_id: str, parent_id: st
         parent_id=parent_id,
         policy=group.policy,
         members=tuple(call.id for call in calls(group)) if is_hasty else (),
+        stamps={**stamps, **common_stamps(group)},
     )
 
 

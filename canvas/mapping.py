@@ -74,8 +74,19 @@ class chunks(_Mapping):  # noqa: N801 - Celery's name
             [xstarmap(self.kwargs["task"], piece, app=self.own_app) for piece in pieces], app=self.own_app
         )
 
-    def freeze(self, _id: str | None = None) -> Result:
+    def freeze(
+        self,
+        _id: str | None = None,
+        group_id: str | None = None,
+        chord: Signature | None = None,
+        root_id: str | None = None,
+        parent_id: str | None = None,
+        group_index: int | None = None,
+    ) -> Result:
         frozen = self.group().freeze(self.id or _id)
+        self._place(
+            group_id=group_id, chord=chord, root_id=root_id, parent_id=parent_id, group_index=group_index
+        )
         self.options["task_id"] = frozen.id
         return frozen
 

@@ -10,6 +10,7 @@ from typing import Any
 from .continuation import Continuation, Member
 from .json_text import EMPTY_LIST, EMPTY_MAP, Json
 from .node import Call, Node, callbacks, calls
+from .stamp import Stamps, stamp_keys, stamps_in
 
 DEFAULT_QUEUE = "celery"
 CONTROL_QUEUE = "backbeat"
@@ -60,6 +61,7 @@ class Message:
     reply_to: str = ""
     origin: str = ""
     headers: Mapping[str, Any] = field(default_factory=dict)
+    stamps: Stamps = field(default_factory=dict)
     errback: Mapping[str, Any] | None = None
     """It tells of something that ended: of what, and of an error callback how."""
     guards: str | None = None
@@ -69,8 +71,10 @@ class Message:
 
     @property
     def revocable_by(self) -> tuple[str, ...]:
-        """The ids by which it is revoked: its own and its root's. What tells of the end of a canvas is not revoked with it."""
-        return (self.id, self.root_id) if self.errback is None else (self.id,)
+        """By what it is revoked: its id, its root's, its stamps. What tells of the end of a canvas is not revoked with it."""
+        if self.errback is not None:
+            return (self.id,)
+        return (self.id, self.root_id, *stamp_keys(self.stamps)) if self.stamps else (self.id, self.root_id)
 
     @property
     def retries(self) -> int:
@@ -93,8 +97,9 @@ def message_of(
     root_id: str,
     parent_id: str | None,
     generation: int = 0,
+    stamps: Stamps | None = None,
 ) -> Message:
-    """The message of a frozen call, with `args` in place of its own."""
+    """The message of a frozen call, with `args` in place of its own; with `stamps`, those of what sends it, besides its own."""
     options = call.options
     expires = options.get("expires")
     relative = isinstance(expires, int | float)
@@ -114,7 +119,7 @@ def message_of(
         replaced_task_nesting=options.get("replaced_task_nesting") or 0,
         generation=generation,
         group_id=member.join_id if member else options.get("group_id"),
-        group_index=member.index if member else options.get("group_index"),
+        group_index=member.index if member and not member.key else options.get("group_index"),
         eta_us=us_of_iso(options.get("eta")),
         countdown=options.get("countdown"),
         expires_us=None if relative else us_of_iso(expires),
@@ -129,6 +134,7 @@ def message_of(
         reply_to=options.get("reply_to") or "",
         origin=options.get("origin") or "",
         headers=options.get("headers") or {},
+        stamps={**(stamps or {}), **stamps_in(options)},
         errback=options.get("errback"),
     )
 
@@ -158,7 +164,7 @@ def checked(message: Message) -> Message:
         # before the first there is none: a store would take it for one that is long over, and drop it without a word
         _require(name, getattr(message, name), lambda value: value >= 0)
     _require("first_attempt", message.first_attempt, lambda value: value <= message.attempt)
-    for name in ("headers", "errback"):
+    for name in ("headers", "stamps", "errback"):
         _require(name, getattr(message, name), lambda value: isinstance(value, Mapping))
     return message
 

@@ -12,13 +12,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from .argument_fault import named_fault
 from .codec import dumps, loads
-from .errors import ImproperlyConfigured
+from .errors import EncodeError, ImproperlyConfigured
 from .header import check_headers
 from .json_text import EMPTY_LIST, Json
 from .message import us_of_iso
 from .node import Call, Chain, Group, Node, Tap, untapped
 from .retrying import count_of
+from .stamp import STAMPED, overlaid, stamps_in
 from .unique import NAMES, checked_unique
 from .value import LARGEST_COUNT, LIMIT, SECONDS, Bound, Read, flag, identity, key, label, mapping, number_of
 from .wire import OWN_HEADERS
@@ -49,21 +51,53 @@ def checked(options: Mapping[str, Any]) -> dict[str, Any]:
 
     Headers that cannot be written raise EncodeError.
     """
+    stamps = _stamps(options)
     for name in options:
-        if name not in KNOWN:
+        if name not in KNOWN and name not in stamps:
             near = difflib.get_close_matches(name, KNOWN, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else "."
             raise TypeError(
                 f"apply_async() has no option {name!r}{hint} Values of your own go under headers={{...}}."
             )
+    if options.get("chord") is not None:
+        raise ImproperlyConfigured(
+            "a signature with the option chord is a member of a header: it is sent with the others by chord(header, body)"
+        )
     out = {
         name: _READERS[name](name, value) if name in _READERS else value
         for name, value in options.items()
         if value is not None and name not in OBJECTS
     }
+    if stamps:
+        out |= {**stamps, STAMPED: list(stamps)}
     out.update(checked_unique(out))
     _choose_queue(out)
     return out
+
+
+def _stamps(options: Mapping[str, Any]) -> dict[str, Any]:
+    names = options.get(STAMPED)
+    if names is not None and not (isinstance(names, list | tuple) and all(isinstance(n, str) for n in names)):
+        raise ImproperlyConfigured(
+            f"stamped_headers must be a list of the names of stamps, found {names!r:.100}"
+        )
+    stamps = stamps_in(options)
+    if lacking := [name for name in names or () if name not in stamps]:
+        raise ImproperlyConfigured(
+            f"stamped_headers names {lacking[0]!r}, and there is no option of that name: give it a value"
+        )
+    check_stamp_names(stamps)
+    if stamps:
+        check_headers(stamps)
+    return stamps
+
+
+def check_stamp_names(stamps: Mapping[str, Any]) -> None:
+    """Raise ImproperlyConfigured for a stamp that is called like an option: the two would lie in the same place."""
+    if taken := sorted(KNOWN.intersection(stamps)):
+        raise ImproperlyConfigured(
+            f"a stamp cannot be called {taken[0]!r}, as an option is: choose another name; what a visitor leaves out of stamped_headers is set as option"
+        )
 
 
 def _choose_queue(out: dict[str, Any]) -> None:
@@ -170,11 +204,14 @@ def laid_on(node: Node, given: Given) -> Node:
 def _on_first(node: Node, given: Given) -> Node:
     match node:
         case Call():
-            options = {**node.options, **given.options}
+            options = overlaid(node.options, given.options)
             if node.immutable:
                 return replace(node, options=options)
-            kwargs = dumps({**loads(node.kwargs), **given.kwargs}) if given.kwargs else node.kwargs
-            return replace(node, args=_in_front(given.args, node.args), kwargs=kwargs, options=options)
+            try:
+                kwargs = dumps({**loads(node.kwargs), **given.kwargs}) if given.kwargs else node.kwargs
+                return replace(node, args=_in_front(given.args, node.args), kwargs=kwargs, options=options)
+            except EncodeError as error:
+                raise named_fault(node.task, given.args, given.kwargs, error) from error
         case Chain():
             if isinstance(node.steps[0], Group):
                 given = _without_polling(given)

@@ -73,10 +73,14 @@ class Error:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Success:
-    """It returned `value`. `children` are what the task sent while it ran."""
+    """It returned `value`. `children` are what the task sent while it ran.
+
+    `added` are the canvases that it added to the group that it is a member of, frozen, in the JSON shape of signatures.
+    """
 
     value: Json
     children: tuple[Child, ...] = ()
+    added: tuple[Json, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +132,13 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replaced:
-    """It has put a canvas in its place, which goes on under its id (decisions K10): `canvas` is frozen, in the JSON shape of signatures."""
+    """It has put a canvas in its place, which goes on under its id (decisions K10): `canvas` is frozen, in the JSON shape of signatures.
+
+    `added` as in Success.
+    """
 
     canvas: Json
+    added: tuple[Json, ...] = ()
 
 
 Ending = Success | Failure | Revoked | Rejected | Ignored
@@ -243,6 +251,8 @@ def outcome_to_data(outcome: Outcome) -> dict[str, Any]:
         return data  # as versions write it, and read it, that know no more of it
     for name in outcome.__slots__:
         value = getattr(outcome, name)
+        if name == "added" and not value:
+            continue
         data[name] = error_to_data(value) if isinstance(value, Error) else value
     return data
 
@@ -254,6 +264,8 @@ def outcome_from_data(data: Mapping[str, Any]) -> Outcome:
         fields["error"] = error_from_data(fields["error"])
     if "children" in fields:
         fields["children"] = tuple(map(child_from_data, fields["children"]))
+    if "added" in fields:
+        fields["added"] = tuple(fields["added"])
     return _KINDS[data["kind"]](**fields)
 
 

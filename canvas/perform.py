@@ -24,10 +24,23 @@ from .commit.verdict import Later, Poison, Run, Settled, Stale, Standing, WasRev
 from .continuation import JoinRecord
 from .effect import Effect, Publish, Settle
 from .errors import DecodeError
+from .json_text import json_list, json_string
 from .killpoint import reach
 from .led_to import led_to
 from .message import CONTROL_QUEUE, DEFAULT_QUEUE, Message
-from .outcome import Failure, GoingOn, Outcome, Rejected, Revoked, Success, celery_error, is_refusal, lost
+from .outcome import (
+    Error,
+    Failure,
+    GoingOn,
+    Outcome,
+    Rejected,
+    Replaced,
+    Revoked,
+    Success,
+    celery_error,
+    is_refusal,
+    lost,
+)
 from .replacing import VALUE_TASK
 from .results.base import Results
 
@@ -140,7 +153,17 @@ class Performer:
                 "return a reference to the data, or raise the setting result_max_bytes"
             )
             outcome = lost("EncodeError", text, message.id)
+        if isinstance(outcome, Success | Replaced) and outcome.added and self._is_alone(message):
+            args = json_list([json_string(flow.ALONE)])
+            outcome = Failure(error=Error(type="ValueError", args=args, text=flow.ALONE, node=message.id))
         return self.finished(taken, message, outcome)
+
+    def _is_alone(self, message: Message) -> bool:
+        """Whether a task is in no group that is waited for, so that there is nothing that it could add to."""
+        try:
+            return flow.join_above(message.then, self._chains.needed(message.then)) is None
+        except KeyError:
+            return False  # what is said of the chain that is lost says more
 
     def dead(self, taken: Taken, message: Message, failure: Failure) -> Transition:
         """The transition of a message that no worker can run: it fails, and is kept as a dead letter."""
@@ -226,7 +249,11 @@ class Performer:
             # what goes on was sent when that was stored; and of this copy it may be another task, as the attempts between were replaced
             return Transition(delivery=taken.delivery)
         attempted = replace(message, attempt=standing.attempt, generation=standing.generation)
-        return self.finished(taken, attempted, standing.outcome)
+        transition = self.finished(taken, attempted, standing.outcome)
+        if not is_older:
+            return transition
+        # what this copy says of its task need not hold for the attempt that ended: its result stays as it is
+        return replace(transition, message=replace(attempted, ignore_result=True))
 
     def _instead(self, transition: Transition, standing: Standing) -> Transition:
         assert transition.message is not None

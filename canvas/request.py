@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from .codec import loads
+from .continuation import may_be_member
 from .embed import embed_of
 from .errors import Retry
 from .json_text import Json
@@ -57,6 +58,10 @@ class Request:
     """The task that runs."""
     max_retries: int | None = None
     """How often it may be retried, where the caller or `self.retry` said so; None: as its task says."""
+    growth: str | None = None
+    """Under which path the ids of what it adds to its group are derived; None: it is in no group that is waited for."""
+    added: list[Json] = field(default_factory=list)
+    """What it has added to its group, frozen, in the JSON shape of signatures."""
     retry_asked: Retry | None = None
     """What `self.retry(throw=False)` returned."""
     tell: Callable[[str, Json], bool] | None = None
@@ -221,7 +226,10 @@ def request_of(message: Message, hostname: str) -> Request:
         correlation_id=message.id,
         shadow=message.shadow,
         ignore_result=message.ignore_result,
+        stamped_headers=list(message.stamps) or None,
+        stamps=message.stamps,
         called_directly=False,
+        growth=f"added:{message.generation}.{message.attempt}" if may_be_member(message.then) else None,
         message=message,
         max_retries=message.max_retries,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from .default_app import default_app
@@ -31,6 +31,13 @@ class Reader(Protocol):
 
     def revoke(
         self, ids: str | Sequence[str], terminate: bool = False, signal: str | int = "SIGTERM"
+    ) -> None: ...
+
+    def revoke_by_stamped_headers(
+        self,
+        headers: Mapping[str, Any] | Sequence[str],
+        terminate: bool = False,
+        signal: str | int = "SIGTERM",
     ) -> None: ...
 
     def canvas(self, id: str, near: Sequence[str] = ()) -> Cancelled: ...
@@ -121,6 +128,19 @@ class ResultBase:
         canvas = self.app.canvas(self.id, [above.id for above in self._parents()])
         ended_by = signum if flag("terminate", terminate) else None
         canvas.cancel(rest_only=scope == "rest", signum=ended_by, was_sent=True)
+
+    def revoke_by_stamped_headers(
+        self,
+        headers: Mapping[str, Any] | Sequence[str],
+        terminate: bool = False,
+        signal: str | int = "SIGTERM",
+        *,
+        connection: Any = None,  # noqa: ARG002 - as for `revoke`
+        wait: bool = False,  # noqa: ARG002 - likewise
+        timeout: float | None = None,  # noqa: ARG002 - likewise
+    ) -> None:
+        """See to it that nothing starts that has one of these stamps, whosever it is (see App.revoke_by_stamped_headers)."""
+        self.app.revoke_by_stamped_headers(headers, terminate, signal)
 
     @abstractmethod
     def value_ids(self) -> Iterator[str]:

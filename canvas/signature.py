@@ -6,18 +6,24 @@ a face only: sending turns it into nodes (node.py), and flow knows nothing of th
 
 from __future__ import annotations
 
+import builtins
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Protocol, Self
 
+from .argument_fault import named_fault
 from .awaitable import in_thread
 from .codec import dumps
 from .default_app import default_app, default_app_if_any, set_default_app
+from .errors import EncodeError
 from .ids import draw
 from .node import HOOKS, Call, Node, tapped
 from .node_data import node_from_data
 from .result import AsyncResult, Result
+from .signature_fields import SignatureFields
+from .stamp import overlaid
+from .stamping import StampingVisitor, asked, merged, options_with
 from .value import flag, keywords, positional
 
 
@@ -46,8 +52,8 @@ class Sender(Protocol):
         ...
 
     @property
-    def tells_of_members(self) -> bool:
-        """Whether an error callback of a chord is also one of its members (setting `task_allow_error_cb_on_chord_header`)."""
+    def tells_headers(self) -> bool:
+        """Whether an error callback of a chord is one of each member, too (setting `task_allow_error_cb_on_chord_header`)."""
         ...
 
 
@@ -60,11 +66,15 @@ def default_sender() -> Sender:
     return sender
 
 
-class Signature(dict[str, Any]):
+Kind = builtins.type["Signature"]
+"""A class of signatures."""
+
+
+class Signature(SignatureFields):
     """One task to run, with its arguments: a mapping that survives JSON."""
 
     subtask_type: str | None = None
-    TYPES: ClassVar[dict[str, type[Signature]]] = {}
+    TYPES: ClassVar[dict[str, Kind]] = {}
     MAPPINGS: ClassVar[dict[str, Callable[..., Signature]]] = {}
     """What makes a signature of one task and of many arguments, by the name of the task that a worker runs for it (mapping.py)."""
 
@@ -116,51 +126,45 @@ class Signature(dict[str, Any]):
         return app is None or app.is_strict
 
     @property
-    def task(self) -> str:
-        return str(self["task"])
+    def type(self) -> Any:
+        """The task itself. Raises NotRegistered if its app has none of this name."""
+        app: Any = self.app
+        return app.tasks[self.task]
 
     @property
-    def name(self) -> str:
-        return self.task
-
-    @property
-    def args(self) -> list[Any]:
-        args: list[Any] = self["args"]
-        return args
-
-    @property
-    def kwargs(self) -> dict[str, Any]:
-        kwargs: dict[str, Any] = self["kwargs"]
-        return kwargs
-
-    @property
-    def options(self) -> dict[str, Any]:
-        options: dict[str, Any] = self["options"]
-        return options
-
-    @property
-    def immutable(self) -> bool:
-        return bool(self["immutable"])
-
-    @property
-    def id(self) -> str | None:
-        return self.options.get("task_id")
+    def AsyncResult(self) -> Any:  # noqa: N802 - Celery's name
+        """Makes the handle of a task by its id."""
+        app: Any = self.app
+        return app.AsyncResult
 
     @classmethod
-    def register_type(cls, name: str, kind: type[Signature]) -> None:
-        """Let signatures with this `subtask_type` come to life as `kind`."""
-        cls.TYPES[name] = kind
+    def register_type(cls, name: Any = None, kind: Kind | None = None) -> Any:
+        """Let signatures with this `subtask_type`, by default the name of the class, come to life as `kind`; without that it decorates a class.
+
+        @Signature.register_type(name="batch")
+        class Batch(Signature): ...
+        """
+
+        def registered(found: Kind) -> Kind:
+            cls.TYPES[name if isinstance(name, str) else found.__name__] = found
+            return found
+
+        if isinstance(name, builtins.type):
+            return registered(name)
+        return registered if kind is None else registered(kind)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], app: Sender | None = None) -> Signature:
         """The signature, chain, group or chord that `data` describes; inner ones come to life too."""
         kind = cls.TYPES.get(data.get("subtask_type") or "", Signature)
+        if kind is not cls and "from_dict" in kind.__dict__ and kind is not Signature:
+            return kind.from_dict(data, app)  # of a user's own type
         return kind.revive(data, app)
 
     @classmethod
     def revive(cls, data: Mapping[str, Any], app: Sender | None) -> Signature:
-        """A signature of this type from its data."""
-        return Signature(data, app=app)
+        """A signature of this type from its data; of a type whose __init__ wants something else a plain one."""
+        return (cls if cls.__init__ is Signature.__init__ else Signature)(data, app=app)
 
     @classmethod
     def piped(cls, left: Signature, right: Signature) -> Signature:
@@ -179,7 +183,10 @@ class Signature(dict[str, Any]):
         options = dict(self.options)
         link, link_error = links_of(options.pop("link", None)), links_of(options.pop("link_error", None))
         hooks = {name: links_of(options.pop(name, None)) for name in HOOKS}
-        node = node_from_data({**self, "options": options}, dumps)
+        try:
+            node = node_from_data({**self, "options": options}, dumps)
+        except EncodeError as error:
+            raise named_fault(self.task, self.args, self.kwargs, error) from error
         if isinstance(node, Call):  # of chunks there is no call
             node = replace(node, link=link, link_error=link_error)
         return tapped(node, self.task, hooks)
@@ -196,7 +203,7 @@ class Signature(dict[str, Any]):
         if not self.immutable:
             new["args"] = [*args, *new["args"]]
             new["kwargs"] = {**new["kwargs"], **(kwargs or {})}
-        new["options"] = {**new["options"], **options}
+        new["options"] = overlaid(new["options"], options)
         return new
 
     partial = clone
@@ -240,15 +247,20 @@ class Signature(dict[str, Any]):
         """Whether the value of the step before is kept away from it."""
         self["immutable"] = flag("immutable", immutable)
 
-    def link(self, callback: Signature) -> Signature:
-        """Call `callback` with the value when this succeeds."""
-        return _add_once(self.options, "link", callback)
+    def link(self, callback: Any) -> Any:
+        """Call `callback`, or each of a list, with the value when this succeeds; returns it."""
+        return self._calls("link", callback)
 
-    def link_error(self, errback: Signature) -> Signature:
-        """Call `errback` when this fails."""
-        return _add_once(self.options, "link_error", errback)
+    def link_error(self, errback: Any) -> Any:
+        """Call `errback`, or each of a list, when this fails; returns it."""
+        return self._calls("link_error", errback)
 
-    def on_error(self, errback: Signature) -> Self:
+    def _calls(self, name: str, callback: Any) -> Any:
+        for each in callback if isinstance(callback, list | tuple) else [callback]:
+            self.append_to_list_option(name, signature(each, app=self._app))
+        return callback
+
+    def on_error(self, errback: Any) -> Self:
         """As `link_error`, and returns the signature itself."""
         self.link_error(errback)
         return self
@@ -266,13 +278,53 @@ class Signature(dict[str, Any]):
         return self._told("on_done", callback)
 
     def _told(self, name: str, callback: Signature) -> Self:
-        _add_once(self.options, name, callback)
+        self._calls(name, callback)
         return self
 
-    def freeze(self, _id: str | None = None) -> Result:
-        """Fix the ids now, before it is sent; returns the handle. A second call keeps the first ids."""
+    def freeze(
+        self,
+        _id: str | None = None,
+        group_id: str | None = None,
+        chord: Signature | None = None,
+        root_id: str | None = None,
+        parent_id: str | None = None,
+        group_index: int | None = None,
+    ) -> Result:
+        """Fix the ids now, before it is sent; returns the handle. A second call keeps the first ids.
+
+        `root_id`, `parent_id`, `group_id` and `group_index` are what its message will say; `chord` is kept as option, and what has it is not sent
+        by itself.
+        """
+        self._place(
+            group_id=group_id, chord=chord, root_id=root_id, parent_id=parent_id, group_index=group_index
+        )
         id_ = self.options.setdefault("task_id", _id or draw())
         return AsyncResult(id_, app=self.app)
+
+    # --- stamping it ---------------------------------------------------------------------------------------------------------
+
+    def stamp(
+        self, visitor: StampingVisitor | None = None, append_stamps: bool = False, **headers: Any
+    ) -> Self:
+        """Stamp it, and all that it links to: with `headers`, and with what the visitor says (see stamping.py); returns the signature itself.
+
+        A name that is stamped already gets the new value, with `append_stamps` a list of both.
+        """
+        self.stamp_links(visitor, append_stamps, **headers)
+        said = merged(headers, asked(visitor, "on_signature", self, headers))
+        self["options"] = options_with(self.options, said, append=append_stamps)
+        return self
+
+    def stamp_links(
+        self, visitor: StampingVisitor | None, append_stamps: bool = False, **headers: Any
+    ) -> None:
+        """Stamp what is called when it ends: links, error callbacks, and what hears of the end of a canvas."""
+        for name, hook in _HOOKS_OF_LINKS.items():
+            if found := self.options.get(name):
+                links = [signature(link, app=self._app) for link in _listed(found)]
+                self.options[name] = links
+                for link in links:
+                    link.stamp(visitor, append_stamps, **merged(headers, asked(visitor, hook, link, headers)))
 
     # --- sending it ----------------------------------------------------------------------------------------------------------
 
@@ -318,14 +370,27 @@ class Signature(dict[str, Any]):
             return NotImplemented
         return self.piped(self.clone(), other.clone())
 
+    def __ior__(self, other: object) -> Signature:  # type: ignore[override]  # noqa: PYI034 - as for __or__; dict's own would merge
+        return self.__or__(other)
+
     def __ror__(self, other: object) -> Signature:  # type: ignore[override]  # as for __or__; dict's own would merge
         return NotImplemented
 
-    def __repr__(self) -> str:
-        arguments = [repr(arg) for arg in self.args] + [
-            f"{name}={value!r}" for name, value in self.kwargs.items()
-        ]
+    def flatten_links(self) -> list[Signature]:
+        """It, and what it links to, and so on."""
+        found = [self]
+        for link in _listed(self.options.get("link")):
+            found += signature(link, app=self._app).flatten_links()
+        return found
+
+    def reprcall(self, *args: Any, **kwargs: Any) -> str:
+        """The call as text, with these arguments in front of its own, as in `add(2, 2)`."""
+        arguments = [repr(arg) for arg in (*args, *self.args)]
+        arguments += [f"{name}={value!r}" for name, value in {**self.kwargs, **kwargs}.items()]
         return f"{self.task}({', '.join(arguments)})"
+
+    def __repr__(self) -> str:
+        return self.reprcall()
 
 
 def signature(
@@ -347,27 +412,31 @@ def signature(
 subtask = signature
 
 
-def maybe_signature(d: Any, app: Sender | None = None, clone: bool = False) -> Any:
-    """A mapping brought to life as a signature, a signature as it is, or its copy; anything else, such as None, as it is."""
-    if not isinstance(d, Mapping):
-        return d
-    found = signature(d, app=app)
-    return found.clone() if clone and found is d else found
+def maybe_signature(sig: Any, app: Sender | None = None, clone: bool = False) -> Signature | None:
+    """A signature of a mapping; a signature as it is, or with `clone` a copy of it; None of None. With `app` it belongs to that."""
+    if sig is None:
+        return None
+    made = signature(sig).clone() if clone and isinstance(sig, Signature) else signature(sig)
+    if app is not None:
+        made._app = app
+    return made
+
+
+maybe_subtask = maybe_signature
+
+
+_HOOKS_OF_LINKS = {"link": "on_callback", "link_error": "on_errback"} | {
+    name: "on_errback" if name == "on_failure" else "on_callback" for name in HOOKS
+}
 
 
 def links_of(links: Any) -> tuple[Node, ...]:
     """The nodes of one callback or of a list of them."""
-    if not links:
-        return ()
-    return tuple(
-        signature(link).to_node() for link in (links if isinstance(links, list | tuple) else [links])
-    )
+    return tuple(signature(link).to_node() for link in _listed(links))
 
 
-def _add_once(options: dict[str, Any], name: str, item: Signature) -> Signature:
-    items = options.get(name) or []
-    items = list(items) if isinstance(items, list | tuple) else [items]
-    if item not in items:
-        items.append(item)
-    options[name] = items
-    return item
+def _listed(value: Any) -> list[Any]:
+    """One of an option that may be a list, or those of the list, or none."""
+    if not value:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]

@@ -130,7 +130,9 @@ def _unsealed(effect: Effect, group_id: str) -> Effect:
     if not _is_own_join(effect, group_id):
         return effect
     assert isinstance(effect, OpenJoin)
-    return replace(effect, size=None, lease_seconds=SENDER_LEASE_SECONDS)
+    # what all members have in common nobody knows yet, so what follows them is stamped by itself alone
+    record = replace(effect.record, stamps={})
+    return replace(effect, record=record, size=None, lease_seconds=SENDER_LEASE_SECONDS)
 
 
 def _is_own_join(effect: Effect, group_id: str) -> bool:

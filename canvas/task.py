@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Generic, NoReturn, ParamSpec, Self, TypeVar, c
 from . import errors
 from .awaitable import in_thread
 from .eager_result import EagerResult
+from .growing import added_to_chord
 from .header import check_size
 from .model_call import ModelCall
 from .outcome import READY_STATES
@@ -284,6 +285,17 @@ class Task(TaskAttributes, TaskHooks, Generic[P, R]):
                 f"{self.name} is not what a worker runs here, so it cannot be replaced: use the `self` of the task that runs (bind=True)"
             )
         self.on_replace(signature_of(sig, app=self.app))
+
+    def add_to_chord(self, sig: Mapping[str, Any], lazy: bool = False) -> Any:
+        """Let one more canvas be a member of the chord in whose header this run is: its value comes at the end of the body's list.
+
+        It starts, and the chord waits for it, when this run has succeeded; if the run fails or is retried nothing is added. Returns its
+        handle. With `lazy` it returns a signature that is added when it is sent with `delay()` or `apply_async()`.
+
+        Raises ValueError if this run is in no header (of a step of a long chain that is known only when the run ends, so it fails then);
+        ImproperlyConfigured and EncodeError for what cannot be sent, TypeError for what is no signature.
+        """
+        return added_to_chord(self.app, self.request, sig, lazy=lazy)
 
     def on_replace(self, sig: Signature) -> NoReturn:
         """What `replace` ends with: for subclasses that look at `sig`, or change it, and then call this one."""

@@ -18,6 +18,7 @@ from .errors import MessageError
 from .json_text import Json, json_value
 from .mark import plain
 from .message import MAX_BYTES, Message, checked, iso_of_us, us_of_iso
+from .stamp import stamps_of_headers
 from .stub import STUB_HEADERS, stub_headers
 
 SIGNATURE = "backbeat_signature"
@@ -77,8 +78,8 @@ def _headers(message: Message, args: Json, kwargs: Json) -> dict[str, Any]:
         "origin": message.origin,
         "ignore_result": message.ignore_result,
         "replaced_task_nesting": message.replaced_task_nesting,
-        "stamped_headers": None,
-        "stamps": {},
+        "stamped_headers": list(message.stamps) or None,
+        "stamps": dict(message.stamps),
     }
     if message.first_attempt:
         headers["backbeat_first_attempt"] = message.first_attempt
@@ -145,6 +146,7 @@ def _decode(wire: Wire, headers: Mapping[str, Any], id_: str, queue: str) -> Mes
         reply_to=wire.properties.get("reply_to") or "",
         origin=str(headers.get("origin") or ""),
         headers=_users_own(headers),
+        stamps=stamps_of_headers(headers),
         errback=headers.get("backbeat_errback"),
         guards=headers.get("backbeat_guards"),
     )

@@ -101,6 +101,8 @@ class Commit(Protocol):
     def revoke(self, ids: Sequence[str], signum: int | None = None) -> None:
         """Remember that these ids (tasks or roots) must not start; what nobody runs is REVOKED at once, and timers of it are due now.
 
+        An id may also be the key of a stamp (stamp.py): what has that stamp must not start, and is REVOKED when its message is taken.
+
         With `signum`: what runs shall be ended by this signal (see `terminations`).
         """
         ...

@@ -48,6 +48,23 @@ local function is_id(value)
   return type(value) == 'string' and value ~= '' and #value <= 255 and not value:find('[^\32-\126]')
 end
 
+-- The keys by which what has these headers is revoked besides its ids, as stamp.py makes them; nil for values other than texts, which only
+-- Python writes in one way, and for what is none.
+local function stamp_keys(headers)
+  local keys, names, stamps = {}, headers.stamped_headers, headers.stamps
+  if is_missing(names) or is_missing(stamps) then return keys end
+  if type(names) ~= 'table' or type(stamps) ~= 'table' then return nil end
+  for _, name in ipairs(names) do
+    local values = stamps[name]
+    if type(name) ~= 'string' or (type(values) == 'table' and values[1] == nil) then return nil end
+    for _, value in ipairs(type(values) == 'table' and values or {values}) do
+      if type(value) ~= 'string' then return nil end
+      keys[#keys + 1] = 'stamp:' .. redis.sha1hex(name .. '\nt' .. value)
+    end
+  end
+  return keys
+end
+
 local function message_of(envelope)
   local headers = envelope.headers
   if type(headers) ~= 'table' or not is_id(headers.id) then return nil end
@@ -56,11 +73,13 @@ local function message_of(envelope)
     attempt = count_of(headers.retries),
     generation = count_of(headers.backbeat_generation),
     root_id = headers.root_id,
+    stamps = stamp_keys(headers),
   }
-  if not message.attempt or not message.generation then return nil end
+  if not message.attempt or not message.generation or not message.stamps then return nil end
   -- what tells of the end of a canvas is not revoked with it
   if is_missing(message.root_id) or message.root_id == '' or not is_missing(headers.backbeat_errback) then
     message.root_id = headers.id
+    if not is_missing(headers.backbeat_errback) then message.stamps = {} end
   end
   if type(message.root_id) ~= 'string' then return nil end
   if not is_missing(headers.eta) then

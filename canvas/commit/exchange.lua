@@ -139,9 +139,14 @@ local function join_of(id)
   local join = joins[id]
   if join then return join end
   local key = own .. 'join:' .. id
-  local f = redis.call('HMGET', key, 'size', 'closed', 'record', 'generation')
+  local f = redis.call('HMGET', key, 'size', 'closed', 'record', 'generation', 'added')
   join = {key = key, parts = own .. 'part:' .. id, size = tonumber(f[1]), closed = f[2], exists = f[3]}
   join.generation = tonumber(f[4]) or 0
+  -- the keys of what it was grown by (growth.py), each with its number from 0; `size` counts them, too
+  join.added, join.added_count = {}, 0
+  for added in (f[5] or ''):gmatch('%S+') do
+    join.added[added], join.added_count = join.added_count, join.added_count + 1
+  end
   joins[id] = join
   return join
 end
@@ -182,16 +187,33 @@ end
 local function seal_join(id, size)
   local join = join_of(id)
   if not join.exists or join.size then return end
-  set_size(join, id, size)
+  set_size(join, id, size + join.added_count)
   touch(id)
 end
 
+local FIRST_ADDED = 1073741824
+
+-- False if the join wants no other part.
+local function grow_join(id, added)
+  local join = join_of(id)
+  if join.added[added] then return true end
+  if not join.exists or join.closed or (join.size or 0) < 0 then return false end
+  join.added[added], join.added_count = join.added_count, join.added_count + 1
+  redis.call('HSET', join.key, 'added', (redis.call('HGET', join.key, 'added') or '') .. added .. ' ')
+  if join.size then join.size = redis.call('HINCRBY', join.key, 'size', 1) end
+  return true
+end
+
 -- A part whose join is gone without a tombstone is kept as a dead letter. With `completes` the join wants no other.
-local function add_part(id, index, text, dead, completes)
+local function add_part(id, index, text, dead, completes, added)
   local join = join_of(id)
   if not join.exists and not join.closed then
     bury(dead)
     return
+  end
+  if added ~= '' then
+    if not join.added[added] then return end
+    index = FIRST_ADDED + join.added[added]
   end
   -- one that did not wait for it may be opened again
   if join.closed and (join.size or 0) >= 0 then return end
@@ -282,9 +304,9 @@ end
 
 local any_revoked = redis.call('EXISTS', REVOKED) == 1
 
--- Ids from the second item on, each followed by its document.
-local function revoke(e)
-  for i = 2, #e, 2 do
+-- Ids from the second item on, or from `first`, each followed by its document.
+local function revoke(e, first)
+  for i = first or 2, #e, 2 do
     revoke_unclaimed(e[i], e[i + 1], documents)
     remember_revoked(e[i], 0)
   end
@@ -298,7 +320,10 @@ local apply_effect = {
   close_chain = function(e) expire(own .. 'chain:' .. e[2]) end,
   open_join = function(e) open_join(e[2], e[3], e[4], e[5], e[6], e[7]) end,
   seal_join = function(e) seal_join(e[2], e[3]) end,
-  add_part = function(e) add_part(e[2], e[3], e[4], e[5], e[6]) end,
+  add_part = function(e) add_part(e[2], e[3], e[4], e[5], e[6], e[7]) end,
+  grow_join = function(e)
+    if not grow_join(e[2], e[3]) then revoke(e, 4) end
+  end,
   revoke = function(e) revoke(e) end,
   open_plan = function(e) open_plan(e[2], e[3], e[4], e[5]) end,
   keep_chain = function(e) redis.call('PERSIST', own .. 'chain:' .. e[2]) end,
@@ -334,8 +359,11 @@ end
 -- Claims ----------------------------------------------------------------------------------------------------------------------
 
 local function is_revoked(message)
-  return any_revoked
-    and (redis.call('ZSCORE', REVOKED, message.id) or redis.call('ZSCORE', REVOKED, message.root_id))
+  if not any_revoked then return false end
+  for _, key in ipairs(message.stamps or {}) do
+    if redis.call('ZSCORE', REVOKED, key) then return true end
+  end
+  return redis.call('ZSCORE', REVOKED, message.id) or redis.call('ZSCORE', REVOKED, message.root_id)
 end
 
 local is_gone = {}

@@ -91,7 +91,8 @@ local function revoke()
   read_runs(argument.ids)
   for i, id in ipairs(argument.ids) do
     remember_revoked(id, argument.signum)
-    revoke_unclaimed(id, argument.documents[i], ended)
+    -- a stamp (stamp.py) is no task, so nothing is its outcome
+    if id:sub(1, 6) ~= 'stamp:' then revoke_unclaimed(id, argument.documents[i], ended) end
   end
   write_runs()
   write_documents(ended) -- last, see there

@@ -10,6 +10,7 @@ from ..effect import (
     AddPart,
     CloseChain,
     Effect,
+    GrowJoin,
     KeepChain,
     OpenChain,
     OpenJoin,
@@ -27,6 +28,7 @@ from ..message import Message, sent_at
 from ..plan import plan_to_text
 from ..results.document import document_of, to_text
 from ..signing import NO_KEYS, Keyring
+from ..stamp import is_stamp_key
 from . import records
 from .dead_letter import part_without_join
 from .limits import Limits
@@ -83,6 +85,8 @@ class MemoryBatch:
         state, now = self.state, self.now_us
         for id_ in ids:
             state.revoked[id_] = (signum, now)
+            if is_stamp_key(id_):
+                continue
             record = revoke(state.runs.get(id_), now)
             if record is not None and record.outcome is not None:
                 state.runs[id_] = record
@@ -179,9 +183,12 @@ class MemoryBatch:
             case ReopenJoin(join_id, indexes, generation):
                 state.joins.reopen(join_id, indexes, generation)
                 self._dispatch_if_complete(join_id)
-            case AddPart(join_id, index, id_, _, completes):
+            case GrowJoin(join_id, key, ids):
+                if not state.joins.grow(join_id, key):
+                    self.revoke(ids)
+            case AddPart(join_id, index, id_, _, completes, key):
                 if join_id in state.joins:
-                    state.joins.add(join_id, index, text, completes=completes)
+                    state.joins.add(join_id, index, text, completes=completes, key=key)
                     self._dispatch_if_complete(join_id)
                 else:
                     state.dead.bury(part_without_join(join_id, id_, text), self.now_us)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ..continuation import JoinRecord
 from . import records
 from .base import JoinState
+from .growth import index_of
 
 
 @dataclass(slots=True)
@@ -20,10 +21,12 @@ class _Join:
     is_hasty: bool = False
     """It waits for no other part."""
     generation: int = 0
+    added: list[str] = field(default_factory=list)
+    """The keys of what it waits for besides, see growth.py."""
 
     @property
     def complete(self) -> bool:
-        has_all = self.size is not None and len(self.parts) >= self.size
+        has_all = self.size is not None and len(self.parts) >= self.size + len(self.added)
         return not self.closed and (self.is_hasty or has_all)
 
 
@@ -50,14 +53,26 @@ class MemoryJoins:
         if join is not None and join.size is None:
             join.size = size
 
-    def add(self, id_: str, index: int, text: str, *, completes: bool = False) -> None:
+    def grow(self, id_: str, key: str) -> bool:
+        """Wait for one more part, once for each key; False if it wants none any more."""
+        join = self._joins.get(id_)
+        if join is None:
+            return False
+        if key not in join.added:
+            if join.closed or join.is_hasty:
+                return False
+            join.added.append(key)
+        return True
+
+    def add(self, id_: str, index: int, text: str, *, completes: bool = False, key: str = "") -> None:
         """The part of one member, if it is the first of it; a join that is closed wants none, unless it did not wait for it.
 
-        With `completes` it waits for no other.
+        With `completes` it waits for no other. With `key` the part is the one that it was grown by.
         """
         join = self._joins[id_]
-        if not join.closed or join.is_hasty:
-            join.parts.setdefault(index, text)
+        place = index_of(join.added, key) if key else index
+        if place is not None and (not join.closed or join.is_hasty):
+            join.parts.setdefault(place, text)
             join.is_hasty = join.is_hasty or completes
 
     def is_complete(self, id_: str) -> bool:

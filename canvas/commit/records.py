@@ -54,6 +54,8 @@ def join_to_text(record: JoinRecord) -> str:
         data["policy"] = record.policy.value
     if record.members:
         data["members"] = list(record.members)
+    if record.stamps:
+        data["stamps"] = dict(record.stamps)
     return json.dumps(data)
 
 
@@ -67,7 +69,19 @@ def join_from_text(text: str | bytes) -> JoinRecord:
         then=_continuation_from_data(data["then"]),
         policy=Policy(data.get("policy", Policy.FAIL)),
         members=tuple(data.get("members", ())),
+        stamps=data.get("stamps", {}),
     )
+
+
+def added_in(text: str) -> list[str]:
+    """The keys of what a join was grown by (growth.py), of its record's text, where a store keeps them there."""
+    return list(json.loads(text).get("added", ()))
+
+
+def with_added(text: str, key: str) -> str:
+    """The text of a join's record, grown by one more part."""
+    data = json.loads(text)
+    return json.dumps({**data, "added": [*data.get("added", ()), key]})
 
 
 def part_to_text(id_: str, outcome: Success | Failure) -> str:

@@ -18,6 +18,7 @@ from ..effect import (
     AddPart,
     CloseChain,
     Effect,
+    GrowJoin,
     KeepChain,
     OpenChain,
     OpenJoin,
@@ -36,6 +37,7 @@ from ..plan import plan_to_text
 from ..results.compression import compressed
 from ..results.document import Document, document_of, to_text
 from ..signing import NO_KEYS, Keyring
+from ..stamp import stamp_keys
 from ..unique import Unique
 from . import records
 from .dead_letter import part_without_join
@@ -178,10 +180,14 @@ class RedisBatch:
                 ]
             case SealJoin(join_id, size):
                 return ["seal_join", join_id, size]
-            case AddPart(join_id, index, id_, outcome, completes):
+            case GrowJoin(join_id, key, ids):
+                revoked = revocation(ids, self.now_us)
+                pairs = zip(revoked["ids"], revoked["documents"], strict=True)
+                return ["grow_join", join_id, key, *chain.from_iterable(pairs)]
+            case AddPart(join_id, index, id_, outcome, completes, key):
                 text = records.part_to_text(id_, outcome)
                 lost = letter_to_text(part_without_join(join_id, id_, text), self.now_us)
-                return ["add_part", join_id, index, text, lost, completes]
+                return ["add_part", join_id, index, text, lost, completes, key]
             case Revoke(ids):
                 revoked = revocation(ids, self.now_us)
                 pairs = zip(revoked["ids"], revoked["documents"], strict=True)
@@ -201,7 +207,9 @@ def outcome_text(outcome: Outcome) -> str:
 
 def may_revoke(transition: Transition) -> bool:
     """Whether a transition needs REVOKED."""
-    return transition.unique is not None or any(isinstance(effect, Revoke) for effect in transition.effects)
+    return transition.unique is not None or any(
+        isinstance(effect, Revoke | GrowJoin) for effect in transition.effects
+    )
 
 
 def revocation(ids: Sequence[str], now_us: int) -> Row:
@@ -216,8 +224,10 @@ def claim_row(message: Message) -> Row:
         "id": message.id,
         "attempt": message.attempt,
         "generation": message.generation,
-        "root_id": message.revocable_by[-1],
+        "root_id": message.id if message.errback is not None else message.root_id,
     }
+    if message.stamps and message.errback is None:
+        row["stamps"] = list(stamp_keys(message.stamps))
     return row if message.eta_us is None else {**row, "eta_us": message.eta_us}
 
 

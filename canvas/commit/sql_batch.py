@@ -16,6 +16,7 @@ from ..effect import (
     AddPart,
     CloseChain,
     Effect,
+    GrowJoin,
     KeepChain,
     OpenChain,
     OpenJoin,
@@ -45,6 +46,7 @@ from ..sql.tables import (
     run_table,
 )
 from ..sql.wake import wake_takers
+from ..stamp import is_stamp_key
 from . import records
 from .dead_letter import part_without_join
 from .limits import Limits
@@ -95,7 +97,7 @@ class SqlBatch:
         """Decide all transitions, in order, and write what they change."""
         self.runs.lock(_run_ids(transitions))
         self._open_chains_and_joins(transitions)
-        self._joins.lock(_join_ids(transitions))
+        self._joins.lock(_join_ids(transitions), _growing_ids(transitions))
         standing = [self._apply(transition) for transition in transitions]
         for join_id in self._joins.write_parts():
             self.publish(join_message(join_id, self._joins.generation_of(join_id)))
@@ -108,7 +110,7 @@ class SqlBatch:
 
     def revoke(self, ids: Collection[str], signum: int | None = None) -> None:
         """Remember that these are revoked; store REVOKED at once for those that nobody runs, and let timers of them be due."""
-        self.runs.lock(ids)
+        self.runs.lock([id_ for id_ in ids if not is_stamp_key(id_)])
         self._revoke(ids, signum)
         self.runs.write()
         self._write_documents()
@@ -116,6 +118,8 @@ class SqlBatch:
     def _revoke(self, ids: Collection[str], signum: int | None = None) -> None:
         """As `revoke`, of ids that are locked."""
         for id_ in ids:
+            if is_stamp_key(id_):
+                continue
             changed = revoke(self.runs.get(id_), self.now_us)
             if changed is not None and changed.outcome is not None:
                 self.runs.put(id_, changed)
@@ -204,9 +208,12 @@ class SqlBatch:
                 self._joins.seal(join_id, size)
             case Revoke(ids):
                 self._revoke(ids)
-            case AddPart(join_id, index, id_, outcome, completes):
+            case GrowJoin(join_id, key, ids):
+                if not self._joins.grow(join_id, key):
+                    self._revoke(ids)
+            case AddPart(join_id, index, id_, outcome, completes, key):
                 text = records.part_to_text(id_, outcome)
-                if not self._joins.add(join_id, index, text, completes=completes):
+                if not self._joins.add(join_id, index, text, completes=completes, key=key):
                     bury(self.connection, part_without_join(join_id, id_, text), self.now_us)
 
     def _keep_chain(self, chain_id: str, until_us: int | None) -> None:
@@ -337,7 +344,10 @@ def _run_ids(transitions: Sequence[Transition]) -> set[str]:
     own = {t.message.id for t in transitions if t.message is not None and t.outcome is not None}
     own |= {t.early.id for t in transitions if t.early is not None}
     own |= {
-        id_ for effect in _effects(transitions) if isinstance(effect, Revoke | Restart) for id_ in effect.ids
+        id_
+        for effect in _effects(transitions)
+        if isinstance(effect, Revoke | Restart | GrowJoin)
+        for id_ in effect.ids
     }
     return own | {effect.id for effect in _effects(transitions) if isinstance(effect, Settle)}
 
@@ -345,5 +355,14 @@ def _run_ids(transitions: Sequence[Transition]) -> set[str]:
 def _join_ids(transitions: Sequence[Transition]) -> set[str]:
     closed = {t.closes for t in transitions if t.closes is not None}
     return closed | {
-        e.join_id for e in _effects(transitions) if isinstance(e, AddPart | ReopenJoin | SealJoin)
+        e.join_id for e in _effects(transitions) if isinstance(e, AddPart | ReopenJoin | SealJoin | GrowJoin)
+    }
+
+
+def _growing_ids(transitions: Sequence[Transition]) -> set[str]:
+    """The joins of which it matters by what they were grown."""
+    return {
+        e.join_id
+        for e in _effects(transitions)
+        if isinstance(e, GrowJoin | SealJoin) or (isinstance(e, AddPart) and e.key)
     }

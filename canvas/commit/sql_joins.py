@@ -13,6 +13,8 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from ..sql.dialect import BY_KEY, dialect_of
 from ..sql.tables import Row, join_table, part_table
+from .growth import index_of
+from .records import added_in, with_added
 
 
 @dataclass(slots=True)
@@ -22,6 +24,13 @@ class _Join:
     size: int | None
     closed: bool
     generation: int
+    record: str | None = None
+    """Where it matters by what it was grown, which is part of its record; `size` counts that, too."""
+
+    @property
+    def added(self) -> list[str]:
+        assert self.record is not None
+        return added_in(self.record)
 
 
 @dataclass(slots=True)
@@ -45,8 +54,8 @@ class SqlJoins:
                 renewing = update(join_table).where(unsealed)
                 self.connection.execute(renewing.values(deadline_us=row["deadline_us"]))
 
-    def lock(self, ids: Collection[str]) -> None:
-        """Nobody else changes these, or counts their parts, until the transaction is over."""
+    def lock(self, ids: Collection[str], growing: Collection[str] = ()) -> None:
+        """Nobody else changes these, or counts their parts, until the transaction is over. `growing`: those that may be grown."""
         if not ids:
             return
         query = select(join_table.c.join_id, join_table.c.size, join_table.c.closed, join_table.c.generation)
@@ -59,23 +68,46 @@ class SqlJoins:
         self._joins = {
             row.join_id: _Join(row.size, row.closed, row.generation) for row in self.connection.execute(query)
         }
+        if growing:
+            records = select(join_table.c.join_id, join_table.c.record).where(
+                join_table.c.join_id.in_(sorted(growing))
+            )
+            # a locking read: another one would show, in MariaDB, what the transaction saw first
+            for row in self.connection.execute(records.with_for_update()):
+                self._joins[row.join_id].record = row.record
 
     def seal(self, id_: str, size: int) -> None:
         """All members have been sent, and so many there are. A join that is not there, or has its size, is passed over."""
         join = self._joins.get(id_)
         if join is None or join.size is not None:
             return
-        self._set_size(id_, join, size)
+        self._set_size(id_, join, size + len(join.added))
         self._touched.add(id_)
 
-    def add(self, id_: str, index: int, text: str, *, completes: bool = False) -> bool:
+    def grow(self, id_: str, key: str) -> bool:
+        """Wait for one more part, once for each key; False if it wants none any more."""
+        join = self._joins.get(id_)
+        if join is None or join.record is None:
+            return False
+        if key in join.added:
+            return True
+        if join.closed or (join.size or 0) < 0:
+            return False
+        join.record = with_added(join.record, key)
+        join.size = None if join.size is None else join.size + 1
+        growing = update(join_table).where(join_table.c.join_id == id_)
+        self.connection.execute(growing.values(record=join.record, size=join.size))
+        return True
+
+    def add(self, id_: str, index: int, text: str, *, completes: bool = False, key: str = "") -> bool:
         """The part of one member, if it is the first of it; a join that is closed wants none, unless it did not wait for it.
 
-        With `completes` it waits for no other. False if there is no such join.
+        With `completes` it waits for no other; with `key` the part is the one that it was grown by. False if there is no such join.
         """
         join = self._joins.get(id_)
-        if join is not None and (not join.closed or (join.size or 0) < 0):
-            self._parts.setdefault((id_, index), text)
+        place = index_of(join.added, key) if key and join is not None else index
+        if join is not None and place is not None and (not join.closed or (join.size or 0) < 0):
+            self._parts.setdefault((id_, place), text)
             self._touched.add(id_)
             if completes:
                 self._set_size(id_, join, completed(join.size))

@@ -18,6 +18,7 @@ from ..continuation import JoinRecord
 from ..effect import (
     AddPart,
     CloseChain,
+    GrowJoin,
     KeepChain,
     OpenChain,
     OpenJoin,
@@ -282,7 +283,16 @@ def _published(transition: Transition) -> list[Publish]:
         match effect:
             case Publish():
                 found.append(effect)
-            case OpenJoin() | OpenChain() | SealJoin() | AddPart() | Restart() | ReopenJoin() | KeepChain():
+            case (
+                OpenJoin()
+                | OpenChain()
+                | SealJoin()
+                | GrowJoin()
+                | AddPart()
+                | Restart()
+                | ReopenJoin()
+                | KeepChain()
+            ):
                 raise ImproperlyConfigured("a chord, or a group inside a chain, needs a result backend")
             case Settle() | CloseChain() | OpenPlan() | Revoke():
                 pass  # there is nowhere to store it; see _replies_to

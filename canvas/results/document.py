@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..child import Child, child_of, written_child
@@ -58,6 +58,8 @@ class Document:
     group_id: str | None = None
     parent_id: str | None = None
     root_id: str | None = None
+    stamps: Mapping[str, Any] = field(default_factory=dict)
+    """Each is a key of its own, as Celery has it, and cannot be called like another one."""
     resume: str | None = None
     """The message of a task that failed, as it travelled: with it its canvas can go on from here."""
 
@@ -108,6 +110,7 @@ def document_of(
         group_id=message.group_id if message else None,
         parent_id=message.parent_id if message else None,
         root_id=message.root_id if message and message.root_id not in ("", message.id) else None,
+        stamps=called.stamps if called else {},
         resume=resume,
     )
 
@@ -145,6 +148,9 @@ def to_text(document: Document) -> str:
         "backbeat_message": document.resume,
     }
     fields |= {name: value for name, value in optional.items() if value is not None}
+    if document.stamps:
+        own = {name: value for name, value in document.stamps.items() if name not in _KEYS}
+        fields |= {"stamped_headers": list(document.stamps), **own}
     value = document.value
     result = plain(value) if document.error is None else json.dumps(error_to_celery(document.error))
     raw = {
@@ -180,8 +186,20 @@ def from_text(text: str | bytes) -> Document:
         group_id=data.get("group_id"),
         parent_id=data.get("parent_id"),
         root_id=data.get("root_id"),
+        stamps={
+            name: data[name]
+            for name in data.get("stamped_headers") or ()
+            if name in data and name not in _KEYS
+        },
         resume=data.get("backbeat_message"),
     )
+
+
+_KEYS = frozenset(
+    "status result traceback children date_done task_id group_id parent_id root_id date_started name worker retries queue "
+    "backbeat_message args kwargs backbeat_result stamped_headers".split()
+)
+"""A stamp of such a name is left out: it would hide what the document is for."""
 
 
 def _raw(data: Mapping[str, Any], name: str) -> Json | None:

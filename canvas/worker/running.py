@@ -12,6 +12,7 @@ from ..message import Message
 from ..outcome import Failure, Revoked, celery_error
 from ..perform import Execute
 from ..pools.base import Job, Pool
+from ..stamp import stamp_keys
 
 HardLimit = Callable[[Message], float | None]
 """Tells after how many seconds the run of a message is ended; None and 0: never."""
@@ -86,8 +87,8 @@ class RunningTasks:
 
     @property
     def ids(self) -> Collection[str]:
-        """Their task ids."""
-        return {running.message.id for running in self}
+        """Their task ids, and the stamps by which they may be ended."""
+        return {key for running in self for key in (running.message.id, *stamp_keys(running.message.stamps))}
 
     def next_deadline(self) -> float | None:
         """When the first of them must be killed."""
@@ -104,7 +105,8 @@ class RunningTasks:
     def terminate(self, signums: Mapping[str, int]) -> None:
         """End these tasks, by id, each with its signal."""
         for key, running in self._running.items():
-            signum = signums.get(running.message.id)
+            keys = (running.message.id, *stamp_keys(running.message.stamps))
+            signum = next((signums[key] for key in keys if key in signums), None)
             if signum is not None and running.fate is None:
                 running.fate = Revoked(reason="terminated")
                 self._pool.kill(key, signum)

@@ -249,6 +249,19 @@ def test_k6_attempt_0_redelivered_when_attempt_2_has_ended(world):
     assert world.document(first.id).value == "2"
 
 
+def test_k6_attempt_0_redelivered_when_attempt_2_was_revoked_leaves_the_result_as_it_is(world):
+    """The result of what was revoked before its message was known is written anew when that comes; not by another attempt's."""
+    commit = world.open()
+    first, performer = two_attempts_later(world, commit, eta_us=0)
+    (running,) = world.take(commit)
+    performer.commit([performer.finished(running, running.message, Revoked(reason="expired"))])
+
+    verdict, _ = redelivered(world, commit, performer, first)
+
+    assert verdict == Settled(Standing(Revoked(reason="expired"), 2))
+    assert (world.document(first.id).state, world.document(first.id).args) == (State.REVOKED, "[1]")
+
+
 def test_k6_a_later_generation_runs_again_what_has_ended(world):
     commit, message = world.open(), world.message("m", attempt=2)
     commit.exchange([Transition(message=message, outcome=broken())])

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from backbeat.canvas import flow
 from backbeat.canvas.commit.base import Commit
+from backbeat.canvas.commit.limits import Limits
 from backbeat.canvas.commit.transition import Exchange, Transition
 from backbeat.canvas.effect import Effect, Publish, planned
 from backbeat.canvas.json_text import Json, json_value
@@ -29,6 +30,8 @@ from backbeat.canvas.sending import send
 from support.random_canvas import replacement_of
 
 QUEUES = ("celery", "backbeat")
+CALM = Limits(max_lost=1_000)
+"""Where nobody dies no claim must run out, however slow the machine is."""
 
 
 class Crash(Exception):
@@ -93,8 +96,11 @@ class FlowWorld:
         self.faults = faults
         self.executions = 0
         self.starts: Counter[str] = Counter()
-        """Of tasks that could succeed, by id."""
+        """Runs of each task, by id."""
+        self.attempts: Counter[tuple[str, int, int]] = Counter()
+        """Runs by id, generation and attempt."""
         self._serial = 0
+        self._known: dict[str, Any] = {} if faults.crashes else {"limits": CALM}
         self._seats = [self._new_worker() for _ in range(workers)]
 
     def maybe_crash(self, where: str) -> None:
@@ -115,7 +121,7 @@ class FlowWorld:
         try:
             started = flow.start(node, root_of(node), inline_limit=self.rng.choice([0, 2_000]))
             effects = [*started, *planned(node, root_of(node), None)]
-            send(client, [_routed(effect) for effect in effects])  # type: ignore[arg-type]
+            send(client, [routed(effect) for effect in effects])  # type: ignore[arg-type]
         except Crash:
             return False
         finally:
@@ -156,7 +162,8 @@ class FlowWorld:
 
     def _new_worker(self) -> tuple[CrashingCommit, Performer]:
         self._serial += 1
-        commit = CrashingCommit(self.backend.open(f"worker{self._serial}", self.maybe_crash), self)
+        inner = self.backend.open(f"worker{self._serial}", self.maybe_crash, **self._known)
+        commit = CrashingCommit(inner, self)
         return commit, Performer(commit, self.backend.results(), now_us=self.backend.now_us)  # type: ignore[arg-type]
 
     def _work(self, commit: CrashingCommit, performer: Performer) -> bool:
@@ -177,6 +184,7 @@ class FlowWorld:
         """Every run of a task returns another value, so that a duplicate that won could be told. Whatever failed is repaired meanwhile."""
         self.executions += 1
         self.starts[message.id] += 1
+        self.attempts[message.id, message.generation, message.attempt] += 1
         match message.task:
             case "fail" if message.generation == 0:
                 text = f"run {self.executions}"
@@ -190,7 +198,7 @@ class FlowWorld:
         return Success(value=Json(json.dumps([self.executions])))
 
 
-def _routed(effect: Effect) -> Effect:
+def routed(effect: Effect) -> Effect:
     """A client chooses the queue of messages that name none."""
     if isinstance(effect, Publish) and not effect.message.queue:
         return replace(effect, message=replace(effect.message, queue=QUEUES[0]))

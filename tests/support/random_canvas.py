@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -34,6 +35,8 @@ from backbeat.canvas.outcome import State
 from backbeat.canvas.replacing import VALUE_TASK, frozen_for, in_place_of
 from backbeat.canvas.results.document import Document
 
+RETRIED = 3
+"""Runs of the task "retry", which succeeds in its third one."""
 PAST = "2001-01-01T00:00:00+00:00"
 
 
@@ -121,6 +124,10 @@ class Expectation:
     revoked: frozenset[str]
     repaired: bool = False
     """Whether tasks that fail were repaired, and the canvas was made to go on."""
+    starts: dict[tuple[str, int], int] = field(default_factory=dict)
+    """How often each call must have been started where nobody died, by its id and by the attempt from which on it has that id."""
+    stopped: set[str] = field(default_factory=set)
+    """Calls that were revoked because another one failed: some of them may have run before, and not all that they led to is known."""
     wrong: list[str] = field(default_factory=list)
     pending: list[str] = field(default_factory=list)
 
@@ -128,6 +135,7 @@ class Expectation:
         """Compare the frozen `node`, started with `value`, with the store; returns (succeeded, value)."""
         match node:
             case Call(task="replaced") if node.id not in self.revoked:
+                self._must_have_started(node)
                 return self.check(_in_place_of(node))
             case Call():
                 return self._check_call(node, value, first=first)
@@ -151,6 +159,7 @@ class Expectation:
     def _check_group(self, node: Group, value: object, *, first: bool) -> tuple[bool, object]:
         stopped = self._stopped(node) if node.policy is Policy.FAIL_FAST else frozenset()
         self.revoked |= stopped
+        self.stopped |= stopped
         results = [self.check(member, value, first=first) for member in node.members]
         match node.policy:
             case Policy.COLLECT:
@@ -199,6 +208,8 @@ class Expectation:
             pass  # it ended when it was revoked, before anybody knew its arguments
         elif document.args is None or json.loads(document.args) != args:
             self.wrong.append(f"{call.task} {call.id} got {document.args}, not {args}")
+        if expected is not State.REVOKED:
+            self._must_have_started(call)
         succeeded = document.state is State.SUCCESS
         result = json.loads(document.value)
         if succeeded and call.task == VALUE_TASK and result != value:
@@ -209,6 +220,21 @@ class Expectation:
         else:
             self._check_errbacks(call)
         return succeeded, result
+
+    def _must_have_started(self, call: Call) -> None:
+        if call.task != VALUE_TASK:  # which workers answer themselves
+            key = call.id, int(call.options.get("first_attempt", 0))
+            self.starts[key] = RETRIED if call.task == "retry" else 1
+
+    def check_starts(self, started: Mapping[str, int]) -> None:
+        """Compare how often each task was started, by its id, after `check`, where nobody died."""
+        expected: Counter[str] = Counter()
+        for (id_, _), count in self.starts.items():
+            expected[id_] += count
+        known = expected.keys() if self.stopped else expected.keys() | started.keys()
+        for id_ in sorted(known - self.stopped):
+            if started.get(id_, 0) != expected[id_]:
+                self.wrong.append(f"{id_} was started {started.get(id_, 0)} times, not {expected[id_]}")
 
     def _check_errbacks(self, call: Call) -> None:
         for index, errback in enumerate(call.link_error):

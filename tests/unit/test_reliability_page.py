@@ -20,6 +20,8 @@ INVARIANTS = {
     *("I-STOP I-FREEZE I-LIVE I-SIG I-SECRET".split()),
 }
 RULES = range(1, 27)
+SHAPES = {*(f"h{number}" for number in range(1, 14)), *(f"w{number}" for number in range(1, 4))}
+"""Those that hang in Celery, and those that are silently wrong there."""
 RELAYED = 2
 """Points of the relay of a transaction, which the kill-point harness does not pass."""
 
@@ -77,6 +79,12 @@ def test_there_is_no_rule_but_these(tests):
 
     assert rows_of("K[0-9]+").keys() == {f"K{rule}" for rule in RULES}
     assert named <= set(RULES)
+
+
+def test_each_shape_that_hangs_or_is_wrong_in_celery_has_tests_that_are_named_after_it(tests):
+    named = re.findall(r"^def test_([hw]\d+)_", "\n".join(tests.values()), re.MULTILINE)
+
+    assert {*named} == SHAPES
 
 
 def test_each_file_that_the_page_names_is_there():

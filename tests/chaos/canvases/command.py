@@ -49,7 +49,8 @@ def main(arguments: Sequence[str]) -> int:
             open_stack(name) as (stack, servers),
             tempfile.TemporaryDirectory(prefix="backbeat-chaos-") as home,
         ):
-            siege = Siege(stack, servers, Path(home), random.Random(f"{seed} {name}"))
+            draw, logs = random.Random(f"{seed} {name}"), options.out.parent / f"chaos-canvases-{name}"
+            siege = Siege(stack, servers, Path(home), draw, logs=logs)
             outcomes.append(siege.run(options.seconds, per_second=options.rate))
         print(line(outcomes[-1]), *outcomes[-1].troubles[:20], sep="\n", flush=True)
     result = document(outcomes, seed=seed)

@@ -52,12 +52,20 @@ class Siege:
     """`servers` are those of the stack, which are ours to restart."""
 
     def __init__(
-        self, stack: Stack, servers: Sequence[OwnServer], directory: Path, draw: random.Random
+        self,
+        stack: Stack,
+        servers: Sequence[OwnServer],
+        directory: Path,
+        draw: random.Random,
+        *,
+        logs: Path,
     ) -> None:
+        """What workers say is kept in `logs` if anything goes wrong."""
         self._stack = stack
         self._servers = servers
         self._draw = draw
         self._directory = directory
+        self._logs = logs
         self._workers: list[Program] = []
         self._wanted: dict[str, Ending] = {}
         self._is_over = threading.Event()
@@ -85,6 +93,8 @@ class Siege:
             self._is_over.set()
             for worker in self._workers:
                 worker.end()
+            if self.outcome.troubles or self._faults:
+                self._save(self._logs)
         self.outcome.seconds = time.monotonic() - begun
         return self.outcome
 
@@ -131,6 +141,12 @@ class Siege:
         wait(LONG_OUTAGE_SECONDS if is_long else draw.uniform(0.0, 1.0))
         server.start()
         restarts[server.kind] = restarts.get(server.kind, 0) + 1
+
+    def _save(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        for number, worker in enumerate(self._workers):
+            lines = "".join(f"{at:.3f} {line}\n" for at, line in worker.lines)
+            (directory / f"worker-{number}.log").write_text(lines)
 
     # --- what must be true -------------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ PAGE = (DOCS / "canvas.md").read_text()
 
 
 def test_the_examples_of_the_page_run():
-    assert run_examples("canvas.md") == 7
+    assert run_examples("canvas.md") == 11
 
 
 @pytest.mark.parametrize("name", [*HOOKS, *Policy])

@@ -140,10 +140,14 @@ def test_values_come_back_as_they_were(value):
     "value", [object(), {(1, 2): 3}, {Colour.RED: 1}, print, bytearray(b"x"), range(3)], ids=repr
 )
 def test_what_has_no_form_is_refused_by_its_type(value):
-    with pytest.raises(EncodeError, match=f"^{type(value).__name__} cannot be written"):
+    with pytest.raises(EncodeError, match=f"^{type(value).__name__} cannot be written") as caught:
         dumps(value)
     with pytest.raises(EncodeError, match=r"^tuple cannot be written"):
         dumps(([{"a": value}],))
+    seen = caught.value
+    while seen is not None:  # what a reader of the failure sees are errors that mean something to him
+        assert type(seen) in (EncodeError, TypeError)
+        seen = seen.__context__
 
 
 def test_a_tuple_as_a_key_is_refused_by_its_name():

@@ -310,10 +310,11 @@ BODIES = {
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_a_body_that_cannot_be_decoded_keeps_the_id(body):
+def test_a_body_that_cannot_be_decoded_keeps_the_id_and_the_headers_that_say_what_depends_on_it(body):
     with pytest.raises(MessageError) as caught:
         from_wire(unpack(envelope(body=body)), "q")
     assert caught.value.task_id == "t1"
+    assert caught.value.headers["task"] == "proj.add"
 
 
 @pytest.mark.parametrize("id_", [None, 5, ["t1"], {}, True, "", "x" * 256, "a\x00b", "\ud800"])

@@ -1,0 +1,99 @@
+"""SignatureFields: what stands in a signature, as attributes, which can be set as in Celery; and what its options say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .value import flag, keywords, positional
+
+
+class SignatureFields(dict[str, Any]):
+    """The mapping {task, args, kwargs, options, subtask_type, immutable}."""
+
+    @property
+    def task(self) -> str:
+        """The task's name."""
+        return str(self["task"])
+
+    @task.setter
+    def task(self, name: str) -> None:
+        self["task"] = name
+
+    @property
+    def name(self) -> str:
+        return self.task
+
+    @property
+    def args(self) -> list[Any]:
+        args: list[Any] = self["args"]
+        return args
+
+    @args.setter
+    def args(self, args: Iterable[Any]) -> None:
+        self["args"] = positional(args)
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        kwargs: dict[str, Any] = self["kwargs"]
+        return kwargs
+
+    @kwargs.setter
+    def kwargs(self, kwargs: Mapping[str, Any]) -> None:
+        self["kwargs"] = keywords(kwargs)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        options: dict[str, Any] = self["options"]
+        return options
+
+    @options.setter
+    def options(self, options: Mapping[str, Any]) -> None:
+        self["options"] = dict(options)
+
+    @property
+    def immutable(self) -> bool:
+        return bool(self["immutable"])
+
+    @immutable.setter
+    def immutable(self, immutable: bool) -> None:
+        self["immutable"] = flag("immutable", immutable)
+
+    # --- options -------------------------------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str | None:
+        """The id that it will have, where that is fixed."""
+        return self.options.get("task_id")
+
+    @property
+    def root_id(self) -> str | None:
+        return self.options.get("root_id")
+
+    @property
+    def parent_id(self) -> str | None:
+        return self.options.get("parent_id")
+
+    def append_to_list_option(self, key: str, value: Any) -> Any:
+        """Add `value` to an option that is a list, unless it is there; returns it."""
+        items = self._list_option(key)
+        if value not in items:
+            items.append(value)
+        return value
+
+    def extend_list_option(self, key: str, value: Any) -> None:
+        """Add one value, or all of a list, to an option that is a list."""
+        self._list_option(key).extend(value if isinstance(value, list | tuple) else [value])
+
+    def _list_option(self, key: str) -> list[Any]:
+        items = self.options.get(key)
+        listed = list(items) if isinstance(items, list | tuple) else [] if items is None else [items]
+        self.options[key] = listed
+        return listed
+
+    def _place(self, **options: Any) -> None:
+        """Options of a place in a canvas, which `freeze` may be given; a group that is known already stays."""
+        found = {name: value for name, value in options.items() if value is not None}
+        if "group_id" in self.options:
+            found.pop("group_id", None)
+        self.options.update(found)
