@@ -3,7 +3,7 @@
 Importing it loads no broker, no database and no serialiser: these come with the first connection (see wiring.py).
 """
 
-from .app import App, Celery
+from .application import App, Celery
 from .compose import chain, chord, group
 from .current import current_app, current_task
 from .mapping import chunks, xmap, xstarmap

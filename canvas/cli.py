@@ -26,7 +26,7 @@ from .message import LONGEST_SECONDS
 from .patience import Patience
 
 if TYPE_CHECKING:
-    from .app import App
+    from .application import App
 
 LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 T = TypeVar("T")
@@ -65,7 +65,7 @@ class Options:
 
     def load_app(self, default: str | None = None) -> App:
         """The project's app, with the broker and backend of the command line. Raises ImproperlyConfigured if none is named."""
-        from .app import App
+        from .application import App
         from .find_app import find_app
 
         if self.app or default:

@@ -17,8 +17,10 @@ from .errors import ImproperlyConfigured
 from .former_settings import FORMER
 from .route import read_routes
 from .setting import read_setting
+from .unneeded_settings import UNNEEDED
 
 DEFAULTS: dict[str, Any] = {
+    **UNNEEDED,
     "accept_content": ["json"],
     "beat_cron_starting_deadline": None,
     "beat_max_loop_interval": 0,

@@ -39,6 +39,7 @@ class Configuring:
 
         Without `namespace` these are all lower-case names that are no underscore names; with `namespace="CELERY"` all that begin with
         CELERY_ (CELERY_BROKER_URL is broker_url). It is done at once, whatever `force` says. Returns True; with `silent` False for what cannot be imported.
+        Unless `canvas_mode` is given, canvases are then composed as Celery does it: `canvas_mode` is "celery".
 
         Raises ImproperlyConfigured for a module that cannot be imported, a setting that does not exist, and a value that cannot be.
         """
@@ -49,6 +50,8 @@ class Configuring:
             if silent and isinstance(error.__cause__, ImportError):
                 return False
             raise
+        if not self.conf.is_set("canvas_mode"):
+            self.conf.canvas_mode = "celery"  # a Celery project's way to set it up (decisions K23)
         self.conf.update(settings)
         return True
 

@@ -24,6 +24,11 @@ def default_app() -> Any:
     return app
 
 
+def app_or_default(app: Any = None) -> Any:
+    """`app` itself, or the current one. Raises ImproperlyConfigured if there is no app at all."""
+    return default_app() if app is None else app
+
+
 def default_app_if_any() -> Any:
     """The same; None if there is no app at all."""
     return _default[0] if _default else None

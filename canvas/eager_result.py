@@ -110,6 +110,7 @@ class EagerReader:
     def __init__(self, results: Results, backend: Callable[[], Any]) -> None:
         self.results = results
         self.watch = AtOnce()
+        self.is_strict = True
         self._backend = backend
 
     @property

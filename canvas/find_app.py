@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from .app import App
+from .application import App
 from .errors import ImproperlyConfigured
 from .importing import imported
 

@@ -26,6 +26,9 @@ class Reader(Protocol):
     @property
     def watch(self) -> Watching: ...
 
+    @property
+    def is_strict(self) -> bool: ...
+
     def revoke(
         self, ids: str | Sequence[str], terminate: bool = False, signal: str | int = "SIGTERM"
     ) -> None: ...

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-__all__ = ["crontab", "schedule", "solar"]
+__all__ = ["crontab", "maybe_schedule", "schedule", "solar"]
 
 CronSpec = int | str | Iterable[int]
 """One field: a number, a text such as "*/15" or "mon-fri", or several numbers."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class crontab:  # noqa: N801 - Celery's name
     """Times of the wall clock in the zone of `app.conf.timezone`; as in Celery both day fields must match.
 
@@ -59,6 +59,17 @@ class crontab:  # noqa: N801 - Celery's name
         for name, value in given.items():
             object.__setattr__(self, name, _frozen(value))
 
+    def _spelt(self) -> tuple[Any, ...]:
+        """The fields, a number as it is written in a text: 0 and "0" are the same."""
+        fields = (self.minute, self.hour, self.day_of_week, self.day_of_month, self.month_of_year)
+        return tuple(str(field) if isinstance(field, int) else field for field in fields)
+
+    def __eq__(self, other: object) -> bool:
+        return self._spelt() == other._spelt() if isinstance(other, crontab) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._spelt())
+
     @classmethod
     def from_string(cls, expression: str) -> crontab:
         """The five fields in the order of a crontab file: "minute hour day month weekday". Raises ValueError for another number."""
@@ -91,3 +102,8 @@ def _frozen(value: CronSpec) -> CronSpec:
     if isinstance(value, int | str):
         return value
     return tuple(sorted(value)) if isinstance(value, set | frozenset) else tuple(value)
+
+
+def maybe_schedule(s: Any, relative: bool = False, app: Any = None) -> Any:  # noqa: ARG001 - Celery's signature
+    """Seconds and timedeltas as a schedule; anything else as it is."""
+    return schedule(s, relative) if isinstance(s, int | float | timedelta) else s

@@ -39,9 +39,14 @@ class TaskView(ResultBase):
 
     @property
     def state(self) -> str:
-        """Celery's state name, or UNKNOWN: the store has no trace of the id, which was never sent, or whose record is gone."""
+        """Celery's state name, or UNKNOWN: the store has no trace of the id, which was never sent, or whose record is gone.
+
+        With `canvas_mode = "celery"` such an id reads PENDING, as programs written for Celery look for that; `exists()` tells the two apart.
+        """
         document = self._document()
-        return str(document.state if self._trace(document) is Trace.SENT else State.UNKNOWN)
+        if self._trace(document) is Trace.SENT or not self.app.is_strict:
+            return str(document.state)
+        return str(State.UNKNOWN)
 
     status = state
 

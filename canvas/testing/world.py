@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any
 
-from ..app import App
+from ..application import App
 from ..brokers.base import Broker
 from ..clock import FakeClock, SystemClock
 from ..commit.dead_letter import KeptLetter

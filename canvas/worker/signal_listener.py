@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .. import signals
-from ..app import App
+from ..application import App
 from ..commit.taken import Taken
 from ..commit.transition import Transition
 from ..errors import DecodeError

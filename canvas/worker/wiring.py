@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .. import signals
-from ..app import App
+from ..application import App
 from ..clock import SystemClock
 from ..commit.base import Commit
 from ..errors import ImproperlyConfigured

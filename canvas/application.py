@@ -1,4 +1,4 @@
-"""App: the object that a project defines its tasks on, and sends them with."""
+"""App: the object that a project defines its tasks on, and sends them with. Imported as `backbeat.canvas.App`; see also app/, Celery's name of it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,25 @@
+"""Canvas: signatures and what is made of them, under the module that Celery projects import them by."""
+
+from .compose import chain, chord, group
+from .mapping import chunks, xmap, xstarmap
+from .signature import Signature, maybe_signature, signature, subtask
+from .stamping import StampingVisitor
+
+_chain = chain
+_chord = chord
+
+__all__ = [
+    "Signature",
+    "StampingVisitor",
+    "_chain",
+    "_chord",
+    "chain",
+    "chord",
+    "chunks",
+    "group",
+    "maybe_signature",
+    "signature",
+    "subtask",
+    "xmap",
+    "xstarmap",
+]
