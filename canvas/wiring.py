@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from . import flow
 from .brokers.base import Broker
 from .commit.base import Commit, DeadLetterCommit
+from .commit.celery_chord import times_of
 from .commit.limits import Limits
 from .commit.role import Role
 from .commit.transition import Transition
@@ -236,6 +237,7 @@ def limits_of(conf: Config) -> Limits:
         keep_seconds=expires_seconds(conf),
         extended=bool(conf.result_extended),
         compression=method_of(conf.result_compression),
+        chords=times_of(conf, expires_seconds(conf)),
     )
 
 

@@ -9,9 +9,11 @@ from ..delivery import Delivery
 from ..effect import (
     AddPart,
     CloseChain,
+    CountPart,
     Effect,
     KeepChain,
     OpenChain,
+    OpenCount,
     OpenJoin,
     OpenPlan,
     Publish,
@@ -179,6 +181,8 @@ class MemoryBatch:
             case ReopenJoin(join_id, indexes, generation):
                 state.joins.reopen(join_id, indexes, generation)
                 self._dispatch_if_complete(join_id)
+            case CountPart() | OpenCount():
+                pass  # Celery's workers count in Redis alone; elsewhere who joins reads the results
             case AddPart(join_id, index, id_, _, completes):
                 if join_id in state.joins:
                     state.joins.add(join_id, index, text, completes=completes)

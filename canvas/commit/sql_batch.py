@@ -15,9 +15,11 @@ from ..delivery import Delivery
 from ..effect import (
     AddPart,
     CloseChain,
+    CountPart,
     Effect,
     KeepChain,
     OpenChain,
+    OpenCount,
     OpenJoin,
     OpenPlan,
     Publish,
@@ -204,6 +206,8 @@ class SqlBatch:
                 self._joins.seal(join_id, size)
             case Revoke(ids):
                 self._revoke(ids)
+            case CountPart() | OpenCount():
+                pass  # Celery's workers count in Redis alone; elsewhere who joins reads the results
             case AddPart(join_id, index, id_, outcome, completes):
                 text = records.part_to_text(id_, outcome)
                 if not self._joins.add(join_id, index, text, completes=completes):

@@ -130,7 +130,7 @@ def to_text(document: Document) -> str:
     }
     fields |= {name: value for name, value in optional.items() if value is not None}
     value = document.value
-    result = plain(value) if document.error is None else json.dumps(_error_to_celery(document.error))
+    result = plain(value) if document.error is None else json.dumps(error_to_celery(document.error))
     raw = {
         "args": document.args,
         "kwargs": document.kwargs,
@@ -150,7 +150,7 @@ def from_text(text: str | bytes) -> Document:
         id=data["task_id"],
         state=state,
         value=NULL if is_error else Json(json.dumps(data.get("backbeat_result", result))),
-        error=_error_from_celery(result) if is_error and isinstance(result, Mapping) else None,
+        error=error_from_celery(result) if is_error and isinstance(result, Mapping) else None,
         traceback=data.get("traceback"),
         children=tuple(child[0][0] for child in data.get("children") or ()),
         date_done=data.get("date_done"),
@@ -179,14 +179,15 @@ def _state(name: str) -> State:
         return State.STARTED  # a state of the task's own making: it runs
 
 
-def _error_to_celery(error: Error) -> dict[str, Any]:
+def error_to_celery(error: Error) -> dict[str, Any]:
+    """An error as Celery's readers know it, with what they pass over."""
     data = {
         "exc_type": error.type,
         "exc_module": error.module,
         "exc_message": json.loads(plain(error.args)),
         "exc_text": error.text,
         "exc_node": error.node,
-        "exc_cause": _error_to_celery(error.cause) if error.cause else None,
+        "exc_cause": error_to_celery(error.cause) if error.cause else None,
     }
     if is_marked(error.args):
         data["exc_args"] = json.loads(error.args)
@@ -195,11 +196,12 @@ def _error_to_celery(error: Error) -> dict[str, Any]:
     if error.notes:
         data["exc_notes"] = list(error.notes)
     if error.members:
-        data["exc_members"] = [_error_to_celery(member) for member in error.members]
+        data["exc_members"] = [error_to_celery(member) for member in error.members]
     return data
 
 
-def _error_from_celery(data: Mapping[str, Any]) -> Error:
+def error_from_celery(data: Mapping[str, Any]) -> Error:
+    """The inverse of `error_to_celery`, and for what Celery wrote. Raises KeyError."""
     message = data.get("exc_args", data.get("exc_message"))
     args = message if isinstance(message, list) else [] if message is None else [message]
     cause, attributes = data.get("exc_cause"), data.get("exc_attributes")
@@ -209,8 +211,8 @@ def _error_from_celery(data: Mapping[str, Any]) -> Error:
         args=Json(json.dumps(args)) if args else EMPTY_LIST,
         text=data.get("exc_text") or ", ".join(map(str, args)),
         node=data.get("exc_node") or "",
-        cause=_error_from_celery(cause) if isinstance(cause, Mapping) else None,
+        cause=error_from_celery(cause) if isinstance(cause, Mapping) else None,
         attributes=None if attributes is None else Json(json.dumps(attributes)),
         notes=tuple(map(str, data.get("exc_notes") or ())),
-        members=tuple(_error_from_celery(member) for member in data.get("exc_members") or ()),
+        members=tuple(error_from_celery(member) for member in data.get("exc_members") or ()),
     )
