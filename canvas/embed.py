@@ -43,6 +43,8 @@ def embed_of(message: Message) -> dict[str, Any]:
             chain = [_forward(NEXT_TASK, message.id, position)]
             errbacks.append(_forward(FAILED_TASK, message.id, position))
     chain.reverse()
+    if message.tail is not None:
+        chain = json.loads(message.tail)
     embed = {"callbacks": callbacks, "errbacks": errbacks or None, "chain": chain or None, "chord": chord}
     if is_marked(message.args) or is_marked(message.kwargs):
         embed[ARGUMENTS] = [json.loads(message.args), json.loads(message.kwargs)]

@@ -36,6 +36,8 @@ class Message:
     root_id: str = ""
     parent_id: str | None = None
     then: Continuation | None = None
+    tail: Json | None = None
+    """In place of `then`: a list of the signatures that follow, the last one first, in Celery's own terms (see expansion.py)."""
     link: tuple[Node, ...] = ()
     link_error: tuple[Node, ...] = ()
     attempt: int = 0

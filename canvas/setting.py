@@ -100,10 +100,8 @@ def _mode(name: str, value: Any) -> Any:
 
 
 def _wire(name: str, value: Any) -> Any:
-    if value != "auto":
-        raise ImproperlyConfigured(
-            f"{name} {value!r:.80} is not supported by this version; it knows 'auto' only"
-        )
+    if value not in ("auto", "celery"):
+        raise ImproperlyConfigured(f"{name} must be 'auto' or 'celery', found {value!r:.80}")
     return value
 
 

@@ -229,6 +229,8 @@ def _brought(message: Message) -> Iterator[Call]:
     nodes: list[Node] = [*message.link, *message.link_error]
     if isinstance(message.then, Inline):
         nodes += message.then.steps
+    if message.tail is not None:
+        nodes += [node_from_data(each, json_value) for each in json.loads(message.tail)]
     if isinstance(message.then, Counted):
         nodes += _body(message.then)
     if message.task in (START_TASK, CHORD_TASK):
@@ -246,4 +248,9 @@ def _brought(message: Message) -> Iterator[Call]:
 
 
 def _body(chord: Counted | None) -> list[Node]:
-    return [node_from_data(json.loads(chord.body), json_value)] if chord is not None and chord.body else []
+    if chord is None or not chord.body:
+        return []
+    try:
+        return [node_from_data(json.loads(chord.body), json_value)]
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
+        raise SignatureError("it is a part of a chord whose body cannot be read") from None

@@ -29,6 +29,7 @@ from .commit.wiring import engine_of, memory_store_of, open_store
 from .config import Config
 from .effect import Effect, OpenChain, OpenJoin, planned
 from .errors import ImproperlyConfigured
+from .expansion import expanded
 from .node import Node
 from .places import (
     Kind,
@@ -46,6 +47,7 @@ from .results.compression import method_of
 from .signing import NO_KEYS, Keyring
 from .start import Start
 from .transaction import OutboxRelay, TransactionSender
+from .url_text import without_password
 
 if TYPE_CHECKING:
     from .eager import Eager, EagerApp
@@ -206,6 +208,8 @@ def open_relays(conf: Config, sender: TransactionSender) -> list[OutboxRelay]:
 
 def canvas_start(conf: Config, node: Node, root_id: str, parent_id: str | None) -> list[Effect]:
     """The effects that set `node` going with what there is: without a store steps travel inline, and chords are refused."""
+    if conf.canvas_wire == "celery":
+        return _expanded(conf, node, root_id, parent_id)
     if store_url(conf) is not None:
         return [*planned(node, root_id, parent_id), *flow.start(node, root_id, parent_id=parent_id)]
     effects = flow.start(node, root_id, parent_id=parent_id, inline_limit=16_000_000)
@@ -214,6 +218,18 @@ def canvas_start(conf: Config, node: Node, root_id: str, parent_id: str | None) 
             "a chord, or a group inside a chain, needs a result backend: write App(backend='redis://...') or postgresql://."
         )
     return effects
+
+
+def _expanded(conf: Config, node: Node, root_id: str, parent_id: str | None) -> list[Effect]:
+    """The same for a fleet of Celery's workers alone. Raises ImproperlyConfigured for what they could not get, or not run."""
+    broker, store = broker_url(conf), store_url(conf)
+    if kind_of(broker) not in (Kind.REDIS, Kind.KOMBU):
+        raise ImproperlyConfigured(
+            f'canvas_wire = "celery" is for a broker that Celery\'s workers share, redis:// or amqp://; {without_password(broker)} is '
+            'none: leave canvas_wire at "auto"'
+        )
+    counts = store is not None and kind_of(store) is Kind.REDIS
+    return expanded(node, root_id, parent_id, counts=counts)
 
 
 def keyring_of(conf: Config) -> Keyring:
