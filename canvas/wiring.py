@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from . import flow
 from .brokers.base import Broker
 from .commit.base import Commit, DeadLetterCommit
-from .commit.celery_chord import times_of
+from .commit.chord_times import times_of
 from .commit.limits import Limits
 from .commit.role import Role
 from .commit.transition import Transition

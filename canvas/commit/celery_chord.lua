@@ -61,7 +61,7 @@ function celery_chord.message_of(group, message)
   return message
 end
 
--- Effect {_, group, id, index, member, token, message}; `publish` is exchange.lua's.
+-- Effect {_, group, id, index, member, token, message, dead letter where no message is known}; `publish` is exchange.lua's.
 function celery_chord.count_part(e, publish)
   local group, token = e[2], e[6]
   local message = celery_chord.message_of(group, e[7])
@@ -69,8 +69,8 @@ function celery_chord.count_part(e, publish)
   if not due then return end
   if message then
     publish(argument.control_queue, 1, message, due, token)
-  else
-    bury(cjson.encode({reason = 'no message of chord ' .. group .. ' could be read, so its body is not known', task_id = e[3]}))
+  elseif due == 0 then
+    bury(e[8])
   end
 end
 

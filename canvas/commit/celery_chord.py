@@ -1,11 +1,8 @@
-"""CeleryChord: a part of a chord of Celery's as its workers count it, and the times for which they keep the books. See celery_chord.lua."""
+"""CeleryChord: a part of a chord of Celery's as its workers count it. See celery_chord.lua."""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ..effect import CountPart, OpenCount
@@ -14,44 +11,20 @@ from ..mark import plain
 from ..outcome import Success
 from ..results.document import error_to_celery
 from ..signing import Keyring
-
-KNOWN_SECONDS = 86_400
-"""How long, at least, the body of a chord is kept for parts that cannot be read."""
-LEAST_CLAIM_SECONDS, LEAST_DONE_SECONDS = 5, 300
-"""Celery's."""
+from .dead_letter import DeadLetter
+from .redis_dead import letter_to_text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChordTimes:
-    """What must be the same in both fleets, by Celery's settings. Seconds; 0 of `keep_seconds` is for ever."""
-
-    keep_seconds: float = 86_400.0
-    join_seconds: float = 3.0
-    ordered: bool = True
-
-    @property
-    def argument(self) -> dict[str, Any]:
-        """What the script needs to know."""
-        claim = max(LEAST_CLAIM_SECONDS, int(self.join_seconds * 2))
-        return {
-            "keep_seconds": math.ceil(self.keep_seconds),
-            "known_seconds": max(KNOWN_SECONDS, math.ceil(self.keep_seconds)),
-            "claim_seconds": claim,
-            "done_seconds": max(LEAST_DONE_SECONDS, claim * 2),
-            "ordered": self.ordered,
-        }
-
-
-DEFAULT_TIMES = ChordTimes()
-
-
-def count_part(part: CountPart, keyring: Keyring) -> list[Any]:
+def count_part(part: CountPart, keyring: Keyring, now_us: int) -> list[Any]:
     """The effect as the script reads it."""
     chord = part.chord
     message = chord_message(chord, part.root_id, part.id)
     index = "+inf" if chord.index is None else str(chord.index)
     text = keyring.text(message) if chord.body else ""
-    return ["count_part", chord.group_id, part.id, index, member_of(part), message.id, text]
+    member = member_of(part)
+    reason = f"no message of chord {chord.group_id} could be read, so what was to follow it is not known"
+    letter = letter_to_text(DeadLetter(reason, member, part.id), now_us)
+    return ["count_part", chord.group_id, part.id, index, member, message.id, text, letter]
 
 
 def open_count(opened: OpenCount) -> list[Any]:
@@ -66,18 +39,3 @@ def member_of(part: CountPart) -> str:
     else:
         state, result = "FAILURE", json.dumps(error_to_celery(part.outcome.error))
     return f'[1, {json.dumps(part.id)}, "{state}", {result}]'
-
-
-def times_of(settings: Mapping[str, Any], result_seconds: float) -> ChordTimes:
-    """The times that the settings ask for; `result_seconds` is how long results are kept."""
-    keep = settings["result_chord_expires"]
-    options = settings["result_backend_transport_options"] or {}
-    return ChordTimes(
-        keep_seconds=result_seconds if keep is None else _seconds(keep),
-        join_seconds=float(settings["result_chord_join_timeout"] or LEAST_CLAIM_SECONDS),
-        ordered=bool(options.get("result_chord_ordered", True)),
-    )
-
-
-def _seconds(value: Any) -> float:
-    return float(value.total_seconds()) if hasattr(value, "total_seconds") else float(value)

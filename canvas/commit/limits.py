@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .celery_chord import DEFAULT_TIMES, ChordTimes
+from .chord_times import DEFAULT_TIMES, ChordTimes
 
 KNOWN_SECONDS = 3_600.0
 """The shortest time for which what has ended is known, however short results are kept."""

@@ -185,7 +185,7 @@ class RedisBatch:
                 lost = letter_to_text(part_without_join(join_id, id_, text), self.now_us)
                 return ["add_part", join_id, index, text, lost, completes]
             case CountPart():
-                return count_part(effect, self.keyring)
+                return count_part(effect, self.keyring, self.now_us)
             case OpenCount():
                 return open_count(effect)
             case Revoke(ids):
