@@ -201,8 +201,9 @@ def test_an_unordered_chord_is_counted_in_the_list_that_it_is(books):
     books.client.rpush(books.key(".j"), json.dumps([1, "theirs", "SUCCESS", 1]))
     books.client.sadd(books.key(".d"), "theirs:1")
     worker, part = books.worker(), replace(books.part(0), args=Json("[5]"))
-    books.send(part, part)
-    worker.work()
+    for _ in range(2):
+        books.send(part)
+        worker.work()
     assert books.claim() == ""
 
     books.send(replace(books.part(2), args=Json("[6]")))
