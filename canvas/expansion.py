@@ -52,6 +52,12 @@ def expanded(node: Node, root_id: str, parent_id: str | None, *, counts: bool) -
     return effects
 
 
+def ended_by_task(node: Node) -> Node:
+    """`node`, that it ends with one task: behind a group at its end stands one that returns the list."""
+    steps = _counting(node)
+    return steps[0] if len(steps) == 1 else Chain(steps=steps)
+
+
 def check(node: Node) -> None:
     """Raise ImproperlyConfigured for what Celery's workers cannot do."""
     match node:
@@ -188,7 +194,7 @@ def _counting(member: Node) -> Steps:
     queue = {"queue": first.options["queue"]} if first is not None and first.options.get("queue") else {}
     value = Call(
         task=ACCUMULATE_TASK,
-        id=derive(last.id, "value"),
+        id=derive(last.id, "value") if last.id else "",
         kwargs=json_value({"index": 0}),
         options=queue,
     )

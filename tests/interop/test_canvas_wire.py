@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+from contextlib import closing
 
 import pytest
 import redis
 from backbeat.canvas import App, chain, chord, group
 from backbeat.canvas.errors import ChordError, ImproperlyConfigured
+from backbeat.canvas.wiring import open_broker
+from backbeat.scheduler.firing import regular_firing
+from backbeat.scheduler.outlet import BrokerOutlet
 
 from interop.fleets import CELERY_CLIENT, celery_fleet
 from support.celery_env import run_celery
@@ -113,6 +117,18 @@ def test_k13_a_member_that_fails_fails_the_body_and_calls_its_error_callback(old
     with pytest.raises(ValueError, match="no"):
         chained.get(timeout=SECONDS)
     wait_until(lambda: failed.exists() and failed.read_text() == f"{handle.id}\n")
+
+
+def test_a_canvas_of_a_schedule_runs_on_celery_workers_alone(app, old):
+    canvas = chord([old("add", 1, 1), old("add", 2, 2)], old("total"))
+    payload = json.loads(json.dumps(canvas))
+    firing = regular_firing("test", "it", 1_800_000_000_000_000, payload, rev=1, batch_id=1)
+
+    with closing(open_broker(app.conf)) as broker:
+        outlet = BrokerOutlet(broker, app, cluster="test", store_id="1")
+        assert outlet.publish([firing]).confirmed == [firing]
+
+    assert app.AsyncResult(firing.task_id).get(timeout=SECONDS) == 6
 
 
 SHAPES = [
