@@ -62,17 +62,14 @@ def then_of(
     errbacks = tuple(
         n for n in nodes_of(embed.get("errbacks")) if not (isinstance(n, Call) and n.task == FAILED_TASK)
     )
-    if embed.get("chord") and group_id:  # a chord without a group is counted by nobody, as in Celery
-        if steps or below is not None:
-            raise MessageError("a task cannot be a part of a chord and have a next step at once")
-        return _counted(embed["chord"], group_id, group_index), errbacks
-    return (Inline(tuple(steps), below) if steps else below), errbacks
-
-
-def _counted(body: Any, group_id: str, group_index: int | None) -> Counted:
-    """The chord that a message is a part of. Its body is checked now, and read when it is sent."""
-    nodes_of([body])
-    return Counted(group_id, group_index, json_value(body))
+    chord = embed.get("chord")
+    if chord:
+        nodes_of([chord])  # it is checked now, and read when it is sent
+    if not chord or not group_id:  # a chord without a group is counted by nobody, as in Celery
+        return (Inline(tuple(steps), below) if steps else below), errbacks
+    if steps or below is not None:
+        raise MessageError("a task cannot be a part of a chord and have a next step at once")
+    return Counted(group_id, group_index, json_value(chord)), errbacks
 
 
 def nodes_of(items: Any) -> tuple[Node, ...]:
