@@ -7,6 +7,8 @@ It says what such a message comes to; perform.py makes the transition of it.
     backbeat.next(value, ref)         a Celery worker ran a task, and this is its value               --> Ended
     backbeat.value(value)             the value of a group that has taken the place of a task         --> Ended
     backbeat.failed(failed_id, ref)   a Celery worker ran a task, and it failed                       --> Ended
+    backbeat.chord(group_id, body)    all parts of a chord that Celery counts are in                  --> Served | Ended
+    celery.chord_unlock(group_id, body, result=...)    see celery_join.py                             --> Served | Ended
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from . import flow, replacing
+from . import celery_join, flow, replacing
+from .celery_join import UNLOCK_TASK, Again, CeleryJoin, Joined
 from .chain_cache import ChainCache
 from .commit.base import Commit
 from .continuation import position_of
@@ -32,11 +35,19 @@ from .results.base import Results
 logger = logging.getLogger(__name__)
 
 BUILT_IN = frozenset(
-    {flow.JOIN_TASK, flow.NEXT_TASK, flow.FAILED_TASK, flow.START_TASK, replacing.VALUE_TASK}
+    {
+        flow.CHORD_TASK,
+        flow.JOIN_TASK,
+        flow.NEXT_TASK,
+        flow.FAILED_TASK,
+        flow.START_TASK,
+        replacing.VALUE_TASK,
+        UNLOCK_TASK,
+    }
 )
 INNER = BUILT_IN - {replacing.VALUE_TASK}
 """Those whose results are nobody's business; the value of a group that replaced a task is a result like any other."""
-CARRIERS = frozenset({flow.JOIN_TASK, flow.NEXT_TASK, flow.FAILED_TASK})
+CARRIERS = frozenset({flow.CHORD_TASK, flow.JOIN_TASK, flow.NEXT_TASK, flow.FAILED_TASK, UNLOCK_TASK})
 """Those that only carry on what others began: what they start is judged itself."""
 
 UNKNOWN_JOIN_TRIES, UNKNOWN_JOIN_PAUSE_US = 60, 500_000
@@ -45,13 +56,17 @@ UNKNOWN_JOIN_TRIES, UNKNOWN_JOIN_PAUSE_US = 60, 500_000
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """It is done: these effects follow, and nothing else does. With `closes`, once and for the first who closes that join."""
+    """It is done: these effects follow, and nothing else does. With `closes`, once and for the first who closes that join.
+
+    With `counted` the same of that chord of Celery's.
+    """
 
     message: Message
     outcome: Outcome
     effects: Sequence[Effect] = ()
     closes: str | None = None
     keeps_parts: bool = False
+    counted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +94,7 @@ class BuiltIn:
         self._results = results
         self._chains = chains
         self._now_us = now_us
+        self._celery = CeleryJoin(results, now_us)
 
     def serve(self, message: Message) -> Served | Ended | Lost:
         """What it comes to. Raises whatever arguments that it cannot have lead to."""
@@ -87,6 +103,13 @@ class BuiltIn:
             case flow.JOIN_TASK:
                 (join_id,) = args
                 return self._join(message, _text(join_id))
+            case flow.CHORD_TASK:
+                group_id, body = args
+                return self._joined(message, self._celery.counted(message, _text(group_id), body))
+            case celery_join.UNLOCK_TASK:
+                group_id, body = args
+                kwargs = json.loads(message.kwargs)
+                return self._joined(message, self._celery.unlocked(message, _text(group_id), body, kwargs))
             case flow.START_TASK:
                 (signature,) = args
                 return _start(message, signature)
@@ -120,6 +143,14 @@ class BuiltIn:
             return Ended(quiet, Retry(eta_us=self._now_us() + UNKNOWN_JOIN_PAUSE_US))
         logger.error("%s: apps that share a broker must share the store, or have a broker vhost each", text)
         return Lost(lost("JoinLost", text, join_id))
+
+    def _joined(self, message: Message, found: Again | Joined) -> Served | Ended:
+        quiet = replace(message, ignore_result=True)
+        match found:
+            case Again(at_us):
+                return Ended(quiet, Retry(eta_us=at_us))
+            case Joined(effects, counted):
+                return Served(quiet, Success(value=NULL), effects, counted=counted)
 
     def _failure_of(self, failed_id: str) -> Failure:
         if self._results is not None:

@@ -13,7 +13,7 @@ from . import signals
 from .config import Config
 from .connections import Connections
 from .effect import Effect
-from .errors import UniqueConflict
+from .errors import ImproperlyConfigured, UniqueConflict
 from .node import Node, first_calls, root_of
 from .options import named, replying
 from .places import uses_rpc
@@ -44,6 +44,11 @@ class CanvasSender:
         That is the canvas itself; but if it asks for a key that another task has, nothing is sent, and it gets the id of that one.
         Raises UniqueConflict if it asks for that.
         """
+        if asked is not None and self._conf.canvas_wire == "celery":
+            raise ImproperlyConfigured(
+                'unique_key cannot be sent with canvas_wire = "celery": Celery\'s workers would never give the key back. Leave it out, '
+                'or set canvas_wire = "auto" and run a backbeat worker'
+            )
         if uses_rpc(self._conf):
             node = replying(node, lambda id_: reply_queue(self._connections.results, id_))
         root, parent = self._above(node)

@@ -178,6 +178,8 @@ OBEYED = frozenset(
     redis_backend_use_ssl
     result_backend
     result_backend_transport_options
+    result_chord_expires
+    result_chord_join_timeout
     result_compression
     result_expires
     result_extended
@@ -215,7 +217,6 @@ OBEYED = frozenset(
 
 _ONLY: dict[str, Any] = {
     "accept_content": ["json"],
-    "canvas_wire": "auto",
     "result_serializer": "json",
     "task_protocol": 2,
     "task_serializer": "json",

@@ -4,7 +4,8 @@ Steps that are still to run are stored once, in a chain record or in a join, and
 
 * `Step(chain, i)`: step i of the stored chain is next;
 * `Member(join, i)`: the value is part i of the stored join;
-* `Inline(steps, below)`: the steps themselves, for short tails, for clients of Celery and where no store exists.
+* `Inline(steps, below)`: the steps themselves, for short tails, for clients of Celery and where no store exists;
+* `Counted(group_id, index, body)`: the value is part `index` of a chord that Celery keeps the books of (see commit/celery_chord.lua).
 
 None means that nothing follows. `ref` is the text of a Step or Member on the wire (decisions K13).
 """
@@ -15,7 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .node import Node, Policy
+from .json_text import Json, json_value
+from .node import Call, Node, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,27 @@ class Inline:
     below: Step | Member | None = None
 
 
-Continuation = Step | Member | Inline
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The outcome is counted in the group `group_id` of a chord of Celery's, and who brings the last one sends `body`.
+
+    `body` is a signature as JSON text, "" where it could not be read. An `index` None is behind all others.
+    """
+
+    group_id: str
+    index: int | None
+    body: Json
+
+
+def counted_of(call: Call) -> Counted | None:
+    """The chord of Celery's that `call` is a part of, as Celery's clients say it in the options of a signature; None if of none."""
+    body, group_id = call.options.get("chord"), call.options.get("group_id")
+    if not body or not group_id:
+        return None
+    return Counted(group_id, call.options.get("group_index"), json_value(body))
+
+
+Continuation = Step | Member | Inline | Counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +109,8 @@ def added_member(join_id: str, key: str, *, hasty: bool) -> Member:
 def may_be_member(then: Continuation | None) -> bool:
     """False if what this follows is surely no member of a group that is waited for; of a stored chain only its record tells."""
     match then:
-        case None:
-            return False
+        case None | Counted():
+            return False  # a chord of Celery's has its own books, in which nothing is added
         case Inline(below=below):
             return below is not None
         case Step() | Member():

@@ -3,6 +3,7 @@
 OpenChain, OpenJoin   records, before anything refers to them        Publish   a message
 AddPart, SealJoin     what makes a join complete                     Settle    what can no longer run
 GrowJoin              what it waits for besides
+CountPart, OpenCount  the same for a chord that Celery counts
 OpenPlan              what all of it is                              Revoke    what shall not run
 
 Restart, ReopenJoin and KeepChain let a canvas that failed go on (see resume.py).
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .continuation import ChainRecord, JoinRecord
+from .continuation import ChainRecord, Counted, JoinRecord
 from .message import Message
 from .node import Node
 from .outcome import Ending, Failure, Success
@@ -105,6 +106,27 @@ class AddPart:
 
 
 @dataclass(frozen=True, slots=True)
+class CountPart:
+    """Count how `id` ended in a chord of Celery's, once; if it is the last that was missing the chord's message is sent.
+
+    `root_id` is that of the canvas of the task.
+    """
+
+    chord: Counted
+    id: str
+    outcome: Success | Failure
+    root_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCount:
+    """Say how many parts a chord has that Celery's workers will count, unless it is over."""
+
+    group_id: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Revoke:
     """Remember that these must not start; what nobody runs is REVOKED at once."""
 
@@ -161,6 +183,8 @@ Effect = (
     | SealJoin
     | GrowJoin
     | AddPart
+    | CountPart
+    | OpenCount
     | Revoke
     | OpenPlan
     | Restart

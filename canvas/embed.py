@@ -1,7 +1,8 @@
 """Embed: the third part of a message's body: the signatures that travel along, and so what follows it. PURE.
 
 A continuation travels as signatures that a Celery worker forwards: `backbeat.next(ref)` in `chain`, for when the task succeeds, and
-`backbeat.failed(ref)` in `errbacks`, for when it does not. They are routed to the queue `backbeat`.
+`backbeat.failed(ref)` in `errbacks`, for when it does not. They are routed to the queue `backbeat`. What a client of Celery's embeds is
+read and written as it does: steps in `chain`, the last one first, and in `chord` what follows when all parts of a chord are in.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .continuation import Continuation, Inline, Member, Step, position_of, ref_of
+from .continuation import Continuation, Counted, Inline, Member, Step, position_of, ref_of
 from .errors import MessageError
 from .flow import FAILED_TASK, NEXT_TASK
 from .ids import derive
@@ -32,7 +33,10 @@ def embed_of(message: Message) -> dict[str, Any]:
     callbacks = [_data(link, stamps) for link in message.link] or None
     errbacks = [_data(link, stamps) for link in message.link_error]
     chain: list[dict[str, Any]] = []
+    chord: Any = None
     match message.then:
+        case Counted(body=body):
+            chord = json.loads(body) if body else None
         case Inline(steps, below):
             chain = [_data(step, stamps) for step in steps]
             if below is not None:
@@ -42,18 +46,18 @@ def embed_of(message: Message) -> dict[str, Any]:
             chain = [_forward(NEXT_TASK, message, position)]
             errbacks.append(_forward(FAILED_TASK, message, position))
     chain.reverse()
-    embed = {"callbacks": callbacks, "errbacks": errbacks or None, "chain": chain or None, "chord": None}
+    if message.tail is not None:
+        chain = json.loads(message.tail)
+    embed = {"callbacks": callbacks, "errbacks": errbacks or None, "chain": chain or None, "chord": chord}
     if is_marked(message.args) or is_marked(message.kwargs):
         embed[ARGUMENTS] = [json.loads(message.args), json.loads(message.kwargs)]
     return embed
 
 
-def then_of(embed: Mapping[str, Any]) -> tuple[Continuation | None, tuple[Node, ...]]:
-    """The continuation and the error callbacks of the user's own."""
-    if embed.get("chord"):
-        raise MessageError(
-            "a chord of a Celery client needs a Celery worker; send the chord with backbeat's canvas"
-        )
+def then_of(
+    embed: Mapping[str, Any], group_id: str | None, group_index: int | None
+) -> tuple[Continuation | None, tuple[Node, ...]]:
+    """The continuation and the error callbacks of the user's own. Group and index are those of the message's headers."""
     steps = list(nodes_of(list(reversed(embed.get("chain") or []))))
     below: Step | Member | None = None
     if steps and isinstance(steps[-1], Call) and steps[-1].task == NEXT_TASK:
@@ -61,7 +65,14 @@ def then_of(embed: Mapping[str, Any]) -> tuple[Continuation | None, tuple[Node, 
     errbacks = tuple(
         n for n in nodes_of(embed.get("errbacks")) if not (isinstance(n, Call) and n.task == FAILED_TASK)
     )
-    return (Inline(tuple(steps), below) if steps else below), errbacks
+    chord = embed.get("chord")
+    if chord:
+        nodes_of([chord])  # it is checked now, and read when it is sent
+    if not chord or not group_id:  # a chord without a group is counted by nobody, as in Celery
+        return (Inline(tuple(steps), below) if steps else below), errbacks
+    if steps or below is not None:
+        raise MessageError("a task cannot be a part of a chord and have a next step at once")
+    return Counted(group_id, group_index, json_value(chord)), errbacks
 
 
 def nodes_of(items: Any) -> tuple[Node, ...]:

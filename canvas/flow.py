@@ -11,7 +11,7 @@ effects; `perform` carries the effects out, all of them or none, together with t
 * Every ending settles what depends on it: on success the next step starts; on anything else all later steps are stored as
   failed with the cause, up to the join above, which gets the failure as its part.
 
-    next_steps(message, outcome) --> Publish next | AddPart | Settle ...     joined(record, parts) --> the same
+    next_steps(message, outcome) --> Publish next | AddPart | Settle ...     joined(record, parts), counted(body, outcome) --> the same
 """
 
 from __future__ import annotations
@@ -20,10 +20,21 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from .continuation import ChainRecord, Continuation, Inline, JoinRecord, Member, Step, added_member
+from .continuation import (
+    ChainRecord,
+    Continuation,
+    Counted,
+    Inline,
+    JoinRecord,
+    Member,
+    Step,
+    added_member,
+    counted_of,
+)
 from .effect import (
     AddPart,
     CloseChain,
+    CountPart,
     Effect,
     GrowJoin,
     OpenChain,
@@ -60,6 +71,7 @@ JOIN_TASK = "backbeat.join"
 NEXT_TASK = "backbeat.next"
 FAILED_TASK = "backbeat.failed"
 START_TASK = "backbeat.start"
+CHORD_TASK = "backbeat.chord"
 """Tasks that every backbeat worker serves itself, from the queue `backbeat`."""
 
 ALONE = "add_to_chord was called by a task that is in the header of no chord, so there is nothing to add to"
@@ -149,6 +161,13 @@ def joined(record: JoinRecord, parts: Sequence[Part], chains: Chains, generation
     return [*effects, *_fail_join(record, outcome, scope)]
 
 
+def counted(body: Node, outcome: Success | Failure, root_id: str, parent_id: str | None) -> list[Effect]:
+    """What follows when all parts of a chord of Celery's are in, and came to `outcome`. `parent_id` is the task that was the last."""
+    if isinstance(outcome, Failure):
+        return not_started(body, root_id, outcome)
+    return list(_enter(body, outcome.value, None, _Scope(root_id, parent_id, {})))
+
+
 def interrupted(join_id: str) -> Failure:
     """Why a join fails whose sender died before it had sent all members."""
     text = "the process that was sending this canvas died before all of it was sent"
@@ -180,6 +199,19 @@ def join_message(join_id: str, generation: int = 0) -> Message:
     args = json_list([json_string(join_id)])
     id_ = derive(join_id, "join")
     return Message(id=id_, task=JOIN_TASK, args=args, queue=CONTROL_QUEUE, generation=generation)
+
+
+def chord_message(chord: Counted, root_id: str, parent_id: str) -> Message:
+    """The message that stores send, in the same step, when the last part of a chord of Celery's comes in; `counted` answers it."""
+    return Message(
+        id=derive(chord.group_id, "chord"),
+        task=CHORD_TASK,
+        args=json_list([json_string(chord.group_id), chord.body]),
+        root_id=root_id,
+        parent_id=parent_id,
+        queue=CONTROL_QUEUE,
+        ignore_result=True,
+    )
 
 
 def started_id(start_id: str) -> str:
@@ -237,6 +269,8 @@ def join_above(then: Continuation | None, chains: Chains) -> Member | None:
     match then:
         case None | Member():
             return then
+        case Counted():
+            return None
         case Inline(below=below):
             return join_above(below, chains)
         case Step(chain_id):
@@ -265,7 +299,7 @@ def _enter(node: Node, value: Json | None, then: Continuation | None, scope: _Sc
                 message_of(
                     node,
                     args=args,
-                    then=then,
+                    then=then or counted_of(node),
                     root_id=scope.root_id,
                     parent_id=scope.parent_id,
                     generation=scope.generation,
@@ -298,7 +332,9 @@ def _enter_chain(
     tail = Inline(steps[1:])
     if isinstance(then, Inline):
         tail = Inline((*tail.steps, *then.steps), then.below)
-    if not isinstance(then, Step | Member) and _fits_inline((steps[0], *tail.steps), scope.inline_limit):
+    if not isinstance(then, Step | Member | Counted) and _fits_inline(
+        (steps[0], *tail.steps), scope.inline_limit
+    ):
         yield from _enter(steps[0], value, tail, scope)
         return
     record = ChainRecord(chain_id=chain_id, steps=steps, below=then, root_id=scope.root_id)
@@ -309,6 +345,8 @@ def _enter_chain(
 def _labelled(member: Node, group_id: str, index: int) -> Node:
     """A member that reports to no join still says whose it is: its call, or the last one of its chain."""
     match member:
+        case Call() if counted_of(member) is not None:
+            return member  # it says already whose it is
         case Call():
             return replace(member, options={**member.options, "group_id": group_id, "group_index": index})
         case Chain():
@@ -328,6 +366,9 @@ def _advance(id_: str, outcome: Ending, then: Continuation | None, scope: _Scope
             part = outcome if isinstance(outcome, Success) else cause_of(outcome, id_)
             completes = then.hasty and isinstance(part, Failure)
             yield AddPart(then.join_id, then.index, id_, part, completes, then.key)
+            return
+        case Counted():
+            yield _count(then, id_, outcome, scope)
             return
     steps, below = _rest(then, scope.chains)
     if not isinstance(outcome, Success):
@@ -378,11 +419,18 @@ def _abandon(node: Node, failure: Failure, scope: _Scope) -> Iterator[Effect]:
     match node:
         case Call():
             yield Settle(node.id, failure, node.task, node.options.get("first_attempt", 0))
+            if (chord := counted_of(node)) is not None:
+                yield _count(chord, node.id, failure, scope)
         case Chain(steps=inside) | Group(members=inside):
             for each in inside:
                 yield from _abandon(each, failure, scope)
         case Tap():
             yield from _tell(node, failure, scope)
+
+
+def _count(chord: Counted, id_: str, outcome: Ending, scope: _Scope) -> CountPart:
+    part = outcome if isinstance(outcome, Success) else cause_of(outcome, id_)
+    return CountPart(chord, id_, part, scope.root_id)
 
 
 def _tell(tap: Tap, ended: Success | Failure, scope: _Scope) -> Iterator[Effect]:

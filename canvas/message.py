@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from .continuation import Continuation, Member
+from .continuation import Continuation, Counted, Member
 from .json_text import EMPTY_LIST, EMPTY_MAP, Json
 from .node import Call, Node, callbacks, calls
 from .stamp import Stamps, stamp_keys, stamps_in
@@ -37,6 +37,8 @@ class Message:
     root_id: str = ""
     parent_id: str | None = None
     then: Continuation | None = None
+    tail: Json | None = None
+    """In place of `then`: a list of the signatures that follow, the last one first, in Celery's own terms (see expansion.py)."""
     link: tuple[Node, ...] = ()
     link_error: tuple[Node, ...] = ()
     attempt: int = 0
@@ -103,7 +105,13 @@ def message_of(
     options = call.options
     expires = options.get("expires")
     relative = isinstance(expires, int | float)
-    member = then if isinstance(then, Member) else None
+    group_id, group_index = options.get("group_id"), options.get("group_index")
+    match then:
+        case Member():
+            # what was added to a header comes behind the others, wherever that will be
+            group_id, group_index = then.join_id, group_index if then.key else then.index
+        case Counted():
+            group_id, group_index = then.group_id, then.index
     return Message(
         id=call.id,
         task=call.task,
@@ -118,8 +126,8 @@ def message_of(
         first_attempt=options.get("first_attempt") or 0,
         replaced_task_nesting=options.get("replaced_task_nesting") or 0,
         generation=generation,
-        group_id=member.join_id if member else options.get("group_id"),
-        group_index=member.index if member and not member.key else options.get("group_index"),
+        group_id=group_id,
+        group_index=group_index,
         eta_us=us_of_iso(options.get("eta")),
         countdown=options.get("countdown"),
         expires_us=None if relative else us_of_iso(expires),

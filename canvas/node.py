@@ -243,6 +243,19 @@ def map_first(node: Node, change: Callable[[Call], Call]) -> Node:
             return node
 
 
+def map_calls(node: Node, change: Callable[[Call], Call]) -> Node:
+    """`node` with `change` applied to all its calls."""
+    match node:
+        case Call():
+            return change(node)
+        case Chain():
+            return replace(node, steps=tuple(map_calls(step, change) for step in node.steps))
+        case Group():
+            return replace(node, members=tuple(map_calls(member, change) for member in node.members))
+        case Tap():
+            return node
+
+
 def root_of(node: Node) -> str:
     """The root id of a frozen canvas: its first task's, as in Celery; a group's own id where a group comes first."""
     match node:

@@ -7,11 +7,12 @@ task `backbeat.tap`, at its place among the steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from .ids import plain_id
 from .json_text import Json
-from .node import DEEPEST, HOOKS, Call, Chain, Group, Node, Policy, Tap, chain_of, flat, tapped
+from .node import DEEPEST, HOOKS, Call, Chain, Group, Node, Policy, Tap, chain_of, flat, map_calls, tapped
 
 TAP_TASK = "backbeat.tap"
 CHUNKS_TASK, STARMAP_TASK = "celery.chunks", "celery.starmap"
@@ -70,6 +71,15 @@ def node_from_data(data: Mapping[str, Any], dump: Dump, depth: int = DEEPEST) ->
     if depth <= 0:
         raise ValueError(f"signatures are nested deeper than {DEEPEST} levels")
     options = dict(data.get("options") or {})
+    follow = options.pop("chain", None)
+    if follow:
+        # so a client of Celery's says what comes after the body of a chord: what is last stands first
+        return chain_of(
+            tuple(
+                node_from_data(each, dump, depth - 1)
+                for each in ({**data, "options": options}, *reversed(follow))
+            )
+        )
     hooks = {name: _links(options.pop(name, None), dump, depth) for name in HOOKS}
     node = _untapped_from_data(data, options, dump, depth)
     return tapped(node, data["task"], hooks)
@@ -89,7 +99,7 @@ def _untapped_from_data(data: Mapping[str, Any], options: dict[str, Any], dump: 
             group = _group_from_data(
                 tasks, header.get("options") or {} if isinstance(header, Mapping) else {}, dump, depth
             )
-            return chain_of((group, node_from_data(kwargs["body"], dump, depth - 1)))
+            return chain_of((map_calls(group, _uncounted), node_from_data(kwargs["body"], dump, depth - 1)))
         case _ if data["task"] == CHUNKS_TASK and "it" in kwargs:
             return _group_from_data(_chunks(kwargs), options, dump, depth)
         case _ if data["task"] == TAP_TASK:
@@ -111,6 +121,11 @@ def _untapped_from_data(data: Mapping[str, Any], options: dict[str, Any], dump: 
                 link=_links(link, dump, depth),
                 link_error=_links(link_error, dump, depth),
             )
+
+
+def _uncounted(call: Call) -> Call:
+    """A part of a chord that is set going by us, and so is joined by us: Celery's clients froze what Celery would need for it."""
+    return replace(call, options={name: value for name, value in call.options.items() if name != "chord"})
 
 
 def _text(value: Any) -> str:

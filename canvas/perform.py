@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from . import flow
 from .built_in import BUILT_IN, CARRIERS, BuiltIn, Ended, Lost, Served, never_started
+from .celery_join import never_joined
 from .chain_cache import ChainCache
 from .commit.base import Commit
 from .commit.dead_letter import DeadLetter
@@ -130,6 +131,7 @@ class Performer:
         children = led_to(message, outcome, effects, chains)
         if message.task == flow.START_TASK:
             effects += never_started(message, outcome)
+        effects += never_joined(message, outcome)
         return Transition(
             message=message,
             outcome=outcome,
@@ -298,7 +300,7 @@ class Performer:
                 return self.finished(taken, ended, outcome)
             case Lost(failure):
                 return self.dead(taken, message, failure)
-            case Served(served, outcome, effects, closes, keeps_parts):
+            case Served(served, outcome, effects, closes, keeps_parts, counted):
                 return Transition(
                     message=served,
                     outcome=outcome,
@@ -306,6 +308,7 @@ class Performer:
                     delivery=taken.delivery,
                     closes=closes,
                     keeps_parts=keeps_parts,
+                    counted=counted,
                 )
 
     def _routed(self, effects: Sequence[Effect]) -> tuple[Effect, ...]:

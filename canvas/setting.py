@@ -99,6 +99,12 @@ def _mode(name: str, value: Any) -> Any:
     return value
 
 
+def _wire(name: str, value: Any) -> Any:
+    if value not in ("auto", "celery"):
+        raise ImproperlyConfigured(f"{name} must be 'auto' or 'celery', found {value!r:.80}")
+    return value
+
+
 _READERS: dict[str, Read] = {
     "accept_content": _content_types,
     "beat_cron_starting_deadline": optional(SECONDS),
@@ -109,6 +115,7 @@ _READERS: dict[str, Read] = {
     "broker_use_ssl": _tls,
     "broker_write_url": optional(url),
     "canvas_mode": _mode,
+    "canvas_wire": _wire,
     "cluster": optional(text),
     "enable_utc": flag,
     "imports": _modules,
@@ -118,6 +125,8 @@ _READERS: dict[str, Read] = {
     "redis_backend_use_ssl": _tls,
     "result_backend": optional(url),
     "result_backend_transport_options": optional(mapping),
+    "result_chord_expires": optional(_expiry),
+    "result_chord_join_timeout": optional(SECONDS),
     "result_expires": optional(_expiry),
     "result_extended": flag,
     "result_max_bytes": COUNT,

@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from .continuation import Inline
+from .continuation import Counted, Inline, counted_of
 from .envelope import pack
 from .errors import EncodeError, ImproperlyConfigured, SignatureError
-from .flow import JOIN_TASK, START_TASK
-from .json_text import Json
+from .flow import CHORD_TASK, JOIN_TASK, START_TASK
+from .json_text import Json, json_value
 from .message import CONTROL_QUEUE, MAX_BYTES, Message
 from .node import Call, Node, callbacks, calls
 from .node_data import node_from_data
@@ -58,8 +58,8 @@ class Key:
 
     def objection(self, task: str, queue: str | None) -> str | None:
         """Why it may not send this task to this queue (None: wherever the worker's routes say); None if it may."""
-        if task in (JOIN_TASK, START_TASK, VALUE_TASK) and queue == CONTROL_QUEUE:
-            # a join does nothing before its parts are there; what a start starts is judged itself; a value any task could return
+        if task in (CHORD_TASK, JOIN_TASK, START_TASK, VALUE_TASK) and queue == CONTROL_QUEUE:
+            # a join does nothing before its parts are there, nor a chord, whose body is judged itself; what a start starts is judged itself; a value any task could return
             return None
         if not any(fnmatchcase(task, pattern) for pattern in self.tasks):
             return f"key {self.id!r} may not send task {task!r:.200}"
@@ -229,13 +229,28 @@ def _brought(message: Message) -> Iterator[Call]:
     nodes: list[Node] = [*message.link, *message.link_error]
     if isinstance(message.then, Inline):
         nodes += message.then.steps
-    if message.task == START_TASK:
+    if message.tail is not None:
+        nodes += [node_from_data(each, json_value) for each in json.loads(message.tail)]
+    if isinstance(message.then, Counted):
+        nodes += _body(message.then)
+    if message.task in (START_TASK, CHORD_TASK):
         try:
-            (data,) = json.loads(message.args)
+            data = json.loads(message.args)[-1]
             nodes.append(node_from_data(data, lambda value: Json(json.dumps(value))))
-        except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
             raise SignatureError("it starts a canvas that cannot be read") from None
     while nodes:
         node = nodes.pop()
-        yield from calls(node)
+        for call in calls(node):
+            yield call
+            nodes += _body(counted_of(call))
         nodes += callbacks(node)
+
+
+def _body(chord: Counted | None) -> list[Node]:
+    if chord is None or not chord.body:
+        return []
+    try:
+        return [node_from_data(json.loads(chord.body), json_value)]
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
+        raise SignatureError("it is a part of a chord whose body cannot be read") from None

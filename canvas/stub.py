@@ -1,7 +1,8 @@
 """Stub: what the headers alone say of a message whose body cannot be read, enough to end it and all that depends on it. PURE.
 
 The embed in a body says what follows, for Celery; these headers say it a second time, in short: where the message stands, the ids and
-names of the steps that it carries itself, and its error callbacks. A stub ends as a failure and never goes on: it has no arguments, nor
+names of the steps that it carries itself, and its error callbacks. Of a message of a Celery client they say whether it may be a part of
+a chord, by its group. A stub ends as a failure and never goes on: it has no arguments, nor
 have its steps.
 """
 
@@ -11,8 +12,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from .continuation import Continuation, Inline, Member, Step, position_of, ref_of
-from .json_text import json_value
+from .continuation import Continuation, Counted, Inline, Member, Step, position_of, ref_of
+from .json_text import Json, json_value
 from .message import Message, check_calls, checked
 from .node import Call, Node, calls
 from .node_data import node_from_data, node_to_data
@@ -40,7 +41,7 @@ def stub_headers(message: Message) -> dict[str, str]:
 
 def stub_of(id_: str, headers: Mapping[str, Any], queue: str) -> Message | None:
     """The stub of a message whose body cannot be read; None if its headers say of nothing that depends on it, or not in good form."""
-    if STUB_HEADERS.isdisjoint(headers):
+    if STUB_HEADERS.isdisjoint(headers) and not headers.get("group"):
         return None
     try:
         stub = Message(
@@ -51,6 +52,8 @@ def stub_of(id_: str, headers: Mapping[str, Any], queue: str) -> Message | None:
             generation=int(headers.get("backbeat_generation") or 0),
             then=_then_of(headers),
             link_error=_errbacks_of(headers),
+            group_id=headers.get("group"),
+            group_index=headers.get("group_index"),
             queue=queue,
             stub=True,
         )
@@ -64,6 +67,9 @@ def _then_of(headers: Mapping[str, Any]) -> Continuation | None:
     steps = [Call(id=_text(step), task=_text(task)) for step, task in json.loads(headers.get(_STEPS, "[]"))]
     for step in steps:
         check_calls(step)
+    if not steps and below is None and headers.get("group"):
+        # which body it is the others know; of a plain group nobody ever asks
+        return Counted(_text(headers["group"]), headers.get("group_index"), Json(""))
     return Inline(tuple(steps), below) if steps else below
 
 

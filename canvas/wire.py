@@ -116,7 +116,7 @@ def from_wire(wire: Wire, queue: str) -> Message:
 
 def _decode(wire: Wire, headers: Mapping[str, Any], id_: str, queue: str) -> Message:
     args, kwargs, embed = _body(wire)
-    then, errbacks = then_of(embed)
+    then, errbacks = then_of(embed, headers.get("group"), headers.get("group_index"))
     hard, soft = headers.get("timelimit") or (None, None)
     message = Message(
         id=id_,

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from . import flow
 from .brokers.base import Broker
 from .commit.base import Commit, DeadLetterCommit
+from .commit.chord_times import times_of
 from .commit.limits import Limits
 from .commit.role import Role
 from .commit.transition import Transition
@@ -28,6 +29,7 @@ from .commit.wiring import engine_of, memory_store_of, open_store
 from .config import Config
 from .effect import Effect, OpenChain, OpenJoin, planned
 from .errors import ImproperlyConfigured
+from .expansion import expanded
 from .node import Node
 from .places import (
     Kind,
@@ -45,6 +47,7 @@ from .results.compression import method_of
 from .signing import NO_KEYS, Keyring
 from .start import Start
 from .transaction import OutboxRelay, TransactionSender
+from .url_text import without_password
 
 if TYPE_CHECKING:
     from .eager import Eager, EagerApp
@@ -215,6 +218,8 @@ def open_relays(conf: Config, sender: TransactionSender) -> list[OutboxRelay]:
 
 def canvas_start(conf: Config, node: Node, root_id: str, parent_id: str | None) -> list[Effect]:
     """The effects that set `node` going with what there is: without a store steps travel inline, and chords are refused."""
+    if conf.canvas_wire == "celery":
+        return _expanded(conf, node, root_id, parent_id)
     if store_url(conf) is not None:
         # the plan comes last: where a sender dies between slices, what is there is what its join says
         return [*flow.start(node, root_id, parent_id=parent_id), *planned(node, root_id, parent_id)]
@@ -224,6 +229,18 @@ def canvas_start(conf: Config, node: Node, root_id: str, parent_id: str | None) 
             "a chord, or a group inside a chain, needs a result backend: write App(backend='redis://...') or postgresql://."
         )
     return effects
+
+
+def _expanded(conf: Config, node: Node, root_id: str, parent_id: str | None) -> list[Effect]:
+    """The same for a fleet of Celery's workers alone. Raises ImproperlyConfigured for what they could not get, or not run."""
+    broker, store = broker_url(conf), store_url(conf)
+    if kind_of(broker) not in (Kind.REDIS, Kind.KOMBU):
+        raise ImproperlyConfigured(
+            f'canvas_wire = "celery" is for a broker that Celery\'s workers share, redis:// or amqp://; {without_password(broker)} is '
+            'none: leave canvas_wire at "auto"'
+        )
+    counts = store is not None and kind_of(store) is Kind.REDIS
+    return expanded(node, root_id, parent_id, counts=counts)
 
 
 def keyring_of(conf: Config) -> Keyring:
@@ -247,6 +264,7 @@ def limits_of(conf: Config) -> Limits:
         keep_seconds=expires_seconds(conf),
         extended=bool(conf.result_extended),
         compression=method_of(conf.result_compression),
+        chords=times_of(conf, expires_seconds(conf)),
     )
 
 

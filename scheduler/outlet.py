@@ -15,6 +15,7 @@ from ..canvas.brokers.base import Broker, Posted
 from ..canvas.errors import Unavailable
 from ..canvas.signing import NO_KEYS, Keyring
 from ..canvas.template import Sendable
+from .expanded_firings import ExpandedFirings
 from .firing import Firing
 from .firing_messages import FiringMessages, Resolver
 from .relay import OutletDown, Published
@@ -52,6 +53,7 @@ class BrokerOutlet:
         self._broker = broker
         self._enclosure = enclosure
         self._messages = FiringMessages(app, keyring)
+        self._expanded = ExpandedFirings(app)
         self._cluster = cluster
         self._store_id = store_id
         self._monotonic = monotonic
@@ -61,6 +63,19 @@ class BrokerOutlet:
 
     def publish(self, firings: Sequence[Firing]) -> Published:
         """Send firings, and say what became of them. Raises OutletDown when the broker cannot be reached."""
+        canvases = [firing for firing in firings if self._expanded.takes(firing)]
+        if not canvases:
+            return self._publish(firings)
+        try:
+            self._announce()
+            started, refused = self._expanded.start(canvases)
+        except Unavailable as error:
+            raise OutletDown(str(error)) from error
+        others = [firing for firing in firings if not self._expanded.takes(firing)]
+        sent = self._publish(others) if others else Published(())
+        return Published([*started, *sent.confirmed], [*refused, *sent.refused], sent.returned)
+
+    def _publish(self, firings: Sequence[Firing]) -> Published:
         items, refused = self._messages.of(firings)
         try:
             self._announce()

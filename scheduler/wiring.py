@@ -104,7 +104,8 @@ def open_beat(app: App, options: BeatOptions, listener: Listener, vitals: Vitals
         ready=lambda: beat.wake(),  # noqa: PLW0108 - it is made below
     )
     source.read()
-    _tell_of_workflows([*source.entries, *(app_entries or ())])
+    if app.conf.canvas_wire != "celery":
+        _tell_of_workflows([*source.entries, *(app_entries or ())])
     runs = _runs_of(app, [*source.entries, *(app_entries or ())])
     url = store_url(app, options.store)
     cluster = options.cluster or app.cluster

@@ -324,6 +324,8 @@ local apply_effect = {
   grow_join = function(e)
     if not grow_join(e[2], e[3]) then revoke(e, 4) end
   end,
+  count_part = function(e) celery_chord.count_part(e, publish) end,
+  open_count = function(e) celery_chord.open(e[2], e[3]) end,
   revoke = function(e) revoke(e) end,
   open_plan = function(e) open_plan(e[2], e[3], e[4], e[5]) end,
   keep_chain = function(e) redis.call('PERSIST', own .. 'chain:' .. e[2]) end,
@@ -345,7 +347,8 @@ local function apply(t)
   local holder = t.unique and take_key(t.unique, documents)
   if holder then return nil, holder end
   hasten(t)
-  if dig_up(t.digs_up) and (not t.closes or close_join(t.closes, t.keeps_parts)) then
+  if dig_up(t.digs_up) and (not t.closes or close_join(t.closes, t.keeps_parts))
+    and (not t.counted or celery_chord.close(t.counted, t.id)) then
     for _, effect in ipairs(t.effects) do apply_effect[effect[1]](effect) end
     if t.sent then know(t.sent) end
   end

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .chord_times import DEFAULT_TIMES, ChordTimes
+
 KNOWN_SECONDS = 3_600.0
 """The shortest time for which what has ended is known, however short results are kept."""
 OUTBOX_LEASE_SECONDS = 2.0
@@ -28,6 +30,8 @@ class Limits:
     """Whether results hold the task's name, arguments, worker, retries, queue and `date_started` (`result_extended`)."""
     compression: str | None = None
     """How results are compressed (`result_compression`); not in memory."""
+    chords: ChordTimes = DEFAULT_TIMES
+    """How the books of Celery's chords are kept; in Redis alone."""
 
     @property
     def known_seconds(self) -> float:

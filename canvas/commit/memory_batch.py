@@ -9,10 +9,12 @@ from ..delivery import Delivery
 from ..effect import (
     AddPart,
     CloseChain,
+    CountPart,
     Effect,
     GrowJoin,
     KeepChain,
     OpenChain,
+    OpenCount,
     OpenJoin,
     OpenPlan,
     Publish,
@@ -186,6 +188,8 @@ class MemoryBatch:
             case GrowJoin(join_id, key, ids):
                 if not state.joins.grow(join_id, key):
                     self.revoke(ids)
+            case CountPart() | OpenCount():
+                pass  # Celery's workers count in Redis alone; elsewhere who joins reads the results
             case AddPart(join_id, index, id_, _, completes, key):
                 if join_id in state.joins:
                     state.joins.add(join_id, index, text, completes=completes, key=key)

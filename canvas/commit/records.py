@@ -6,7 +6,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ..continuation import ChainRecord, Continuation, Inline, JoinRecord, Member, Step, position_of, ref_of
+from ..continuation import (
+    ChainRecord,
+    Continuation,
+    Counted,
+    Inline,
+    JoinRecord,
+    Member,
+    Step,
+    position_of,
+    ref_of,
+)
 from ..effect import Part
 from ..errors import DecodeError
 from ..json_text import json_value
@@ -112,6 +122,8 @@ def _continuation_to_data(then: Continuation | None) -> Any:
             return None
         case Step() | Member():
             return ref_of(then)
+        case Counted(group_id, index, body):
+            return {"group": group_id, "index": index, "body": body}
         case Inline(steps, below):
             return {
                 "steps": [node_to_data(step, json.loads) for step in steps],
@@ -124,6 +136,8 @@ def _continuation_from_data(data: Any) -> Continuation | None:
         return None
     if isinstance(data, str):
         return position_of(data)
+    if "group" in data:
+        return Counted(data["group"], data["index"], data["body"])
     steps = tuple(node_from_data(step, json_value) for step in data["steps"])
     below = data["below"]
     return Inline(steps, None if below is None else position_of(below))

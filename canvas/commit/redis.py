@@ -98,6 +98,8 @@ class RedisCommit:
             "max_lost": self._limits.max_lost,
             "outbox_lease_us": self._limits.outbox_lease_us,
             "result_db": self._result_db_number,
+            "own_db": self._own_db,
+            "chord": self._limits.chords.argument,
             **(REVOKED if any(map(may_revoke, transitions)) else {}),
             **self._common(),
         }
@@ -105,7 +107,7 @@ class RedisCommit:
             # no queue comes first for ever: one that is always full would starve the others. A call that takes nothing is no turn
             self._queues = [*self._queues[1:], *self._queues[:1]]
         asked_us = monotonic_us()
-        reply = script("store.lua", "unique.lua", "envelope.lua", "exchange.lua")(
+        reply = script("store.lua", "unique.lua", "envelope.lua", "celery_chord.lua", "exchange.lua")(
             self._client, argument, *batch.blobs
         )
         self._clock.heard(reply[0], asked_us)
@@ -229,6 +231,10 @@ class RedisCommit:
     @property
     def _result_db_number(self) -> int:
         return -1 if self._result_db is None else self._result_db
+
+    @property
+    def _own_db(self) -> int:
+        return int(self._client.connection_pool.connection_kwargs.get("db") or 0)
 
     def _meet(self) -> None:
         """What has to be known of the server before the first exchange."""

@@ -17,10 +17,12 @@ from ..delivery import Delivery
 from ..effect import (
     AddPart,
     CloseChain,
+    CountPart,
     Effect,
     GrowJoin,
     KeepChain,
     OpenChain,
+    OpenCount,
     OpenJoin,
     OpenPlan,
     Publish,
@@ -40,6 +42,7 @@ from ..signing import NO_KEYS, Keyring
 from ..stamp import stamp_keys
 from ..unique import Unique
 from . import records
+from .celery_chord import count_part, open_count
 from .dead_letter import part_without_join
 from .limits import DEFAULT_LIMITS, Limits
 from .redis_dead import letter_to_text
@@ -98,6 +101,8 @@ class RedisBatch:
         if transition.closes is not None:
             row["closes"] = transition.closes
             row["keeps_parts"] = transition.keeps_parts
+        if transition.counted is not None:
+            row["counted"] = transition.counted
         if transition.digs_up is not None:
             row["digs_up"] = transition.digs_up
         if transition.unique is not None:
@@ -188,6 +193,10 @@ class RedisBatch:
                 text = records.part_to_text(id_, outcome)
                 lost = letter_to_text(part_without_join(join_id, id_, text), self.now_us)
                 return ["add_part", join_id, index, text, lost, completes, key]
+            case CountPart():
+                return count_part(effect, self.keyring, self.now_us)
+            case OpenCount():
+                return open_count(effect)
             case Revoke(ids):
                 revoked = revocation(ids, self.now_us)
                 pairs = zip(revoked["ids"], revoked["documents"], strict=True)

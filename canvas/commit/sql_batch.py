@@ -15,10 +15,12 @@ from ..delivery import Delivery
 from ..effect import (
     AddPart,
     CloseChain,
+    CountPart,
     Effect,
     GrowJoin,
     KeepChain,
     OpenChain,
+    OpenCount,
     OpenJoin,
     OpenPlan,
     Publish,
@@ -211,6 +213,8 @@ class SqlBatch:
             case GrowJoin(join_id, key, ids):
                 if not self._joins.grow(join_id, key):
                     self._revoke(ids)
+            case CountPart() | OpenCount():
+                pass  # Celery's workers count in Redis alone; elsewhere who joins reads the results
             case AddPart(join_id, index, id_, outcome, completes, key):
                 text = records.part_to_text(id_, outcome)
                 if not self._joins.add(join_id, index, text, completes=completes, key=key):

@@ -18,9 +18,11 @@ from ..continuation import JoinRecord
 from ..effect import (
     AddPart,
     CloseChain,
+    CountPart,
     GrowJoin,
     KeepChain,
     OpenChain,
+    OpenCount,
     OpenJoin,
     OpenPlan,
     Publish,
@@ -265,7 +267,7 @@ def _check_unique(unique: Unique | None) -> None:
 
 def _reply_to(transition: Transition) -> str:
     """The queue that the sender of the task asks for its result; also of a message that could not be decoded, as far as it can be read."""
-    if transition.message is not None:
+    if transition.message is not None and not transition.message.stub:
         return transition.message.reply_to
     if transition.delivery is None:
         return ""
@@ -294,6 +296,12 @@ def _published(transition: Transition) -> list[Publish]:
                 | KeepChain()
             ):
                 raise ImproperlyConfigured("a chord, or a group inside a chain, needs a result backend")
+            case OpenCount():
+                raise ImproperlyConfigured(
+                    "a chord that Celery's workers run needs a result backend in Redis"
+                )
+            case CountPart():
+                pass  # Celery's clients send no chord without a store; who counts it somewhere else reads the result
             case Settle() | CloseChain() | OpenPlan() | Revoke():
                 pass  # there is nowhere to store it; see _replies_to
     return found

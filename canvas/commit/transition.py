@@ -29,6 +29,9 @@ class Transition:
     With `early`: this message, whose claim is stored, shall be acknowledged before it runs (decisions K9). Nobody gets it any more to
     run it; it is kept where backbeat's workers alone find it, so that one of them can end it if the claim dies.
 
+    With `counted`: the books of that chord of Celery's are closed first, and if they are another's nothing else is applied but the
+    acknowledgement.
+
     With `digs_up`: that dead letter is deleted first, and if it is gone already nothing else is applied.
 
     With `unique`, for a client: its key is taken first, and if another task has it nothing is applied (see commit/unique.py).
@@ -41,6 +44,7 @@ class Transition:
     delivery: Delivery | None = None
     closes: str | None = None
     keeps_parts: bool = False
+    counted: str | None = None
     dead: DeadLetter | None = None
     early: Message | None = None
     digs_up: str | None = None

@@ -172,7 +172,7 @@ def from_text(text: str | bytes) -> Document:
         id=data["task_id"],
         state=state,
         value=NULL if is_error else Json(json.dumps(data.get("backbeat_result", result))),
-        error=_error_from_celery(result) if is_error and isinstance(result, Mapping) else None,
+        error=error_from_celery(result) if is_error and isinstance(result, Mapping) else None,
         traceback=data.get("traceback"),
         children=tuple(map(child_of, data.get("children") or ())),
         date_done=data.get("date_done"),
@@ -212,7 +212,7 @@ def known_state(name: str) -> State | str:
 
 
 def error_to_celery(error: Error) -> dict[str, Any]:
-    """The error as a document has it."""
+    """An error as Celery's readers know it, with what they pass over."""
     data = {
         "exc_type": error.type,
         "exc_module": error.module,
@@ -232,7 +232,8 @@ def error_to_celery(error: Error) -> dict[str, Any]:
     return data
 
 
-def _error_from_celery(data: Mapping[str, Any]) -> Error:
+def error_from_celery(data: Mapping[str, Any]) -> Error:
+    """The inverse of `error_to_celery`, and for what Celery wrote. Raises KeyError."""
     message = data.get("exc_args", data.get("exc_message"))
     args = message if isinstance(message, list) else [] if message is None else [message]
     cause, attributes = data.get("exc_cause"), data.get("exc_attributes")
@@ -242,8 +243,8 @@ def _error_from_celery(data: Mapping[str, Any]) -> Error:
         args=Json(json.dumps(args)) if args else EMPTY_LIST,
         text=data.get("exc_text") or ", ".join(map(str, args)),
         node=data.get("exc_node") or "",
-        cause=_error_from_celery(cause) if isinstance(cause, Mapping) else None,
+        cause=error_from_celery(cause) if isinstance(cause, Mapping) else None,
         attributes=None if attributes is None else Json(json.dumps(attributes)),
         notes=tuple(map(str, data.get("exc_notes") or ())),
-        members=tuple(_error_from_celery(member) for member in data.get("exc_members") or ()),
+        members=tuple(error_from_celery(member) for member in data.get("exc_members") or ()),
     )

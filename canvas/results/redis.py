@@ -14,6 +14,7 @@ from ..errors import DecodeError, Unavailable
 from ..outcome import GOING_ON
 from ..redis_client import ANSWER_SECONDS, Redis, RedisError, open_redis, unavailable
 from .base import Trace, trace_of
+from .chord_books import ChordBooks, part_of
 from .compression import plain
 from .document import Document, from_text
 from .groups import SavedGroups
@@ -23,6 +24,8 @@ from .started import started
 
 SLICE = 500
 """Ids in one command."""
+PARTS_SLICE = 5_000
+"""Parts of a chord in one command."""
 LOOK_SECONDS = 1.0
 """How often a waiter looks although nobody told it to: a connection that died silently tells nothing."""
 
@@ -102,6 +105,32 @@ class RedisResults:
             return [
                 Trace.SENT if id_ in elsewhere else t for id_, t in zip(ids, self._traces(ids), strict=True)
             ]
+
+    def chord(self, group_id: str) -> ChordBooks:
+        base = f"{self._prefix}celery-taskset-meta-{group_id}"
+        with unavailable():
+            pipeline: Any = self._client.pipeline(transaction=False)
+            pipeline.get(base + ".c").pttl(base + ".c").exists(base + ".s").type(base + ".j").get(base)
+            claim, claim_ms, is_open, kind, header = pipeline.execute()
+            ordered = kind != b"list"
+            read: Any = self._client.zrange if ordered else self._client.lrange
+            members: list[bytes] = []
+            while found := read(base + ".j", len(members), len(members) + PARTS_SLICE - 1):
+                members += found
+        try:
+            parts = [part_of(index, text) for index, text in enumerate(members)]
+            trees = json.loads(plain(header))["result"][1] if header else None
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise DecodeError(
+                f"what is counted of chord {group_id} is not JSON of Celery's: {error}"
+            ) from error
+        return ChordBooks(
+            claim=claim.decode() if claim else "",
+            claim_seconds=max(0, claim_ms) / 1000,
+            is_open=bool(is_open),
+            parts=parts,
+            header=trees,
+        )
 
     def close(self) -> None:
         self._forget_listener()

@@ -12,9 +12,8 @@ import json
 from pathlib import Path
 
 import pytest
-from backbeat.canvas.continuation import Inline, Member, Step
+from backbeat.canvas.continuation import Counted, Inline, Member, Step
 from backbeat.canvas.envelope import pack, unpack
-from backbeat.canvas.errors import MessageError
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
 from backbeat.canvas.node import Call
@@ -159,7 +158,9 @@ def test_a_group_of_celery():
     assert {first.group_index, second.group_index} == {0, 1}
 
 
-def test_a_chord_of_celery_is_refused_with_a_reason():
-    with pytest.raises(MessageError, match="chord") as caught:
-        celery_message("chord")
-    assert caught.value.task_id
+def test_a_part_of_a_chord_of_celery():
+    part = celery_message("chord")
+
+    assert isinstance(part.then, Counted)
+    assert (part.then.group_id, part.then.index) == (part.group_id, part.group_index)
+    assert json.loads(part.then.body)["options"]["task_id"]

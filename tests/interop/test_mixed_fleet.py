@@ -165,6 +165,36 @@ def test_k13_a_failure_in_celery_settles_what_follows_in_backbeat(app):
     assert handle.parent.failed()
 
 
+def test_k13_hooks_are_called_behind_a_step_that_ran_in_celery(app):
+    from backbeat.canvas import chain
+
+    for failing, hook in ((False, "on_success"), (True, "on_failure")):
+        told = sig(app, "new.repr").set(task_id=f"told-{hook}")
+        flow = chain(sig(app, "new.add", 1, 1), sig(app, "old.fail" if failing else "old.double"))
+        flow.options[hook] = [told]
+        flow.apply_async()
+
+        seen = app.AsyncResult(f"told-{hook}")
+        assert "KeyError" in seen.get(timeout=30) if failing else seen.get(timeout=30) == "(4,)"
+
+
+@pytest.mark.parametrize(
+    ("policy", "value"), [("collect", "KeyError"), ("drop", "([2],)"), ("fail_fast", "ChordError")]
+)
+def test_k13_a_failure_policy_holds_for_members_that_run_in_celery(app, policy, value):
+    from backbeat.canvas import chord
+    from backbeat.canvas.errors import ChordError
+
+    header = [sig(app, "old.double", 1), sig(app, "old.fail", 7)]
+    handle = chord(header, sig(app, "new.repr"), failure_policy=policy).apply_async()
+
+    if policy == "fail_fast":
+        with pytest.raises(ChordError, match="KeyError"):
+            handle.get(timeout=30)
+    else:
+        assert value in handle.get(timeout=30)
+
+
 def test_a_celery_worker_gets_tuples_as_lists_and_ours_as_they_are(app):
     ours, theirs = sig(app, "new.repr", ((1,), {2})), sig(app, "old.repr", ((1,), {2}))
     passed_on = sig(app, "new.pair", (1,)) | sig(app, "old.repr")

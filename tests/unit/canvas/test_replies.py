@@ -184,8 +184,10 @@ def test_a_message_that_is_refused_is_told_to_its_sender():
     world = World()
     wire = to_wire(Message(id="chordal", task="add", reply_to="mine"))
     body = json.loads(wire.body)
-    body[2]["chord"] = {"task": "add"}
-    envelope = pack(type(wire)(wire.headers, wire.properties, json.dumps(body).encode()), "celery")
+    body[2] |= {"chord": {"task": "add"}, "chain": [{"task": "add"}]}
+    envelope = pack(
+        type(wire)(wire.headers | {"group": "g"}, wire.properties, json.dumps(body).encode()), "celery"
+    )
     world.commit._broker._carrier._store.state.mail.put("celery", envelope)
 
     assert world.drain() == [("mine", "chordal", "FAILURE")]

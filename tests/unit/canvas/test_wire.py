@@ -494,9 +494,18 @@ def test_a_continuation_that_says_nothing_is_a_message_error(ref):
     assert caught.value.task_id == "t1"
 
 
-def test_a_chord_of_a_celery_client_says_what_to_do():
-    with pytest.raises(MessageError, match="backbeat's canvas") as caught:
-        from_wire(celery_wire([[], {}, {"chord": sig()}]), "q")
+def test_a_chord_without_a_group_is_counted_by_nobody():
+    assert from_wire(celery_wire([[], {}, {"chord": sig()}]), "q").then is None
+
+
+def test_a_part_of_a_chord_with_a_next_step_is_refused():
+    wire = replace(
+        celery_wire([[], {}, {"chord": sig(), "chain": [sig()]}]),
+        headers=celery_wire().headers | {"group": "g"},
+    )
+
+    with pytest.raises(MessageError, match="next step") as caught:
+        from_wire(wire, "q")
     assert caught.value.task_id == "t1"
 
 
