@@ -22,7 +22,7 @@ test: $(VENV)/.test lint types ## All checks and tests, in some ten minutes
 	$(BIN)/python tests/lanes.py $(ARGS)
 
 test-all: $(VENV)/.test lint types ## What takes longer, too: the flow harness with 4,000 canvases a setting, every kill point, the units in systemd-nspawn (as root)
-	BACKBEAT_NSPAWN=1 BACKBEAT_KILL_MATRIX=all BACKBEAT_CRASH_PAIRS=3000 BACKBEAT_AUDIT_SEEDS=60 BACKBEAT_HARNESS=4000 $(BIN)/python tests/lanes.py $(ARGS)
+	BACKBEAT_NSPAWN=1 BACKBEAT_KILL_MATRIX=all BACKBEAT_CRASH_PAIRS=3000 BACKBEAT_AUDIT_SEEDS=60 BACKBEAT_HARNESS=4000 BACKBEAT_ENDINGS=4 $(BIN)/python tests/lanes.py $(ARGS)
 
 lint: $(VENV)/.test ## ruff and the import contracts
 	$(BIN)/ruff check .

@@ -19,7 +19,7 @@ from support.flow_world import Faults, FlowWorld
 from support.kinds import STORES, open_backend
 
 CANVASES = int(os.environ.get("BACKBEAT_HARNESS", "250"))
-SHARES = {"memory": 0.1, "split-memory": 0.06, "sqlite": 0.012, "redis": 0.012, "postgres": 0.008}
+SHARES = {"memory": 0.06, "split-memory": 0.02, "sqlite": 0.008, "redis": 0.008, "postgres": 0.004}
 """Of the canvases; the others, where time passes by itself, get one each."""
 FAULTS = Faults(duplicates=0.2, crashes=0.05)
 SPLIT_FAULTS = Faults(duplicates=0.2, crashes=0.015)
