@@ -276,8 +276,13 @@ def _sweep(connection: Connection) -> list[JoinRecord]:
     sql_held.free_gone(connection)
     sql_revoked.forget_old(connection, now)
     sql_unique.forget_free(connection, now)
-    over = select(join_table.c.join_id).where(join_table.c.expires_us <= now)
-    connection.execute(delete(part_table).where(part_table.c.join_id.in_(over)))
+    # read first: MariaDB would look at all parts for a subquery
+    over = [
+        row.join_id
+        for row in connection.execute(select(join_table.c.join_id).where(join_table.c.expires_us <= now))
+    ]
+    if over:
+        connection.execute(delete(part_table).where(part_table.c.join_id.in_(over)))
     for table in (run_table, result_table, group_table, chain_table, join_table, plan_table):
         connection.execute(delete(table).where(table.c.expires_us <= now))
     return sql_records.interrupted(connection, now)

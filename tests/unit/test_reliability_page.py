@@ -82,7 +82,9 @@ def test_there_is_no_rule_but_these(tests):
 
 
 def test_each_shape_that_hangs_or_is_wrong_in_celery_has_tests_that_are_named_after_it(tests):
-    shapes = [source for path, source in tests.items() if "test_hanging_shape" in path]  # elsewhere h is a rule's
+    shapes = [
+        source for path, source in tests.items() if "test_hanging_shape" in path
+    ]  # elsewhere h is a rule's
     named = re.findall(r"^def test_([hw]\d+)_", "\n".join(shapes), re.MULTILINE)
 
     assert {*named} == SHAPES
