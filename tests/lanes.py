@@ -1,8 +1,8 @@
 """The suite in lanes side by side, for `make test`: python tests/lanes.py [pytest arguments].
 
 Most of the suite waits: for a lease to pass, a process to start, a server to answer. Two lanes have the tests with real processes, beats and
-workers apart, one those of every implementation of a seam, one those with real servers, one all others; each test has a database, a vhost or a
-key prefix of its own, so none sees the others. What a lane but the first says is shown when the first is done.
+workers apart, two those of every implementation of a seam, of which Commit has as many as all others, one those with real servers, one all
+others; each test has a database, a vhost or a key prefix of its own, so none sees the others. What a lane but the first says is shown when the first is done.
 """
 
 from __future__ import annotations
@@ -17,16 +17,24 @@ from contextlib import suppress
 from pathlib import Path
 
 TESTS = Path(__file__).parent
-APART = (("acceptance/scheduler",), ("acceptance/canvas",), ("conformance",), ("integration",))
-"""What all lanes but the last have."""
+COMMIT = ("conformance/test_commit.py", "conformance/test_signed_messages.py")
+APART = (("acceptance/scheduler",), ("acceptance/canvas",), COMMIT, ("conformance",), ("integration",))
+"""What all lanes but the last have; of a directory what no other lane has by its name."""
 NOTHING_COLLECTED = 5
 
 
 def lanes() -> list[list[Path]]:
     """The paths of all lanes: every directory with tests, and every test file beside them, is in one of them."""
-    apart = [[TESTS / name for name in names] for names in APART]
+    named = {TESTS / name for names in APART for name in names}
+    apart = [[path for name in names for path in _of(TESTS / name, named)] for names in APART]
     taken = {path for paths in apart for path in paths}
     return [*apart, [path for path in _tests(TESTS, taken) if path not in taken]]
+
+
+def _of(path: Path, named: set[Path]) -> list[Path]:
+    """A path, or of a directory that lanes share what no other one has."""
+    is_shared = any(path in other.parents for other in named)
+    return [each for each in _tests(path, named) if each not in named] if is_shared else [path]
 
 
 def _tests(directory: Path, taken: set[Path]) -> Iterator[Path]:

@@ -274,7 +274,7 @@ def test_a_hundred_thousand_results_are_forgotten_in_one_call(world, results):
 
 def test_a_group_is_read_once_waited_for_once_and_forgotten_by_its_handles(world, results):
     messages = [world.message() for _ in range(1_200)]
-    app = SimpleNamespace(results=results)
+    app = SimpleNamespace(results=results, is_strict=True)
     handle = GroupResult("g", [AsyncResult(message.id, app=app, sent=True) for message in messages], app=app)
     commit = world.open("client")
     commit.exchange([Transition(message=message, outcome=ok(1)) for message in messages[:700]])
@@ -566,7 +566,7 @@ def test_g9_saved_groups_are_compressed_where_that_is_asked_and_read_by_all(worl
 
 
 def test_g9_handles_are_saved_and_restored_with_their_members_and_parents(world, results):
-    app = SimpleNamespace(results=results)
+    app = SimpleNamespace(results=results, is_strict=True)
     app.backend = Backend(app, lambda: results, lambda: None, lambda: None)
     above = AsyncResult("above", app=app)
     members = [AsyncResult("a", app=app, parent=above), GroupResult("in", [above], app=app)]
@@ -755,7 +755,9 @@ def test_what_a_task_said_stands_if_it_asks_to_be_ignored(world, results):
     text = end(world, Ignored(state="FAILURE", value=Json('"it broke"')))
 
     documents = results.get([own, error, text])
-    handles = [AsyncResult(id_, app=SimpleNamespace(results=results)) for id_ in (own, error, text)]
+    handles = [
+        AsyncResult(id_, app=SimpleNamespace(results=results, is_strict=True)) for id_ in (own, error, text)
+    ]
 
     assert [(each.state, each.ready) for each in documents] == [
         ("SKIPPED", True),
