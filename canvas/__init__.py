@@ -4,7 +4,9 @@ Importing it loads no broker, no database and no serialiser: these come with the
 """
 
 from .application import App, Celery
-from .compose import chain, chord, group
+from .compose.chain import chain
+from .compose.chord import chord
+from .compose.group import group
 from .current import current_app, current_task
 from .mapping import chunks, xmap, xstarmap
 from .result import AsyncResult, GroupResult, ResultSet, result_from_tuple

@@ -29,8 +29,9 @@ from .progress import Progress
 from .request import running_request
 from .result import AsyncResult, Result, ResultSet
 from .results.base import Results
+from .sender import set_default_sender
 from .sending import SLICE
-from .signature import Signature, set_default_sender, signature
+from .signature import Signature, signature
 from .signum import signum_of
 from .stamp import stamped
 from .stamping import revoked_stamps

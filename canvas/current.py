@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .request import running_request
-from .signature import default_sender
+from .sender import default_sender
 
 
 class Proxy:

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from .compose import group
+from .compose.group import group
 from .errors import ImproperlyConfigured
 from .node_data import CHUNKS_TASK, STARMAP_TASK
 from .result import Result
 from .retrying import count_of
-from .signature import Sender, Signature, signature
+from .sender import Sender
+from .signature import Signature, signature
+from .signature_fields import Position
 from .task import Task
 from .task_making import task_of
 
@@ -74,19 +76,9 @@ class chunks(_Mapping):  # noqa: N801 - Celery's name
             [xstarmap(self.kwargs["task"], piece, app=self.own_app) for piece in pieces], app=self.own_app
         )
 
-    def freeze(
-        self,
-        _id: str | None = None,
-        group_id: str | None = None,
-        chord: Signature | None = None,
-        root_id: str | None = None,
-        parent_id: str | None = None,
-        group_index: int | None = None,
-    ) -> Result:
-        frozen = self.group().freeze(self.id or _id)
-        self._place(
-            group_id=group_id, chord=chord, root_id=root_id, parent_id=parent_id, group_index=group_index
-        )
+    def _frozen(self, id_: str | None, position: Position) -> Result:
+        frozen = self.group().freeze(self.id or id_)
+        self._place(position)
         self.options["task_id"] = frozen.id
         return frozen
 

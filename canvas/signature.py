@@ -1,4 +1,4 @@
-"""Signature: one task to run, as users write it: `add.s(2, 2)`. Chains, groups and chords stand in compose.py.
+"""Signature: one task to run, as users write it: `add.s(2, 2)`. Chains, groups and chords stand in compose/.
 
 As in Celery a signature is a mapping {task, args, kwargs, options, subtask_type, immutable} that survives JSON. It is
 a face only: sending turns it into nodes (node.py), and flow knows nothing of this module. Signatures know their app as a `Sender`.
@@ -9,62 +9,23 @@ from __future__ import annotations
 import builtins
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
-from typing import Any, ClassVar, Protocol, Self
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 from .argument_fault import named_fault
 from .awaitable import in_thread
 from .codec import dumps
-from .default_app import default_app, default_app_if_any, set_default_app
+from .default_app import default_app_if_any
 from .errors import EncodeError
 from .ids import draw
 from .node import HOOKS, Call, Node, tapped
 from .node_data import node_from_data
 from .result import AsyncResult, Result
-from .signature_fields import SignatureFields
+from .sender import Sender, default_sender
+from .signature_fields import Position, SignatureFields
 from .stamp import overlaid
 from .stamping import StampingVisitor, asked, merged, options_with
 from .value import flag, keywords, positional
-
-
-class Sender(Protocol):
-    """What a signature needs of an app."""
-
-    def send_signature(
-        self, signature: Signature, args: Iterable[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
-    ) -> Result:
-        """Send the canvas; returns the handle of its value."""
-        ...
-
-    def apply_signature(
-        self, signature: Signature, args: Iterable[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
-    ) -> Result:
-        """Run the canvas here and now; returns the handle of its value, which is ready."""
-        ...
-
-    def call_task(self, name: str, args: Iterable[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Run a task's function here and now."""
-        ...
-
-    @property
-    def is_strict(self) -> bool:
-        """False if canvases are composed as Celery does it (setting `canvas_mode`)."""
-        ...
-
-    @property
-    def tells_headers(self) -> bool:
-        """Whether an error callback of a chord is one of each member, too (setting `task_allow_error_cb_on_chord_header`)."""
-        ...
-
-
-set_default_sender = set_default_app
-
-
-def default_sender() -> Sender:
-    """The app of signatures that have none. Raises ImproperlyConfigured if there is no app at all."""
-    sender: Sender = default_app()
-    return sender
-
 
 Kind = builtins.type["Signature"]
 """A class of signatures."""
@@ -181,15 +142,14 @@ class Signature(SignatureFields):
     def to_node(self) -> Node:
         """The canvas as frozen data. Raises EncodeError for arguments that cannot be written as JSON."""
         options = dict(self.options)
-        link, link_error = links_of(options.pop("link", None)), links_of(options.pop("link_error", None))
-        hooks = {name: links_of(options.pop(name, None)) for name in HOOKS}
+        callbacks = callbacks_in(options)
         try:
             node = node_from_data({**self, "options": options}, dumps)
         except EncodeError as error:
             raise named_fault(self.task, self.args, self.kwargs, error) from error
         if isinstance(node, Call):  # of chunks there is no call
-            node = replace(node, link=link, link_error=link_error)
-        return tapped(node, self.task, hooks)
+            node = replace(node, link=callbacks.link, link_error=callbacks.link_error)
+        return tapped(node, self.task, callbacks.hooks)
 
     # --- changing it ---------------------------------------------------------------------------------------------------------
 
@@ -295,11 +255,11 @@ class Signature(SignatureFields):
         `root_id`, `parent_id`, `group_id` and `group_index` are what its message will say; `chord` is kept as option, and what has it is not sent
         by itself.
         """
-        self._place(
-            group_id=group_id, chord=chord, root_id=root_id, parent_id=parent_id, group_index=group_index
-        )
-        id_ = self.options.setdefault("task_id", _id or draw())
-        return AsyncResult(id_, app=self.app)
+        return self._frozen(_id, Position(group_id, chord, root_id, parent_id, group_index))
+
+    def _frozen(self, id_: str | None, position: Position) -> Result:
+        self._place(position)
+        return AsyncResult(self.options.setdefault("task_id", id_ or draw()), app=self.app)
 
     # --- stamping it ---------------------------------------------------------------------------------------------------------
 
@@ -428,6 +388,24 @@ maybe_subtask = maybe_signature
 _HOOKS_OF_LINKS = {"link": "on_callback", "link_error": "on_errback"} | {
     name: "on_errback" if name == "on_failure" else "on_callback" for name in HOOKS
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """What is called when a signature ends, as nodes."""
+
+    link: tuple[Node, ...]
+    link_error: tuple[Node, ...]
+    hooks: Mapping[str, tuple[Node, ...]]
+
+
+def callbacks_in(options: dict[str, Any]) -> Callbacks:
+    """Take the callbacks out of `options`."""
+    return Callbacks(
+        link=links_of(options.pop("link", None)),
+        link_error=links_of(options.pop("link_error", None)),
+        hooks={name: links_of(options.pop(name, None)) for name in HOOKS},
+    )
 
 
 def links_of(links: Any) -> tuple[Node, ...]:

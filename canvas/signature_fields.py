@@ -3,9 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 from .value import flag, keywords, positional
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where in a canvas a signature stands, as its message will say it; `chord` is kept as option, and what has it is not sent by itself."""
+
+    group_id: str | None = None
+    chord: Any = None
+    root_id: str | None = None
+    parent_id: str | None = None
+    group_index: int | None = None
+
+    def options(self) -> dict[str, Any]:
+        """What is known of it, by the names of options."""
+        return {
+            field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None
+        }
+
+    def of_first(self) -> Position:
+        """That of the first step of what stands here: what is above it."""
+        return Position(root_id=self.root_id, parent_id=self.parent_id)
+
+    def of_last(self) -> Position:
+        """That of the last step of what stands here: its place in a group."""
+        return Position(group_id=self.group_id, chord=self.chord, group_index=self.group_index)
 
 
 class SignatureFields(dict[str, Any]):
@@ -91,9 +117,9 @@ class SignatureFields(dict[str, Any]):
         self.options[key] = listed
         return listed
 
-    def _place(self, **options: Any) -> None:
-        """Options of a place in a canvas, which `freeze` may be given; a group that is known already stays."""
-        found = {name: value for name, value in options.items() if value is not None}
+    def _place(self, position: Position) -> None:
+        """Note where it stands; a group that is known already stays."""
+        found = position.options()
         if "group_id" in self.options:
             found.pop("group_id", None)
         self.options.update(found)

@@ -16,7 +16,7 @@ from . import errors
 from .config import DEFAULTS
 from .retry_call import RetryCall
 from .retrying import DELAY_SECONDS, LONGEST_BACKOFF_SECONDS, MAX_RETRIES, Retrying
-from .signature import Sender, default_sender
+from .sender import Sender, default_sender
 from .task_options import NUMBERS, OPTION_NAMES, TaskOptions, check_options, options_of, retry_options
 from .unique_call import check_task
 from .value import number_of

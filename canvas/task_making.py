@@ -8,7 +8,7 @@ from typing import Any
 
 from .importing import named_object
 from .model_call import ModelCall
-from .signature import Sender
+from .sender import Sender
 from .task import Task, no_run
 from .task_options import OPTION_NAMES, options_of
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from backbeat.canvas import App, AsyncResult, chain, chord, group, maybe_signature
 from backbeat.canvas.app import app_or_default
-from backbeat.canvas.compose import chain as chain_type
+from backbeat.canvas.compose.chain import chain as chain_type
 from backbeat.canvas.config import Config
 from backbeat.canvas.errors import UnknownResult
 from backbeat.canvas.local import Proxy, maybe_evaluate
