@@ -18,7 +18,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from . import celery_join, flow, replacing
+from . import celery_join, flow, own_tasks, replacing
 from .celery_join import UNLOCK_TASK, Again, CeleryJoin, Joined
 from .chain_cache import ChainCache
 from .commit.base import Commit
@@ -36,18 +36,20 @@ logger = logging.getLogger(__name__)
 
 BUILT_IN = frozenset(
     {
-        flow.CHORD_TASK,
-        flow.JOIN_TASK,
-        flow.NEXT_TASK,
-        flow.FAILED_TASK,
-        flow.START_TASK,
+        own_tasks.CHORD_TASK,
+        own_tasks.JOIN_TASK,
+        own_tasks.NEXT_TASK,
+        own_tasks.FAILED_TASK,
+        own_tasks.START_TASK,
         replacing.VALUE_TASK,
         UNLOCK_TASK,
     }
 )
 INNER = BUILT_IN - {replacing.VALUE_TASK}
 """Those whose results are nobody's business; the value of a group that replaced a task is a result like any other."""
-CARRIERS = frozenset({flow.CHORD_TASK, flow.JOIN_TASK, flow.NEXT_TASK, flow.FAILED_TASK, UNLOCK_TASK})
+CARRIERS = frozenset(
+    {own_tasks.CHORD_TASK, own_tasks.JOIN_TASK, own_tasks.NEXT_TASK, own_tasks.FAILED_TASK, UNLOCK_TASK}
+)
 """Those that only carry on what others began: what they start is judged itself."""
 
 UNKNOWN_JOIN_TRIES, UNKNOWN_JOIN_PAUSE_US = 60, 500_000
@@ -100,23 +102,23 @@ class BuiltIn:
         """What it comes to. Raises whatever arguments that it cannot have lead to."""
         args = json.loads(message.args)
         match message.task:
-            case flow.JOIN_TASK:
+            case own_tasks.JOIN_TASK:
                 (join_id,) = args
                 return self._join(message, _text(join_id))
-            case flow.CHORD_TASK:
+            case own_tasks.CHORD_TASK:
                 group_id, body = args
                 return self._joined(message, self._celery.counted(message, _text(group_id), body))
             case celery_join.UNLOCK_TASK:
                 group_id, body = args
                 kwargs = json.loads(message.kwargs)
                 return self._joined(message, self._celery.unlocked(message, _text(group_id), body, kwargs))
-            case flow.START_TASK:
+            case own_tasks.START_TASK:
                 (signature,) = args
                 return _start(message, signature)
             case replacing.VALUE_TASK:
                 (value,) = args
                 return Ended(message, Success(value=json_value(value)))
-            case flow.NEXT_TASK:
+            case own_tasks.NEXT_TASK:
                 value, ref = args
                 outcome = Success(value=Json(json.dumps(value)))
                 return Ended(replace(message, then=position_of(ref)), outcome)
@@ -170,7 +172,7 @@ def never_started(message: Message, outcome: Outcome) -> list[Effect]:
         return []
     try:
         (signature,) = json.loads(message.args)
-        node = freeze(node_from_data(signature, json_value), flow.started_id(message.id))
+        node = freeze(node_from_data(signature, json_value), own_tasks.started_id(message.id))
         return flow.not_started(node, root_of(node), cause_of(outcome, message.id))
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         return []  # it is none
@@ -178,7 +180,7 @@ def never_started(message: Message, outcome: Outcome) -> list[Effect]:
 
 def _start(message: Message, signature: dict[str, object]) -> Served:
     """The value of the canvas is found under an id derived from the message's."""
-    node = freeze(node_from_data(signature, json_value), flow.started_id(message.id))
+    node = freeze(node_from_data(signature, json_value), own_tasks.started_id(message.id))
     check_calls(node)
     whole = bare(node)
     handle = whole.id if not isinstance(whole, Group) else [member.id for member in whole.members]

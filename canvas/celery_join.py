@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import flow
+from . import flow, own_tasks
 from .effect import Effect, Part
 from .errors import DecodeError
 from .ids import derive
@@ -103,7 +103,7 @@ class CeleryJoin:
 
 def never_joined(message: Message, outcome: Outcome) -> list[Effect]:
     """What follows when the message that brings the parts of a chord together ended otherwise: nobody else will do it."""
-    if message.task not in (flow.CHORD_TASK, UNLOCK_TASK) or isinstance(outcome, Success | GoingOn):
+    if message.task not in (own_tasks.CHORD_TASK, UNLOCK_TASK) or isinstance(outcome, Success | GoingOn):
         return []
     try:
         group_id, body = _arguments(message)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from . import flow
 from .commit.base import Commit
-from .continuation import ChainRecord, Continuation
+from .continuation import ChainRecord, Continuation, chain_needed
 
 CHAINS_KEPT = 1_000
 """Records kept by a worker; the one that was not needed for longest goes first."""
@@ -22,7 +21,7 @@ class ChainCache:
 
     def needed(self, then: Continuation | None) -> dict[str, ChainRecord]:
         """What flow needs to go on to `then`: that chain's record and those below it, as far as the store has them."""
-        wanted = flow.chain_needed(then)
+        wanted = chain_needed(then)
         if wanted is None:
             return {}
         if wanted not in self._chains:
@@ -36,4 +35,4 @@ class ChainCache:
         while wanted is not None and wanted in self._chains:
             self._chains.move_to_end(wanted)
             yield wanted, self._chains[wanted]
-            wanted = flow.chain_needed(self._chains[wanted].below)
+            wanted = chain_needed(self._chains[wanted].below)

@@ -99,6 +99,10 @@ class JoinRecord:
     stamps: Mapping[str, Any] = field(default_factory=dict)
 
 
+Chains = Mapping[str, ChainRecord]
+"""Chain records by their ids: those that are at hand."""
+
+
 def added_member(join_id: str, key: str, *, hasty: bool) -> Member:
     """What was added to a join under this key. Raises ValueError without one."""
     if not key:
@@ -115,6 +119,37 @@ def may_be_member(then: Continuation | None) -> bool:
             return below is not None
         case Step() | Member():
             return True
+
+
+def chain_needed(then: Continuation | None) -> str | None:
+    """The id of the chain record that it takes to go on to `then`."""
+    match then:
+        case Step():
+            return then.chain_id
+        case Inline(below=Step() as below):
+            return below.chain_id
+    return None
+
+
+def join_above(then: Continuation | None, chains: Chains) -> Member | None:
+    """The place in a join that what has this continuation belongs to, by way of the chains that it is in. Raises KeyError without them."""
+    match then:
+        case None | Member():
+            return then
+        case Counted():
+            return None
+        case Inline(below=below):
+            return join_above(below, chains)
+        case Step(chain_id):
+            return join_above(chains[chain_id].below, chains)
+
+
+def rest_of(then: Step | Inline, chains: Chains) -> tuple[tuple[Node, ...], Continuation | None]:
+    """The steps that are still to run, and what follows the last of them. Raises KeyError without the record."""
+    if isinstance(then, Inline):
+        return then.steps, then.below
+    record = chains[then.chain_id]
+    return record.steps[then.index :], record.below
 
 
 def ref_of(position: Step | Member) -> str:

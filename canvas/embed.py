@@ -13,13 +13,13 @@ from typing import Any
 
 from .continuation import Continuation, Counted, Inline, Member, Step, position_of, ref_of
 from .errors import MessageError
-from .flow import FAILED_TASK, NEXT_TASK
 from .ids import derive
 from .json_text import Json, json_value
 from .mark import is_marked
 from .message import CONTROL_QUEUE, Message, check_calls
 from .node import Call, Node
 from .node_data import node_from_data, node_to_data
+from .own_tasks import FAILED_TASK, NEXT_TASK
 from .stamp import Stamps, stamped, with_stamps
 
 ARGUMENTS = "backbeat_arguments"

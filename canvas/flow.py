@@ -17,11 +17,13 @@ effects; `perform` carries the effects out, all of them or none, together with t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from .callbacks import told_by, told_of_failure, who_tells
 from .continuation import (
     ChainRecord,
+    Chains,
     Continuation,
     Counted,
     Inline,
@@ -30,6 +32,8 @@ from .continuation import (
     Step,
     added_member,
     counted_of,
+    join_above,
+    rest_of,
 )
 from .effect import (
     AddPart,
@@ -47,8 +51,8 @@ from .effect import (
 )
 from .ids import derive
 from .joining import join_of, unstarted_of, value_of
-from .json_text import EMPTY_LIST, NULL, Json, json_list, json_string, json_value, prepend
-from .message import CONTROL_QUEUE, Message, message_of
+from .json_text import EMPTY_LIST, NULL, Json, json_string, json_value, prepend
+from .message import Message, message_of
 from .node import Call, Chain, Group, Node, Policy, Tap, calls, freeze, untapped
 from .node_data import node_from_data
 from .outcome import (
@@ -63,16 +67,6 @@ from .outcome import (
 )
 from .replacing import in_place_of, record_id
 from .stamp import Stamps
-from .telling import told_by, told_of_failure, who_tells
-
-Chains = Mapping[str, ChainRecord]
-
-JOIN_TASK = "backbeat.join"
-NEXT_TASK = "backbeat.next"
-FAILED_TASK = "backbeat.failed"
-START_TASK = "backbeat.start"
-CHORD_TASK = "backbeat.chord"
-"""Tasks that every backbeat worker serves itself, from the queue `backbeat`."""
 
 ALONE = "add_to_chord was called by a task that is in the header of no chord, so there is nothing to add to"
 INLINE_LIMIT = 2_000
@@ -194,52 +188,6 @@ def not_started(node: Node, root_id: str, cause: Failure) -> list[Effect]:
     return effects
 
 
-def join_message(join_id: str, generation: int = 0) -> Message:
-    """The message that stores send, in the same step, when the last part of a join comes in; `joined` answers it."""
-    args = json_list([json_string(join_id)])
-    id_ = derive(join_id, "join")
-    return Message(id=id_, task=JOIN_TASK, args=args, queue=CONTROL_QUEUE, generation=generation)
-
-
-def chord_message(chord: Counted, root_id: str, parent_id: str) -> Message:
-    """The message that stores send, in the same step, when the last part of a chord of Celery's comes in; `counted` answers it."""
-    return Message(
-        id=derive(chord.group_id, "chord"),
-        task=CHORD_TASK,
-        args=json_list([json_string(chord.group_id), chord.body]),
-        root_id=root_id,
-        parent_id=parent_id,
-        queue=CONTROL_QUEUE,
-        ignore_result=True,
-    )
-
-
-def started_id(start_id: str) -> str:
-    """The id of the value of a canvas that was sent as one START_TASK message."""
-    return derive(start_id, "canvas")
-
-
-def started_roots(start_id: str) -> list[str]:
-    """The ids that may be the root of a canvas that was sent as one START_TASK message: to revoke all of it by that id alone.
-
-    Its root is its first task, or a group that comes first; a chain inside a chain begins one level deeper.
-    """
-    ids = [started_id(start_id)]
-    for _ in range(3):
-        ids.append(derive(ids[-1], "step:0"))
-    return ids
-
-
-def chain_needed(then: Continuation | None) -> str | None:
-    """The id of the chain record that `next_steps` or `joined` will need for `then`."""
-    match then:
-        case Step():
-            return then.chain_id
-        case Inline(below=Step() as below):
-            return below.chain_id
-    return None
-
-
 def _again(message: Message, retry: Retry) -> Message:
     return replace(
         message,
@@ -262,19 +210,6 @@ def _replace(message: Message, replaced: Replaced, chains: Chains) -> Iterator[E
         yield from _enter_chain(node.steps, record_id(message), None, message.then, scope)
     else:
         yield from _enter(node, None, message.then, scope)
-
-
-def join_above(then: Continuation | None, chains: Chains) -> Member | None:
-    """The place in a join that what has this continuation belongs to, by way of the chains that it is in. Raises KeyError without them."""
-    match then:
-        case None | Member():
-            return then
-        case Counted():
-            return None
-        case Inline(below=below):
-            return join_above(below, chains)
-        case Step(chain_id):
-            return join_above(chains[chain_id].below, chains)
 
 
 def _grow(message: Message, added: Sequence[Json], scope: _Scope) -> Iterator[Effect]:
@@ -370,7 +305,7 @@ def _advance(id_: str, outcome: Ending, then: Continuation | None, scope: _Scope
         case Counted():
             yield _count(then, id_, outcome, scope)
             return
-    steps, below = _rest(then, scope.chains)
+    steps, below = rest_of(then, scope.chains)
     if not isinstance(outcome, Success):
         failure = cause_of(outcome, id_)
         for index, step in enumerate(steps):
@@ -407,13 +342,6 @@ def _fits_inline(steps: tuple[Node, ...], limit: int) -> bool:
     return True
 
 
-def _rest(then: Step | Inline, chains: Chains) -> tuple[tuple[Node, ...], Continuation | None]:
-    if isinstance(then, Inline):
-        return then.steps, then.below
-    record = chains[then.chain_id]
-    return record.steps[then.index :], record.below
-
-
 def _abandon(node: Node, failure: Failure, scope: _Scope) -> Iterator[Effect]:
     """Nothing of `node` can run any more: its calls have failed, and its taps tell of it."""
     match node:
@@ -441,7 +369,7 @@ def _tell(tap: Tap, ended: Success | Failure, scope: _Scope) -> Iterator[Effect]
 def _fail_join(record: JoinRecord, failure: Failure, scope: _Scope) -> Iterator[Effect]:
     """The join failed: what was to follow is settled, and its error callbacks are called, once, under its own id."""
     if isinstance(record.then, Step | Inline):
-        steps, _ = _rest(record.then, scope.chains)
+        steps, _ = rest_of(record.then, scope.chains)
         for call in who_tells(steps):
             yield from _call_errbacks(call.link_error, call.id, call.task, failure, scope)
     yield from _advance(record.join_id, failure, record.then, scope)

@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
+from .callbacks import told_by
 from .child import Child, Written, child_of
-from .continuation import Continuation, Inline, Step
+from .continuation import Chains, Continuation, Inline, Step
 from .effect import Effect, Publish
-from .flow import Chains
 from .ids import derive
 from .message import Message
 from .node import Call, Chain, Group, Node, Tap, freeze
 from .outcome import Outcome, Success
-from .telling import told_by
 
 
 def led_to(

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from . import flow
+from . import flow, own_tasks
 from .built_in import BUILT_IN, CARRIERS, BuiltIn, Ended, Lost, Served, never_started
 from .celery_join import never_joined
 from .chain_cache import ChainCache
@@ -22,7 +22,7 @@ from .commit.role import OUTBOX
 from .commit.taken import Taken
 from .commit.transition import Transition
 from .commit.verdict import Later, Poison, Run, Settled, Stale, Standing, WasRevoked
-from .continuation import JoinRecord
+from .continuation import JoinRecord, join_above
 from .effect import Effect, Publish, Settle
 from .errors import DecodeError
 from .json_text import json_list, json_string
@@ -129,7 +129,7 @@ class Performer:
         except KeyError as error:
             return self._chain_lost(taken, message, outcome, error)
         children = led_to(message, outcome, effects, chains)
-        if message.task == flow.START_TASK:
+        if message.task == own_tasks.START_TASK:
             effects += never_started(message, outcome)
         effects += never_joined(message, outcome)
         return Transition(
@@ -162,7 +162,7 @@ class Performer:
     def _is_alone(self, message: Message) -> bool:
         """Whether a task is in no group that is waited for, so that there is nothing that it could add to."""
         try:
-            return flow.join_above(message.then, self._chains.needed(message.then)) is None
+            return join_above(message.then, self._chains.needed(message.then)) is None
         except KeyError:
             return False  # what is said of the chain that is lost says more
 

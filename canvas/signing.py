@@ -23,11 +23,11 @@ from typing import Any
 from .continuation import Counted, Inline, counted_of
 from .envelope import pack
 from .errors import EncodeError, ImproperlyConfigured, SignatureError
-from .flow import CHORD_TASK, JOIN_TASK, START_TASK
 from .json_text import Json, json_value
 from .message import CONTROL_QUEUE, MAX_BYTES, Message
 from .node import Call, Node, callbacks, calls
 from .node_data import node_from_data
+from .own_tasks import CHORD_TASK, JOIN_TASK, START_TASK
 from .replacing import VALUE_TASK
 from .wire import SIGNATURE, Wire, to_wire
 

@@ -15,9 +15,9 @@ from ..canvas.built_in import BUILT_IN
 from ..canvas.commit.taken import Taken
 from ..canvas.commit.transition import Transition
 from ..canvas.effect import Settle
-from ..canvas.flow import START_TASK
 from ..canvas.message import Message
 from ..canvas.outcome import Failure, Ignored, Outcome, Rejected, Retry, Revoked, Success
+from ..canvas.own_tasks import START_TASK
 from ..canvas.worker.worker import Worker
 from .beat import Beat
 from .firing import Firing

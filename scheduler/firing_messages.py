@@ -20,12 +20,12 @@ from typing import Any, Protocol
 from ..canvas.codec import dumps
 from ..canvas.config import Config
 from ..canvas.errors import BackbeatError
-from ..canvas.flow import START_TASK
 from ..canvas.json_text import EMPTY_LIST, EMPTY_MAP, Json
 from ..canvas.mark import is_marked
 from ..canvas.message import CONTROL_QUEUE, Message, iso_of_us, message_of
 from ..canvas.node import Call, Node
 from ..canvas.node_data import node_to_data
+from ..canvas.own_tasks import START_TASK
 from ..canvas.signing import NO_KEYS, Keyring
 from ..canvas.template import Rendered, Sendable, Template, template_of
 from .entry import is_canvas

@@ -18,8 +18,8 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from ..canvas.errors import BackbeatError
-from ..canvas.flow import START_TASK, started_roots
 from ..canvas.outcome import State
+from ..canvas.own_tasks import START_TASK, started_roots
 from ..canvas.results.base import Results
 from ..canvas.results.document import Document
 

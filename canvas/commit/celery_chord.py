@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 from ..effect import CountPart, OpenCount
-from ..flow import chord_message
 from ..mark import plain
 from ..outcome import Success
+from ..own_tasks import chord_message
 from ..results.document import error_to_celery
 from ..signing import Keyring
 from .dead_letter import DeadLetter

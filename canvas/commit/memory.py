@@ -9,8 +9,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from ..continuation import JoinRecord
-from ..flow import chain_needed
+from ..continuation import JoinRecord, chain_needed
 from ..incarnation import is_gone, name_of
 from ..plan import plan_from_text
 from ..progress import Progress

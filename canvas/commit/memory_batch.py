@@ -24,9 +24,9 @@ from ..effect import (
     SealJoin,
     Settle,
 )
-from ..flow import join_message
 from ..incarnation import name_of
 from ..message import Message, sent_at
+from ..own_tasks import join_message
 from ..plan import plan_to_text
 from ..results.document import document_of, to_text
 from ..signing import NO_KEYS, Keyring

@@ -32,9 +32,9 @@ from ..effect import (
     SealJoin,
     Settle,
 )
-from ..flow import join_message
 from ..message import Message, sent_at
 from ..outcome import GoingOn, Outcome, Revoked, outcome_from_data, outcome_to_data
+from ..own_tasks import join_message
 from ..plan import plan_to_text
 from ..results.compression import compressed
 from ..results.document import Document, document_of, to_text

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from ..continuation import ChainRecord
-from ..flow import chain_needed
+from ..continuation import ChainRecord, chain_needed
 from ..plan import Plan, plan_from_text
 from ..redis_client import Redis
 from . import records

@@ -30,10 +30,10 @@ from ..effect import (
     SealJoin,
     Settle,
 )
-from ..flow import join_message
 from ..incarnation import name_of
 from ..message import Message, sent_at
 from ..outcome import GoingOn
+from ..own_tasks import join_message
 from ..plan import plan_to_text
 from ..results.compression import compressed_text
 from ..results.document import document_of, to_text

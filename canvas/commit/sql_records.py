@@ -6,8 +6,7 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, select
 
-from ..continuation import ChainRecord, JoinRecord
-from ..flow import chain_needed
+from ..continuation import ChainRecord, JoinRecord, chain_needed
 from ..plan import Plan, plan_from_text
 from ..sql.tables import chain_table, join_table, part_table, plan_table
 from . import records

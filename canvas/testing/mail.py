@@ -9,7 +9,7 @@ from ..commit.mailbox import Mailbox
 from ..commit.taken import decoded
 from ..delivery import Delivery
 from ..errors import BackbeatError
-from ..flow import START_TASK
+from ..own_tasks import START_TASK
 from ..signing import NO_KEYS
 from .fault import Faults
 from .sent import Sent, sent_of

@@ -13,11 +13,11 @@ from backbeat.canvas.commit.redis import RedisCommit
 from backbeat.canvas.commit.role import Role
 from backbeat.canvas.continuation import Counted
 from backbeat.canvas.envelope import pack
-from backbeat.canvas.flow import CHORD_TASK
 from backbeat.canvas.ids import derive
 from backbeat.canvas.json_text import Json, json_value
 from backbeat.canvas.message import CONTROL_QUEUE, Message
 from backbeat.canvas.outcome import Error, Failure, Ignored, Rejected, Revoked, State, Success
+from backbeat.canvas.own_tasks import CHORD_TASK
 from backbeat.canvas.perform import Execute, Performer
 from backbeat.canvas.results.redis import RedisResults
 from backbeat.canvas.wire import to_wire

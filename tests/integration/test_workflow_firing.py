@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 from backbeat.canvas import App
-from backbeat.canvas.flow import started_id
+from backbeat.canvas.own_tasks import started_id
 from backbeat.canvas.wiring import open_broker
 from backbeat.scheduler.edit import EditKind, added, edits
 from backbeat.scheduler.entry import SECOND_US, Entry, Owner

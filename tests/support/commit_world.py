@@ -13,10 +13,10 @@ from backbeat.canvas.commit.taken import Taken
 from backbeat.canvas.commit.transition import Transition
 from backbeat.canvas.continuation import JoinRecord
 from backbeat.canvas.effect import AddPart, Effect, OpenJoin, Publish
-from backbeat.canvas.flow import JOIN_TASK
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import CONTROL_QUEUE, DEFAULT_QUEUE, Message
 from backbeat.canvas.outcome import Error, Failure, Success
+from backbeat.canvas.own_tasks import JOIN_TASK
 from backbeat.canvas.results.document import Document
 
 LIVING = Limits(lease_seconds=60.0)

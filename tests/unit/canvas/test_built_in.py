@@ -6,7 +6,7 @@ import base64
 import json
 
 import pytest
-from backbeat.canvas import flow
+from backbeat.canvas import flow, own_tasks
 from backbeat.canvas.continuation import Member, ref_of
 from backbeat.canvas.effect import Publish
 from backbeat.canvas.errors import ChordError, Reject, TaskRevokedError
@@ -25,25 +25,25 @@ def result(fleet, id_):
 @pytest.mark.parametrize(
     ("task", "args"),
     [
-        (flow.JOIN_TASK, []),
-        (flow.JOIN_TASK, [5]),
-        (flow.JOIN_TASK, [["j"]]),
-        (flow.START_TASK, []),
-        (flow.START_TASK, [5]),
-        (flow.START_TASK, ["text"]),
-        (flow.START_TASK, [None]),
-        (flow.START_TASK, [{}]),
-        (flow.START_TASK, [{"task": "one", "options": {"countdown": "soon"}}]),
-        (flow.START_TASK, [{"task": "one", "options": {"headers": [1]}}]),
-        (flow.START_TASK, [{"task": "c", "subtask_type": "chain", "kwargs": {"tasks": []}}]),
-        (flow.START_TASK, [{"task": "c", "subtask_type": "chain", "kwargs": []}]),
-        (flow.NEXT_TASK, [1]),
-        (flow.NEXT_TASK, [1, 5]),
-        (flow.NEXT_TASK, [1, "step:x"]),
-        (flow.NEXT_TASK, [1, "step:x:y"]),
-        (flow.FAILED_TASK, [1, 2, 3]),
-        (flow.FAILED_TASK, [["x"], "member:j:1"]),
-        (flow.FAILED_TASK, ["x", None]),
+        (own_tasks.JOIN_TASK, []),
+        (own_tasks.JOIN_TASK, [5]),
+        (own_tasks.JOIN_TASK, [["j"]]),
+        (own_tasks.START_TASK, []),
+        (own_tasks.START_TASK, [5]),
+        (own_tasks.START_TASK, ["text"]),
+        (own_tasks.START_TASK, [None]),
+        (own_tasks.START_TASK, [{}]),
+        (own_tasks.START_TASK, [{"task": "one", "options": {"countdown": "soon"}}]),
+        (own_tasks.START_TASK, [{"task": "one", "options": {"headers": [1]}}]),
+        (own_tasks.START_TASK, [{"task": "c", "subtask_type": "chain", "kwargs": {"tasks": []}}]),
+        (own_tasks.START_TASK, [{"task": "c", "subtask_type": "chain", "kwargs": []}]),
+        (own_tasks.NEXT_TASK, [1]),
+        (own_tasks.NEXT_TASK, [1, 5]),
+        (own_tasks.NEXT_TASK, [1, "step:x"]),
+        (own_tasks.NEXT_TASK, [1, "step:x:y"]),
+        (own_tasks.FAILED_TASK, [1, 2, 3]),
+        (own_tasks.FAILED_TASK, [["x"], "member:j:1"]),
+        (own_tasks.FAILED_TASK, ["x", None]),
     ],
 )
 def test_our_own_tasks_called_with_nonsense_fail_and_are_kept(fleet, task, args):
@@ -59,7 +59,7 @@ def test_our_own_tasks_called_with_nonsense_fail_and_are_kept(fleet, task, args)
 
 @pytest.mark.parametrize("position", ["step:gone:1", "member:gone:1"])
 def test_a_continuation_that_is_gone_does_no_harm(fleet, position):
-    put(fleet, CONTROL_QUEUE, task=flow.NEXT_TASK, args=[1, position])
+    put(fleet, CONTROL_QUEUE, task=own_tasks.NEXT_TASK, args=[1, position])
 
     fleet.drain()
 
@@ -67,7 +67,7 @@ def test_a_continuation_that_is_gone_does_no_harm(fleet, position):
 
 
 def test_the_message_of_a_join_that_is_gone_or_not_complete_does_nothing(fleet):
-    send(fleet.open("client"), [Publish(flow.join_message("gone"))])
+    send(fleet.open("client"), [Publish(own_tasks.join_message("gone"))])
 
     assert fleet.drain() == 1
     assert not fleet.store.state.dead
@@ -117,7 +117,7 @@ def test_a_value_that_a_celery_worker_forwards_goes_on_where_it_belongs(fleet):
     node = open_chord(fleet)
     _, embed = their_message(fleet)
     (following,) = embed["chain"]
-    assert following["task"] == flow.NEXT_TASK
+    assert following["task"] == own_tasks.NEXT_TASK
     assert following["args"] == [ref_of(Member(node.steps[0].id, 0))]
 
     for _ in range(2):  # it may come twice
@@ -134,7 +134,7 @@ def test_a_failure_that_a_celery_worker_forwards_settles_what_depends_on_it(flee
     open_chord(fleet)
     headers, embed = their_message(fleet)
     (errback,) = embed["errbacks"]
-    assert errback["task"] == flow.FAILED_TASK
+    assert errback["task"] == own_tasks.FAILED_TASK
     if known:  # their worker stored its result where we look for it
         fleet.store.state.documents[headers["id"]] = json.dumps(
             {
@@ -183,7 +183,7 @@ def test_a_step_of_a_chain_is_forwarded_too(fleet):
 
 def start_message(node, **known):
     args = json.dumps([node_to_data(node, json.loads)])
-    return Message(id="start", task=flow.START_TASK, args=args, queue=CONTROL_QUEUE, **known)
+    return Message(id="start", task=own_tasks.START_TASK, args=args, queue=CONTROL_QUEUE, **known)
 
 
 def test_a_canvas_that_travelled_as_one_message_is_started_once(fleet):
@@ -194,8 +194,8 @@ def test_a_canvas_that_travelled_as_one_message_is_started_once(fleet):
     fleet.drain()
 
     handle = result(fleet, "start")
-    assert handle.get(timeout=0) == flow.started_id("start")
-    assert result(fleet, flow.started_id("start")).get(timeout=0) == 2
+    assert handle.get(timeout=0) == own_tasks.started_id("start")
+    assert result(fleet, own_tasks.started_id("start")).get(timeout=0) == 2
     assert fleet.executed == ["one", "one", "count"]
 
 
@@ -216,7 +216,7 @@ def test_the_headers_of_the_firing_reach_what_starts_first(fleet):
     send(fleet.open("client"), [Publish(start_message(node, headers={"periodic_task_name": "nightly"}))])
     fleet.drain()
 
-    group_id = freeze(node, flow.started_id("start")).steps[0].id
+    group_id = freeze(node, own_tasks.started_id("start")).steps[0].id
     member = fleet.app.GroupResult(group_id, 1)
     assert member.get(timeout=0) == [{"periodic_task_name": "nightly", "mine": 1}]
     assert result(fleet, "body").get(timeout=0) == {}
@@ -227,7 +227,7 @@ def test_a_canvas_that_travelled_as_one_message_and_never_started_settles_too(fl
     errback = Call(task="note", id="errback")
     header = Group(members=(Call(task="one"), Call(task="one")))
     node = Chain(steps=(header, Call(task="count", link_error=(errback,)), Call(task="one")))
-    frozen = freeze(node, flow.started_id("start"))
+    frozen = freeze(node, own_tasks.started_id("start"))
     client = fleet.open("client")
     if how == "revoked":
         client.revoke(["start"])

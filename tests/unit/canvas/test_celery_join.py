@@ -13,10 +13,10 @@ from backbeat.canvas.commit.memory_store import MemoryStore
 from backbeat.canvas.commit.transition import Transition
 from backbeat.canvas.continuation import Counted
 from backbeat.canvas.effect import Publish, Settle
-from backbeat.canvas.flow import CHORD_TASK
 from backbeat.canvas.json_text import json_value
 from backbeat.canvas.message import Message
 from backbeat.canvas.outcome import Error, Failure, Retry, State, Success
+from backbeat.canvas.own_tasks import CHORD_TASK
 from backbeat.canvas.perform import Execute, Performer
 from backbeat.canvas.results.document import Document
 

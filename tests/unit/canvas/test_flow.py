@@ -6,8 +6,8 @@ import json
 from dataclasses import replace
 
 import pytest
-from backbeat.canvas import flow
-from backbeat.canvas.continuation import ChainRecord, Inline, JoinRecord, Member, Step
+from backbeat.canvas import flow, own_tasks
+from backbeat.canvas.continuation import ChainRecord, Inline, JoinRecord, Member, Step, chain_needed
 from backbeat.canvas.effect import AddPart, CloseChain, OpenChain, OpenJoin, Part, Publish, Settle
 from backbeat.canvas.flow import joined, next_steps, start
 from backbeat.canvas.ids import derive
@@ -249,9 +249,9 @@ def test_inline_steps_hand_over_to_what_is_below_them():
     (b,) = sent(next_steps(message(Inline((call("b", id="b"),), Member("j", 0))), success(1), {}))
 
     assert b.then == Member("j", 0)
-    assert flow.chain_needed(Inline((), Step("ch", 1))) == "ch"
-    assert flow.chain_needed(Member("j", 0)) is None
-    assert flow.chain_needed(None) is None
+    assert chain_needed(Inline((), Step("ch", 1))) == "ch"
+    assert chain_needed(Member("j", 0)) is None
+    assert chain_needed(None) is None
 
 
 def test_a_member_brings_its_value_as_a_part():
@@ -555,10 +555,10 @@ def test_an_interrupted_sender_settles_the_body_and_calls_its_error_callbacks():
 
 
 def test_the_message_of_a_join_has_one_id_and_goes_to_the_control_queue():
-    one, two = flow.join_message("j"), flow.join_message("j")
+    one, two = own_tasks.join_message("j"), own_tasks.join_message("j")
 
     assert one == two
-    assert (one.task, one.queue, json.loads(one.args)) == (flow.JOIN_TASK, "backbeat", ["j"])
+    assert (one.task, one.queue, json.loads(one.args)) == (own_tasks.JOIN_TASK, "backbeat", ["j"])
 
 
 # --- whole walks ---------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from amqp.basic_message import Message as Content
-from backbeat.canvas import flow
+from backbeat.canvas import own_tasks
 from backbeat.canvas.brokers.foreign import wire_of
 from backbeat.canvas.brokers.frames import content_of
 from backbeat.canvas.commit.dead_letter import DeadLetter, KeptLetter
@@ -281,7 +281,7 @@ FORGED_BY_SHOP = Keyring([replace(SHOP, tasks=("*",), queues=("*",))])
             {"then": Inline((Chain(steps=(Call(task="shop.a", id="a"), Call(task="bank.pay", id="b"))),))},
             "bank",
         ),
-        ({"task": flow.NEXT_TASK, "queue": CONTROL_QUEUE}, "task 'backbeat.next'"),
+        ({"task": own_tasks.NEXT_TASK, "queue": CONTROL_QUEUE}, "task 'backbeat.next'"),
     ],
 )
 def test_a_key_reaches_its_own_tasks_and_queues_only(changes, objection):
@@ -307,11 +307,11 @@ def test_an_errback_of_a_message_whose_body_cannot_be_read_is_judged_too(name):
 def test_a_key_with_limits_sends_what_it_may_and_joins_starts_and_values():
     ring = Keyring([SHOP])
     canvas = Group(id="g", members=(Call(task="shop.a", id="a"), Call(task="shop.b", id="b")))
-    start = flow.START_TASK
+    start = own_tasks.START_TASK
     allowed = [
         MESSAGE,
         replace(MESSAGE, queue="mail.fast"),
-        flow.join_message("j"),
+        own_tasks.join_message("j"),
         Message(id="v", task=VALUE_TASK, args="[1]", queue=CONTROL_QUEUE),
         Message(id="s", task=start, args=json.dumps([node_to_data(canvas, json.loads)]), queue=CONTROL_QUEUE),
     ]
@@ -327,7 +327,7 @@ def test_what_a_start_would_start_is_judged_too():
         ("[7]", "cannot be read"),
         ("{", "not a task message"),
     ):
-        message = Message(id="s", task=flow.START_TASK, args=args, queue=CONTROL_QUEUE)
+        message = Message(id="s", task=own_tasks.START_TASK, args=args, queue=CONTROL_QUEUE)
         taken = opened(FORGED_BY_SHOP.wire(message), CONTROL_QUEUE, Keyring([SHOP]))
         assert taken.message is None
         assert objection in taken.reason

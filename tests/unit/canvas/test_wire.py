@@ -11,9 +11,9 @@ from backbeat.canvas.codec import dumps
 from backbeat.canvas.continuation import Inline, Member, Step
 from backbeat.canvas.envelope import pack, unpack
 from backbeat.canvas.errors import MessageError
-from backbeat.canvas.flow import FAILED_TASK, NEXT_TASK
 from backbeat.canvas.message import MAX_BYTES, Message
 from backbeat.canvas.node import Call, Chain, Group
+from backbeat.canvas.own_tasks import FAILED_TASK, NEXT_TASK
 from backbeat.canvas.wire import Wire, from_wire, to_wire
 from hypothesis import given
 from hypothesis import strategies as st

@@ -8,8 +8,8 @@ import pytest
 from backbeat.canvas import App, chain, group
 from backbeat.canvas.brokers.base import Posted
 from backbeat.canvas.errors import Unavailable
-from backbeat.canvas.flow import START_TASK
 from backbeat.canvas.message import CONTROL_QUEUE
+from backbeat.canvas.own_tasks import START_TASK
 from backbeat.canvas.template import Rendered
 from backbeat.scheduler.entry import Terms
 from backbeat.scheduler.firing import regular_firing

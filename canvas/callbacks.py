@@ -1,4 +1,4 @@
-"""Telling: who is told that something ended, and what they get: error callbacks, and what taps call. PURE.
+"""Callbacks: who is told that something ended, and what they get: error callbacks, and what taps call. PURE.
 
 Each of them is a task with an id by its place, so that whoever tells again sends the same task.
 """
