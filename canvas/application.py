@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
@@ -11,39 +11,33 @@ from uuid import UUID
 
 from .awaitable import in_thread
 from .backend import Backend
-from .canvas_run import CanvasRun
 from .canvas_sender import CanvasSender
 from .commit.base import Commit
 from .configuring import Configuring
 from .connections import Connections
 from .defaults import Defaults
-from .errors import NotRegistered, Unavailable
+from .errors import NotRegistered
 from .handles import GroupHandles, Handles
-from .ids import draw
 from .mapping import mapping_tasks
-from .message import Message
-from .node import Node, flat, freeze
+from .node import Node, flat
 from .periodic_tasks import PeriodicTasks
-from .places import check_queue, store_url
-from .progress import Progress
+from .places import store_url
+from .preparing import Preparing, inheriting
 from .request import running_request
 from .result import AsyncResult, Result, ResultSet
 from .results.base import Results
 from .sender import set_default_sender
 from .sending import SLICE
 from .signature import Signature, signature
-from .signum import signum_of
-from .stamp import stamped
-from .stamping import revoked_stamps
-from .stated import stated
+from .steering import Steering
 from .task import Task
 from .task_making import app_task, registrable, task_of
 from .task_option_types import TaskOptionTypes
 from .tasks import Tasks
 from .transaction import OutboxRelay
-from .value import flag, identities, identity, key
+from .value import key
 from .watch import Watch
-from .wiring import keyring_of, open_client, open_eager, open_relays, open_results
+from .wiring import open_client, open_eager, open_relays, open_results
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +46,7 @@ R = TypeVar("R")
 AnyTask = Task[Any, Any]
 
 
-class App(Configuring):
+class App(Configuring, Preparing, Steering):
     """A project's tasks, settings and connections. Thread-safe; connections are opened on first use, anew in each process.
 
     `broker` and `backend` are URLs (sqlite:///file, postgresql://, redis://, amqp://, memory://); without a backend results go where
@@ -204,7 +198,7 @@ class App(Configuring):
         canvas = self.prepare(signature, options=spread.whole)
         front = [*args, *signature.args]
         nodes = (
-            _inheriting(self._defaults.member(member, front, kwargs, spread.member)) for member in members
+            inheriting(self._defaults.member(member, front, kwargs, spread.member)) for member in members
         )
         return self._handles.of_streamed(
             canvas, self._sender.stream(canvas, (member for node in nodes for member in flat([node])))
@@ -259,49 +253,6 @@ class App(Configuring):
         """A relay for each database of the setting `outbox_url`."""
         return open_relays(self.conf, self._sender.transactions.sender) if self.conf.outbox_url else []
 
-    def prepare(
-        self,
-        signature: Signature,
-        args: Iterable[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-        options: Mapping[str, Any] | None = None,
-    ) -> Node:
-        """The canvas as it would be sent: with all options laid on, and all ids."""
-        node = _inheriting(self.resolved(signature, args, kwargs, options))
-        return freeze(node, node.id or draw())
-
-    def resolved(
-        self,
-        signature: Signature,
-        args: Iterable[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-        options: Mapping[str, Any] | None = None,
-    ) -> Node:
-        """The canvas with all options laid on: the caller's, the signatures', the tasks' and the settings'."""
-        return self._defaults.resolved(signature, args, kwargs, options)
-
-    def replacing(self, signature: Signature) -> Node:
-        """As `resolved`, for what takes the place of a task that runs."""
-        return self._defaults.replacing(signature)
-
-    def adding(self, signature: Signature, id_: str) -> tuple[Node, Result]:
-        """The frozen canvas that a running task adds to its chord, under `id_` unless it has an id; and its handle."""
-        node = self._defaults.adding(signature)
-        node = freeze(node, node.id or id_)
-        return node, self._handles.of_sent(node)
-
-    def queue_of(self, name: str) -> str:
-        """The queue of a task: its own, its route's, or the default one."""
-        return self._defaults.queue_of(name)
-
-    def check_queue(self, name: str) -> None:
-        """Raise ImproperlyConfigured for the name of a queue that the broker keeps to itself."""
-        check_queue(self.conf, name)
-
-    def is_early(self, message: Message) -> bool:
-        """Whether a message is acknowledged before it runs: at most once rather than at least once (decisions K9)."""
-        return self._defaults.is_early(message)
-
     def resolved_from_data(self, signature: Mapping[str, Any]) -> Node:
         """As `resolved`, for a signature in its JSON shape, of which each run is sent, whatever keys others have."""
         return self._defaults.scheduled(Signature.from_dict(signature, app=self))
@@ -341,66 +292,11 @@ class App(Configuring):
         """The handle that `as_tuple` wrote down. `sent`: it is known that the tasks were sent."""
         return self._handles.of_tuple(data, sent=sent)
 
-    def revoke(
-        self, ids: str | UUID | Sequence[str | UUID], terminate: bool = False, signal: str | int = "SIGTERM"
-    ) -> None:
-        """See to it that these tasks do not start, also if they are sent only later; it is remembered for 30 days.
-
-        What waits is REVOKED at once. Those that run already go on, but with `terminate`: then the process that runs them gets
-        `signal`, and they are REVOKED, too.
-        """
-        wanted = identities("a task's id", ids)
-        signum = signum_of(signal)  # also where nothing gets it: a wrong one is a mistake all the same
-        is_ended = flag("terminate", terminate)
-        with self._connections.client() as client:
-            client.revoke(wanted, signum if is_ended else None)
-
-    def revoke_by_stamped_headers(
-        self,
-        headers: Mapping[str, Any] | Sequence[str],
-        terminate: bool = False,
-        signal: str | int = "SIGTERM",
-    ) -> None:
-        """As `revoke`, for all tasks that have one of these stamps: a map of names and values, a list being several values, or texts "name=value".
-
-        What waits is REVOKED when its message comes to a worker.
-        """
-        keys = revoked_stamps(headers)
-        signum = signum_of(signal)
-        is_ended = flag("terminate", terminate)
-        with self._connections.client() as client:
-            client.revoke(keys, signum if is_ended else None)
-
-    def canvas(self, id: str | UUID, near: Sequence[str] = ()) -> CanvasRun:
-        """A canvas that was sent, by the id of its root, of its value, or of a task of it that has begun: to look at, cancel or retry.
-
-        By the id of any part of it, if `near` are ids of that kind. Raises ImproperlyConfigured where there is no result backend.
-        """
-        part: str = identity("an id", id)
-        return CanvasRun(part, self._connections.client, self.results, keyring_of(self.conf), near)
-
     def signature(
         self, task: Any, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Signature:
         """A signature of a task's name, a task or a mapping, that belongs to this app."""
         return signature(task, args, kwargs, app=self)
-
-    def tell_state(
-        self, task_id: str | UUID, state: str, meta: Any = None, message: Message | None = None
-    ) -> None:
-        """Let `state` and `meta` (a value, or an exception) be what is known of a task, unless it has ended; `message` is what it came as.
-
-        It returns when that is stored; where it cannot be, the log says so. Raises ImproperlyConfigured for what is no name of a state,
-        EncodeError for a `meta` that cannot be written down.
-        """
-        name, value = stated(state, meta, int(self.conf.result_max_bytes))
-        word = Progress(id=identity("task_id", task_id), state=name, value=value, message=message)
-        try:
-            with self._connections.client() as client:
-                client.tell([word])
-        except Unavailable as error:
-            extra = {"action": "state_lost", "id": word.id}
-            logger.warning("%s; that task %s is %s is not stored", error, word.id, name, extra=extra)
 
     @contextmanager
     def lent(
@@ -454,12 +350,6 @@ class App(Configuring):
 
     def __repr__(self) -> str:
         return f"<App {self.name}>"
-
-
-def _inheriting(node: Node) -> Node:
-    """What a stamped task sends has its stamps."""
-    request = running_request()
-    return node if request is None else stamped(node, request.stamps)
 
 
 def _as_child(handle: Result) -> Result:

@@ -6,8 +6,7 @@
         world.drain()
         world.advance("7d")
 
-It is for users' tests, with any runner; pytest has fixtures (backbeat.scheduler.pytest_plugin). Nothing else imports it. The beat in
-virtual time is backbeat.scheduler.testing.
+It is for users' tests, with any runner; docs/testing.md has the fixtures for pytest and the beat in virtual time. Nothing else imports it.
 """
 
 from .sent import Sent
