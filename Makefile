@@ -7,6 +7,8 @@ ARGS ?=
 TREE := $(shell find canvas scheduler -type d -not -name __pycache__)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 EDITABLE := --config-settings editable_mode=strict
+# the tests start hundreds of processes: where nothing may be kept of what is compiled, each of them would compile everything anew
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help run setup test test-all lint types format bench chaos crashes kills figures oracle fuzz clean
 
@@ -22,7 +24,7 @@ test: $(VENV)/.test lint types ## All checks and tests, in some ten minutes
 	$(BIN)/python tests/lanes.py $(ARGS)
 
 test-all: $(VENV)/.test lint types ## What takes longer, too: the flow harness with 4,000 canvases a setting, every kill point, the units in systemd-nspawn (as root)
-	BACKBEAT_NSPAWN=1 BACKBEAT_KILL_MATRIX=all BACKBEAT_CRASH_PAIRS=3000 BACKBEAT_AUDIT_SEEDS=60 BACKBEAT_HARNESS=4000 BACKBEAT_ENDINGS=4 $(BIN)/python tests/lanes.py $(ARGS)
+	BACKBEAT_NSPAWN=1 BACKBEAT_KILL_MATRIX=all BACKBEAT_CRASH_PAIRS=3000 BACKBEAT_AUDIT_SEEDS=60 BACKBEAT_HARNESS=4000 BACKBEAT_ENDINGS=4 BACKBEAT_RACES=1000 BACKBEAT_SWEEPS=1 BACKBEAT_STACKS=all BACKBEAT_SIMULATION=1 BACKBEAT_KILLS=20 $(BIN)/python tests/lanes.py --hypothesis-profile=default $(ARGS)
 
 lint: $(VENV)/.test ## ruff and the import contracts
 	$(BIN)/ruff check .

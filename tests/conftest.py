@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 
 from support import servers
+
+settings.register_profile("short", max_examples=40)
+settings.load_profile("short")  # --hypothesis-profile=default has more, and is what `make test-all` asks for
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,7 @@
 """The suite in lanes side by side, for `make test`: python tests/lanes.py [pytest arguments].
 
 Most of the suite waits: for a lease to pass, a process to start, a server to answer. Two lanes have the tests with real processes, beats and
-workers apart, two those of every implementation of a seam, of which Commit has as many as all others, one those with real servers, one all
-others; each test has a database, a vhost or a key prefix of its own, so none sees the others. What a lane but the first says is shown when the first is done.
+workers apart, one those of every implementation of a seam, one those with real servers, one all others; each test has a database, a vhost or a key prefix of its own, so none sees the others. What a lane but the first says is shown when the first is done.
 """
 
 from __future__ import annotations
@@ -17,8 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 TESTS = Path(__file__).parent
-COMMIT = ("conformance/test_commit.py", "conformance/test_signed_messages.py")
-APART = (("acceptance/scheduler",), ("acceptance/canvas",), COMMIT, ("conformance",), ("integration",))
+APART = (("acceptance/scheduler",), ("acceptance/canvas",), ("conformance",), ("integration",))
 """What all lanes but the last have; of a directory what no other lane has by its name."""
 NOTHING_COLLECTED = 5
 

@@ -7,6 +7,7 @@ and 0 after a hand-back. So a dead worker's messages come back without anybody d
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakSet
 
 from sqlalchemy import (
     BigInteger,
@@ -165,12 +166,18 @@ dead_table = Table(
 )
 
 
+_completed: WeakSet[Engine] = WeakSet()
+"""Whose tables are known to be there: to ask the database takes longer than anything else that a client does when it begins."""
+
+
 def create_tables(engine: Engine) -> None:
-    """Make what is missing, also columns and indexes that an earlier version did not know.
+    """Make what is missing, also columns and indexes that an earlier version did not know; once for each engine.
 
     Of two programs that do so at once one meets a table that is there, and looks again. Raises ImproperlyConfigured if PostgreSQL does
     not permit it.
     """
+    if engine in _completed:
+        return
     for _ in range(TRIES - 1):
         try:
             _complete(engine)
@@ -179,8 +186,10 @@ def create_tables(engine: Engine) -> None:
             if not _another_was_first(error):
                 raise
             continue
-        return
-    _complete(engine)
+        break
+    else:
+        _complete(engine)
+    _completed.add(engine)
 
 
 def _raise_if_forbidden(engine: Engine, error: DBAPIError) -> None:

@@ -27,7 +27,7 @@ from backbeat.scheduler.store.base import Fence, StoreDown
 from backbeat.scheduler.store.memory import MemoryStore
 from sqlalchemy import event
 
-from support.beat_world import EFFECTS, START, TTL, Crash, World, entries
+from support.beat_world import EFFECTS, EVERY, START, TTL, Crash, World, entries, struck
 
 
 def test_a_fault_free_run_sends_every_instant_once(world):
@@ -80,20 +80,20 @@ def test_a_listener_that_raises_does_not_stop_the_beat(world):
     world.audit()
 
 
-def count_effects(make_world, seconds, *, seeded=False):
-    """The effects of one fault-free run, in order."""
+def struck_in(make_world, seconds, *, seeded=False):
+    """The effects of one fault-free run that a sweep strikes, and their places."""
     seen = []
     world = make_world().seed() if seeded else make_world()
     world.run(world.beat(lambda name, when: seen.append((name, when))), seconds)
-    return seen
+    return struck(world.store, seen)
 
 
 def test_a_crash_at_any_effect_loses_nothing_and_decides_nothing_twice(make_world):
     """I-ONE, I-ID, I-NOLOSS, I-BOUND: table 9 of the reliability spec, with the recovery and the copies that each line allows."""
-    effects = count_effects(make_world, 4)
-    assert {name for name, _ in effects} == set(EFFECTS) - {"settle", "reach", "revoke"}
+    effects = struck_in(make_world, 4)
+    assert {name for _, (name, _) in effects} == set(EFFECTS) - {"settle", "reach", "revoke"}
     copied = Counter()
-    for k, (name, when) in enumerate(effects):
+    for k, (name, when) in effects:
         world, left = make_world(), [k]
 
         def strike(*_, left=left):
@@ -123,7 +123,7 @@ def test_a_crash_at_any_statement_of_sqlite_leaves_whole_transactions(make_world
     world = make_world()
     if isinstance(world.store, MemoryStore):
         pytest.skip("no statements here")
-    points = itertools.count()
+    points = itertools.count(0, EVERY)
     for k in points:
         world, seen = make_world(), itertools.count()
 
@@ -145,8 +145,8 @@ def test_a_crash_at_any_statement_of_sqlite_leaves_whole_transactions(make_world
 
 def test_an_answer_lost_at_any_effect_is_a_doubt_and_not_an_end(make_world):
     """The request was done or not, nobody knows: the same beat goes on."""
-    effects = count_effects(make_world, 4, seeded=True)
-    for k, (name, when) in enumerate(effects):
+    effects = struck_in(make_world, 4, seeded=True)
+    for k, (name, when) in effects:
         world, left = make_world().seed(), [k]
 
         def strike(name, when, left=left):
@@ -161,8 +161,8 @@ def test_an_answer_lost_at_any_effect_is_a_doubt_and_not_an_end(make_world):
 
 def test_another_beat_that_takes_over_at_any_effect_decides_nothing_twice(make_world):
     """A is paused before or after an effect for longer than the TTL; B leads meanwhile, then A goes on where it was."""
-    effects = count_effects(make_world, 4, seeded=True)
-    for k, (name, when) in enumerate(effects):
+    effects = struck_in(make_world, 4, seeded=True)
+    for k, (name, when) in effects:
         world, left = make_world().seed(), [k]
         intruder = []
 

@@ -5,14 +5,15 @@ Between any two of them either beat may be paused for as long as it likes (the o
 time (patience is not modelled: a take-over is always possible, which is worse than any clock), may lose the answer to a commit or a
 confirm. `Rules` has one switch for each rule of the order; a mutant is a model with one of them off.
 
-What it shows is the order, not the code: the loop itself is driven through crashes at each effect in tests/integration/test_beat_loop.py.
+States are tuples, as those are hashed and copied several times as fast as anything else. What it shows is the order, not the code: the loop itself is driven through crashes at each effect in tests/integration/test_beat_loop.py.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 STANDBY, LOAD, LEAD = range(3)
 NONE, OPEN, SENT = range(3)
@@ -38,8 +39,7 @@ class Rules:
     """The variant in which message and row commit together."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Faults:
+class Faults(NamedTuple):
     """How many of each may happen in one history."""
 
     takes: int = 3
@@ -53,8 +53,7 @@ class Faults:
 NO_FAULTS = Faults(takes=0, crashes=0, lost_messages=0, lost_confirms=0, lost_answers=0)
 
 
-@dataclass(frozen=True, slots=True)
-class Beat:
+class Beat(NamedTuple):
     """What a beat has in memory. `epoch` is the one it believes to lead."""
 
     at: int = STANDBY
@@ -71,8 +70,7 @@ class Beat:
     """Another's: the cursor has moved, the row comes with the next transaction."""
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
+class Store(NamedTuple):
     """What is committed."""
 
     holder: int = -1
@@ -82,8 +80,7 @@ class Store:
     """For each fire time: state and task id (0 is the derived one)."""
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """One state of the whole. `before` is the store one commit ago, where rollbacks are possible."""
 
     now: int
@@ -158,7 +155,7 @@ class Model:
 
     def _stuck(self, state: State) -> str | None:
         """I-LIVE: when nothing fails any more, whoever holds the lease gets everything out by itself; without one, a standby does."""
-        state = replace(state, now=self.fires, left=NO_FAULTS)
+        state = state._replace(now=self.fires, left=NO_FAULTS)
         leader = next(
             (
                 i
@@ -182,16 +179,16 @@ class Model:
     def _following(self, state: State) -> Iterator[State]:
         left = state.left
         if state.now < self.fires:
-            yield replace(state, now=state.now + 1)
+            yield state._replace(now=state.now + 1)
         if left.rollbacks and state.before is not None and state.before != state.store:
             yield self._roll_back(state)
         for i, beat in enumerate(state.beats):
             if beat.at == STANDBY:
                 if left.takes:
-                    yield self._take(replace(state, left=replace(left, takes=left.takes - 1)), i)
+                    yield self._take(state._replace(left=left._replace(takes=left.takes - 1)), i)
                 continue
             if left.crashes:
-                yield self._put(replace(state, left=replace(left, crashes=left.crashes - 1)), i, Beat())
+                yield self._put(state._replace(left=left._replace(crashes=left.crashes - 1)), i, Beat())
             yield from self._work(state, i)
 
     def _work(self, state: State, i: int) -> Iterator[State]:
@@ -209,17 +206,17 @@ class Model:
             yield from self._publish(state, i)
         if beat.promised:
             (due,) = beat.promised
-            state = self._put(state, i, replace(beat, promised=()))
+            state = self._put(state, i, beat._replace(promised=()))
             yield from self._record(state, i, due, state.store.cursor)
         elif state.store.cursor < state.now:
             yield from self._decide(state, i)
 
     def _take(self, state: State, i: int) -> State:
-        store = replace(state.store, holder=i, epoch=state.store.epoch + 1)
+        store = state.store._replace(holder=i, epoch=state.store.epoch + 1)
         allowed = tuple(
             n + (row == OPEN) for n, (row, _) in zip(state.allowed, state.store.rows, strict=True)
         )
-        state = replace(self._commit(state, store), allowed=allowed)
+        state = self._commit(state, store)._replace(allowed=allowed)
         return self._put(state, i, Beat(at=LOAD, epoch=store.epoch))
 
     def _load(self, state: State, i: int) -> State:
@@ -235,19 +232,19 @@ class Model:
         due = store.cursor if self.rules.dues_come_from_cursor else state.now - 1
         if not self.rules.record_comes_first and due not in beat.early:
             drawn = 0 if self.rules.id_is_derived else 10 * beat.epoch + i + 1
-            yield self._put(self._send(state, due, drawn), i, replace(beat, early=(*beat.early, due)))
+            yield self._put(self._send(state, due, drawn), i, beat._replace(early=(*beat.early, due)))
             return
         if self.rules.decision_is_fenced and not self._holds(store, i, beat):
             yield self._put(state, i, Beat())
             return
         row, _ = store.rows[due]
         if row != NONE and self.rules.key_is_unique:
-            yield self._put(self._commit(state, replace(store, cursor=due + 1)), i, replace(beat, at=LOAD))
+            yield self._put(self._commit(state, store._replace(cursor=due + 1)), i, beat._replace(at=LOAD))
             return
         moved = due + 1
         if not self.rules.cursor_moves_with_row and store.cursor == due:
-            after = self._commit(state, replace(store, cursor=moved))
-            yield self._put(after, i, replace(beat, promised=(due,)))
+            after = self._commit(state, store._replace(cursor=moved))
+            yield self._put(after, i, beat._replace(promised=(due,)))
             return
         yield from self._record(state, i, due, moved)
 
@@ -257,14 +254,14 @@ class Model:
         rows = list(store.rows)
         sent = due in beat.early or self.rules.one_store
         rows[due] = (SENT if sent else OPEN, id_)
-        after = self._commit(state, replace(store, cursor=moved, rows=tuple(rows)))
+        after = self._commit(state, store._replace(cursor=moved, rows=tuple(rows)))
         if self.rules.one_store:
             after = self._send(after, due, id_)
-        known = replace(beat, loaded=beat.loaded if sent else (*beat.loaded, due))
+        known = beat._replace(loaded=beat.loaded if sent else (*beat.loaded, due))
         yield self._put(after, i, known)
         if state.left.lost_answers:
-            after = replace(after, left=replace(after.left, lost_answers=after.left.lost_answers - 1))
-            doubtful = replace(beat, at=LOAD) if self.rules.doubt_reloads else beat
+            after = after._replace(left=after.left._replace(lost_answers=after.left.lost_answers - 1))
+            doubtful = beat._replace(at=LOAD) if self.rules.doubt_reloads else beat
             yield self._put(after, i, doubtful)
 
     def _publish(self, state: State, i: int) -> Iterator[State]:
@@ -272,25 +269,25 @@ class Model:
         beat = state.beats[i]
         due, *rest = beat.loaded
         left, waits = state.left, self.rules.mark_waits_for_confirm
-        gone = replace(beat, loaded=tuple(rest))
-        marked = replace(gone, confirmed=(*beat.confirmed, due))
+        gone = beat._replace(loaded=tuple(rest))
+        marked = gone._replace(confirmed=(*beat.confirmed, due))
         sent = self._send(state, due, state.store.rows[due][1])
-        yield self._put(sent, i, replace(gone, flying=(*beat.flying, due)) if waits else marked)
+        yield self._put(sent, i, gone._replace(flying=(*beat.flying, due)) if waits else marked)
         if left.lost_messages:
-            state = replace(state, left=replace(left, lost_messages=left.lost_messages - 1))
-            again = replace(beat, loaded=(*rest, due)) if self.rules.unconfirmed_is_resent else gone
+            state = state._replace(left=left._replace(lost_messages=left.lost_messages - 1))
+            again = beat._replace(loaded=(*rest, due)) if self.rules.unconfirmed_is_resent else gone
             yield self._put(state, i, again if waits else marked)
 
     def _confirm(self, state: State, i: int) -> Iterator[State]:
         beat = state.beats[i]
         due, *rest = beat.flying
-        yield self._put(state, i, replace(beat, flying=tuple(rest), confirmed=(*beat.confirmed, due)))
+        yield self._put(state, i, beat._replace(flying=tuple(rest), confirmed=(*beat.confirmed, due)))
         if state.left.lost_confirms:
-            left = replace(state.left, lost_confirms=state.left.lost_confirms - 1)
+            left = state.left._replace(lost_confirms=state.left.lost_confirms - 1)
             allowed = tuple(n + (each == due) for each, n in enumerate(state.allowed))
             again = (*beat.loaded, due) if self.rules.unconfirmed_is_resent else beat.loaded
-            state = replace(state, left=left, allowed=allowed)
-            yield self._put(state, i, replace(beat, flying=tuple(rest), loaded=again))
+            state = state._replace(left=left, allowed=allowed)
+            yield self._put(state, i, beat._replace(flying=tuple(rest), loaded=again))
 
     def _mark(self, state: State, i: int) -> State:
         """E8: a fact, so there is no fence."""
@@ -299,17 +296,17 @@ class Model:
         rows = list(state.store.rows)
         if rows[due][0] == OPEN:
             rows[due] = (SENT, rows[due][1])
-        state = self._commit(state, replace(state.store, rows=tuple(rows)))
-        return self._put(state, i, replace(beat, confirmed=tuple(rest)))
+        state = self._commit(state, state.store._replace(rows=tuple(rows)))
+        return self._put(state, i, beat._replace(confirmed=tuple(rest)))
 
     def _roll_back(self, state: State) -> State:
         """W3: the store loses its last commit. What it had allowed comes again, with the same id."""
         assert state.before is not None
-        left = replace(state.left, rollbacks=state.left.rollbacks - 1)
+        left = state.left._replace(rollbacks=state.left.rollbacks - 1)
         allowed = tuple(n + 1 for n in state.allowed)
         # its connections break, so each beat is in doubt
-        first, second = (replace(beat, at=LOAD) if beat.at == LEAD else beat for beat in state.beats)
-        return replace(state, store=state.before, left=left, allowed=allowed, beats=(first, second))
+        first, second = (beat._replace(at=LOAD) if beat.at == LEAD else beat for beat in state.beats)
+        return state._replace(store=state.before, left=left, allowed=allowed, beats=(first, second))
 
     # --- pieces --------------------------------------------------------------------------------------------------------------
 
@@ -321,11 +318,11 @@ class Model:
         first = state.ids[due]
         seen = id_ if first == -1 else (first if first == id_ else -2)
         ids = tuple(seen if each == due else known for each, known in enumerate(state.ids))
-        return replace(state, copies=copies, ids=ids)
+        return state._replace(copies=copies, ids=ids)
 
     def _commit(self, state: State, store: Store) -> State:
-        return replace(state, store=store, before=None if state.before is None else state.store)
+        return state._replace(store=store, before=None if state.before is None else state.store)
 
     def _put(self, state: State, i: int, beat: Beat) -> State:
         beats = (beat, state.beats[1]) if i == 0 else (state.beats[0], beat)
-        return replace(state, beats=beats)
+        return state._replace(beats=beats)

@@ -13,6 +13,7 @@ from model.step_order import Faults, Model, Rules
 ROLLBACK = Faults(takes=3, crashes=1, lost_messages=0, lost_confirms=1, lost_answers=1, rollbacks=1)
 
 
+@pytest.mark.timeout(300)  # it computes all the time, beside lanes that do, too
 def test_the_order_holds_in_every_state_of_two_beats_and_two_fire_times():
     states, wrong = Model(fires=2).explore()
 

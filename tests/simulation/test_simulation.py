@@ -1,7 +1,7 @@
-"""A year of three beats in simulated time, under faults, clock changes, edits and wrong clocks: the ledger must hold.
+"""Half a year of three beats in simulated time, under faults, clock changes, edits and wrong clocks: the ledger must hold.
 
 Each seed is one world of a month: its kind, its first day, its entries and its faults are drawn from it. A violation names the seed:
-BACKBEAT_SEED=<seed> plays that month again, and no other. BACKBEAT_SIMULATION=<years> plays more of them.
+BACKBEAT_SEED=<seed> plays that month again, and no other. BACKBEAT_SIMULATION=<years> plays whole years.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from simulation.world import World
 
 DAYS = 31
 MONTHS_OF_A_YEAR = 12
+HALF_A_YEAR = range(4, 10)
+"""Seeds that have each kind of setting between them."""
 START_US = 1_774_000_000 * SECOND_US
 NIGHTS = (
     "2026-03-20",  # Troll, Beirut, Berlin, Dublin
@@ -37,10 +39,10 @@ NIGHTS = (
 
 
 def seeds():
-    given, years = os.environ.get("BACKBEAT_SEED"), os.environ.get("BACKBEAT_SIMULATION", "1")
+    given, years = os.environ.get("BACKBEAT_SEED"), os.environ.get("BACKBEAT_SIMULATION")
     if given is not None:
         return [int(given)]
-    return range(1, 1 + MONTHS_OF_A_YEAR * (int(years) if years.isdigit() else 1))
+    return range(1, 1 + MONTHS_OF_A_YEAR * int(years)) if years else HALF_A_YEAR
 
 
 def setting_of(seed):

@@ -6,6 +6,7 @@ A crash is an exception that nothing catches, raised before or after one effect:
 from __future__ import annotations
 
 import itertools
+import os
 from collections import Counter
 from datetime import timedelta
 
@@ -36,10 +37,23 @@ EFFECTS = (
     "revoke",
 )
 numbers = itertools.count()
+EVERY = int(os.environ.get("BACKBEAT_SWEEPS", "5"))
+"""On SQLite each so many-th effect of a sweep is struck, and the first of each kind; in memory all are."""
 
 
 class Crash(BaseException):
     """The process ends here."""
+
+
+def struck(store, effects):
+    """(place, effect) of those that a sweep over the effects of a run on this store strikes."""
+    every = 1 if isinstance(store, MemoryStore) else EVERY
+    first = {effect: place for place, effect in reversed(list(enumerate(effects)))}
+    return [
+        (place, effect)
+        for place, effect in enumerate(effects)
+        if place % every == 0 or first[effect] == place
+    ]
 
 
 class Wire:

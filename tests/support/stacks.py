@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,7 +15,12 @@ from sqlalchemy import create_engine, text
 
 from support import servers
 
-STACKS = ["sqlite", "postgres", "redis", "rabbitmq+redis", "rabbitmq+postgres"]
+STACKS = (
+    ["sqlite", "postgres", "redis", "rabbitmq+redis", "rabbitmq+postgres"]
+    if os.environ.get("BACKBEAT_STACKS") == "all"
+    else ["sqlite", "redis", "rabbitmq+postgres"]
+)
+"""Each server is in one of the three; the other two pairs of them take as long again."""
 SHORT_LEASE = 2.0
 """Seconds, for workers that a test lets die."""
 
