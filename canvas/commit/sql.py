@@ -27,7 +27,7 @@ from ..sql.dialect import dialect_of, heads, hold_ready
 from ..sql.engine import is_passing, now_us, reading, unavailable
 from ..sql.tables import (
     chain_table,
-    create_tables,
+    ensure_tables,
     group_table,
     join_table,
     message_table,
@@ -84,7 +84,7 @@ class SqlCommit:
         self._any = select(message_table.c.seq).where(ready).limit(1)
         self._waker: Waker | None = None
         with unavailable():
-            create_tables(engine)
+            ensure_tables(engine)
 
     def exchange(
         self, transitions: Sequence[Transition], *, take: int = 0, claim: Sequence[Taken] = ()

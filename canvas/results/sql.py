@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, Table, delete, select
 from ..errors import Unavailable
 from ..outcome import GOING_ON
 from ..sql.engine import reading, unavailable
-from ..sql.tables import create_tables, message_table, result_table, run_table
+from ..sql.tables import ensure_tables, message_table, result_table, run_table
 from ..sql.wake import Waker, open_waker
 from .base import Trace, trace_of
 from .compression import plain_text
@@ -44,7 +44,7 @@ class SqlResults:
         self._local = threading.local()
         self.groups: SavedGroups = SqlGroups(engine, keep_seconds=keep_seconds, compression=compression)
         with unavailable():
-            create_tables(engine)
+            ensure_tables(engine)
 
     def get(self, ids: Sequence[str]) -> list[Document]:
         found: dict[str, Document] = {}

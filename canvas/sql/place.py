@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import ImproperlyConfigured
 from .dialect import family_of
-from .tables import create_tables, message_table, metadata
+from .tables import ensure_tables, message_table, metadata
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,6 @@ class Place:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._key = f"backbeat.place {engine.url}"
-        self._has_tables = False
 
     def holds(self, connection: Connection) -> bool:
         """Whether what `connection` writes is here; if so, the tables are there."""
@@ -95,9 +94,7 @@ class Place:
         self, theirs: Connection, schema: Any, sees_lock: Callable[[Connection, Connection], bool]
     ) -> _Schema:
         """What the names mean in both; () if they are two places."""
-        if not self._has_tables:
-            create_tables(self._engine)
-            self._has_tables = True
+        ensure_tables(self._engine)
         with self._engine.begin() as ours:
             meant = tuple(ours.execute(schema).one())
             same = meant == tuple(theirs.execute(schema).one()) and sees_lock(ours, theirs)

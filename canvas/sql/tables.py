@@ -166,18 +166,23 @@ dead_table = Table(
 )
 
 
-_completed: WeakSet[Engine] = WeakSet()
+_complete_ones: WeakSet[Engine] = WeakSet()
 """Whose tables are known to be there: to ask the database takes longer than anything else that a client does when it begins."""
 
 
+def ensure_tables(engine: Engine) -> None:
+    """As `create_tables`, once for each engine."""
+    if engine not in _complete_ones:
+        create_tables(engine)
+        _complete_ones.add(engine)
+
+
 def create_tables(engine: Engine) -> None:
-    """Make what is missing, also columns and indexes that an earlier version did not know; once for each engine.
+    """Make what is missing, also columns and indexes that an earlier version did not know.
 
     Of two programs that do so at once one meets a table that is there, and looks again. Raises ImproperlyConfigured if PostgreSQL does
     not permit it.
     """
-    if engine in _completed:
-        return
     for _ in range(TRIES - 1):
         try:
             _complete(engine)
@@ -186,10 +191,8 @@ def create_tables(engine: Engine) -> None:
             if not _another_was_first(error):
                 raise
             continue
-        break
-    else:
-        _complete(engine)
-    _completed.add(engine)
+        return
+    _complete(engine)
 
 
 def _raise_if_forbidden(engine: Engine, error: DBAPIError) -> None:
