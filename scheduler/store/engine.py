@@ -87,6 +87,7 @@ def _open_postgresql(url: str, lease_ttl_seconds: float, answer_seconds: float) 
 
     from ...canvas.sql.bounded_postgresql import bound_answers
     from ...canvas.sql.engine import warn_unless_verified
+    from .silent_session import LOCK_NOT_AVAILABLE, end_silent_sessions
 
     seconds = max(1, round(lease_ttl_seconds / 4))
     limits = {
@@ -121,10 +122,15 @@ def _open_postgresql(url: str, lease_ttl_seconds: float, answer_seconds: float) 
             for name, value in settings.items():
                 conn.exec_driver_sql(f"SET LOCAL {name} = {value}")
 
+    def failed(context: Any) -> None:
+        if getattr(context.original_exception, "sqlstate", None) == LOCK_NOT_AVAILABLE:
+            end_silent_sessions(engine, lease_ttl_seconds / 4)
+
     warn_unless_verified(engine.url)
     bound_answers(engine, answer_seconds)
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", begin)
+    event.listen(engine, "handle_error", failed)
     return engine
 
 

@@ -44,8 +44,11 @@ from backbeat.scheduler.store.memory import MemoryStore
 from backbeat.scheduler.store.sql import SqlStore
 from backbeat.scheduler.store.tables import Tables
 from backbeat.scheduler.store.wiring import open_engine
+from psycopg import OperationalError
 from sqlalchemy import MetaData, create_engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
+
+from support.processes import wait_until
 
 SERVER = os.environ.get("BACKBEAT_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432")
 NOW = 1_700_000_000 * SECOND_US
@@ -1016,6 +1019,33 @@ def test_a_leader_frozen_inside_a_transaction_of_postgresql_blocks_for_a_quarter
     with pytest.raises(StoreDown):
         transaction.__exit__(None, None, None)
     assert frozen.load_open(A, 1) is FENCED
+    frozen.close()
+    candidate.close()
+
+
+def test_a_leader_frozen_in_the_middle_of_a_pipeline_of_postgresql_blocks_for_no_longer(postgres_url, caplog):
+    """PostgreSQL takes its session for a busy one: no timeout of its own ends it."""
+    _drop_tables(postgres_url)
+    frozen = SqlStore(open_engine(postgres_url, 2.0), MetaData(), "test")
+    candidate = SqlStore(open_engine(postgres_url, 2.0), MetaData(), "test")
+    frozen.create()
+    lead(frozen)
+    with contextlib.suppress(OperationalError), frozen._engine.connect() as conn:
+        driver = conn.connection.driver_connection
+        with driver.pipeline():
+            driver.execute("SELECT * FROM bb_lease FOR UPDATE")
+            driver.pgconn.send_flush_request()
+            driver.pgconn.flush()
+            begun = time.monotonic()
+
+            def leads():
+                with contextlib.suppress(StoreDown):
+                    lead(candidate, B)
+                return candidate.read_lease().epoch == B.epoch
+
+            wait_until(leads, 10)
+            assert time.monotonic() - begun < 3.0
+            assert any("were silent" in record.getMessage() for record in caplog.records)
     frozen.close()
     candidate.close()
 
