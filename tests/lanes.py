@@ -1,7 +1,7 @@
 """The suite in lanes side by side, for `make test`: python tests/lanes.py [pytest arguments].
 
 Most of the suite waits: for a lease to pass, a process to start, a server to answer. Two lanes have the tests with real processes, beats and
-workers apart, one those of every implementation of a seam, one those with real servers, one all others; each test has a database, a vhost or a key prefix of its own, so none sees the others. What a lane but the first says is shown when the first is done.
+workers apart, two those of every implementation of a seam, two those with real servers, one all others; each test has a database, a vhost or a key prefix of its own, so none sees the others. What a lane but the first says is shown when the first is done.
 """
 
 from __future__ import annotations
@@ -12,21 +12,34 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import IO
 
 TESTS = Path(__file__).parent
-APART = (("acceptance/scheduler",), ("acceptance/canvas",), ("conformance",), ("integration",))
-"""What all lanes but the last have; of a directory what no other lane has by its name."""
+APART = (
+    ("acceptance/scheduler",),
+    ("acceptance/canvas",),
+    ("conformance",),
+    ("integration",),
+    (),
+    ("conformance/test_commit.py", "conformance/test_signed_messages.py"),
+    ("integration/test_beat_*.py", "integration/test_crash_points.py"),
+)
+"""What each lane has, in the order in which they begin; of a directory what no other lane has by its name; () is for all that is left."""
+SIDE_BY_SIDE = 5
+"""So many at once: more would keep the two processors of a small machine no busier, and let real processes wait for them."""
 NOTHING_COLLECTED = 5
 
 
 def lanes() -> list[list[Path]]:
     """The paths of all lanes: every directory with tests, and every test file beside them, is in one of them."""
-    named = {TESTS / name for names in APART for name in names}
-    apart = [[path for name in names for path in _of(TESTS / name, named)] for names in APART]
+    wanted = [[path for name in names for path in sorted(TESTS.glob(name))] for names in APART]
+    named = {path for paths in wanted for path in paths}
+    apart = [[each for path in paths for each in _of(path, named)] for paths in wanted]
     taken = {path for paths in apart for path in paths}
-    return [*apart, [path for path in _tests(TESTS, taken) if path not in taken]]
+    return [paths or [path for path in _tests(TESTS, taken) if path not in taken] for paths in apart]
 
 
 def _of(path: Path, named: set[Path]) -> list[Path]:
@@ -55,29 +68,37 @@ def end(lane: subprocess.Popen[bytes]) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    first, *others = lanes()
-    command = [sys.executable, "-m", "pytest", *arguments]
-    beside = []
-    for paths in others:
-        said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - read when the lane is done
+    running: list[subprocess.Popen[bytes]] = []
+
+    def run(paths: list[Path], said: IO[bytes] | None) -> int:
+        """A lane from start to end; the first one speaks for itself, and keeps what failed."""
+        command = [sys.executable, "-m", "pytest", *arguments, *(["-p", "no:cacheprovider"] if said else [])]
         lane = subprocess.Popen(
-            [*command, "-p", "no:cacheprovider", *map(str, paths)],
+            [*command, *map(str, paths)],
             stdout=said,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.STDOUT if said else None,
             cwd=TESTS.parent,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
-        beside.append((lane, said))
-    shown = subprocess.Popen([*command, *map(str, first)], cwd=TESTS.parent)
-    running = [shown, *(lane for lane, _ in beside)]
-    try:
-        codes = [lane.wait() for lane in running]
-    finally:
-        for lane in running:
-            end(lane)
-    for _, said in beside:
-        said.seek(0)
-        sys.stdout.write(said.read())
+        running.append(lane)
+        return lane.wait()
+
+    with ExitStack() as files, ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
+        planned = [
+            (paths, files.enter_context(tempfile.TemporaryFile()) if place else None)
+            for place, paths in enumerate(lanes())
+        ]
+        begun = [threads.submit(run, paths, said) for paths, said in planned]
+        try:
+            codes = [each.result() for each in begun]
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+            for lane in running:
+                end(lane)
+        for _, said in planned:
+            if said is not None:
+                said.seek(0)
+                sys.stdout.write(said.read().decode())
     failed = [code for code in codes if code not in (0, NOTHING_COLLECTED)]
     return failed[0] if failed else 0
 
