@@ -197,9 +197,7 @@ class App(Configuring, Preparing, Steering):
         spread = self._defaults.spread(signature, options)
         canvas = self.prepare(signature, options=spread.whole)
         front = [*args, *signature.args]
-        nodes = (
-            inheriting(self._defaults.member(member, front, kwargs, spread.member)) for member in members
-        )
+        nodes = (inheriting(self._defaults.member(member, front, kwargs, spread)) for member in members)
         return self._handles.of_streamed(
             canvas, self._sender.stream(canvas, (member for node in nodes for member in flat([node])))
         )

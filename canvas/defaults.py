@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -23,6 +23,8 @@ from .value import check_limits, identity, key, keywords, optional, positional
 
 _OF_WHOLE = frozenset({"task_id", "failure_policy", "link", *HOOKS})
 """Options of a group or chord that are none of its members'."""
+Bare = dict[str, dict[str, Any]]
+"""The options of those calls of a canvas that have none of their own, by their tasks: most members of a group are alike, and get them at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Spread:
 
     whole: Mapping[str, Any]
     member: Mapping[str, Any]
+    bare: Bare = field(default_factory=dict)
 
 
 class Defaults:
@@ -46,8 +49,12 @@ class Defaults:
         args: Iterable[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
+        bare: Bare | None = None,
     ) -> Node:
-        """The canvas with all options laid on: the caller's, the signatures', the tasks' and the settings'."""
+        """The canvas with all options laid on: the caller's, the signatures', the tasks' and the settings'.
+
+        `bare` is what earlier canvases of the same send have found.
+        """
         given = dict(options or {})
         links = links_of(given.pop("link", None))
         errbacks = links_of(given.pop("link_error", None))
@@ -66,7 +73,7 @@ class Defaults:
                 link_error=errbacks,
             ),
         )
-        node = named(map_calls(laid, self._with_defaults), id_)
+        node = named(self._with_defaults(laid, {} if bare is None else bare), id_)
         check_depth(node)
         if isinstance(node, Call):
             return callbacks_without_keys(node, self.is_unique)
@@ -84,10 +91,11 @@ class Defaults:
         )
 
     def member(
-        self, signature: Signature, args: Iterable[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+        self, signature: Signature, args: Iterable[Any], kwargs: Mapping[str, Any], spread: Spread
     ) -> Node:
         """As `resolved`, for a member of a group that is sent by itself."""
-        return without_keys(self.resolved(signature, args, kwargs, options), self.is_unique)
+        node = self.resolved(signature, args, kwargs, spread.member, spread.bare)
+        return without_keys(node, self.is_unique)
 
     def keyed(self, node: Node) -> tuple[Node, UniqueCall | None]:
         """What is to be sent, and the key that it asks for."""
@@ -148,17 +156,34 @@ class Defaults:
         late = None if task is None else task.options.acks_late
         return not (self._conf.task_acks_late if late is None else late)
 
-    def _with_defaults(self, call: Call) -> Call:
-        """The call with its task's and the settings' defaults under its own options; its callbacks too."""
+    def _with_defaults(self, node: Node, bare: Bare) -> Node:
+        """Each call with its task's and the settings' defaults under its own options; its callbacks too."""
+
+        def change(call: Call) -> Call:
+            self._check_size(call)
+            options = None if call.options else bare.get(call.task)
+            if options is None:
+                options = self._options(call)
+                if not call.options:
+                    bare[call.task] = options
+            links = tuple(self._with_defaults(link, bare) for link in call.link)
+            errbacks = tuple(self._with_defaults(link, bare) for link in call.link_error)
+            return replace(call, options=dict(options), link=links, link_error=errbacks)
+
+        return map_calls(node, change)
+
+    def _check_size(self, call: Call) -> None:
         size, limit = len(call.args) + len(call.kwargs), self._conf.task_max_argument_bytes
         if size > limit:
             raise EncodeError(
                 f"the arguments of {call.task} have {size:,} bytes, more than {limit:,}: pass a reference to the data, "
                 "or raise the setting task_max_argument_bytes"
             )
-        key("a task's name", call.task)
         if call.id:
             key("task_id", call.id)
+
+    def _options(self, call: Call) -> dict[str, Any]:
+        key("a task's name", call.task)
         task = self._tasks.get(call.task)
         defaults: dict[str, Any] = {"queue": self._conf.task_default_queue, "origin": _origin()}
         if self._conf.task_ignore_result:
@@ -175,9 +200,7 @@ class Defaults:
         if task is not None and task.retry_queue is not None:
             check_queue(self._conf, task.retry_queue)  # later there is nobody to be told
         check_limits(call.options)
-        links = tuple(map_calls(link, self._with_defaults) for link in call.link)
-        errbacks = tuple(map_calls(link, self._with_defaults) for link in call.link_error)
-        return replace(call, options=options, link=links, link_error=errbacks)
+        return options
 
     def _limits(self) -> dict[str, Any]:
         hard, soft = self._conf.task_time_limit, self._conf.task_soft_time_limit

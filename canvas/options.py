@@ -193,7 +193,8 @@ _READERS: dict[str, Read] = {
 
 def laid_on(node: Node, given: Given) -> Node:
     """The canvas with `given` laid onto it; ids are given by `freeze` later."""
-    node = _on_first(node, given)
+    if given.args or given.kwargs or given.options:
+        node = _on_first(node, given)
     if given.link:
         node = _on_last(node, given.link)
     if given.link_error:

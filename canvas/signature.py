@@ -147,7 +147,7 @@ class Signature(SignatureFields):
             node = node_from_data({**self, "options": options}, dumps)
         except EncodeError as error:
             raise named_fault(self.task, self.args, self.kwargs, error) from error
-        if isinstance(node, Call):  # of chunks there is no call
+        if isinstance(node, Call) and (callbacks.link or callbacks.link_error):  # of chunks there is no call
             node = replace(node, link=callbacks.link, link_error=callbacks.link_error)
         return tapped(node, self.task, callbacks.hooks)
 
@@ -410,7 +410,7 @@ def callbacks_in(options: dict[str, Any]) -> Callbacks:
 
 def links_of(links: Any) -> tuple[Node, ...]:
     """The nodes of one callback or of a list of them."""
-    return tuple(signature(link).to_node() for link in _listed(links))
+    return tuple(signature(link).to_node() for link in _listed(links)) if links else ()
 
 
 def _listed(value: Any) -> list[Any]:

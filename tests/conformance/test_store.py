@@ -89,11 +89,13 @@ class Opened:
     other: object
 
 
+TTL = 60.0
+"""Seconds, of which a server ends a session that says nothing in a transaction after a quarter: longer than a busy machine holds up a process."""
 ISOLATION = {"mariadb-repeatable-read": "REPEATABLE READ", "postgresql-repeatable-read": "REPEATABLE READ"}
 
 
 def _sql_pair(url, isolation_level=None):
-    engines = [open_engine(url), open_engine(url)]
+    engines = [open_engine(url, TTL), open_engine(url, TTL)]
     if isolation_level is not None:
         engines = [engine.execution_options(isolation_level=isolation_level) for engine in engines]
     stores = [SqlStore(engine, MetaData(), "test") for engine in engines]
