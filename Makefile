@@ -20,7 +20,7 @@ run: $(VENV)/.run ## Beat, one worker and the sample schedules on SQLite; ARGS="
 
 setup: $(VENV)/.test ## The environment for tests and development
 
-test: $(VENV)/.test lint types ## All checks and tests, in some ten minutes
+test: $(VENV)/.test lint types ## All checks and tests, in a quarter of an hour or somewhat more
 	$(BIN)/python tests/lanes.py $(ARGS)
 
 test-all: $(VENV)/.test lint types ## What takes longer, too: the flow harness with 4,000 canvases a setting, every kill point, the units in systemd-nspawn (as root)

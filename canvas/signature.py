@@ -13,16 +13,15 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 from .argument_fault import named_fault
-from .awaitable import in_thread
 from .codec import dumps
-from .default_app import default_app_if_any
 from .errors import EncodeError
 from .ids import draw
 from .node import HOOKS, Call, Node, tapped
 from .node_data import node_from_data
 from .result import AsyncResult, Result
-from .sender import Sender, default_sender
-from .signature_fields import Position, SignatureFields
+from .sender import Sender
+from .signature_fields import Position
+from .signature_sending import SignatureSending
 from .stamp import overlaid
 from .stamping import StampingVisitor, asked, merged, options_with
 from .value import flag, keywords, positional
@@ -31,7 +30,7 @@ Kind = builtins.type["Signature"]
 """A class of signatures."""
 
 
-class Signature(SignatureFields):
+class Signature(SignatureSending):
     """One task to run, with its arguments: a mapping that survives JSON."""
 
     subtask_type: str | None = None
@@ -70,33 +69,6 @@ class Signature(SignatureFields):
         self._app = app if app is not None else getattr(task, "bound_app", None)
 
     # --- what it is ----------------------------------------------------------------------------------------------------------
-
-    @property
-    def app(self) -> Sender:
-        return self._app if self._app is not None else default_sender()
-
-    @property
-    def own_app(self) -> Sender | None:
-        """The app that it was made with; None if it belongs to whichever is the default."""
-        return self._app
-
-    @property
-    def is_strict(self) -> bool:
-        """False if it is composed as Celery does it."""
-        app: Sender | None = self._app or default_app_if_any()
-        return app is None or app.is_strict
-
-    @property
-    def type(self) -> Any:
-        """The task itself. Raises NotRegistered if its app has none of this name."""
-        app: Any = self.app
-        return app.tasks[self.task]
-
-    @property
-    def AsyncResult(self) -> Any:  # noqa: N802 - Celery's name
-        """Makes the handle of a task by its id."""
-        app: Any = self.app
-        return app.AsyncResult
 
     @classmethod
     def register_type(cls, name: Any = None, kind: Kind | None = None) -> Any:
@@ -285,38 +257,6 @@ class Signature(SignatureFields):
                 self.options[name] = links
                 for link in links:
                     link.stamp(visitor, append_stamps, **merged(headers, asked(visitor, hook, link, headers)))
-
-    # --- sending it ----------------------------------------------------------------------------------------------------------
-
-    def delay(self, *args: Any, **kwargs: Any) -> Any:
-        """Send it with `args` in front of its own."""
-        return self.apply_async(args, kwargs)
-
-    def apply_async(
-        self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
-    ) -> Any:
-        """Send it; returns an AsyncResult, a GroupResult for a group, None for an empty chain. Options: see `Task.apply_async`."""
-        return self.app.send_signature(self, args or (), kwargs or {}, options)
-
-    async def adelay(self, *args: Any, **kwargs: Any) -> Any:
-        """As `delay`, for coroutines: the event loop goes on while it is sent (see awaitable.py)."""
-        return await in_thread(self.delay, *args, **kwargs)
-
-    async def aapply_async(
-        self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
-    ) -> Any:
-        """As `apply_async`, for coroutines."""
-        return await in_thread(self.apply_async, args, kwargs, **options)
-
-    def apply(
-        self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
-    ) -> Any:
-        """Run it here and now, to its end; returns what `apply_async` does, ready. Options: also `throw`, see `Task.apply`."""
-        return self.app.apply_signature(self, args or (), kwargs or {}, options)
-
-    def __invert__(self) -> Any:
-        """Send it and wait for its value: `~add.s(2, 2)`."""
-        return self.apply_async().get()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the function here and now."""

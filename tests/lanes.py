@@ -1,7 +1,8 @@
 """The suite in lanes side by side, for `make test`: python tests/lanes.py [pytest arguments].
 
 Most of the suite waits: for a lease to pass, a process to start, a server to answer. Two lanes have the tests with real processes, beats and
-workers apart, two those of every implementation of a seam, two those with real servers, one all others; each test has a database, a vhost or a key prefix of its own, so none sees the others. What a lane but the first says is shown when the first is done.
+workers apart, two those of every implementation of a seam, two those with real servers, one all others; each test has a database, a vhost or
+a key prefix of its own, so none sees the others. What a lane but the first says is shown when all are done.
 """
 
 from __future__ import annotations

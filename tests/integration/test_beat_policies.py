@@ -1,8 +1,8 @@
 """The loop and the policies of entries: what may go out once only, runs that overlap, what waits, expires, piles up or fails.
 
 Each is driven through a crash before and after every effect, and through a lost answer at every effect (on SQLite through a sample
-of them; BACKBEAT_SWEEPS=1 takes all): whatever happens,
-every instant is one row or in one skip record (I-SKIP), and the promise of its policy holds.
+of them; BACKBEAT_SWEEPS=1 takes all): whatever happens, every instant is one row or in one skip record (I-SKIP), and the promise of its
+policy holds.
 """
 
 from __future__ import annotations
