@@ -29,6 +29,10 @@ APART = (
     ("integration/test_beat_*.py", "integration/test_crash_points.py"),
 )
 """What each lane has, in the order in which they begin; of a directory what no other lane has by its name; () is for all that is left."""
+FIRST = "acceptance"
+"""What has real processes has bounds in real time, and goes before what computes."""
+NICE = 5
+"""How far the other lanes step back (0 to 19)."""
 SIDE_BY_SIDE = 5
 """So many at once: more would keep the two processors of a small machine no busier, and let real processes wait for them."""
 NOTHING_COLLECTED = 5
@@ -82,6 +86,8 @@ def main(arguments: list[str]) -> int:
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
         running.append(lane)
+        if not any(path.is_relative_to(TESTS / FIRST) for path in paths):
+            os.setpriority(os.PRIO_PROCESS, lane.pid, NICE)
         return lane.wait()
 
     with ExitStack() as files, ThreadPoolExecutor(SIDE_BY_SIDE) as threads:

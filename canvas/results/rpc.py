@@ -34,8 +34,8 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 """The longest that one thread reads for all before another one may."""
 
-SHORTEST_SECONDS, LONGEST_SECONDS = 0.001, 4_294_967.0
-"""How long RabbitMQ may be asked to keep a queue that nobody reads: a millisecond, and as many as 32 bits count, in all its versions."""
+SHORTEST_SECONDS, LONGEST_SECONDS = 1.0, 4_294_967.0
+"""How long RabbitMQ is asked to keep a queue that nobody reads: until it is surely subscribed to, and as many milliseconds as 32 bits count."""
 
 
 class RpcResults:
