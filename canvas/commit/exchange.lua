@@ -115,6 +115,9 @@ end
 
 -- Effects ---------------------------------------------------------------------------------------------------------------------
 
+-- What goes into lists, by list, so that all of it is one call for each.
+local published, published_order = {}, {}
+
 local function publish(queue, step, text, due, id)
   local list = list_of(is_store and OUTBOX or queue, step)
   if due > now then
@@ -122,8 +125,18 @@ local function publish(queue, step, text, due, id)
   elseif is_store then
     outbox[#outbox + 1] = {hold(list, text, false, argument.outbox_lease_us), text}
   else
-    redis.call('LPUSH', list, text)
+    local texts = published[list]
+    if not texts then
+      texts = {}
+      published[list] = texts
+      published_order[#published_order + 1] = list
+    end
+    texts[#texts + 1] = text
   end
+end
+
+local function write_lists()
+  for _, list in ipairs(published_order) do sliced('LPUSH', list, published[list]) end
 end
 
 -- An empty run says of an id that it was sent (sent.py); whatever is known of it already stays.
@@ -468,6 +481,7 @@ for i, transition in ipairs(argument.transitions) do
   if other then standing[#standing + 1] = {i - 1, other[1], other[2], other[3]} end
 end
 dispatch_complete_joins()
+write_lists()
 for i, message in ipairs(argument.claim) do claimed[i] = judge(message) end
 if argument.take > 0 then taken = take(argument.take) end
 drop_holdings()

@@ -20,10 +20,6 @@ from sqlalchemy.engine import URL
 from ..errors import ImproperlyConfigured
 
 CONNECT_SECONDS = 4
-LOCK_SECONDS = 3
-"""How long a statement waits for a lock. Transactions that lose are tried again for 10 s (commit/sql.py)."""
-FROZEN_SECONDS = 5
-"""After it MariaDB ends a session that idles inside a transaction: half of a lease."""
 STATEMENT_BYTES = 1_000_000
 """Rows that are inserted together make statements of this size at most."""
 _OLDEST = {"MariaDB": (10, 6), "MySQL": (8, 0, 17)}
@@ -66,8 +62,10 @@ class BoundedConnection(Connection):
         return opened
 
 
-def open_mysql(url: URL, answer_seconds: float) -> Engine:
+def open_mysql(url: URL, *, answer_seconds: float, lock_seconds: int, idle_seconds: int) -> Engine:
     """An engine for a `mysql+pymysql` URL; a server that has not answered a statement in time is taken for lost.
+
+    A statement waits for a lock, and a session of MariaDB idles inside a transaction, for so long at most.
 
     Raises ImproperlyConfigured for a URL without a database, and on connecting where the server is too old.
     """
@@ -82,8 +80,8 @@ def open_mysql(url: URL, answer_seconds: float) -> Engine:
         "client_flag": CLIENT.FOUND_ROWS,
         "sql_mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION",
         # what stands in the comment is for MariaDB alone
-        "init_command": f"SET SESSION innodb_lock_wait_timeout = {LOCK_SECONDS}"
-        f" /*M!100303 , idle_transaction_timeout = {FROZEN_SECONDS} */",
+        "init_command": f"SET SESSION innodb_lock_wait_timeout = {lock_seconds}"
+        f" /*M!100303 , idle_transaction_timeout = {idle_seconds} */",
     }
     engine = create_engine(
         url,

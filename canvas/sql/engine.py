@@ -28,6 +28,10 @@ from .dialect import dialect_of
 BUSY_SECONDS = 15
 ANSWER_SECONDS = 30.0
 """A server that has not answered a statement by then is taken for lost."""
+LOCK_SECONDS = 3
+"""How long a statement waits for a lock. Transactions that lose are tried again for 10 s (commit/sql.py)."""
+FROZEN_SECONDS = 5
+"""After it a session that idles inside a transaction is ended: half of a lease."""
 _UNVERIFIED = frozenset(["allow", "prefer", "require", "verify-ca"])
 """What may be asked for with `sslmode` and lets another server in (verify-ca: any that the same authority knows); verify-full does not."""
 _DRIVERS = {
@@ -84,12 +88,21 @@ def open_engine(url: str) -> Engine:
 
 
 def _open_postgresql(url: URL) -> Engine:
-    from .bounded_postgresql import bound_answers
+    from .bounded_postgresql import bound_answers, bound_sessions
+    from .silent_session import end_silent_sessions
+    from .tables import metadata
 
     engine = create_engine(
         url, pool_pre_ping=True, pool_size=5, max_overflow=20, connect_args={"connect_timeout": 4}
     )
     bound_answers(engine, ANSWER_SECONDS)
+    bound_sessions(
+        engine,
+        lock_seconds=LOCK_SECONDS,
+        idle_seconds=FROZEN_SECONDS,
+        statement_seconds=ANSWER_SECONDS * 0.9,
+    )
+    end_silent_sessions(engine, sorted(metadata.tables), FROZEN_SECONDS)
     return engine
 
 
@@ -100,7 +113,9 @@ def _open_mysql(url: URL) -> Engine:
         )
     from .bounded_mysql import open_mysql
 
-    return open_mysql(url, ANSWER_SECONDS)
+    return open_mysql(
+        url, answer_seconds=ANSWER_SECONDS, lock_seconds=LOCK_SECONDS, idle_seconds=FROZEN_SECONDS
+    )
 
 
 def warn_unless_verified(url: URL) -> None:

@@ -17,9 +17,10 @@ from .base import StoreRefused
 from .sqlite_file import prepare_file, sqlite_path
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Engine
 
-_POOLED = "backbeat.pooled"
+_LOCKED_TABLES = ("bb_lease", "bb_entry", "bb_batch", "bb_firing")
+"""Whose rows a leader's transactions hold."""
 PATIENT_SECONDS = 3600.0
 """For a command that reads or changes whole tables, which somebody started and can end: see `open_engine`."""
 DRIVERS = {
@@ -83,11 +84,11 @@ def _open_sqlite(url: str, lease_ttl_seconds: float) -> Engine:
 
 
 def _open_postgresql(url: str, lease_ttl_seconds: float, answer_seconds: float) -> Engine:
-    from sqlalchemy import create_engine, event
+    from sqlalchemy import create_engine
 
-    from ...canvas.sql.bounded_postgresql import bound_answers
+    from ...canvas.sql.bounded_postgresql import bound_answers, bound_sessions
     from ...canvas.sql.engine import warn_unless_verified
-    from .silent_session import LOCK_NOT_AVAILABLE, end_silent_sessions
+    from ...canvas.sql.silent_session import end_silent_sessions
 
     seconds = max(1, round(lease_ttl_seconds / 4))
     limits = {
@@ -97,40 +98,15 @@ def _open_postgresql(url: str, lease_ttl_seconds: float, answer_seconds: float) 
     }
     # whatever the database's default is: under SERIALIZABLE editors and leader would end each other's transactions
     engine = create_engine(url, connect_args=limits, isolation_level="READ COMMITTED")
-    settings = {
-        "idle_in_transaction_session_timeout": round(lease_ttl_seconds * 250),
-        "lock_timeout": round(lease_ttl_seconds * 500),
-        # a server that is well ends what takes too long itself, and says so, before its client gives it up
-        "statement_timeout": round(answer_seconds * 900),
-    }
-
-    def prepare(connection: Any, record: Any) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_backend_pid()")
-            if cursor.fetchone()[0] != connection.info.backend_pid:
-                # A pooler answered the connect. It may give each transaction to another session, which other programs use
-                # too: nothing may stay in one, neither settings nor prepared statements.
-                record.info[_POOLED] = True
-                connection.prepare_threshold = None
-            else:
-                for name, value in settings.items():
-                    cursor.execute(f"SET {name} = {value}")
-        connection.commit()
-
-    def begin(conn: Connection) -> None:
-        if conn.info.get(_POOLED):
-            for name, value in settings.items():
-                conn.exec_driver_sql(f"SET LOCAL {name} = {value}")
-
-    def failed(context: Any) -> None:
-        if getattr(context.original_exception, "sqlstate", None) == LOCK_NOT_AVAILABLE:
-            end_silent_sessions(engine, lease_ttl_seconds / 4)
-
     warn_unless_verified(engine.url)
     bound_answers(engine, answer_seconds)
-    event.listen(engine, "connect", prepare)
-    event.listen(engine, "begin", begin)
-    event.listen(engine, "handle_error", failed)
+    bound_sessions(
+        engine,
+        lock_seconds=lease_ttl_seconds / 2,
+        idle_seconds=lease_ttl_seconds / 4,
+        statement_seconds=answer_seconds * 0.9,
+    )
+    end_silent_sessions(engine, _LOCKED_TABLES, lease_ttl_seconds / 4)
     return engine
 
 

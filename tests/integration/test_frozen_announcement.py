@@ -10,7 +10,7 @@ from backbeat.canvas.commit.limits import DEFAULT_LIMITS
 from backbeat.canvas.commit.role import Role
 from backbeat.canvas.commit.sql import SqlCommit
 from backbeat.canvas.errors import Unavailable
-from backbeat.canvas.sql import bounded_mysql
+from backbeat.canvas.sql import engine
 from backbeat.canvas.sql.engine import open_engine
 from sqlalchemy import event
 
@@ -21,7 +21,7 @@ SECONDS = 10.0
 
 @pytest.mark.parametrize("server", ["postgres", "mariadb"])
 def test_who_announces_does_not_wait_for_one_that_is_frozen_in_its_announcement(server, monkeypatch):
-    monkeypatch.setattr(bounded_mysql, "FROZEN_SECONDS", 1)
+    monkeypatch.setattr(engine, "FROZEN_SECONDS", 1)
     frozen, goes_on, said = threading.Event(), threading.Event(), []
     with own_database(server) as url:
         engines = [open_engine(url) for _ in range(2)]
@@ -53,8 +53,8 @@ def test_who_announces_does_not_wait_for_one_that_is_frozen_in_its_announcement(
             goes_on.set()
             one.join(SECONDS)
             other.join(SECONDS)
-        for engine in engines:
-            engine.dispose()
+        for each in engines:
+            each.dispose()
 
     assert not is_held_up
     held_up, gone = said

@@ -190,9 +190,9 @@ def test_a_transaction_that_loses_a_deadlock_is_tried_again(engine, open_commit)
 
 def test_a_lock_that_nobody_lets_go_is_an_error_that_passes(url, monkeypatch):
     from backbeat.canvas.commit import sql
-    from backbeat.canvas.sql import bounded_mysql
+    from backbeat.canvas.sql import engine
 
-    monkeypatch.setattr(bounded_mysql, "LOCK_SECONDS", 1)
+    monkeypatch.setattr(engine, "LOCK_SECONDS", 1)
     monkeypatch.setattr(sql, "TRIES", 1)
     opened = open_engine(url)
     with closing(SqlCommit(opened, worker="w", limits=LIMITS)) as commit:
