@@ -24,8 +24,8 @@ APART = (
     ("acceptance/canvas",),
     ("conformance",),
     ("integration",),
-    (),
     ("conformance/test_commit.py", "conformance/test_signed_messages.py"),
+    (),
     ("integration/test_beat_*.py", "integration/test_crash_points.py"),
 )
 """What each lane has, in the order in which they begin; of a directory what no other lane has by its name; () is for all that is left."""
