@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import closing, contextmanager, suppress
 
+import psycopg
 import pytest
 from backbeat.canvas.commit.limits import Limits
 from backbeat.canvas.commit.sql import PATIENCE_SECONDS, SqlCommit
@@ -21,7 +22,9 @@ from support.processes import wait_until
 from support.servers import own_database
 
 LOCKING = "SELECT * FROM bb_run FOR UPDATE"
-HOLDS = text("SELECT count(*) FROM pg_stat_activity WHERE pid = :pid AND wait_event = 'ClientRead' AND backend_xid IS NOT NULL")
+HOLDS = text(
+    "SELECT count(*) FROM pg_stat_activity WHERE pid = :pid AND wait_event = 'ClientRead' AND backend_xid IS NOT NULL"
+)
 
 
 @contextmanager
@@ -68,7 +71,7 @@ def test_a_step_waits_for_no_worker_that_is_frozen_in_the_middle_of_a_pipeline(m
     """PostgreSQL takes its session for a busy one: no timeout of its own ends it."""
     with two_engines("postgres", monkeypatch) as (frozen, other):
         seconds_of_a_step(other)
-        with suppress(DBAPIError), frozen.connect() as connection:
+        with suppress(psycopg.Error), frozen.connect() as connection:
             driver = connection.connection.driver_connection
             with driver.pipeline():
                 driver.execute(LOCKING)
