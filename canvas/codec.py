@@ -20,7 +20,7 @@ from uuid import UUID
 
 from .errors import DecodeError, EncodeError
 from .extension import marked, unmarked
-from .json_text import Json
+from .json_text import Json, encoder
 from .mark import is_marked
 
 _JSONS_OWN = frozenset({str, int, float, bool, type(None), list, dict})
@@ -92,16 +92,7 @@ def _default(value: Any) -> Any:
     raise _NotNative
 
 
-def _encoder() -> Callable[[Any], str]:
-    """The encoder in C is made once: json makes it anew for each text."""
-    make = getattr(json.encoder, "c_make_encoder", None)
-    if make is None:
-        return json.JSONEncoder(separators=(",", ":"), default=_default).encode
-    pieces = make(None, _default, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, True)
-    return lambda value: "".join(pieces(value, 0))
-
-
-_encode = _encoder()
+_encode = encoder(_default)
 
 
 def _celerys_form(value: Any) -> Any:

@@ -6,6 +6,7 @@ import base64
 import json
 
 from .errors import MessageError
+from .json_text import json_value
 from .message import MAX_BYTES
 from .wire import Wire, id_in
 
@@ -19,15 +20,14 @@ def pack(wire: Wire, queue: str) -> str:
         "body_encoding": "base64",
         "delivery_tag": properties["correlation_id"],
     }
-    return json.dumps(
+    return json_value(
         {
             "body": base64.b64encode(wire.body).decode(),
             "content-encoding": encoding,
             "content-type": content_type,
             "headers": wire.headers,
             "properties": properties,
-        },
-        separators=(",", ":"),
+        }
     )
 
 

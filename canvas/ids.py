@@ -5,10 +5,11 @@ Deriving is what makes doing a thing twice the same as doing it once: a step sen
 
 from __future__ import annotations
 
+from hashlib import sha1
 from typing import Any
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid4
 
-_NAMESPACE = UUID("6f5a2b0e-7c55-5a2d-9a37-0b6c1f9d8e44")
+_NAMESPACE = UUID("6f5a2b0e-7c55-5a2d-9a37-0b6c1f9d8e44").bytes
 
 
 def draw() -> str:
@@ -27,5 +28,10 @@ def is_firing(id_: str) -> bool:
 
 
 def derive(base: str, path: str) -> str:
-    """The id at `path` under `base`: a version-5 UUID (RFC 9562) of the two texts, 36 characters."""
-    return str(uuid5(_NAMESPACE, f"{base}/{path}"))
+    """The id at `path` under `base`: a version-5 UUID (RFC 9562, 5.5) of the two texts, 36 characters."""
+    # as uuid5 makes it, in a quarter of its time, which is much of what a member of a large group costs
+    octets = bytearray(sha1(_NAMESPACE + f"{base}/{path}".encode(), usedforsecurity=False).digest()[:16])
+    octets[6] = octets[6] & 0x0F | 0x50
+    octets[8] = octets[8] & 0x3F | 0x80
+    text = octets.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

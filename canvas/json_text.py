@@ -7,14 +7,30 @@ or a caller wants them. What lies between (flow, stores, brokers) only joins tex
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import NewType
+from collections.abc import Callable, Iterable
+from typing import Any, NewType
 
 Json = NewType("Json", str)
 
 NULL = Json("null")
 EMPTY_LIST = Json("[]")
 EMPTY_MAP = Json("{}")
+
+
+def encoder(default: Callable[[Any], Any] | None = None) -> Callable[[Any], str]:
+    """A function that writes compact JSON; `default` says what is written for a value that JSON has no form for, or raises.
+
+    json's encoder in C is made once for it: `json.dumps` makes it anew for each text. Circles are a RecursionError.
+    """
+    default = default or json.JSONEncoder().default
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return json.JSONEncoder(separators=(",", ":"), default=default).encode
+    pieces = make(None, default, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, True)
+    return lambda value: "".join(pieces(value, 0))
+
+
+_encode = encoder()
 
 
 def json_string(text: str) -> Json:
@@ -24,7 +40,7 @@ def json_string(text: str) -> Json:
 
 def json_value(value: object) -> Json:
     """A value of JSON's own types, as compact text."""
-    return Json(json.dumps(value, separators=(",", ":")))
+    return Json(_encode(value))
 
 
 def json_list(values: Iterable[Json]) -> Json:

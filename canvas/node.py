@@ -162,8 +162,9 @@ def bare(node: Node) -> Node:
 
 def tapped(node: Node, of: str, hooks: Mapping[str, tuple[Node, ...]]) -> Node:
     """`node`, the canvas `of` a task or of a kind, with what is called when it has ended. As it is if that is nothing."""
-    hooks = {name: nodes for name, nodes in hooks.items() if nodes}
-    return chain_of((node, Tap(of=of, hooks=hooks))) if hooks else node
+    if not any(hooks.values()):
+        return node
+    return chain_of((node, Tap(of=of, hooks={name: nodes for name, nodes in hooks.items() if nodes})))
 
 
 def with_policy(node: Node, policy: Policy) -> Node:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from .ids import plain_id
-from .json_text import Json
+from .json_text import EMPTY_MAP, Json
 from .node import DEEPEST, HOOKS, Call, Chain, Group, Node, Policy, Tap, chain_of, flat, map_calls, tapped
 
 TAP_TASK = "backbeat.tap"
@@ -80,7 +80,7 @@ def node_from_data(data: Mapping[str, Any], dump: Dump, depth: int = DEEPEST) ->
                 for each in ({**data, "options": options}, *reversed(follow))
             )
         )
-    hooks = {name: _links(options.pop(name, None), dump, depth) for name in HOOKS}
+    hooks = {name: _links(options.pop(name, None), dump, depth) for name in HOOKS} if options else {}
     node = _untapped_from_data(data, options, dump, depth)
     return tapped(node, data["task"], hooks)
 
@@ -115,7 +115,7 @@ def _untapped_from_data(data: Mapping[str, Any], options: dict[str, Any], dump: 
                 task=_text(data["task"]),
                 id=plain_id(options.pop("task_id", None)) or "",
                 args=dump(list(data.get("args") or ())),
-                kwargs=dump(dict(kwargs)),
+                kwargs=dump(dict(kwargs)) if kwargs else EMPTY_MAP,
                 immutable=bool(data.get("immutable")),
                 options=options,
                 link=_links(link, dump, depth),

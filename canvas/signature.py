@@ -339,8 +339,13 @@ class Callbacks:
     hooks: Mapping[str, tuple[Node, ...]]
 
 
+_NO_CALLBACKS = Callbacks((), (), {})
+
+
 def callbacks_in(options: dict[str, Any]) -> Callbacks:
     """Take the callbacks out of `options`."""
+    if not options:
+        return _NO_CALLBACKS
     return Callbacks(
         link=links_of(options.pop("link", None)),
         link_error=links_of(options.pop("link_error", None)),
