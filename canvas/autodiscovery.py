@@ -7,8 +7,9 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from types import ModuleType
+
+from msgspec import Struct
 
 from .errors import ImproperlyConfigured
 from .importing import imported
@@ -16,8 +17,7 @@ from .importing import imported
 Packages = Iterable[str] | Callable[[], Iterable[str]] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Discovery:
+class Discovery(Struct, frozen=True):
     """What one call of `autodiscover_tasks` asked for. `packages` None: the apps that Django has installed."""
 
     packages: Packages

@@ -16,7 +16,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from . import celery_join, flow, own_tasks, replacing
 from .celery_join import UNLOCK_TASK, Again, CeleryJoin, Joined
@@ -56,8 +58,7 @@ UNKNOWN_JOIN_TRIES, UNKNOWN_JOIN_PAUSE_US = 60, 500_000
 """How often, and how far apart, the message of a join that this store does not know is sent again before it is a dead letter."""
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
+class Served(Struct, frozen=True):
     """It is done: these effects follow, and nothing else does. With `closes`, once and for the first who closes that join.
 
     With `counted` the same of that chord of Celery's.
@@ -71,16 +72,14 @@ class Served:
     counted: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """It ended so, as this message; flow says what follows."""
 
     message: Message
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(Struct, frozen=True):
     """There is no use in trying again: it is a dead letter."""
 
     failure: Failure

@@ -6,8 +6,9 @@ Each of them is a task with an id by its place, so that whoever tells again send
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from .effect import Part
 from .ending_report import done_report, failure_report

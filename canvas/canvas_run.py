@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from .commit.base import Commit
 from .commit.taken import decoded
@@ -28,8 +30,7 @@ SLICE = 500
 """Messages that are sent again in one step."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resumed:
+class Resumed(Struct, frozen=True):
     """What `retry` did: how many tasks run again, how many more follow them, and those of which nothing is left to run them by."""
 
     failed: int
@@ -37,8 +38,7 @@ class Resumed:
     stuck: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CanvasRun:
+class CanvasRun(Struct, frozen=True):
     """`id` is that of the root, of the canvas's value, or of a task of it that has begun; or of any part, if `near` are ids of that kind.
 
     Nothing is read before it is asked for.

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from . import flow, own_tasks
 from .effect import Effect, Part
@@ -30,15 +31,13 @@ UNLOCK_SECONDS = 1.0
 LEAST_SECONDS = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Again:
+class Again(Struct, frozen=True):
     """It cannot be told yet; look again at `at_us`."""
 
     at_us: int
 
 
-@dataclass(frozen=True, slots=True)
-class Joined:
+class Joined(Struct, frozen=True):
     """These effects follow; of a chord whose books are kept in Redis once, for who closes them."""
 
     effects: Sequence[Effect] = ()

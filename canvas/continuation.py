@@ -13,23 +13,22 @@ None means that nothing follows. `ref` is the text of a Step or Member on the wi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from .json_text import Json, json_value
 from .node import Call, Node, Policy
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """The next step is number `index` of the stored chain `chain_id`."""
 
     chain_id: str
     index: int
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """The outcome is part number `index` of the stored join `join_id`; with `hasty` one that failed completes it, whoever is missing.
 
     With a `key`: of what was added to it under this key while it was open; the store knows which part that is.
@@ -41,16 +40,14 @@ class Member:
     key: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Inline:
+class Inline(Struct, frozen=True):
     """The next steps, carried by the message; after them comes `below`."""
 
     steps: tuple[Node, ...]
     below: Step | Member | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(Struct, frozen=True):
     """The outcome is counted in the group `group_id` of a chord of Celery's, and who brings the last one sends `body`.
 
     `body` is a signature as JSON text, "" where it could not be read. An `index` None is behind all others.
@@ -72,8 +69,7 @@ def counted_of(call: Call) -> Counted | None:
 Continuation = Step | Member | Inline | Counted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChainRecord:
+class ChainRecord(Struct, frozen=True, kw_only=True):
     """A chain as it is stored: its steps, what follows the last one, and whose canvas it belongs to."""
 
     chain_id: str
@@ -82,8 +78,7 @@ class ChainRecord:
     root_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JoinRecord:
+class JoinRecord(Struct, frozen=True, kw_only=True):
     """A join as it is stored: what follows when all parts are there. `parent_id` is the task that opened it.
 
     `members` are the ids of all calls in it, where those that have not started shall not start any more when one has failed.

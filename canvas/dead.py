@@ -7,7 +7,9 @@ the outcome that it had stands no longer in the way (decisions K6).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from .commit.base import DeadLetterCommit
 from .commit.dead_letter import DeadLetters, KeptLetter
@@ -23,8 +25,7 @@ PAGE = 200
 """Letters that are read at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """A dead letter, read: its message, or None and `fault` where it is none; `forged` says why it must not be believed."""
 
     kept: KeptLetter

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from .config import Config
 from .errors import EncodeError, ImproperlyConfigured
@@ -27,8 +29,7 @@ Bare = dict[str, dict[str, Any]]
 """The options of those calls of a canvas that have none of their own, by their tasks: most members of a group are alike, and get them at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
+class Spread(Struct, frozen=True):
     """The options of a group whose members are sent one by one: those of the whole, and those of each member."""
 
     whole: Mapping[str, Any]

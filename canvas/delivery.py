@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from .wire import Wire
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(Struct, frozen=True):
     """A message that is held for a worker. `tag` names the holding, and means something only to the store that gave it.
 
     `raw` is the message as envelope text; `wire` is it in parts, where the broker delivers it so.

@@ -11,7 +11,7 @@ Restart, ReopenJoin and KeepChain let a canvas that failed go on (see resume.py)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from .continuation import ChainRecord, Counted, JoinRecord
 from .message import Message
@@ -20,16 +20,14 @@ from .outcome import Ending, Failure, Success
 from .plan import Plan, plan_of
 
 
-@dataclass(frozen=True, slots=True)
-class Publish:
+class Publish(Struct, frozen=True):
     """Send a message; not before `not_before_us`, or else its eta."""
 
     message: Message
     not_before_us: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Settle:
+class Settle(Struct, frozen=True):
     """Store the outcome of a task that can no longer run, unless one is stored; but for the attempt before `attempt`, which was replaced.
 
     With `attempt` None it is said by hand, and holds for whatever attempt waits, runs or is to follow.
@@ -41,22 +39,19 @@ class Settle:
     attempt: int | None = 0
 
 
-@dataclass(frozen=True, slots=True)
-class OpenChain:
+class OpenChain(Struct, frozen=True):
     """Store a chain, unless it is stored."""
 
     record: ChainRecord
 
 
-@dataclass(frozen=True, slots=True)
-class CloseChain:
+class CloseChain(Struct, frozen=True):
     """The last step of a chain is on its way, or the chain failed: its record may go once no duplicate can come any more."""
 
     chain_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class OpenJoin:
+class OpenJoin(Struct, frozen=True):
     """Store a join of `size` parts, unless it is stored.
 
     Size None: unsealed, SealJoin will tell it (decisions K4). If nobody repeats this effect for `lease_seconds` before that,
@@ -70,16 +65,14 @@ class OpenJoin:
     """Of what follows it."""
 
 
-@dataclass(frozen=True, slots=True)
-class SealJoin:
+class SealJoin(Struct, frozen=True):
     """Tell an unsealed join its size."""
 
     join_id: str
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class GrowJoin:
+class GrowJoin(Struct, frozen=True):
     """Let an open join wait for one more part, which is known by `key`; once for each key. It comes behind all others, in the order of growing.
 
     A join that is closed, or waits for no other part, refuses: then `ids`, the calls that would bring the part, are revoked.
@@ -90,8 +83,7 @@ class GrowJoin:
     ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AddPart:
+class AddPart(Struct, frozen=True):
     """Put a part into a join, unless part `index` is there; `id` is the member that brought it. With `completes` no other is waited for.
 
     With `key` the part is the one that the join was grown by under this key, and nothing is done if it was not.
@@ -105,8 +97,7 @@ class AddPart:
     key: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CountPart:
+class CountPart(Struct, frozen=True):
     """Count how `id` ended in a chord of Celery's, once; if it is the last that was missing the chord's message is sent.
 
     `root_id` is that of the canvas of the task.
@@ -118,23 +109,20 @@ class CountPart:
     root_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenCount:
+class OpenCount(Struct, frozen=True):
     """Say how many parts a chord has that Celery's workers will count, unless it is over."""
 
     group_id: str
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Revoke:
+class Revoke(Struct, frozen=True):
     """Remember that these must not start; what nobody runs is REVOKED at once."""
 
     ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OpenPlan:
+class OpenPlan(Struct, frozen=True):
     """Store what a canvas consists of, unless it is stored."""
 
     plan: Plan
@@ -146,8 +134,7 @@ def planned(node: Node, root_id: str, parent_id: str | None) -> list[OpenPlan]:
     return [] if plan is None else [OpenPlan(plan)]
 
 
-@dataclass(frozen=True, slots=True)
-class Restart:
+class Restart(Struct, frozen=True):
     """Let these tasks run again, as the next generation: their outcomes, their results, and that they were revoked are forgotten.
 
     Of `roots` only that they were revoked.
@@ -158,8 +145,7 @@ class Restart:
     roots: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ReopenJoin:
+class ReopenJoin(Struct, frozen=True):
     """Let a join that failed wait again for the parts `indexes`, and for those that never came. An open one stays as it is."""
 
     join_id: str
@@ -167,8 +153,7 @@ class ReopenJoin:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class KeepChain:
+class KeepChain(Struct, frozen=True):
     """A chain goes on after all: its record stays."""
 
     chain_id: str
@@ -193,8 +178,7 @@ Effect = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """A part as a join gives it back."""
 
     index: int

@@ -18,7 +18,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from .callbacks import told_by, told_of_failure, who_tells
 from .continuation import (
@@ -73,8 +75,7 @@ INLINE_LIMIT = 2_000
 """Bytes of arguments up to which a chain of plain calls travels inside its messages (decisions K13)."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Scope:
+class _Scope(Struct, frozen=True):
     """Whose effects these are (the canvas, and the task that ended just before), and the chain records that are at hand."""
 
     root_id: str

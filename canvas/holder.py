@@ -10,14 +10,14 @@ import os
 import secrets
 import signal
 import socket
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holder:
+
+class Holder(Struct, frozen=True, kw_only=True):
     """`host` is for people; `host_id` "" is unknown; `started` is the start time of the pid, in the kernel's ticks."""
 
     host: str

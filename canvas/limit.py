@@ -14,15 +14,15 @@ from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import copy_context
-from dataclasses import dataclass
 from threading import Thread
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from .errors import SoftTimeLimitExceeded
 
 
-@dataclass(frozen=True, slots=True)
-class TimeLimits:
+class TimeLimits(Struct, frozen=True):
     """Seconds; None and 0 mean that there is no limit."""
 
     hard: float | None = None
@@ -33,8 +33,7 @@ class TimeLimits:
         return TimeLimits(self.hard or other.hard or None, self.soft or other.soft or None)
 
 
-@dataclass(frozen=True, slots=True)
-class LimitsKept:
+class LimitsKept(Struct, frozen=True):
     """Which limits a pool can keep."""
 
     soft: bool

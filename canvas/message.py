@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from .continuation import Continuation, Counted, Member
 from .json_text import EMPTY_LIST, EMPTY_MAP, Json
@@ -22,8 +24,7 @@ MAX_BYTES = 16 * 1024 * 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(Struct, frozen=True, kw_only=True):
     """One task on its way. `args` and `kwargs` are JSON text; times are microseconds UTC; (id, generation, attempt) is its identity.
 
     An empty `queue` is one that whoever sends it must still choose (a step that a Celery client embedded names none).

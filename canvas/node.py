@@ -8,17 +8,18 @@ that Celery gives to signatures.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from .errors import ImproperlyConfigured
 from .ids import derive
 from .json_text import EMPTY_LIST, EMPTY_MAP, Json
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(Struct, frozen=True, kw_only=True):
     """One task to run. `args` and `kwargs` are JSON text; `options` holds what `apply_async` takes (queue, eta, headers ...)."""
 
     task: str
@@ -31,8 +32,7 @@ class Call:
     link_error: tuple[Node, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chain:
+class Chain(Struct, frozen=True, kw_only=True):
     """Steps that run one after the other, each getting the value of the one before. Its id is that of its last step."""
 
     steps: tuple[Node, ...]
@@ -56,8 +56,7 @@ class Policy(StrEnum):
     """It runs: the list is of the members that succeeded."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class Group(Struct, frozen=True, kw_only=True):
     """Members that run side by side; its value is the list of theirs, in order."""
 
     members: Sequence[Node]
@@ -69,8 +68,7 @@ HOOKS = ("on_success", "on_failure", "on_done")
 """When a tap calls: with the value, with a report of the failure, and with a report of either."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tap:
+class Tap(Struct, frozen=True, kw_only=True):
     """A step that is no task: it tells how the canvas `of` it, which ends just before it, ended, and gives on what it gets.
 
     `id` is the id of the value of that canvas; the callbacks have ids that come from `key`, as several taps may follow each other.

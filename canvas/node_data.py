@@ -7,8 +7,9 @@ task `backbeat.tap`, at its place among the steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from .ids import plain_id
 from .json_text import EMPTY_MAP, Json

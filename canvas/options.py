@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from .argument_fault import named_fault
 from .codec import dumps, loads
@@ -35,8 +37,7 @@ OBJECTS = frozenset({"connection", "errback", "producer", "router"})
 """Options of Celery's that are objects of the sending process and have no meaning here: no message could carry them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
+class Given(Struct, frozen=True, kw_only=True):
     """What one `apply_async` call was given, besides the canvas itself."""
 
     args: Sequence[Any] = ()

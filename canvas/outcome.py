@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, assert_never
+
+from msgspec import Struct
 
 from .child import Child, child_from_data
 from .json_text import EMPTY_LIST, NULL, Json, json_list, json_string, json_value
@@ -52,8 +53,7 @@ EXCEPTION_STATES = PROPAGATE_STATES | {State.RETRY}
 """Whose results are exceptions."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Error:
+class Error(Struct, frozen=True, kw_only=True):
     """An exception as data: its class by name, its arguments as JSON, the node where it broke, and what caused it.
 
     `attributes` is a JSON map of what else the exception held; None where nobody recorded that, as Celery does not. `members` are
@@ -71,8 +71,7 @@ class Error:
     members: tuple[Error, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Success:
+class Success(Struct, frozen=True, kw_only=True):
     """It returned `value`. `children` are what the task sent while it ran.
 
     `added` are the canvases that it added to the group that it is a member of, frozen, in the JSON shape of signatures.
@@ -83,8 +82,7 @@ class Success:
     added: tuple[Json, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class Failure(Struct, frozen=True, kw_only=True):
     """It raised, or cannot run any more. `expected`: by an exception of which the task said so (`throws`)."""
 
     error: Error
@@ -92,30 +90,26 @@ class Failure:
     expected: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Revoked:
+class Revoked(Struct, frozen=True, kw_only=True):
     """It was revoked, or expired, before it ran."""
 
     reason: str = "revoked"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejected:
+class Rejected(Struct, frozen=True, kw_only=True):
     """It refused its message for good."""
 
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ignored:
+class Ignored(Struct, frozen=True, kw_only=True):
     """It raised Ignore. `state` and `value` are what it had said of itself by then (`update_state`), and how it reads from then on."""
 
     state: str = ""
     value: Json = NULL
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
+class Retry(Struct, frozen=True, kw_only=True):
     """It shall run again, at `eta_us` (absolute), with `args` and `kwargs` if these are not None.
 
     `changes` is a JSON map of other fields of Message that the next attempt has otherwise. The outcome of a later attempt than the
@@ -130,8 +124,7 @@ class Retry:
     changes: Json | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replaced:
+class Replaced(Struct, frozen=True, kw_only=True):
     """It has put a canvas in its place, which goes on under its id (decisions K10): `canvas` is frozen, in the JSON shape of signatures.
 
     `added` as in Success.
@@ -249,7 +242,7 @@ def outcome_to_data(outcome: Outcome) -> dict[str, Any]:
     data: dict[str, Any] = {"kind": _NAMES[type(outcome)]}
     if isinstance(outcome, Ignored) and not outcome.state:
         return data  # as versions write it, and read it, that know no more of it
-    for name in outcome.__slots__:
+    for name in outcome.__struct_fields__:
         value = getattr(outcome, name)
         if name == "added" and not value:
             continue

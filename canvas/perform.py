@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from . import flow, own_tasks
 from .built_in import BUILT_IN, CARRIERS, BuiltIn, Ended, Lost, Served, never_started
@@ -50,8 +52,7 @@ RESULT_BYTES = 1024 * 1024
 """Bytes of a result, at most, unless the setting `result_max_bytes` says another number (decisions K19)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Execute:
+class Execute(Struct, frozen=True):
     """Route: a function must run; bring its outcome to `ended`. With `early`, its acknowledgement must be brought before it starts."""
 
     taken: Taken

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from .alike import Alike
 from .errors import DecodeError
@@ -19,8 +21,7 @@ from .node import Call, Chain, Group, Node, Policy, Tap, calls
 VERSION = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """`skeleton` is frozen. Several plans have the same root where a task sent canvases of its own, `parent_id`."""
 
     root_id: str

@@ -6,7 +6,7 @@ the place of an ending.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from .json_text import Json
 from .message import Message, iso_of_us
@@ -14,8 +14,7 @@ from .outcome import READY_STATES
 from .results.document import Document, known_state
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class Progress(Struct, frozen=True, kw_only=True):
     """The word on task `id`; its `message`, where that is at hand."""
 
     id: str

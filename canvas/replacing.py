@@ -6,8 +6,9 @@ the result. Where a group ends last, and so has no value of its own, a task of e
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from .errors import ImproperlyConfigured
 from .ids import derive

@@ -11,7 +11,9 @@ above it keep the parts that they have. A failure that a group collects or drops
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from .commit.base import JoinState
 from .effect import Effect, KeepChain, Publish, ReopenJoin, Restart

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec import Struct, field
 
 from .errors import ImproperlyConfigured
 from .options import checked
@@ -27,8 +28,7 @@ WITHOUT_MEANING = frozenset(
 OWN = ("args", "kwargs", "eta", "countdown", "max_retries")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryCall:
+class RetryCall(Struct, frozen=True, kw_only=True):
     """What is asked for. `args`, `kwargs`, `max_retries` and `when` (seconds, or an aware datetime) are None where they are not given.
 
     `options` are those of the next message that differ, as `options.checked` gives them.

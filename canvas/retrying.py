@@ -10,8 +10,9 @@ is passed in.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from .errors import Ignore, ImproperlyConfigured, MaxRetriesExceededError, Reject, Retry
 from .value import SECONDS, flag, number_of
@@ -29,8 +30,7 @@ _DOUBLINGS = 900
 Exceptions = tuple[type[Exception], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retrying:
+class Retrying(Struct, frozen=True, kw_only=True):
     """The policy of one task."""
 
     retry_for: Exceptions = ()

@@ -10,8 +10,9 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 logger = logging.getLogger(__name__)
 
@@ -20,8 +21,7 @@ TRIES = 3
 """How often a receiver that was connected with `retry` is called until it does not raise."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Connection:
+class _Connection(Struct, frozen=True):
     """One receiver. `find` gives it, or None when it is gone. It hears of all senders if `sender` is None."""
 
     key: object

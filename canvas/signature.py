@@ -9,8 +9,10 @@ from __future__ import annotations
 import builtins
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from .argument_fault import named_fault
 from .codec import dumps
@@ -330,8 +332,7 @@ _HOOKS_OF_LINKS = {"link": "on_callback", "link_error": "on_errback"} | {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Callbacks:
+class Callbacks(Struct, frozen=True):
     """What is called when a signature ends, as nodes."""
 
     link: tuple[Node, ...]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from .value import flag, keywords, positional
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(Struct, frozen=True):
     """Where in a canvas a signature stands, as its message will say it; `chord` is kept as option, and what has it is not sent by itself."""
 
     group_id: str | None = None
@@ -21,9 +22,7 @@ class Position:
 
     def options(self) -> dict[str, Any]:
         """What is known of it, by the names of options."""
-        return {
-            field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None
-        }
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     def of_first(self) -> Position:
         """That of the first step of what stands here: what is above it."""

@@ -6,7 +6,9 @@ All ids are frozen, so whoever sets it going, and however often, sends the same 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from .errors import DecodeError
 from .json_text import json_value
@@ -17,8 +19,7 @@ from .node_data import node_from_data, node_to_data
 VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Struct, frozen=True):
     """A frozen canvas, the root that it belongs to, and the task that sent it."""
 
     node: Node

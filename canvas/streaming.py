@@ -7,7 +7,9 @@ leaves a canvas that workers settle as SendInterrupted.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from . import flow
 from .alike import Alike
@@ -21,8 +23,7 @@ from .plan import Plan, plan_of
 from .sending import SENDER_LEASE_SECONDS, SLICE
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(Struct, frozen=True):
     """A frozen canvas that begins with a group of which no member is there yet, and these members; `canvas` is a Group, or a Chain."""
 
     canvas: Node
@@ -37,8 +38,7 @@ class Stream:
         return first
 
 
-@dataclass(frozen=True, slots=True)
-class Streamed:
+class Streamed(Struct, frozen=True):
     """What was sent: how many members; `named` are the ids of those that have others than derived ones, by their places."""
 
     size: int

@@ -7,10 +7,11 @@ that a task leaves open read as the app's setting.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, cast
+
+from msgspec import Struct
 
 from . import errors
 from .config import DEFAULTS
@@ -42,8 +43,7 @@ def _from_setting(name: str) -> Any:
     return _FromSetting(name)
 
 
-@dataclass(frozen=True, slots=True)
-class _Checked:
+class _Checked(Struct, frozen=True):
     """What the attributes come to."""
 
     options: TaskOptions

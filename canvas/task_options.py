@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from .errors import BackbeatError, ImproperlyConfigured
 from .options import checked
@@ -86,8 +87,7 @@ NO_RATE_LIMIT = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskOptions:
+class TaskOptions(Struct, frozen=True, kw_only=True):
     """What `@app.task(...)` was given. Values that are None were not given."""
 
     bind: bool = False
@@ -134,7 +134,7 @@ class TaskOptions:
         return {name: value for name, value in found.items() if value is not None}
 
 
-OPTION_NAMES = frozenset({*TaskOptions.__slots__, *FIXED, *WITHOUT_MEANING, "rate_limit"})
+OPTION_NAMES = frozenset({*TaskOptions.__struct_fields__, *FIXED, *WITHOUT_MEANING, "rate_limit"})
 """What a class of tasks may say as attributes."""
 
 
@@ -153,10 +153,10 @@ def options_of(name: str, given: Mapping[str, Any]) -> TaskOptions:
     if given.get("typing", True) is None:
         del given["typing"]
     for option in given:
-        if option not in TaskOptions.__slots__:
-            near = difflib.get_close_matches(option, TaskOptions.__slots__, n=1)
+        if option not in TaskOptions.__struct_fields__:
+            near = difflib.get_close_matches(option, TaskOptions.__struct_fields__, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            known = ", ".join(("name", *TaskOptions.__slots__))
+            known = ", ".join(("name", *TaskOptions.__struct_fields__))
             raise TypeError(f"task {name}: there is no option {option!r}{hint or '.'} Options are: {known}.")
     # what is no number is left, to be refused with the others
     numbers = {option: number_of(given[option]) for option in NUMBERS if option in given}
@@ -191,7 +191,7 @@ def retry_options(name: str, options: TaskOptions) -> tuple[Retrying, RetryCall]
     """The retry policy of a task, checked. Raises ImproperlyConfigured."""
     where = f"task {name}: "
     try:
-        retrying = retrying_of({option: getattr(options, option) for option in TaskOptions.__slots__})
+        retrying = retrying_of({option: getattr(options, option) for option in TaskOptions.__struct_fields__})
         where += "retry_kwargs: "
         asked = retry_call(options.retry_kwargs)
         # a running task may compute a time that is over already; nobody writes one down

@@ -13,9 +13,10 @@ from __future__ import annotations
 import json
 from binascii import b2a_base64
 from collections.abc import Sequence
-from dataclasses import replace
 from json.encoder import encode_basestring_ascii
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from .envelope import pack
 from .json_text import Json

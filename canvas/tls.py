@@ -11,10 +11,11 @@ import logging
 import os
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from msgspec import Struct
 
 from .errors import ImproperlyConfigured
 
@@ -25,8 +26,7 @@ _SECURE = {"amqp": "amqps", "pyamqp": "amqps", "redis": "rediss", "valkey": "val
 _MODES = {"required": ssl.CERT_REQUIRED, "optional": ssl.CERT_OPTIONAL, "none": ssl.CERT_NONE}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
+class Tls(Struct, frozen=True, kw_only=True):
     """How a server is to prove who it is, and how we do."""
 
     cert_reqs: str = "required"

@@ -10,9 +10,10 @@ How a key is made is unique_call.py's matter; when it is free is decided by stor
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+
+from msgspec import Struct
 
 from .errors import ImproperlyConfigured
 from .value import LIMIT, number_of
@@ -45,8 +46,7 @@ class Conflict(Enum):
     """Nothing is sent, and UniqueConflict is raised."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unique:
+class Unique(Struct, frozen=True, kw_only=True):
     """What a send asks of its store: send task `id` only if no other task has `key`.
 
     `seconds` counts from sending, with Scope.TIME only. `replaces`: a task that has the key and waits is revoked.

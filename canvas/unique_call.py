@@ -10,9 +10,11 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from string import Formatter
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from .codec import dumps, loads
 from .errors import BackbeatError, ImproperlyConfigured
@@ -32,8 +34,7 @@ from .unique import (
 Run = Callable[..., Any]
 
 
-@dataclass(frozen=True, slots=True)
-class UniqueCall:
+class UniqueCall(Struct, frozen=True):
     """What a store is asked, and what becomes of the send if the key is taken."""
 
     unique: Unique

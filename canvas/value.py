@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any
+
+from msgspec import Struct
 
 from .errors import ImproperlyConfigured
 from .ids import plain_id
@@ -24,8 +25,7 @@ LONGEST_NAME = 255
 Read = Callable[[str, Any], Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
+class Bound(Struct, frozen=True, kw_only=True):
     """Reads a number, also one of NumPy's or a timedelta. Infinity and "not a number" never are in bounds, nor are True and False."""
 
     lowest: float = 0

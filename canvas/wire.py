@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from .embed import ARGUMENTS, embed_of, nodes_of, then_of
 from .errors import MessageError
@@ -25,8 +26,7 @@ SIGNATURE = "backbeat_signature"
 """The header that holds a message's signature (see signing.py)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
+class Wire(Struct, frozen=True):
     """A message as a broker carries it."""
 
     headers: dict[str, Any]

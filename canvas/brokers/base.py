@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from ..delivery import Delivery
 from ..template import Sendable
 
 
-@dataclass(frozen=True, slots=True)
-class Posted:
+class Posted(Struct, frozen=True):
     """What became of messages, by their ids. Of those in neither nobody knows; to send any of them again is safe."""
 
     confirmed: Collection[str]

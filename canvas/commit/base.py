@@ -8,8 +8,9 @@ one beat is told which one stands, and must compute the effects from that one an
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
+
+from msgspec import Struct, field
 
 from ..continuation import ChainRecord, JoinRecord
 from ..effect import Part
@@ -21,8 +22,7 @@ from .taken import Taken
 from .transition import Exchange, Transition
 
 
-@dataclass(frozen=True, slots=True)
-class JoinState:
+class JoinState(Struct, frozen=True):
     """A join as it stands; `complete` when all parts are in and it is not closed."""
 
     record: JoinRecord
@@ -32,8 +32,7 @@ class JoinState:
     generation: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """Records that were asked for; those that the store does not have are missing."""
 
     chains: Mapping[str, ChainRecord] = field(default_factory=dict)

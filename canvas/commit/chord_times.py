@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 KNOWN_SECONDS = 86_400
 """How long, at least, the body of a chord is kept for parts that cannot be read."""
@@ -13,8 +14,7 @@ LEAST_CLAIM_SECONDS, LEAST_DONE_SECONDS = 5, 300
 """Celery's."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChordTimes:
+class ChordTimes(Struct, frozen=True, kw_only=True):
     """What must be the same in both fleets, by Celery's settings. Seconds; 0 of `keep_seconds` is for ever."""
 
     keep_seconds: float = 86_400.0

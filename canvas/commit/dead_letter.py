@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
+
+class DeadLetter(Struct, frozen=True):
     """A message that no worker can run, kept whole."""
 
     reason: str
@@ -17,8 +17,7 @@ class DeadLetter:
     queue: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class KeptLetter:
+class KeptLetter(Struct, frozen=True):
     """A dead letter as a store keeps it: `key` names it there, `at_us` is when it died."""
 
     key: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from .chord_times import DEFAULT_TIMES, ChordTimes
 
@@ -16,8 +16,7 @@ REVOKED_KEEP_US = 30 * 86_400 * 1_000_000
 """How long a revoked id is remembered; a message that waits for longer than that may start."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Struct, frozen=True, kw_only=True):
     """What every store of a fleet should agree on."""
 
     lease_seconds: float = 10.0

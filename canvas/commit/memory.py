@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ..continuation import JoinRecord, chain_needed
 from ..incarnation import is_gone, name_of

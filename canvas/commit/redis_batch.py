@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ..delivery import Delivery
 from ..effect import (
@@ -64,8 +66,7 @@ BY_HAND = -1
 UNREAD = "the message cannot be judged by the store"
 
 
-@dataclass(frozen=True, slots=True)
-class RedisBatch:
+class RedisBatch(Struct, frozen=True):
     """Renders for one exchange. `worker` is the name for documents; `now_us` the server's clock, as well as the client knows it."""
 
     worker: str

@@ -6,7 +6,8 @@ The scripts (store.lua) build the same names.
 from __future__ import annotations
 
 import bisect
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from .role import OUTBOX
 
@@ -16,8 +17,7 @@ STEPS = (0, 3, 6, 9)
 """kombu's priorities: each has a list of its own, the lowest is taken first."""
 
 
-@dataclass(frozen=True, slots=True)
-class RedisKeys:
+class RedisKeys(Struct, frozen=True):
     """`prefix` is in front of every key (kombu's `global_keyprefix`)."""
 
     prefix: str = ""

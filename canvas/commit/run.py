@@ -13,7 +13,9 @@ the conformance suite holds them together.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..effect import Publish
 from ..message import Message
@@ -24,8 +26,7 @@ from .verdict import Later, Poison, Settled, Stale, Standing, Verdict, WasRevoke
 from .verdict import Run as RunIt
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRecord:
+class RunRecord(Struct, frozen=True, kw_only=True):
     """One task id in a store. `outcome` is that of (generation, attempt); None while it is claimed or was only lost or revoked."""
 
     generation: int = 0

@@ -7,7 +7,8 @@ claim writes over it, so it costs no space of its own. Tasks whose result is ign
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ..continuation import Continuation, Inline
 from ..effect import Effect, OpenChain, OpenJoin, Publish
@@ -20,8 +21,7 @@ STEP_SECONDS = 30 * 86_400
 """The same for what has still to be sent: a step, which ends with an outcome unless a Celery worker runs it, or a callback."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Struct, frozen=True):
     """`messages` are on their way; `steps` are ids of what is to follow, which nobody has sent yet."""
 
     messages: list[Message]

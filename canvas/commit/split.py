@@ -14,8 +14,9 @@ import time
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from itertools import islice
+
+from msgspec.structs import replace
 
 from ..brokers.base import Broker
 from ..continuation import JoinRecord

@@ -6,7 +6,7 @@ believed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ..delivery import Delivery
 from ..envelope import unpack
@@ -19,8 +19,7 @@ from .role import OUTBOX
 from .verdict import Run, Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True):
     """A message that was taken, with its verdict; `message` None and `reason` where it could not be decoded.
 
     `forged`: it must not be believed, so the id that it names is not told: whose task that is, it must not be touched. `stub`: what its

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from ..child import Child
 from ..delivery import Delivery
@@ -18,8 +19,7 @@ from .taken import Taken
 from .verdict import Standing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transition:
+class Transition(Struct, frozen=True, kw_only=True):
     """One thing that ended, and all that follows from it.
 
     With `message` and `outcome`: the outcome is stored first, by compare-and-set; of a run that began at `started_us`. With `closes`:
@@ -81,8 +81,7 @@ def settled_document(settled: Settle, *, now_us: int, extended: bool) -> Documen
     return document_of(settled.id, settled.outcome, now_us=now_us, name=settled.name, extended=extended)
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(Struct, frozen=True):
     """The answer: for each transition None (applied) or the outcome that stands instead (not applied); and new work.
 
     `claimed` holds the messages that were brought to be claimed, with their verdicts, in order. `outbox` (Role.STORE only) holds the

@@ -18,7 +18,8 @@ conformance suite holds them together.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ..effect import Effect, Publish
 from ..message import Message, sent_at
@@ -33,8 +34,7 @@ LOOK_US, LOOK_AGAIN_US = 60 * 1_000_000, 3_600 * 1_000_000
 """How long after a task is due a sweep looks whether its key is free, and can be forgotten; and how long after that it looks again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
+class Hold(Struct, frozen=True, kw_only=True):
     """A key that task `id` took."""
 
     id: str
@@ -42,16 +42,14 @@ class Hold:
     until_us: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Take:
+class Take(Struct, frozen=True):
     """The key is free, or the task's own: send, and keep `hold`. `replaced`: that task is to be revoked in the same step."""
 
     hold: Hold
     replaced: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """Another task has the key: send nothing."""
 
     id: str

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from ..outcome import Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """The outcome that stands, and the attempt that it ended. Outcome None: a later attempt is under way, nothing follows."""
 
     outcome: Outcome | None
@@ -25,33 +26,28 @@ class Run:
     """When it was claimed, by the store's clock."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Struct, frozen=True):
     """Verdict: this attempt ended before; do again what follows from its outcome."""
 
     standing: Standing
 
 
-@dataclass(frozen=True, slots=True)
-class Later:
+class Later(Struct, frozen=True):
     """Verdict: its eta has not come, or the worker `holder` runs it, for all that is known; look again at `until_us`."""
 
     until_us: int
     holder: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Stale:
+class Stale(Struct, frozen=True):
     """Verdict: a later attempt is under way; nothing to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class WasRevoked:
+class WasRevoked(Struct, frozen=True):
     """Verdict: it was revoked before it started."""
 
 
-@dataclass(frozen=True, slots=True)
-class Poison:
+class Poison(Struct, frozen=True):
     """Verdict: it took too many workers with it; with `early` one is too many, as it was acknowledged before it ran."""
 
     lost: int

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ..node import Call, Chain, Group, Node, calls
 from ..outcome import State
@@ -26,8 +27,7 @@ WAITS = "·"
 _FIRST = (State.FAILURE, State.REVOKED, State.REJECTED, State.IGNORED, State.STARTED, State.RETRY)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskBox:
+class TaskBox(Struct, frozen=True, kw_only=True):
     """A task. `document` is what is known of it."""
 
     id: str
@@ -43,15 +43,13 @@ class TaskBox:
         return mark_of(self.document.state)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChainBox:
+class ChainBox(Struct, frozen=True, kw_only=True):
     """Steps, one after the other."""
 
     steps: tuple[Box, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupBox:
+class GroupBox(Struct, frozen=True, kw_only=True):
     """Members, side by side; `folded` are those that are not drawn, by their states."""
 
     id: str

@@ -6,8 +6,9 @@ It needs nothing to be drawn but this text: no script, no font, no other file.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
+
+from msgspec import Struct
 
 from .box import Box, ChainBox, GroupBox, TaskBox
 from .dot import COLOURS, WAITING
@@ -16,8 +17,7 @@ HEIGHT, GAP, PAD, CHARACTER = 40, 24, 10, 7.2
 """Of a task's box, between boxes, inside a group's frame, and the width of a character; in pixels."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Drawing:
+class _Drawing(Struct, frozen=True):
     """A box with its size, and the pieces of SVG of which it consists, which are drawn at (x, y)."""
 
     width: float

@@ -6,17 +6,17 @@ A pool knows messages and outcomes only. Claims, effects and acknowledgements ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from signal import SIGKILL
 from typing import Protocol
+
+from msgspec import Struct
 
 from ..json_text import Json
 from ..limit import LimitsKept
 from ..outcome import Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """A message to run, as the envelope text in which it travels; `key` names it between the worker and the pool."""
 
     key: str
@@ -26,23 +26,20 @@ class Job:
     """A process died that ran it: where jobs share a process it gets one for itself, so that it takes no other with it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """A job ended."""
 
     key: str
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Requeue:
+class Requeue(Struct, frozen=True):
     """A job asks to be handed back to the broker (Reject with requeue)."""
 
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(Struct, frozen=True):
     """The process that ran a job died with it, or the job was ended by `kill`; the pool has replaced the process.
 
     `shared`: other jobs ran in it too, so it is not known that this one ended it.
@@ -53,8 +50,7 @@ class Lost:
     shared: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Struct, frozen=True):
     """A job says something of itself, and goes on: a state, and a value as JSON text. Only its last word since the previous `collect` counts."""
 
     key: str

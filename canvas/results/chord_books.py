@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
+
+from msgspec import Struct
 
 from ..effect import Part
 from ..json_text import NULL, Json, json_list, json_value
@@ -20,8 +21,7 @@ DONE = "done"
 """The claim on a chord that is over."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChordBooks:
+class ChordBooks(Struct, frozen=True, kw_only=True):
     """`claim` is who sends the body, "" if nobody, for `claim_seconds` more; `header` the trees of the header, if they were stored."""
 
     claim: str

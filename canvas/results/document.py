@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from ..child import Child, child_of, written_child
 from ..json_text import EMPTY_LIST, NULL, Json
@@ -35,8 +36,7 @@ from ..outcome import (
 from ..outcome import Retry as RetryOutcome
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class Document(Struct, frozen=True, kw_only=True):
     """What is known of one task. `value` is its result as JSON text, `error` what it raised."""
 
     id: str

@@ -6,7 +6,8 @@ Those that nobody has asked for yet are kept longest; of those that were read a 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ..message import iso_of_us
 from ..outcome import READY_STATES

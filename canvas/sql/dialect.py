@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from msgspec import Struct
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
@@ -105,8 +105,7 @@ def heads(connection: Connection, queues: Sequence[str]) -> dict[str, int]:
     return {row.queue: row.us for row in connection.execute(union_all(*firsts)) if row.us is not None}
 
 
-@dataclass(frozen=True, slots=True)
-class ReadyMessages:
+class ReadyMessages(Struct, frozen=True):
     """The first `limit` messages of a queue whose time has come: those that came first."""
 
     queue: str

@@ -10,10 +10,10 @@ The table is the user's to keep (`app.create_outbox`), in SQLite, PostgreSQL or 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -54,8 +54,7 @@ _LIMITS: dict[str, dict[str, Any]] = {
 """By driver: how long a database may take that is busy, silent or away."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One canvas to be sent. `tries`: how often it was refused."""
 
     seq: int

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import Any
+
+from msgspec import Struct, field
 
 from ..codec import dumps, loads
 from ..message import Message
@@ -16,8 +17,7 @@ MOST_SHOWN = 20
 """Lines of a message that says what was sent."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
+class Sent(Struct, frozen=True, kw_only=True):
     """One task that came to the broker, as a worker will read it. Times are aware UTC, of the world's clock."""
 
     task: str
@@ -78,8 +78,7 @@ def name_of(task: Any) -> str:
     return name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
+class Expected(Struct, frozen=True, kw_only=True):
     """What a test expects of what was sent; None: whatever it is. Arguments are as JSON gives them back."""
 
     task: str

@@ -6,7 +6,8 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from .. import signals
 from ..application import App
@@ -37,8 +38,7 @@ MOST_AHEAD = 65_535
 """What the field of AMQP for it can hold."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerOptions:
+class WorkerOptions(Struct, frozen=True, kw_only=True):
     """What a worker is started with; None means the setting, or its default."""
 
     queues: Sequence[str] = ()

@@ -180,7 +180,7 @@ def test_nothing_is_published_and_nothing_taken(broker_kind, queue):
 
 @every
 def test_the_raw_text_of_a_delivery_is_the_whole_message(broker_kind, queue):
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     broker_kind.open().post(messages(queue, 1))
     (delivery,) = take_all(broker_kind.open(queue), 1)

@@ -8,7 +8,6 @@ import os
 import threading
 import time
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 from backbeat.canvas.commit import memory, redis, sql_revoked
@@ -27,6 +26,7 @@ from backbeat.canvas.message import DEFAULT_QUEUE
 from backbeat.canvas.node import Call, Policy
 from backbeat.canvas.outcome import Retry, Revoked, State, state_of
 from backbeat.canvas.perform import Performer
+from msgspec.structs import replace
 
 from support.commit_world import DYING, LIVING, CommitWorld, broken, ok, part
 from support.gone import gone_incarnation

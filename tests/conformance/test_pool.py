@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import select
 import time
-from dataclasses import replace
 
 import pytest
 from backbeat.canvas.errors import ImproperlyConfigured
@@ -14,6 +13,7 @@ from backbeat.canvas.pools.base import Ended, Requeue, Told
 from backbeat.canvas.pools.processes import ProcessPool
 from backbeat.canvas.pools.solo import SoloPool
 from backbeat.canvas.pools.wiring import open_pool
+from msgspec.structs import replace
 
 from support.pool_jobs import SECONDS, job, make_spec, run_all, value_of, wait_free, wait_until
 

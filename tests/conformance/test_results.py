@@ -7,7 +7,6 @@ import json
 import os
 import threading
 import time
-from dataclasses import replace
 from datetime import datetime
 from types import SimpleNamespace
 
@@ -33,6 +32,7 @@ from backbeat.canvas.results.base import Trace
 from backbeat.canvas.results.document import Document
 from backbeat.canvas.sql.tables import group_table, result_table
 from backbeat.canvas.watch import Watch
+from msgspec.structs import replace
 from sqlalchemy import select
 
 from support.commit_world import LIVING, CommitWorld, broken, ok

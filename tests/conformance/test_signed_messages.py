@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from backbeat.canvas.commit.dead_letter import DeadLetter
 from backbeat.canvas.commit.transition import Transition
@@ -13,6 +11,7 @@ from backbeat.canvas.effect import Publish
 from backbeat.canvas.outcome import State
 from backbeat.canvas.perform import Performer
 from backbeat.canvas.signing import Key, Keyring
+from msgspec.structs import replace
 
 from support.commit_world import DYING, LIVING, CommitWorld, ok, part
 from support.kinds import KINDS, open_backend

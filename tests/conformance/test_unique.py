@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from backbeat.canvas.commit.transition import Transition
 from backbeat.canvas.commit.verdict import Run, Settled, Standing
 from backbeat.canvas.effect import Publish
 from backbeat.canvas.outcome import Retry, Revoked, State
 from backbeat.canvas.unique import Scope, Unique
+from msgspec.structs import replace
 
 from support.commit_world import DYING, CommitWorld, broken, ok
 from support.kinds import SPLIT, STORES, open_backend

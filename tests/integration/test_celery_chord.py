@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-from dataclasses import replace
 
 import pytest
 from backbeat.canvas.commit.limits import Limits
@@ -21,6 +20,7 @@ from backbeat.canvas.own_tasks import CHORD_TASK
 from backbeat.canvas.perform import Execute, Performer
 from backbeat.canvas.results.redis import RedisResults
 from backbeat.canvas.wire import to_wire
+from msgspec.structs import replace
 
 from support.processes import wait_until
 

@@ -10,7 +10,6 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import replace
 
 import pytest
 from backbeat.canvas.errors import SoftTimeLimitExceeded
@@ -19,6 +18,7 @@ from backbeat.canvas.pools.base import Ended, Lost
 from backbeat.canvas.pools.processes import ProcessPool
 from backbeat.canvas.pools.strike import Strike, StrikeLimit, _set_exception
 from backbeat.canvas.pools.wiring import open_pool
+from msgspec.structs import replace
 
 from support import processes
 from support.pool_jobs import (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import threading
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -28,6 +27,7 @@ from backbeat.canvas.outcome import Error, Failure, Retry, Success
 from backbeat.canvas.results.redis import RedisResults
 from backbeat.canvas.signing import Key, Keyring
 from backbeat.canvas.wire import to_wire
+from msgspec.structs import replace
 
 from support.gone import gone_incarnation
 from support.redis_orders import QUEUE, message, now_us, publish

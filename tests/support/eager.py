@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from backbeat.canvas import App
@@ -17,6 +16,7 @@ from backbeat.canvas.commit.taken import Taken
 from backbeat.canvas.execute import Requeued, execute
 from backbeat.canvas.perform import Execute, Performer
 from backbeat.canvas.results.base import Results
+from msgspec.structs import replace
 
 HOSTNAME = "celery@test"
 

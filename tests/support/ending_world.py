@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from backbeat.canvas import App, flow
@@ -32,6 +32,7 @@ from backbeat.canvas.pools.base import Job
 from backbeat.canvas.results.document import Document
 from backbeat.canvas.sending import send
 from backbeat.canvas.worker.running import RunningTasks, time_limit_of
+from msgspec.structs import replace
 
 from .backends import MemoryBackend
 from .flow_world import Backend, routed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import replace
 from typing import Any
 
 from backbeat.canvas import App
@@ -13,6 +12,7 @@ from backbeat.canvas.errors import Ignore, Replaced
 from backbeat.canvas.ids import derive
 from backbeat.canvas.node import Node, calls, freeze, root_of
 from backbeat.canvas.options import map_calls
+from msgspec.structs import replace
 
 from .flow_world import Faults, FlowWorld
 from .random_canvas import Expectation, all_ids, random_canvas

@@ -10,7 +10,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from backbeat.canvas import flow
@@ -26,6 +26,7 @@ from backbeat.canvas.outcome import Error, Failure, Ignored, Outcome, Replaced, 
 from backbeat.canvas.perform import Execute, Performer
 from backbeat.canvas.results.base import Results
 from backbeat.canvas.sending import send
+from msgspec.structs import replace
 
 from support.random_canvas import replacement_of
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -11,6 +10,7 @@ from backbeat.canvas.codec import dumps, loads
 from backbeat.canvas.message import Message
 from backbeat.canvas.outcome import Error, Failure, Ignored, Rejected, Retry, Revoked, State, Success
 from backbeat.canvas.results.document import Document, document_of, from_text, to_text
+from msgspec.structs import replace
 
 NOW = 1_750_000_000_000_000
 MESSAGE = Message(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -25,6 +24,7 @@ from backbeat.canvas.outcome import (
     outcome_to_data,
 )
 from backbeat.canvas.wire import from_wire, to_wire
+from msgspec.structs import replace
 
 NOW = 1_750_000_000_000_000
 SECOND = 1_000_000

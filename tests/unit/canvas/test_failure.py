@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 import traceback
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import ModuleType
 
 import pydantic
@@ -26,6 +26,7 @@ from backbeat.canvas.failure import (
 from backbeat.canvas.outcome import Error, error_from_data, error_to_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 
 class Plain(Exception):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 from backbeat.canvas import flow, own_tasks
@@ -14,6 +13,7 @@ from backbeat.canvas.ids import derive
 from backbeat.canvas.message import Message
 from backbeat.canvas.node import Call, Chain, Group, chain_of, freeze, root_of
 from backbeat.canvas.outcome import Error, Failure, Ignored, Rejected, Retry, Revoked, Success
+from msgspec.structs import replace
 
 BROKE = Failure(error=Error(type="ValueError", args='["no"]', text="no", node="t1"), traceback="tb")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 from backbeat.canvas.codec import dumps
@@ -28,6 +27,7 @@ from backbeat.canvas.outcome import (
     repr_of,
     state_of,
 )
+from msgspec.structs import replace
 
 DEEP = Error(
     type="ValueError",

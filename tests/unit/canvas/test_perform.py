@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 from backbeat.canvas import flow
@@ -20,6 +19,7 @@ from backbeat.canvas.node import Call, Chain, Group, calls, freeze, root_of
 from backbeat.canvas.outcome import Error, Failure, Revoked, Success
 from backbeat.canvas.perform import RESULT_BYTES, Execute, Performer
 from backbeat.canvas.sending import send
+from msgspec.structs import replace
 
 from support.foreign import put
 

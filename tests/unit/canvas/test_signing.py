@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,7 @@ from backbeat.canvas.wire import SIGNATURE, Wire, to_wire
 from backbeat.canvas.wiring import keyring_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from support.eager import Fleet
 
@@ -231,7 +232,7 @@ def test_keys_can_be_replaced_without_a_pause():
 
 
 def test_a_key_of_the_same_name_and_another_secret_is_no_key():
-    assert "does not fit" in refusal(Keyring([replace(OLD, secret=OTHER)]).wire(MESSAGE))
+    assert "does not fit" in refusal(Keyring([dataclasses.replace(OLD, secret=OTHER)]).wire(MESSAGE))
 
 
 @pytest.mark.parametrize(
@@ -264,7 +265,7 @@ def test_neither_secret_nor_mac_is_ever_shown():
 # --- rights ----------------------------------------------------------------------------------------------------------------------
 
 SHOP = Key(id="shop", secret=SECRET, tasks=("shop.*",), queues=("celery", "mail.*"))
-FORGED_BY_SHOP = Keyring([replace(SHOP, tasks=("*",), queues=("*",))])
+FORGED_BY_SHOP = Keyring([dataclasses.replace(SHOP, tasks=("*",), queues=("*",))])
 """What somebody may do who has the shop's secret, and a program without its limits."""
 
 

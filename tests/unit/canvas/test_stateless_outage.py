@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from backbeat.canvas.brokers.base import Posted
 from backbeat.canvas.clock import FakeClock
@@ -21,6 +19,7 @@ from backbeat.canvas.errors import EncodeError, Unavailable
 from backbeat.canvas.json_text import NULL
 from backbeat.canvas.message import Message
 from backbeat.canvas.outcome import Success
+from msgspec.structs import replace
 
 LEASE_SECONDS = 10
 

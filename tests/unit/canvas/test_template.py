@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 from amqp.basic_message import Message as Content
@@ -17,6 +16,7 @@ from backbeat.canvas.template import _EXPIRES_US, LARGEST, Rendered, template_of
 from backbeat.canvas.wire import to_wire
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 NAMES = ("periodic_task_name", "fire_time")
 FRAME_MAX = 4_096

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import replace
 
 import pytest
 from backbeat.canvas.codec import dumps
@@ -17,6 +16,7 @@ from backbeat.canvas.own_tasks import FAILED_TASK, NEXT_TASK
 from backbeat.canvas.wire import Wire, from_wire, to_wire
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 # --- there and back ------------------------------------------------------------------------------------------------------------
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from backbeat.canvas.holder import Holder, LocalProcesses, Sighting
 from backbeat.scheduler.clock import FakeClock
 from backbeat.scheduler.leader import Elector
 from backbeat.scheduler.store.base import FENCED, Lease, StoreDown
 from backbeat.scheduler.store.memory import MemoryStore
+from msgspec.structs import replace
 
 TTL = 10.0
 
