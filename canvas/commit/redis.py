@@ -22,6 +22,7 @@ from ..progress import Progress
 from ..redis_client import Redis, open_redis, script, unavailable, warn_if_evicting
 from ..redis_watch import Watch
 from ..results.document import to_text
+from ..series import Series
 from ..signing import NO_KEYS, Keyring
 from ..template import Rendered
 from . import records, redis_dead, redis_put, redis_records
@@ -86,7 +87,12 @@ class RedisCommit:
             return Exchange([])
         self._meet()
         batch = RedisBatch(
-            name_of(self._worker), self._clock.now_us(), self._role, self._limits, self._keyring
+            name_of(self._worker),
+            self._clock.now_us(),
+            self._role,
+            self._limits,
+            self._keyring,
+            Series(self._keyring),
         )
         argument = {
             "transitions": [batch.transition(transition) for transition in transitions],

@@ -40,13 +40,14 @@ from ..own_tasks import join_message
 from ..plan import plan_to_text
 from ..results.compression import compressed
 from ..results.document import Document, document_of, to_text
+from ..series import Series
 from ..signing import NO_KEYS, Keyring
 from ..stamp import stamp_keys
 from ..unique import Unique
 from . import records
 from .celery_chord import count_part, open_count
 from .dead_letter import part_without_join
-from .limits import DEFAULT_LIMITS, Limits
+from .limits import Limits
 from .redis_dead import letter_to_text
 from .redis_keys import step_of
 from .role import OUTBOX, Role
@@ -71,9 +72,10 @@ class RedisBatch(Struct, frozen=True):
 
     worker: str
     now_us: int
-    role: Role = Role.WHOLE
-    limits: Limits = DEFAULT_LIMITS
-    keyring: Keyring = NO_KEYS
+    role: Role
+    limits: Limits
+    keyring: Keyring
+    series: Series
     blobs: list[bytes] = field(default_factory=list)
     """Compressed documents; a number in place of a document says which argument of the script it is."""
 
@@ -206,7 +208,7 @@ class RedisBatch(Struct, frozen=True):
     def _publish(self, message: Message, not_before_us: int | None) -> list[Any]:
         message = sent_at(message, self.now_us)
         due = not_before_us if not_before_us is not None else message.eta_us
-        text = self.keyring.text(message)
+        text = self.series.text(message)
         return ["publish", message.queue, step_of(message.priority), text, due or 0, message.id]
 
 

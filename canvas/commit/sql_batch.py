@@ -37,6 +37,7 @@ from ..own_tasks import join_message
 from ..plan import plan_to_text
 from ..results.compression import compressed_text
 from ..results.document import document_of, to_text
+from ..series import Series
 from ..signing import NO_KEYS, Keyring
 from ..sql.dialect import dialect_of
 from ..sql.tables import (
@@ -77,6 +78,7 @@ class SqlBatch:
     messages: list[Row] = field(default_factory=list)
     runs: SqlRuns = field(init=False)
     _joins: SqlJoins = field(init=False)
+    _series: Series = field(init=False)
     _documents: dict[str, str] = field(default_factory=dict)
     _known: dict[str, int] = field(default_factory=dict)
     _has_hastened: bool = False
@@ -86,6 +88,7 @@ class SqlBatch:
     def __post_init__(self) -> None:
         self.runs = SqlRuns(self.connection, self.known_until_us)
         self._joins = SqlJoins(self.connection)
+        self._series = Series(self.keyring)
 
     @property
     def known_until_us(self) -> int | None:
@@ -269,7 +272,7 @@ class SqlBatch:
             "queue": message.queue,
             "visible_us": visible,
             "holder": "",
-            "body": self.keyring.text(message),
+            "body": self._series.text(message),
             "task_id": message.id,
         }
         if self.role is Role.STORE:
