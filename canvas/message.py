@@ -92,6 +92,16 @@ def guard_of(message: Message, seconds: float) -> Message:
     )
 
 
+_OPTIONS = frozenset(
+    [
+        *("group_id", "group_index", "countdown", "queue", "priority", "time_limit", "soft_time_limit"),
+        *("max_retries", "shadow", "reply_to", "origin", "headers", "errback"),
+        *("first_attempt", "replaced_task_nesting"),
+    ]
+)
+"""Options of a call that a message has under the same names, and as they are."""
+
+
 def message_of(
     call: Call,
     *,
@@ -104,15 +114,27 @@ def message_of(
 ) -> Message:
     """The message of a frozen call, with `args` in place of its own; with `stamps`, those of what sends it, besides its own."""
     options = call.options
-    expires = options.get("expires")
-    relative = isinstance(expires, int | float)
-    group_id, group_index = options.get("group_id"), options.get("group_index")
+    # most calls have few options; what they have not is as in any message
+    known: dict[str, Any] = {"queue": ""}
+    known |= {name: value for name, value in options.items() if name in _OPTIONS and value is not None}
+    if options.get("retries"):
+        known["attempt"] = options["retries"]
+    if options.get("ignore_result"):
+        known["ignore_result"] = True
+    if options.get("eta"):
+        known["eta_us"] = us_of_iso(options["eta"])
+    if isinstance(expires := options.get("expires"), int | float):
+        known["expires_after"] = expires
+    elif expires:
+        known["expires_us"] = us_of_iso(expires)
     match then:
         case Member():
             # what was added to a header comes behind the others, wherever that will be
-            group_id, group_index = then.join_id, group_index if then.key else then.index
+            known["group_id"] = then.join_id
+            if not then.key:
+                known["group_index"] = then.index
         case Counted():
-            group_id, group_index = then.group_id, then.index
+            known["group_id"], known["group_index"] = then.group_id, then.index
     return Message(
         id=call.id,
         task=call.task,
@@ -123,28 +145,9 @@ def message_of(
         then=then,
         link=call.link,
         link_error=call.link_error,
-        attempt=options.get("retries") or 0,
-        first_attempt=options.get("first_attempt") or 0,
-        replaced_task_nesting=options.get("replaced_task_nesting") or 0,
         generation=generation,
-        group_id=group_id,
-        group_index=group_index,
-        eta_us=us_of_iso(options.get("eta")),
-        countdown=options.get("countdown"),
-        expires_us=None if relative else us_of_iso(expires),
-        expires_after=expires if relative else None,
-        queue=options.get("queue") or "",
-        priority=options.get("priority"),
-        ignore_result=bool(options.get("ignore_result", False)),
-        time_limit=options.get("time_limit"),
-        soft_time_limit=options.get("soft_time_limit"),
-        max_retries=options.get("max_retries"),
-        shadow=options.get("shadow"),
-        reply_to=options.get("reply_to") or "",
-        origin=options.get("origin") or "",
-        headers=options.get("headers") or {},
         stamps={**(stamps or {}), **stamps_in(options)},
-        errback=options.get("errback"),
+        **known,
     )
 
 

@@ -1,4 +1,4 @@
-"""Series: the texts of messages that come one after the other and are alike, as the members of a group are. PURE.
+"""Series: the texts of messages that come one after the other and are alike, as the members of a group are.
 
 Members of one group that call one task differ in their ids, their places and their arguments. The second of them is encoded with blanks
 for these, and then the others are that text, filled: byte for byte what `Keyring.text` gives, in a fifth of the time. Where anything else

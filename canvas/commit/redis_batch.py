@@ -120,9 +120,11 @@ class RedisBatch(Struct, frozen=True):
         """Ids that become known, each followed by the seconds for which they are if nothing happens to them."""
         sent, keep = sent_by(effects), self.limits.keep_seconds
         row: list[Any] = []
+        waiting = math.ceil(max(keep, WAITING_SECONDS))
         for message in sent.messages:
-            ahead = max(0, (sent_at(message, self.now_us).eta_us or 0) - self.now_us) / 1_000_000
-            row += message.id, math.ceil(ahead + max(keep, WAITING_SECONDS))
+            due = sent_at(message, self.now_us).eta_us
+            ahead = 0 if due is None else math.ceil(max(0, due - self.now_us) / 1_000_000)
+            row += message.id, ahead + waiting
         for id_ in sent.steps:
             row += id_, math.ceil(max(keep, STEP_SECONDS))
         return row
