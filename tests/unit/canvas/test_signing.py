@@ -438,7 +438,10 @@ def test_an_envelope_without_properties_is_forged():
 
 def test_nobody_sends_or_reads_a_message_past_the_keys():
     """`to_wire` gives an unsigned message: only signing.py and what stands on it may call it."""
-    allowed = {"to_wire": {"signing.py", "template.py", "series.py"}, "from_wire": {"taken.py", "child.py", "dead.py"}}
+    allowed = {
+        "to_wire": {"signing.py", "template.py", "series.py"},
+        "from_wire": {"taken.py", "child.py", "dead.py"},
+    }
     found = {name: set() for name in allowed}
     for path in CANVAS.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
