@@ -171,7 +171,8 @@ class Worker:
         # stored before its claim is over runs again
         fault = faults(self._chores, time.monotonic())
         waiting = len(self._taken) + len(self._performer.left)
-        room = max(0, self._pool.free - waiting) if self._stops == 0 and fault is None else 0
+        ahead = self._appetite.ahead(len(self._running) + self._pool.free)
+        room = max(0, self._pool.free + ahead - waiting) if self._stops == 0 and fault is None else 0
         brings, known = bool(self._bringing), len(self._taken)
         if brings or room:
             self._bringing.bring(room)
@@ -275,6 +276,7 @@ class Worker:
 
     def _reported(self, report: Report) -> None:
         running = self._running[report.key]
+        self._appetite.ran(time.monotonic() - running.since)
         match report:
             case Ended(outcome=outcome):
                 transition = self._performer.ended(running.taken, running.message, outcome)

@@ -198,3 +198,24 @@ def test_who_has_nothing_to_renew_renews_all_the_same_as_a_commit_may_hold_somet
     fleet.thread.start()
 
     wait_until(lambda: fleet.commit.renewed > 2, 10)
+
+
+@one_slot
+def test_what_was_taken_ahead_goes_back_when_a_task_keeps_the_slot(fleet):
+    handles = [fleet.send("quick", n) for n in range(100)]
+    stay, behind = fleet.send("stay"), [fleet.send("quick", n) for n in range(5)]
+    fleet.thread.start()
+    wait_until(lambda: fleet.pool.held, 20)
+    runs = fleet.store.state.runs
+
+    def workers():
+        return {getattr(runs.get(handle.id), "worker", "") for handle in behind}
+
+    taken_ahead = "w1" in workers()
+    wait_until(lambda: workers() == {""}, 10)
+
+    assert taken_ahead
+    assert all(handle.ready() for handle in handles)
+    assert not any(handle.ready() for handle in (stay, *behind))
+    fleet.pool.let_go.set()
+    assert [handle.get(timeout=20) for handle in behind] == list(range(5))

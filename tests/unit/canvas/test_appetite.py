@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from backbeat.canvas.worker.appetite import FULL_SECONDS, Appetite
+from backbeat.canvas.worker.appetite import AHEAD_SECONDS, FULL_SECONDS, MOST_AHEAD, Appetite
 
 
 def looked(*looks):
@@ -56,3 +56,42 @@ def test_it_comes_back_with_the_first_slot_that_becomes_free():
 
     assert not appetite.is_gone(200.2 + FULL_SECONDS / 2)
     assert appetite.is_gone(200.2 + FULL_SECONDS)
+
+
+def after(seconds, count=200):
+    appetite = Appetite()
+    appetite.look(100.0, is_free=True)
+    for _ in range(count):
+        appetite.ran(seconds)
+    return appetite
+
+
+def test_nothing_is_taken_ahead_before_it_is_known_how_long_tasks_run():
+    assert after(0.0, count=0).ahead(8) == 0
+
+
+def test_short_tasks_are_taken_ahead_as_far_as_they_last_for_a_moment():
+    assert after(AHEAD_SECONDS / 5.5).ahead(2) == 10
+    assert after(0.0).ahead(2) == MOST_AHEAD
+
+
+def test_tasks_that_take_their_time_are_not_taken_ahead():
+    assert after(AHEAD_SECONDS * 2.5).ahead(2) == 0
+
+
+def test_a_few_longer_tasks_end_it_soon():
+    appetite = after(0.001)
+
+    for _ in range(3):
+        appetite.ran(1.0)
+
+    assert appetite.ahead(4) == 0
+
+
+def test_nothing_is_taken_ahead_while_all_slots_stay_taken():
+    appetite = after(0.001)
+
+    appetite.look(101.0, is_free=False)
+    assert appetite.ahead(2) == 0
+    appetite.look(101.1, is_free=True)
+    assert appetite.ahead(2) > 0
