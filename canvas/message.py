@@ -153,31 +153,14 @@ def message_of(
 
 def checked(message: Message) -> Message:
     """`message`, if its fields are of the types that they say. For what comes from outside. Raises ValueError."""
-    for name in ("id", "task", "root_id", "parent_id", "group_id", "queue", "guards"):
-        _require(name, getattr(message, name), _is_key)
-    for name in ("shadow", "reply_to", "origin"):
-        _require(name, getattr(message, name), lambda value: isinstance(value, str))
-    for name in ("countdown", "expires_after", "time_limit", "soft_time_limit"):
-        _require(name, getattr(message, name), _is_seconds)
-    for name in (
-        "attempt",
-        "first_attempt",
-        "replaced_task_nesting",
-        "generation",
-        "group_index",
-        "priority",
-        "max_retries",
-    ):
-        _require(name, getattr(message, name), _is_index)
-    for name in ("time_limit", "soft_time_limit"):
-        # refused rather than taken for none: whoever sent it wanted the task bounded
-        _require(name, getattr(message, name), lambda value: value >= 0)
-    for name in ("attempt", "generation", "first_attempt", "replaced_task_nesting"):
-        # before the first there is none: a store would take it for one that is long over, and drop it without a word
-        _require(name, getattr(message, name), lambda value: value >= 0)
-    _require("first_attempt", message.first_attempt, lambda value: value <= message.attempt)
-    for name in ("headers", "stamps", "errback"):
-        _require(name, getattr(message, name), lambda value: isinstance(value, Mapping))
+    for name, holds in _HOLDS:
+        value = getattr(message, name)
+        if value is not None and not holds(value):
+            raise ValueError(f"{name} cannot be {value!r:.100}")
+    if message.first_attempt > message.attempt:
+        raise ValueError(
+            f"first_attempt cannot be {message.first_attempt}, after the attempt {message.attempt}"
+        )
     return message
 
 
@@ -189,11 +172,6 @@ def check_calls(node: Node) -> None:
         check_calls(callback)
 
 
-def _require(name: str, value: Any, holds: Callable[[Any], bool]) -> None:
-    if value is not None and not holds(value):
-        raise ValueError(f"{name} cannot be {value!r:.100}")
-
-
 def _is_key(value: Any) -> bool:
     # stores use these as keys: some refuse a NUL, some a lone surrogate
     return isinstance(value, str) and len(value) <= 255 and (not value or value.isprintable())  # noqa: PLR2004 - a column's width
@@ -203,8 +181,42 @@ def _is_seconds(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LONGEST_SECONDS
 
 
+def _is_limit(value: Any) -> bool:
+    # one below zero is refused rather than taken for none: whoever sent it wanted the task bounded
+    return _is_seconds(value) and value >= 0
+
+
+def _is_count(value: Any) -> bool:
+    # before the first there is none: a store would take it for one that is long over, and drop it without a word
+    return _is_index(value) and value >= 0
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_map(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
 def _is_index(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**31
+
+
+_HOLDS: tuple[tuple[str, Callable[[Any], bool]], ...] = tuple(
+    (name, holds)
+    for holds, names in (
+        (_is_key, ("id", "task", "root_id", "parent_id", "group_id", "queue", "guards")),
+        (_is_text, ("shadow", "reply_to", "origin")),
+        (_is_seconds, ("countdown", "expires_after")),
+        (_is_limit, ("time_limit", "soft_time_limit")),
+        (_is_count, ("attempt", "first_attempt", "replaced_task_nesting", "generation")),
+        (_is_index, ("group_index", "priority", "max_retries")),
+        (_is_map, ("headers", "stamps", "errback")),
+    )
+    for name in names
+)
+"""What must be true of each field that is not None."""
 
 
 def sent_at(message: Message, now_us: int) -> Message:
