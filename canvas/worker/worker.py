@@ -91,6 +91,8 @@ class Worker:
         )
         self._patience = Patience()
         self._appetite = Appetite()
+        self._is_drained = False
+        """Whether there was less than was asked for; only the next wait says whether that is still so."""
 
     def stop(self) -> None:
         """Stop, orderly; called a second time: at once. Safe in a signal handler and from other threads."""
@@ -174,8 +176,9 @@ class Worker:
         ahead = self._appetite.ahead(len(self._running) + self._pool.free)
         room = max(0, self._pool.free + ahead - waiting) if self._stops == 0 and fault is None else 0
         brings, known = bool(self._bringing), len(self._taken)
-        if brings or room:
+        if brings or (room and not self._is_drained):
             self._bringing.bring(room)
+            self._is_drained = len(self._taken) - known < room
         taken = len(self._taken) > known
         if taken:
             reach("worker.taken")
@@ -270,6 +273,7 @@ class Worker:
     def _wait(self) -> None:
         wakers = [self._woken, *self._pool.wakers()]
         if self._stops == 0 and self._pool.free:
+            self._is_drained = False
             self._commit.wait(self._longest_wait(), wakers)
         else:  # what lies in the queues is no reason to wake: nothing can be taken
             readable(wakers, self._longest_wait())

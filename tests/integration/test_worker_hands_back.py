@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from itertools import pairwise
 
 import pytest
 from backbeat.canvas import App
@@ -219,3 +220,28 @@ def test_what_was_taken_ahead_goes_back_when_a_task_keeps_the_slot(fleet):
     assert not any(handle.ready() for handle in (stay, *behind))
     fleet.pool.let_go.set()
     assert [handle.get(timeout=20) for handle in behind] == list(range(5))
+
+
+@two_slots
+def test_queues_that_were_empty_are_asked_again_only_after_a_wait(fleet):
+    """A slot is free all the time; so each task that ends costs one exchange, and not one more that finds nothing."""
+    calls, real_exchange, real_wait = [], fleet.commit._inner.exchange, fleet.commit._inner.wait
+
+    def exchange(transitions, **known):
+        found = real_exchange(transitions, **known)
+        calls.append("empty" if not transitions and not found.taken else "exchange")
+        return found
+
+    def wait(*arguments):
+        calls.append("wait")
+        return real_wait(*arguments)
+
+    fleet.commit._inner.exchange, fleet.commit._inner.wait = exchange, wait
+    fleet.thread.start()
+    for n in range(20):
+        assert fleet.send("quick", n).get(timeout=20) == n
+
+    followed = set(pairwise(calls))
+    assert ("exchange", "empty") not in followed
+    assert ("empty", "empty") not in followed
+    assert calls.count("exchange") >= 20
