@@ -1,6 +1,6 @@
 """Watch: sleep until there is something in a Redis list or a timer is due. It takes nothing, so it can lose nothing.
 
-One connection in RESP3 asks for the lengths of all lists with CLIENT TRACKING on; the server then tells it once when one of the keys
+One connection in RESP3 asks whether any of the lists is there with CLIENT TRACKING on; the server then tells it once when one of the keys
 changes. (BLMOVE onto itself needs a connection for each list, so eight for two queues and four priorities; BRPOP loses what it popped
 when its process dies.) Servers and proxies that do not know tracking are asked every 50 ms.
 """
@@ -16,6 +16,7 @@ from typing import Any
 from .readable import readable
 from .redis_client import Redis, RedisError, ResponseError, unavailable
 
+_UNTRACKED = ("CLIENT", "CACHING", "NO")
 LOOK_SECONDS = 0.05
 """How often a server is asked that does not tell by itself."""
 
@@ -26,14 +27,14 @@ class Watch:
     def __init__(self, client: Redis, lists: Sequence[str], timers: str, head: str) -> None:
         """`timers` is the sorted set by due time (microseconds); `head` a key that is written when its first one changes."""
         self._client = client
-        watched = [("LLEN", key) for key in lists] + [("GET", head)]
-        self._untracked = ("CLIENT", "CACHING", "NO")
         self._asking: list[tuple[Any, ...]] = [
-            *watched,
-            self._untracked,
+            ("EXISTS", *lists),
+            ("GET", head),
+            _UNTRACKED,
             ("ZRANGE", timers, 0, 0, "WITHSCORES"),
         ]
-        self._lists = len(lists)
+        self._packed, self._count = None, 0
+        """What is asked, as it travels, and how many answers it has."""
         self._connection: Any = None
         self._pid = 0
         self._tracks = True
@@ -78,7 +79,7 @@ class Watch:
         except (RedisError, OSError):
             self.close()
             raise
-        filled = any(answers[: self._lists])
+        filled = answers[0] > 0  # there are no empty lists
         timer = answers[-1]
         if not timer:
             return filled, None
@@ -90,12 +91,10 @@ class Watch:
         if self._connection is None or self._pid != os.getpid():
             self.close()
             self._connect()
-        connection, asking = self._connection, self._asking
-        if not self._tracks:
-            asking = [command for command in asking if command is not self._untracked]
-        connection.send_packed_command(connection.pack_commands(asking))
+        connection = self._connection
+        connection.send_packed_command(self._packed)
         # changes that were told before, and that nobody read, are passed over here by the parser
-        return [connection.read_response() for _ in asking]
+        return [connection.read_response() for _ in range(self._count)]
 
     def _connect(self) -> None:
         pool = self._client.connection_pool
@@ -112,3 +111,6 @@ class Watch:
             self.close()
             self._tracks = False
             self._connect()
+            return
+        asking = [command for command in self._asking if self._tracks or command is not _UNTRACKED]
+        self._packed, self._count = self._connection.pack_commands(asking), len(asking)

@@ -443,10 +443,21 @@ local function taken_of(list, queue, text, wanted)
   return taken
 end
 
+-- Few tasks have priorities: of the lists below the first of each queue mostly none is there.
+local function last_step()
+  local keys = {}
+  for step = 2, #STEPS do
+    for _, queue in ipairs(argument.queues) do
+      if queue ~= OUTBOX then keys[#keys + 1] = list_of(queue, step) end
+    end
+  end
+  return #keys > 0 and redis.call('EXISTS', unpack(keys)) > 0 and #STEPS or 1
+end
+
 local function take(limit)
   send_due_timers()
   local taken, wanted = {}, {}
-  for step = 1, #STEPS do
+  for step = 1, last_step() do
     for _, queue in ipairs(argument.queues) do
       local left = limit - #taken
       if left > 0 and (step == 1 or queue ~= OUTBOX) then
@@ -487,6 +498,5 @@ if argument.take > 0 then taken = take(argument.take) end
 drop_holdings()
 write_holdings()
 write_runs()
-save_serial()
 write_documents(documents, forgotten)
 return {now, standing, claimed, taken, outbox, holders}

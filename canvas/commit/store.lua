@@ -18,6 +18,7 @@ local UNSEALED, REVOKED, SIGNUMS, SERIAL = own .. 'unsealed', own .. 'revoked', 
 local OUTBOX, OUTBOX_LIST = 'backbeat.outbox', own .. 'outbox'
 local SEPARATOR = '\6\22'
 local STEPS = {'', SEPARATOR .. '3', SEPARATOR .. '6', SEPARATOR .. '9'}
+local SERIALS = 100 -- taken at once; what is left of them is nobody's
 local SLICE = 1000 -- of arguments in one call: Lua's stack holds about 8,000
 
 local function sliced(command, key, values, option)
@@ -47,14 +48,14 @@ local function queue_of(list)
   return (list:sub(#prefix + 1):gsub(SEPARATOR .. '%d$', ''))
 end
 
-local serial
+local serial, last_serial = 0, 0
 local function next_serial()
-  serial = (serial or tonumber(redis.call('GET', SERIAL) or 0)) + 1
+  if serial == last_serial then
+    last_serial = redis.call('INCRBY', SERIAL, SERIALS)
+    serial = last_serial - SERIALS
+  end
+  serial = serial + 1
   return string.format('%.0f', serial)
-end
-
-local function save_serial()
-  if serial then redis.call('SET', SERIAL, serial) end
 end
 
 -- A queue may have the name of a key that somebody else uses: a script that fails in the middle is not undone, so look first.
