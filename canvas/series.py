@@ -10,6 +10,7 @@ template.py does the same for what a beat sends again and again; there it is kno
 from __future__ import annotations
 
 from binascii import b2a_base64
+from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring_ascii
 
 from msgspec import Struct
@@ -112,7 +113,7 @@ def _form_of(message: Message) -> _Form | None:
     return _Form(envelope, body) if envelope and body else None
 
 
-def _blanked(text: str, marks: list[tuple[int, dict[str, str]]]) -> str:
+def _blanked(text: str, marks: Sequence[tuple[int, Mapping[str, str]]]) -> str:
     """The text as a form to be filled: `%(name)s` where the mark of that name stands. "" where one is not there as often as said."""
     text = text.replace("%", "%%")
     for count, named in marks:
