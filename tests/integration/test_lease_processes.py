@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from backbeat.canvas.holder import LocalProcesses
 from backbeat.scheduler.clock import SystemClock
 from backbeat.scheduler.leader import Elector
 from backbeat.scheduler.store.wiring import open_store
+from msgspec.structs import replace
 
 from support.processes import wait_until
 

@@ -26,7 +26,7 @@ from support import servers
 TTL = 3.0
 LEADER = """
 import sys, time
-from dataclasses import replace
+from msgspec.structs import replace
 from backbeat.canvas.holder import LocalProcesses
 from backbeat.scheduler.clock import SystemClock
 from backbeat.scheduler.leader import Elector
