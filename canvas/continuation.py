@@ -70,7 +70,7 @@ Continuation = Step | Member | Inline | Counted
 
 
 class ChainRecord(Struct, frozen=True, kw_only=True):
-    """A chain as it is stored: its steps, what follows the last one, and whose canvas it belongs to."""
+    """A chain as it is stored: its steps, what follows the last one, and whose canvas it belongs to. A group that begins it has no members."""
 
     chain_id: str
     steps: tuple[Node, ...]

@@ -273,9 +273,12 @@ def _enter_chain(
     ):
         yield from _enter(steps[0], value, tail, scope)
         return
-    record = ChainRecord(chain_id=chain_id, steps=steps, below=then, root_id=scope.root_id)
+    first = steps[0]
+    # it begins now and is never read again, so it need not be stored: a header may have very many members
+    begun = replace(first, members=()) if isinstance(first, Group) else first
+    record = ChainRecord(chain_id=chain_id, steps=(begun, *steps[1:]), below=then, root_id=scope.root_id)
     yield OpenChain(record)
-    yield from _enter(steps[0], value, Step(chain_id, 1), scope.knowing(record))
+    yield from _enter(first, value, Step(chain_id, 1), scope.knowing(record))
 
 
 def _labelled(member: Node, group_id: str, index: int) -> Node:
