@@ -1,6 +1,6 @@
 """SplitCommit: one broker, another store: what happened is stored first, with the messages that it causes; then these are sent.
 
-    store: outcome + parts + outbox rows   ->   broker: publish, confirmed   ->   store: delete the rows   ->   broker: ack
+    store: outcome + parts + outbox rows   ->   broker: publish, confirmed; ack   ->   store: delete the rows, and claim what comes next
 
 Whoever dies in between leaves outbox rows that any worker's relay sends after two seconds, and messages that the broker delivers
 again; both carry ids that are known, so nothing runs that has run (decisions K1). Timers wait in the outbox until they are due.
@@ -59,6 +59,8 @@ class SplitCommit:
         self._keyring = keyring
         self._outgoing = Outgoing(broker)
         self._unclaimed: list[Taken] = []
+        self._sent: list[Delivery] = []
+        """Outbox rows that the broker has confirmed, and that are still to be deleted: by whatever is next brought to the store."""
         self._unsendable: deque[Taken] = deque(maxlen=RELAY_LIMIT)
         """Outbox rows that no broker will take: they are given to whoever takes, to end as what cannot be read does."""
         self._look_at = self._timer_at = 0.0
@@ -127,11 +129,22 @@ class SplitCommit:
         mine = self._unclaimed[:take]
         if mine:
             reach("split.delivered")
-        claimed = list(self._store.exchange([], claim=[*mine, *claim]).claimed) if mine or claim else []
+        claimed = self._claimed([*mine, *claim])
         self._unclaimed = self._unclaimed[take:]
         for _ in refused:
             self._unsendable.popleft()
         return [*refused, *claimed[: len(mine)]], claimed[len(mine) :]
+
+    def _claimed(self, wanted: Sequence[Taken]) -> list[Taken]:
+        """Claim these, and delete the outbox rows that were sent, in one step of the store; none if there is nothing to do."""
+        sent = [Transition(delivery=delivery) for delivery in self._sent]
+        if not sent and not wanted:
+            return []
+        claimed = list(self._store.exchange(sent, claim=wanted).claimed)
+        self._sent.clear()
+        if sent:
+            reach("split.deleted")
+        return claimed
 
     def load(
         self, chains: Collection[str] = (), joins: Collection[str] = (), plans: Collection[str] = ()
@@ -168,6 +181,7 @@ class SplitCommit:
             reach("split.relaying")
         try:
             self._unsendable.extend(self._send(rows))
+            self._claimed([])
         except Unavailable:
             with suppress(Unavailable):  # then they are there again after their lease
                 self._store.release([Taken(row, None, Run()) for row in rows])
@@ -241,8 +255,7 @@ class SplitCommit:
         done = [
             item.delivery for item in read if item.message is not None and item.message.id in sent.confirmed
         ]
-        self._store.exchange([Transition(delivery=delivery) for delivery in done])
-        reach("split.deleted")
+        self._sent += done
         return [
             Taken(item.delivery, None, Run(), sent.refused[message.id], message.id, stub=message)
             for item in read

@@ -24,6 +24,7 @@ from sqlalchemy import (
     literal,
     literal_column,
     select,
+    text,
     union_all,
     update,
 )
@@ -176,6 +177,9 @@ class _Returning:
         pass
 
 
+_NOTIFY = text("SELECT pg_notify(:channel, payload) FROM unnest(CAST(:payloads AS text[])) AS payload")
+
+
 class _Postgresql(_Returning):
     insert = staticmethod(postgresql.insert)
 
@@ -187,8 +191,8 @@ class _Postgresql(_Returning):
         return _ask_clock(self, connection)
 
     def notify(self, connection: Connection, channel: str, payloads: Iterable[str]) -> None:
-        for payload in payloads:
-            connection.execute(select(func.pg_notify(channel, payload)))
+        if texts := list(payloads):
+            connection.execute(_NOTIFY, {"channel": channel, "payloads": texts})
 
     def end_if_frozen(self, connection: Connection) -> None:
         # SET LOCAL is right behind a pooler, too
