@@ -340,7 +340,7 @@ class SqlBatch:
                 for id_, text in sorted(self._documents.items())
             ]
             dialect = dialect_of(self.connection)
-            self.connection.execute(dialect.overwrite(result_table, rows[0].keys()), rows)
+            self.connection.execute(dialect.overwrite(result_table, tuple(rows[0])), rows)
 
 
 def _effects(transitions: Sequence[Transition]) -> list[Effect]:

@@ -11,12 +11,20 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from ..outcome import GoingOn, outcome_from_data, outcome_to_data
 from ..sql.dialect import BY_KEY, dialect_of
 from ..sql.tables import Row, run_table
 from .run import RunRecord
+
+_LOCKING = (
+    select(run_table)
+    .where(run_table.c.task_id.in_(bindparam("ids", expanding=True)))
+    .order_by(run_table.c.task_id)
+    .with_for_update()
+    .with_hint(run_table, BY_KEY, "mysql")
+)
 
 
 @dataclass(slots=True)
@@ -34,14 +42,7 @@ class SqlRuns:
         if wanted:
             rows = [empty_run(id_) for id_ in wanted]
             self.connection.execute(dialect_of(self.connection).insert_missing(run_table), rows)
-            query = (
-                select(run_table)
-                .where(run_table.c.task_id.in_(wanted))
-                .order_by(run_table.c.task_id)
-                .with_for_update()
-                .with_hint(run_table, BY_KEY, "mysql")
-            )
-            for row in self.connection.execute(query):
+            for row in self.connection.execute(_LOCKING, {"ids": wanted}):
                 self._runs[row.task_id] = run_of(row)
         return {id_: self._runs[id_] for id_ in wanted}
 
@@ -58,7 +59,7 @@ class SqlRuns:
         rows = [self._row(id_, record) for id_, record in sorted(self._changed.items())]
         if rows:
             dialect = dialect_of(self.connection)
-            self.connection.execute(dialect.overwrite(run_table, rows[0].keys()), rows)
+            self.connection.execute(dialect.overwrite(run_table, tuple(rows[0])), rows)
         self._changed = {}
 
     def _row(self, id_: str, record: RunRecord) -> Row:

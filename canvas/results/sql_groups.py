@@ -23,7 +23,7 @@ class SqlGroups:
         with unavailable(), self._engine.begin() as connection:
             expires_us = now_us(connection) + self._keep_us if self._keep_us else None
             row = {"group_id": id_, "document": stored, "expires_us": expires_us}
-            connection.execute(dialect_of(connection).overwrite(group_table, row), [row])
+            connection.execute(dialect_of(connection).overwrite(group_table, tuple(row)), [row])
 
     def load(self, id_: str) -> str | None:
         with reading(self._engine) as connection:

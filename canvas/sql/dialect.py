@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -56,7 +57,7 @@ class Dialect(Protocol):
         """An INSERT that passes over rows whose primary key is there, and hides no other error."""
         ...
 
-    def overwrite(self, table: Table, names: Iterable[str]) -> Executable:
+    def overwrite(self, table: Table, names: tuple[str, ...]) -> Executable:
         """An INSERT of these columns that puts them into the row whose primary key is there."""
         ...
 
@@ -152,11 +153,13 @@ class _Returning:
 
     insert: Any
 
+    @cache  # noqa: B019 - there is one object of each class
     def insert_missing(self, table: Table) -> Executable:
         statement: Executable = self.insert(table).on_conflict_do_nothing()
         return statement
 
-    def overwrite(self, table: Table, names: Iterable[str]) -> Executable:
+    @cache  # noqa: B019 - the same
+    def overwrite(self, table: Table, names: tuple[str, ...]) -> Executable:
         insert = self.insert(table)
         keys = [column.name for column in table.primary_key]
         values = {name: insert.excluded[name] for name in _others(table, names)}
@@ -225,12 +228,14 @@ class _Mysql:
     def now_us(self, connection: Connection) -> int:
         return _ask_clock(self, connection)
 
+    @cache  # noqa: B019 - there is one object of each class
     def insert_missing(self, table: Table) -> Executable:
         # not INSERT IGNORE, which passes over every error
         first, *_ = table.primary_key
         return mysql.insert(table).on_duplicate_key_update({first.name: first})
 
-    def overwrite(self, table: Table, names: Iterable[str]) -> Executable:
+    @cache  # noqa: B019 - the same
+    def overwrite(self, table: Table, names: tuple[str, ...]) -> Executable:
         insert = mysql.insert(table)
         return insert.on_duplicate_key_update({name: insert.inserted[name] for name in _others(table, names)})
 
@@ -268,7 +273,12 @@ def _machine_us() -> int:
 
 
 def _ask_clock(dialect: Dialect, connection: Connection) -> int:
-    return int(connection.execute(select(dialect.clock())).scalar_one())
+    return int(connection.execute(_clock_query(dialect)).scalar_one())
+
+
+@cache
+def _clock_query(dialect: Dialect) -> Executable:
+    return select(dialect.clock())
 
 
 def _others(table: Table, names: Iterable[str]) -> list[str]:
