@@ -273,12 +273,7 @@ def _machine_us() -> int:
 
 
 def _ask_clock(dialect: Dialect, connection: Connection) -> int:
-    return int(connection.execute(_clock_query(dialect)).scalar_one())
-
-
-@cache
-def _clock_query(dialect: Dialect) -> Executable:
-    return select(dialect.clock())
+    return int(connection.execute(select(dialect.clock())).scalar_one())
 
 
 def _others(table: Table, names: Iterable[str]) -> list[str]:

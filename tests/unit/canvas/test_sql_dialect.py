@@ -130,7 +130,7 @@ def test_what_is_there_is_passed_over_and_no_other_error_is_hidden(dialect):
 
 @both
 def test_what_is_there_is_overwritten_in_these_columns_and_no_others(dialect):
-    statement = str(ours().overwrite(run_table, ["task_id", "outcome", "lost"]).compile(dialect=dialect))
+    statement = str(ours().overwrite(run_table, ("task_id", "outcome", "lost")).compile(dialect=dialect))
 
     _, _, written = statement.partition("ON DUPLICATE KEY UPDATE")
     assert [each.split(" = ")[0].strip() for each in written.split(",")] == ["outcome", "lost"]
@@ -142,7 +142,7 @@ def test_rows_that_are_written_together_are_sent_together(dialect, table):
     """The driver sends those of an INSERT as one statement if it can read it."""
     names = table.c.keys()
 
-    for statement in (ours().insert_missing(table), ours().overwrite(table, names)):
+    for statement in (ours().insert_missing(table), ours().overwrite(table, tuple(names))):
         assert RE_INSERT_VALUES.match(str(statement.compile(dialect=dialect)))
 
 
