@@ -20,7 +20,7 @@ from uuid import UUID
 
 from .errors import DecodeError, EncodeError
 from .extension import marked, unmarked
-from .json_text import Json, encoder
+from .json_text import Json, encoder, parsed
 from .mark import is_marked
 
 _JSONS_OWN = frozenset({str, int, float, bool, type(None), list, dict})
@@ -49,7 +49,9 @@ def loads(text: str | bytes) -> Any:
             text = text.decode()
         if is_marked(text):
             return unmarked(json.loads(text), _kombu_json().object_hook)
-        return json.loads(text, object_hook=_kombu_json().object_hook if _QUOTED_TYPE in text else None)
+        if _QUOTED_TYPE in text:
+            return json.loads(text, object_hook=_kombu_json().object_hook)
+        return parsed(text)
     except Exception as error:  # a decoder that a user registered with kombu may raise anything
         raise DecodeError(f"not valid JSON: {type(error).__name__}: {error}") from error
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-import json
 
 from .errors import MessageError
-from .json_text import json_value
+from .json_text import json_value, parsed
 from .message import MAX_BYTES
 from .wire import Wire, id_in
 
@@ -36,7 +35,7 @@ def unpack(text: str | bytes) -> Wire:
     if len(text) > 2 * MAX_BYTES:
         raise MessageError(f"the message has {len(text)} bytes, more than {2 * MAX_BYTES}")
     try:
-        envelope = json.loads(text)
+        envelope = parsed(text)
     except (ValueError, RecursionError) as error:
         raise MessageError(f"not an envelope: {error}") from error
     if not isinstance(envelope, dict):

@@ -10,6 +10,8 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any, NewType
 
+import msgspec
+
 Json = NewType("Json", str)
 
 NULL = Json("null")
@@ -31,6 +33,16 @@ def encoder(default: Callable[[Any], Any] | None = None) -> Callable[[Any], str]
 
 
 _encode = encoder()
+
+
+def parsed(text: str | bytes) -> Any:
+    """What `json.loads` gives, and what it raises, in a third of its time."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return json.loads(
+            text
+        )  # it takes more than the standard allows: NaN, halves of pairs of surrogates, UTF-16
 
 
 def json_string(text: str) -> Json:

@@ -8,7 +8,6 @@ Arguments of types that Celery does not have (see mark.py) are written twice: in
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +15,7 @@ from msgspec import Struct
 
 from .embed import ARGUMENTS, embed_of, nodes_of, then_of
 from .errors import MessageError
-from .json_text import Json, json_value
+from .json_text import Json, json_value, parsed
 from .mark import plain
 from .message import MAX_BYTES, Message, checked, iso_of_us, us_of_iso
 from .stamp import stamps_of_headers
@@ -208,7 +207,7 @@ def _body(wire: Wire) -> tuple[Any, Any, Mapping[str, Any]]:
     encoding = str(wire.properties.get("content_encoding") or "utf-8")
     if encoding.lower() not in _ENCODINGS:
         raise MessageError(f"content encoding {encoding!r:.100} is not accepted; accepted is utf-8")
-    body = json.loads(wire.body)
+    body = parsed(wire.body)
     if not isinstance(body, list) or len(body) != 3:  # noqa: PLR2004 - args, kwargs, embed
         raise MessageError("the body is not [args, kwargs, embed]")
     args, kwargs, embed = body

@@ -6,8 +6,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from ..continuation import (
     ChainRecord,
     Continuation,
@@ -21,7 +19,7 @@ from ..continuation import (
 )
 from ..effect import Part
 from ..errors import DecodeError
-from ..json_text import json_value
+from ..json_text import json_value, parsed
 from ..node import Policy
 from ..node_data import node_from_data, node_to_data
 from ..outcome import Failure, Success, outcome_from_data, outcome_to_data
@@ -103,24 +101,14 @@ def part_to_text(id_: str, outcome: Success | Failure) -> str:
 
 def part_from_text(index: int, text: str | bytes) -> Part:
     """The inverse of `part_to_text`."""
-    data = _decoded(text)
+    data = parsed(text)
     outcome = outcome_from_data(data["outcome"])
     assert isinstance(outcome, Success | Failure)
     return Part(index, data["id"], outcome)
 
 
-def _decoded(text: str | bytes) -> Any:
-    """As json.loads, in a third of the time: a join may have very many parts."""
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return json.loads(
-            text
-        )  # what json wrote and the standard forbids: NaN, halves of pairs of surrogates
-
-
 def _checked(text: str | bytes) -> Mapping[str, Any]:
-    data: Mapping[str, Any] = json.loads(text)
+    data: Mapping[str, Any] = parsed(text)
     if data.get("v") != VERSION:
         raise DecodeError(
             f"a stored record has version {data.get('v')}, this backbeat reads {VERSION}: upgrade all workers"

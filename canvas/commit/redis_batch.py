@@ -34,6 +34,7 @@ from ..effect import (
     SealJoin,
     Settle,
 )
+from ..json_text import parsed
 from ..message import Message, sent_at
 from ..outcome import GoingOn, Outcome, Revoked, outcome_from_data, outcome_to_data
 from ..own_tasks import join_message
@@ -301,7 +302,7 @@ def _taken_of(keyring: Keyring, tag: bytes, queue: bytes, raw: bytes, verdict: S
 
 
 def _outcome_of(text: bytes) -> Outcome | None:
-    return outcome_from_data(json.loads(text)) if text else None
+    return outcome_from_data(parsed(text)) if text else None
 
 
 def _text(raw: bytes) -> str:

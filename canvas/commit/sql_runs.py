@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
+from ..json_text import parsed
 from ..outcome import GoingOn, outcome_from_data, outcome_to_data
 from ..sql.dialect import BY_KEY, dialect_of
 from ..sql.tables import Row, run_table
@@ -97,7 +98,7 @@ def run_of(row: Any) -> RunRecord:
     return RunRecord(
         generation=row.generation,
         attempt=row.attempt,
-        outcome=None if row.outcome is None else outcome_from_data(json.loads(row.outcome)),
+        outcome=None if row.outcome is None else outcome_from_data(parsed(row.outcome)),
         worker=row.worker,
         lease_us=row.lease_us,
         lost=row.lost,

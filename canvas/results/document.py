@@ -18,7 +18,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from ..child import Child, child_of, written_child
-from ..json_text import EMPTY_LIST, NULL, Json
+from ..json_text import EMPTY_LIST, NULL, Json, parsed
 from ..mark import is_marked, plain
 from ..message import Message, iso_of_us
 from ..outcome import (
@@ -164,7 +164,7 @@ def to_text(document: Document) -> str:
 
 def from_text(text: str | bytes) -> Document:
     """The document of Celery's or our own JSON. Raises ValueError, KeyError or TypeError for anything else."""
-    data: Mapping[str, Any] = json.loads(text)
+    data: Mapping[str, Any] = parsed(text)
     state = known_state(data["status"])
     result = data.get("result")
     is_error = isinstance(result, Mapping) and "exc_type" in result and state in EXCEPTION_STATES
