@@ -57,6 +57,8 @@ def _shape_of(message: Message) -> Message | None:
     is_placed = isinstance(then, Member) and not then.key
     if message.root_id == message.id or message.group_index is None or not (then is None or is_placed):
         return None
+    if message.headers or message.stamps or message.link or message.link_error or message.errback:
+        return None  # in them 1, 1.0 and True are equal, and not the same
     if is_marked(message.args) or is_marked(message.kwargs):
         return None
     return _placed(message, "", EMPTY_LIST, EMPTY_MAP, 0)

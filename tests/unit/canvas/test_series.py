@@ -99,6 +99,13 @@ def test_of_a_series_one_message_is_encoded_and_the_others_are_filled_in(then, m
     assert encoded == ["m0"]
 
 
+def test_values_that_are_equal_and_not_the_same_are_each_written_as_they_are():
+    series = Series(NO_KEYS)
+    messages = [message(f"m{index}", index, headers={"a": a}) for index, a in enumerate([1, 1, True, 1.0, 1])]
+
+    assert [series.text(each) for each in messages] == [NO_KEYS.text(each) for each in messages]
+
+
 def test_signed_messages_are_each_encoded_for_themselves():
     ring = Keyring([Key(id="k", secret=b"s" * 32)])
     series = Series(ring)
