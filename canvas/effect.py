@@ -128,9 +128,9 @@ class OpenPlan(Struct, frozen=True):
     plan: Plan
 
 
-def planned(node: Node, root_id: str, parent_id: str | None) -> list[OpenPlan]:
-    """Store what the frozen canvas `node` consists of. Of a single task there is nothing to store."""
-    plan = plan_of(node, root_id, parent_id)
+def planned(node: Node, root_id: str, parent_id: str | None, added_to: str = "") -> list[OpenPlan]:
+    """Store what the frozen canvas `node` consists of. Of a single task that is added to no group there is nothing to store."""
+    plan = plan_of(node, root_id, parent_id, added_to)
     return [] if plan is None else [OpenPlan(plan)]
 
 

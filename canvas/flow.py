@@ -222,7 +222,7 @@ def _grow(message: Message, added: Sequence[Json], scope: _Scope) -> Iterator[Ef
         node = node_from_data(json.loads(canvas), json_value)
         key = derive(message.id, f"added:{message.generation}.{message.attempt}:{index}")
         yield GrowJoin(member.join_id, key, tuple(call.id for call in calls(node)))
-        yield from planned(node, message.root_id, message.id)
+        yield from planned(node, message.root_id, message.id, member.join_id)
         yield from _enter(node, None, added_member(member.join_id, key, hasty=member.hasty), scope)
 
 

@@ -27,6 +27,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     root_id: str
     parent_id: str | None
     skeleton: Node
+    added_to: str = ""
+    """The group of which it is one more member, by `add_to_chord`."""
 
     @property
     def id(self) -> str:
@@ -34,12 +36,12 @@ class Plan(Struct, frozen=True, kw_only=True):
         return self.skeleton.id
 
 
-def plan_of(node: Node, root_id: str, parent_id: str | None) -> Plan | None:
-    """The plan of the frozen canvas `node`; None for a single call, of which there is nothing to plan."""
+def plan_of(node: Node, root_id: str, parent_id: str | None, added_to: str = "") -> Plan | None:
+    """The plan of the frozen canvas `node`; None for a single call that stands alone, of which there is nothing to plan."""
     skeleton = _skeleton(node)
-    return (
-        None if isinstance(skeleton, Call) else Plan(root_id=root_id, parent_id=parent_id, skeleton=skeleton)
-    )
+    if isinstance(skeleton, Call) and not added_to:
+        return None
+    return Plan(root_id=root_id, parent_id=parent_id, skeleton=skeleton, added_to=added_to)
 
 
 def _skeleton(node: Node) -> Node:
@@ -98,6 +100,8 @@ def _followed_by(rest: Iterator[str], steps: tuple[Node, ...]) -> Iterator[str]:
 def plan_to_text(plan: Plan) -> str:
     """The plan, as JSON text."""
     data = {"v": VERSION, "root": plan.root_id, "parent": plan.parent_id, "canvas": _to_data(plan.skeleton)}
+    if plan.added_to:
+        data["to"] = plan.added_to
     return json.dumps(data, separators=(",", ":"))
 
 
@@ -106,7 +110,12 @@ def plan_from_text(text: str | bytes) -> Plan:
     data: dict[str, Any] = json.loads(text)
     if data.get("v") != VERSION:
         raise DecodeError(f"a plan has version {data.get('v')}, this backbeat reads {VERSION}: upgrade it")
-    return Plan(root_id=data["root"], parent_id=data["parent"], skeleton=_from_data(data["canvas"]))
+    return Plan(
+        root_id=data["root"],
+        parent_id=data["parent"],
+        skeleton=_from_data(data["canvas"]),
+        added_to=data.get("to", ""),
+    )
 
 
 def _to_data(node: Node) -> Any:

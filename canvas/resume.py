@@ -35,6 +35,8 @@ class ToRun:
     dependents: list[str] = field(default_factory=list)
     joins: dict[str, list[int]] = field(default_factory=dict)
     """Of each group above the parts that come anew."""
+    added: set[str] = field(default_factory=set)
+    """The ids of parts that come anew of those that groups were added: their places are known to the store alone."""
     chains: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
 
@@ -46,9 +48,13 @@ def parts_to_run(plans: Sequence[Plan], documents: Mapping[str, Document]) -> To
     inner = {
         call.id for plan in plans for call in calls(plan.skeleton) if call.id in by_id and call.id != plan.id
     }
-    walk = _Walk(by_id, documents, to_run)
+    added: dict[str, list[Plan]] = {}
     for plan in plans:
-        if plan.id not in inner:
+        if plan.added_to:
+            added.setdefault(plan.added_to, []).append(plan)
+    walk = _Walk(by_id, added, documents, to_run)
+    for plan in plans:
+        if plan.id not in inner and not plan.added_to:
             walk.runs_again(plan.skeleton, within=plan.id)
     return to_run
 
@@ -56,6 +62,8 @@ def parts_to_run(plans: Sequence[Plan], documents: Mapping[str, Document]) -> To
 @dataclass(slots=True)
 class _Walk:
     plans: Mapping[str, Plan]
+    added: Mapping[str, list[Plan]]
+    """By the group to which they were added."""
     documents: Mapping[str, Document]
     to_run: ToRun
 
@@ -99,9 +107,14 @@ class _Walk:
         if group.policy in (Policy.COLLECT, Policy.DROP):
             return False
         again = [index for index, member in enumerate(group.members) if self.runs_again(member, within)]
-        if again:
+        added = [plan.id for plan in self._added_to(group) if self.runs_again(plan.skeleton, within=plan.id)]
+        if again or added:
             self.to_run.joins.setdefault(group.id, []).extend(again)
-        return bool(again)
+            self.to_run.added.update(added)
+        return bool(again or added)
+
+    def _added_to(self, group: Group) -> list[Plan]:
+        return self.added.get(group.id, [])
 
     def _succeeded(self, node: Node) -> bool:
         match node:
@@ -109,8 +122,11 @@ class _Walk:
                 return node.id not in self.documents or self.documents[node.id].state not in FAILED
             case Group(policy=Policy.COLLECT | Policy.DROP):
                 return True
-            case Chain(steps=inside) | Group(members=inside):
-                return all(map(self._succeeded, inside))
+            case Group():
+                added = (plan.skeleton for plan in self._added_to(node))
+                return all(map(self._succeeded, (*node.members, *added)))
+            case Chain():
+                return all(map(self._succeeded, node.steps))
         raise AssertionError("a skeleton has no taps")
 
 
@@ -124,7 +140,8 @@ def resumed(to_run: ToRun, messages: Mapping[str, Message], joins: Mapping[str, 
         *(KeepChain(chain_id) for chain_id in to_run.chains),
     ]
     for join_id, state in joins.items():
-        again = {part.index for part in state.parts} & set(to_run.joins[join_id])
+        places = set(to_run.joins[join_id])
+        again = {part.index for part in state.parts if part.index in places or part.id in to_run.added}
         effects.append(ReopenJoin(join_id, tuple(sorted(again)), generation))
     effects += [Publish(_again(message, generation)) for message in messages.values()]
     return effects

@@ -115,6 +115,63 @@ def test_what_nobody_knows_cannot_be_cancelled(mill):
 # --- retry ---------------------------------------------------------------------------------------------------------------------
 
 
+def adding(mill, *added):
+    """A task that adds these to its chord."""
+
+    @mill.app.task(name="adding", bind=True)
+    def adds(self, value):
+        for sig in added:
+            self.add_to_chord(sig)
+        return value
+
+    return adds
+
+
+@pytest.mark.parametrize("what", ["a task", "a chain"])
+def test_retry_runs_what_a_task_added_to_its_chord_and_what_depends_on_it(mill, what):
+    broken = (
+        mill.grind.si(1, 2) if what == "a task" else mill.echo.si(5) | mill.grind.si(1, 2) | mill.echo.s()
+    )
+    adds = adding(mill, mill.echo.si("added"), broken)
+    last = started(mill, chain(chord([adds.s("own"), mill.echo.s("other")], mill.echo.s()), mill.echo.s()))
+    assert mill.states(last) == ["FAILURE"]
+    mill.broken, before = False, list(mill.executed)
+
+    done = mill.app.canvas(last.id).retry()
+    mill.drain()
+
+    assert (done.failed, done.dependents, done.stuck) == (1, 2 if what == "a task" else 3, ())
+    assert mill.value(last) == ["own", "other", "added", 2]
+    again = mill.executed[len(before) :]
+    assert sorted(again) == ["echo"] * (2 if what == "a task" else 3) + ["grind"]
+
+
+def test_retry_runs_a_failed_member_of_a_chord_that_was_added_to(mill):
+    adds = adding(mill, mill.echo.si("added"))
+    last = started(mill, chord([adds.s("own"), mill.grind.s(1)], mill.echo.s()))
+    mill.broken = False
+
+    assert mill.app.canvas(last.id).retry() == Resumed(1, 1, ())
+    mill.drain()
+
+    assert mill.value(last) == ["own", 1, "added"]
+
+
+def test_what_was_added_to_a_chord_is_shown_and_cancelled_with_it(mill):
+    adds = adding(mill, mill.echo.si("added").set(queue="slow"))
+    last = chord([adds.s("own"), mill.echo.s("other")], mill.echo.s()).apply_async()
+    mill.drain("celery", "backbeat")
+    plans = mill.app.canvas(last.id).plans()
+    (added,) = [plan for plan in plans if plan.added_to]
+
+    mill.app.canvas(last.id).cancel()
+    mill.drain()
+
+    assert added.added_to == last.parent.id
+    assert str(mill.app.AsyncResult(added.id).state) == "REVOKED"
+    assert mill.states(last) == ["REVOKED"]
+
+
 def test_retry_runs_what_failed_and_what_depends_on_it(mill):
     last = started(mill, chain(mill.echo.s(1), mill.grind.s(), mill.echo.s()))
     assert mill.states(last.parent.parent, last.parent, last) == ["SUCCESS", "FAILURE", "FAILURE"]
