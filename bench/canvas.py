@@ -3,8 +3,8 @@
     python -m bench p14 p15 p16 p17
 
 P14 chains of 100 and 1,000 steps that do nothing: milliseconds a step; one of 10,000 steps, and its first message. P15 a group of 10,000: members sent in a
-second, commands that Redis is given for each, and results read in a second. P16 chords of 1,000 and 10,000: seconds from send to `get()`, and milliseconds from
-the end of the last member to the start of the body. P17 the same with results in PostgreSQL.
+second, commands that Redis is given for each, and results read in a second. P16 chords of 1,000 and 10,000: seconds from send to `get()`, the longest
+command of Redis, and milliseconds from the end of the last member to the start of the body. P17 the same with results in PostgreSQL.
 """
 
 from __future__ import annotations
@@ -85,6 +85,18 @@ print(json.dumps(took))
 """,
     "gap": """
 print(json.dumps(chord([clock.s(i) for i in range(n)], gap.s()).apply_async().get(timeout=160) * 1000))
+""",
+    "blocked": """
+import redis
+with redis.Redis.from_url(app.conf.broker_url) as client:
+    before = client.config_get("slowlog-log-slower-than")
+    client.config_set("slowlog-log-slower-than", 1000)
+    client.slowlog_reset()
+    try:
+        assert chord([noop.s(i) for i in range(n)], total.s()).apply_async().get(timeout=160) == sum(range(n))
+        print(json.dumps(max([each["duration"] for each in client.slowlog_get(128)], default=1000) / 1000))
+    finally:
+        client.config_set("slowlog-log-slower-than", before["slowlog-log-slower-than"])
 """,
     "send": """
 import redis
@@ -224,6 +236,9 @@ def p16() -> list[Outcome]:
             )
             title = f"chord of {n:,}, send to get()"
             outcomes.append(against(f"P16-{n}", title, "s", PEER, mine, peer, at_most=round(share, 4)))
+        blocked = [ours.run("blocked", LARGE)]
+        title = f"chord of {LARGE:,}, longest command of Redis"
+        outcomes.append(absolute("P16-blocked", title, "ms", blocked, at_most=10.0))
         mine, peer = alternate(lambda: ours.run("gap", 1_000), lambda: theirs.run("gap", 1_000))
         title = "chord of 1,000, last member to body"
         outcomes.append(against("P16-gap", title, "ms", PEER, mine, peer, at_most=1 / 5))

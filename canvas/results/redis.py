@@ -22,6 +22,8 @@ from .redis_groups import RedisGroups
 from .redis_search import shares_with_kombu, waiting_among
 from .started import started
 
+HEARD = 8
+"""Of many results that are waited for, so many are listened to at once: each costs two messages, and a look at 500 costs one."""
 SLICE = 500
 """Ids in one command."""
 PARTS_SLICE = 5_000
@@ -71,20 +73,9 @@ class RedisResults:
 
     def wait(self, ids: Sequence[str], timeout: float | None) -> bool:
         deadline = None if timeout is None else time.monotonic() + timeout
-        pending = self._pending(set(ids))
-        if not pending or timeout == 0:
-            return not pending
-        while True:
-            began = time.monotonic()
-            try:
-                with unavailable():
-                    return self._listen(pending, deadline)
-            except BaseException as error:
-                self._forget_listener()  # whatever it has subscribed to is not known
-                # one lost connection is no reason to give up; a server that refuses at once is
-                if not isinstance(error, Unavailable) or time.monotonic() - began < LOOK_SECONDS:
-                    raise
-            pending = self._pending(pending)
+        wanted = list(dict.fromkeys(ids))
+        slices = (wanted[first : first + SLICE] for first in range(0, len(wanted), SLICE))
+        return all(self._wait_for(some, deadline) for some in slices)
 
     def forget(self, ids: Sequence[str]) -> None:
         with unavailable():
@@ -170,30 +161,45 @@ class RedisResults:
             ]
         return traces
 
-    def _pending(self, ids: set[str]) -> set[str]:
-        return {document.id for document in self.get(sorted(ids)) if not document.ready}
+    def _pending(self, ids: Sequence[str]) -> list[str]:
+        return [document.id for document in self.get(ids) if not document.ready]
 
     # --- listening -----------------------------------------------------------------------------------------------------------
 
-    def _listen(self, pending: set[str], deadline: float | None) -> bool:
-        """Subscribe first and look then, so that nothing falls between."""
+    def _wait_for(self, ids: Sequence[str], deadline: float | None) -> bool:
+        """The last ones are listened to, as they mostly end last; then all are looked at, and what is left is listened to."""
+        pending = self._pending(ids)
+        while pending:
+            began = time.monotonic()
+            if deadline is not None and began >= deadline:
+                return False
+            try:
+                with unavailable():
+                    self._listen(pending[-HEARD:], deadline)
+            except BaseException as error:
+                self._forget_listener()  # whatever it has subscribed to is not known
+                # one lost connection is no reason to give up; a server that refuses at once is
+                if not isinstance(error, Unavailable) or time.monotonic() - began < LOOK_SECONDS:
+                    raise
+            pending = self._pending(pending)
+        return True
+
+    def _listen(self, ids: Sequence[str], deadline: float | None) -> None:
+        """Until they are ready, or the deadline. Subscribe first and look then, so that nothing falls between."""
         listener = self._listener()
-        channels = [self._meta + id_ for id_ in sorted(pending)]
-        for first in range(0, len(channels), SLICE):
-            listener.subscribe(*channels[first : first + SLICE])
-        self._await_subscribed(listener, len(channels))
-        pending = self._pending(pending)
+        listener.subscribe(*[self._meta + id_ for id_ in ids])
+        self._await_subscribed(listener, len(ids))
+        pending = set(self._pending(ids))
         while pending:
             left = LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, deadline - time.monotonic())
             if left <= 0:
                 break
             message = listener.get_message(ignore_subscribe_messages=True, timeout=left)
             if message is None:
-                pending = self._pending(pending)
+                pending = set(self._pending([*pending]))
             else:
                 pending -= self._told(message, pending)
         listener.unsubscribe()
-        return not pending
 
     def _told(self, message: Any, pending: set[str]) -> set[str]:
         """The id that this message tells is ready, if any."""
