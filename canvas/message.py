@@ -94,12 +94,15 @@ def guard_of(message: Message, seconds: float) -> Message:
 
 _OPTIONS = frozenset(
     [
-        *("group_id", "group_index", "countdown", "queue", "priority", "time_limit", "soft_time_limit"),
-        *("max_retries", "shadow", "reply_to", "origin", "headers", "errback"),
-        *("first_attempt", "replaced_task_nesting"),
+        *("group_id", "group_index", "countdown", "priority", "time_limit", "soft_time_limit"),
+        *("max_retries", "shadow", "errback"),
     ]
 )
 """Options of a call that a message has under the same names, and as they are."""
+_TRUE_OPTIONS = frozenset(
+    ["queue", "reply_to", "origin", "headers", "first_attempt", "replaced_task_nesting"]
+)
+"""The same, of which anything empty, in whatever form another program writes it, is none."""
 
 
 def message_of(
@@ -116,16 +119,20 @@ def message_of(
     options = call.options
     # most calls have few options; what they have not is as in any message
     known: dict[str, Any] = {"queue": ""}
-    known |= {name: value for name, value in options.items() if name in _OPTIONS and value is not None}
+    known |= {
+        name: value
+        for name, value in options.items()
+        if (value is not None and name in _OPTIONS) or (value and name in _TRUE_OPTIONS)
+    }
     if options.get("retries"):
         known["attempt"] = options["retries"]
     if options.get("ignore_result"):
         known["ignore_result"] = True
-    if options.get("eta"):
-        known["eta_us"] = us_of_iso(options["eta"])
+    if (eta := options.get("eta")) is not None:
+        known["eta_us"] = us_of_iso(eta)
     if isinstance(expires := options.get("expires"), int | float):
         known["expires_after"] = expires
-    elif expires:
+    elif expires is not None:
         known["expires_us"] = us_of_iso(expires)
     match then:
         case Member():

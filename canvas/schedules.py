@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from msgspec import Struct
-
 __all__ = ["crontab", "maybe_schedule", "schedule", "solar"]
 
 CronSpec = int | str | Iterable[int]
@@ -82,14 +80,16 @@ class crontab:  # noqa: N801 - Celery's name
         return cls(minute, hour, day_of_week, day_of_month, month_of_year)
 
 
-class schedule(Struct, frozen=True):  # noqa: N801 - Celery's name
+@dataclass(frozen=True, slots=True)
+class schedule:  # noqa: N801 - Celery's name
     """Every `run_every` (seconds or a timedelta); `relative` means at whole days, hours or minutes of the wall clock."""
 
     run_every: float | timedelta
     relative: bool = False
 
 
-class solar(Struct, frozen=True):  # noqa: N801 - Celery's name
+@dataclass(frozen=True, slots=True)
+class solar:  # noqa: N801 - Celery's name
     """An event of the sun (sunrise, sunset, solar_noon, dawn_civil ...) at a place, in degrees north and east."""
 
     event: str

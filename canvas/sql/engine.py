@@ -30,8 +30,8 @@ ANSWER_SECONDS = 30.0
 """A server that has not answered a statement by then is taken for lost."""
 LOCK_SECONDS = 3
 """How long a statement waits for a lock. Transactions that lose are tried again for 10 s (commit/sql.py)."""
-FROZEN_SECONDS = 5
-"""After it a session that idles inside a transaction is ended: half of a lease."""
+FROZEN_SECONDS = 15
+"""After it a session that idles inside a transaction is ended. One that writes a million messages in a step idles for some seconds."""
 _UNVERIFIED = frozenset(["allow", "prefer", "require", "verify-ca"])
 """What may be asked for with `sslmode` and lets another server in (verify-ca: any that the same authority knows); verify-full does not."""
 _DRIVERS = {

@@ -12,10 +12,9 @@ FULL_SECONDS = 0.5
 """How long no slot may become free before nothing more is wanted. A task that runs for so long can wait for a message for some milliseconds."""
 
 
-AHEAD_SECONDS = 0.02
-"""For how long, by what tasks took until now, there may be something to start without asking. The next task is given to a slot that becomes
-free before what ended is stored, and more than one is stored at once; whatever is urgent, or could start elsewhere, waits no longer for it."""
-MOST_AHEAD = 64
+SHORT_SECONDS = 0.02
+"""How long tasks may run, on average, for the next one to be taken before a slot is free: then it starts before what ended is stored. Whatever
+is urgent, or could start elsewhere, waits no longer for it."""
 _UNKNOWN_SECONDS = 1.0
 _WEIGHT = 0.1
 """Of one task in the mean."""
@@ -33,12 +32,12 @@ class Appetite:
         self._run_seconds += _WEIGHT * (seconds - self._run_seconds)
 
     def ahead(self, slots: int) -> int:
-        """How many messages are wanted beyond those that can start at once; none while all `slots` stay taken."""
-        if self._full_since is not None:
-            return 0
-        return min(
-            MOST_AHEAD, int(slots * AHEAD_SECONDS / max(self._run_seconds, AHEAD_SECONDS / MOST_AHEAD))
-        )
+        """How many messages are wanted beyond those that can start at once: one for each slot, if tasks are short and not all slots stay taken.
+
+        What is taken has a claim, which counts against it if this worker dies, whether it has started or not: so it is no more than that.
+        """
+        is_busy = self._full_since is not None
+        return 0 if is_busy or self._run_seconds > SHORT_SECONDS else slots
 
     def look(self, now: float, *, is_free: bool) -> None:
         """Whether a slot is free, or has become free since the last look."""

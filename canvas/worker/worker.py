@@ -173,8 +173,7 @@ class Worker:
         # stored before its claim is over runs again
         fault = faults(self._chores, time.monotonic())
         waiting = len(self._taken) + len(self._performer.left)
-        ahead = self._appetite.ahead(len(self._running) + self._pool.free)
-        room = max(0, self._pool.free + ahead - waiting) if self._stops == 0 and fault is None else 0
+        room = max(0, self._pool.free + self._ahead - waiting) if self._stops == 0 and fault is None else 0
         brings, known = bool(self._bringing), len(self._taken)
         if brings or (room and not self._is_drained):
             self._bringing.bring(room)
@@ -186,6 +185,13 @@ class Worker:
             raise fault
         self._work_off()
         return taken or brings
+
+    @property
+    def _ahead(self) -> int:
+        """How much is taken beyond what can start. Nothing where the next task would run before what the last one came to is stored."""
+        if self._runs_tasks_in_loop:
+            return 0
+        return self._appetite.ahead(len(self._running) + self._pool.free)
 
     def _work_off(self) -> None:
         """Reports and taken messages, each off its list only when it is dealt with: what Unavailable interrupts is done again."""

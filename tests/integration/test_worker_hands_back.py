@@ -245,3 +245,33 @@ def test_queues_that_were_empty_are_asked_again_only_after_a_wait(fleet):
     assert ("exchange", "empty") not in followed
     assert ("empty", "empty") not in followed
     assert calls.count("exchange") >= 20
+
+
+class InLoop(Slots):
+    """Runs jobs in `submit`, as solo does; a job of task `stay` then waits there until `let_go`."""
+
+    def submit(self, jobs):
+        for job in jobs:
+            if '"task":"stay"' in job.raw.replace(" ", ""):
+                self.held.append(job)
+                self.let_go.wait(20)
+                self.held.clear()
+            self._reports.append(self._runner(job, self._limit))
+            self._waker.send(b".")
+
+
+@pytest.mark.parametrize("count", [99, 100])
+def test_solo_stores_what_ended_before_it_runs_the_next_task(count):
+    fleet = Fleet(1)
+    fleet.pool.__class__ = InLoop
+    fleet.worker._runs_tasks_in_loop = True
+    try:
+        short = [fleet.send("quick", n) for n in range(count)]
+        fleet.send("stay")
+        fleet.thread.start()
+        wait_until(lambda: fleet.pool.held, 20)
+
+        assert all(handle.ready() for handle in short)
+    finally:
+        fleet.pool.let_go.set()
+        fleet.close()

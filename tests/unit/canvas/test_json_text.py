@@ -19,6 +19,7 @@ odd_texts = st.sampled_from(
         "[Infinity]",
         "1e400",
         '"\\ud800"',
+        '"\ud800"',
         '{"a":1,"a":2}',
         "[1,]",
         "",
