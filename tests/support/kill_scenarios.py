@@ -116,7 +116,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         ),
         Scenario(
             name="cancel-canvas",
-            canvas=lambda: chain(step.s(1).set(countdown=60), group(step.s(), step.s()), total.s()),
+            canvas=lambda: chain(step.s(1).set(countdown=8), group(step.s(), step.s()), total.s()),
             values={("step:0",): None, ("step:1", "0"): None, ("step:1", "1"): None, BODY: None},
             operator="cancel",
             short=("postgres", "rabbitmq+redis"),
