@@ -291,10 +291,15 @@ class App(Configuring, Preparing, Steering):
         return self._handles.of_tuple(data, sent=sent)
 
     def signature(
-        self, task: Any, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None
+        self,
+        task: Any,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+        **more: Any,
     ) -> Signature:
-        """A signature of a task's name, a task or a mapping, that belongs to this app."""
-        return signature(task, args, kwargs, app=self)
+        """A signature of a task's name, a task or a mapping, that belongs to this app. `more` are options, and `immutable`."""
+        return signature(task, args, kwargs, options, app=self, **more)
 
     @contextmanager
     def lent(

@@ -340,3 +340,13 @@ def test_a_link_that_cannot_be_written_is_named(app, add):
 
     with pytest.raises(EncodeError, match="argument 0 of task add: Odd"):
         app.prepare(sig)
+
+
+def test_an_app_makes_signatures_with_options_and_immutable_as_the_function_does():
+    app = App("words", set_as_current=False)
+
+    made = app.signature("t", (1,), {"a": 2}, {"queue": "q"}, countdown=10, immutable=True)
+
+    assert made == signature("t", (1,), {"a": 2}, {"queue": "q"}, countdown=10, immutable=True, app=app)
+    assert (made.options, made.immutable) == ({"queue": "q", "countdown": 10}, True)
+    assert made.app is app
