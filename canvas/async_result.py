@@ -35,6 +35,8 @@ class AsyncResult(TaskView, Generic[R_co]):
     `backend` may stand in for `app`; `task_name` is Celery's, and says nothing here.
     """
 
+    TimeoutError = TimeoutError
+    """What `get` raises, for who has the handle alone."""
     waits: ClassVar[bool] = True
     """False where there is nothing to wait for, so that a task may ask, too."""
 

@@ -314,3 +314,9 @@ def test_a_task_is_not_ended_because_of_a_text_that_counts_as_true(shop, value):
 def test_a_signal_that_there_is_not_is_refused_though_nobody_would_get_it(shop):
     with pytest.raises(ImproperlyConfigured, match="there is no signal 'foo'"):
         shop.add.delay(1).revoke(signal="foo")
+
+
+def test_who_has_a_handle_has_its_timeout_error():
+    from backbeat.canvas.exceptions import TimeoutError as Late
+
+    assert AsyncResult.TimeoutError is Late
