@@ -18,7 +18,7 @@ from . import awaitable, dependencies
 from .blocking import forbid_in_task
 from .child import Child
 from .dependency_graph import DependencyGraph
-from .errors import TimeoutError  # noqa: A004 - Celery's name
+from .errors import TimeoutError as Late
 from .handle import Handle
 from .task_view import TaskView, documents_of, forget_all, has_failed, outcome_of, pending_of
 from .value import optional, patience
@@ -35,7 +35,7 @@ class AsyncResult(TaskView, Generic[R_co]):
     `backend` may stand in for `app`; `task_name` is Celery's, and says nothing here.
     """
 
-    TimeoutError = TimeoutError
+    TimeoutError = Late
     """What `get` raises, for who has the handle alone."""
     waits: ClassVar[bool] = True
     """False where there is nothing to wait for, so that a task may ask, too."""
@@ -149,8 +149,8 @@ class AsyncResult(TaskView, Generic[R_co]):
         ):
             raise self._late(seconds)
 
-    def _late(self, seconds: float | None) -> TimeoutError:
-        return TimeoutError(f"task {self.id} was not ready within {seconds} s")
+    def _late(self, seconds: float | None) -> Late:
+        return Late(f"task {self.id} was not ready within {seconds} s")
 
     def _settled(self, propagate: bool, follow_parents: bool = True) -> Any:
         """Its value, of which is known that it has ended."""
