@@ -40,9 +40,8 @@ def parsed(text: str | bytes) -> Any:
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeError):
-        return json.loads(
-            text
-        )  # it takes more than the standard allows: NaN, halves of pairs of surrogates, UTF-16
+        # it takes more than the standard allows: NaN, halves of pairs of surrogates, UTF-16
+        return json.loads(text)
 
 
 def json_string(text: str) -> Json:

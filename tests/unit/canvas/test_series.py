@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from backbeat.canvas import series as series_module
 from backbeat.canvas.continuation import Inline, Member
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
@@ -86,17 +85,27 @@ def test_each_text_of_a_series_is_that_of_its_message(task, then, headers, calls
     assert [series.text(each) for each in messages] == [NO_KEYS.text(each) for each in messages]
 
 
+class Counting(Keyring):
+    """Notes which messages are encoded for themselves."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoded = []
+
+    def text(self, message):
+        self.encoded.append(message.id)
+        return super().text(message)
+
+
 @pytest.mark.parametrize("then", [None, Member("join", 0)], ids=["a plain group", "a header"])
-def test_of_a_series_one_message_is_encoded_and_the_others_are_filled_in(then, monkeypatch):
-    encoded = []
-    encode = Keyring.text
-    monkeypatch.setattr(Keyring, "text", lambda ring, each: encoded.append(each.id) or encode(ring, each))
-    series = Series(NO_KEYS)
+def test_of_a_series_one_message_is_encoded_and_the_others_are_filled_in(then):
+    ring = Counting()
+    series = Series(ring)
 
     for index in range(50):
         series.text(placed(message(f"m{index}", index, then=then), index))
 
-    assert encoded == ["m0"]
+    assert ring.encoded == ["m0"]
 
 
 def test_values_that_are_equal_and_not_the_same_are_each_written_as_they_are():
@@ -114,9 +123,13 @@ def test_signed_messages_are_each_encoded_for_themselves():
     assert [series.text(each) for each in messages] == [ring.text(each) for each in messages]
 
 
-def test_there_is_no_form_where_something_else_looks_like_a_blank(monkeypatch):
-    monkeypatch.setattr(series_module, "_INDEX", 7)  # which stands in the messages, too
-    series = Series(NO_KEYS)
-    messages = [message(f"m{index}", index, task="t7") for index in range(9)]
+@pytest.mark.parametrize("mark", [str(_INDEX), "\1id\1", "\1args\1"])
+def test_there_is_no_form_where_something_else_looks_like_a_blank(mark):
+    ring = Counting()
+    series = Series(ring)
+    messages = [message(f"m{index}", index, shadow=f"a{mark}") for index in range(9)]
+    whole = [message(f"m{index}", index, shadow=mark) for index in range(9)]
 
     assert [series.text(each) for each in messages] == [NO_KEYS.text(each) for each in messages]
+    assert [series.text(each) for each in whole] == [NO_KEYS.text(each) for each in whole]
+    assert [each.id for each in whole] == ring.encoded[-9:]  # none was filled in
