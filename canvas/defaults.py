@@ -169,7 +169,7 @@ class Defaults:
                     bare[call.task] = options
             links = tuple(self._with_defaults(link, bare) for link in call.link)
             errbacks = tuple(self._with_defaults(link, bare) for link in call.link_error)
-            return replace(call, options=dict(options), link=links, link_error=errbacks)
+            return replace(call, options=options, link=links, link_error=errbacks)
 
         return map_calls(node, change)
 

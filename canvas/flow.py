@@ -247,18 +247,49 @@ def _enter(node: Node, value: Json | None, then: Continuation | None, scope: _Sc
         case Group(members=()):
             yield from _advance(node.id, Success(value=EMPTY_LIST), then, scope)
         case Group() if then is None and node.policy is not Policy.FAIL_FAST:
-            for index, member in enumerate(node.members):
-                yield from _enter(_labelled(member, node.id, index), value, None, scope)
+            yield from _enter_members(node, value, scope, is_joined=False)
         case Group():
-            hasty = node.policy is Policy.FAIL_FAST
             record = join_of(node, then, scope.root_id, scope.parent_id, scope.stamps)
             yield OpenJoin(record, len(node.members), generation=scope.generation)
-            for index, member in enumerate(node.members):
-                yield from _enter(member, value, Member(node.id, index, hasty), scope)
+            yield from _enter_members(node, value, scope, is_joined=True)
         case Tap():
             ended = Success(value=NULL if value is None else value)
             yield from _tell(node, ended, scope)
             yield from _advance(node.id, ended, then, scope)
+
+
+def _enter_members(group: Group, value: Json | None, scope: _Scope, *, is_joined: bool) -> Iterator[Effect]:
+    """Start the members. Of calls that differ in id and arguments alone the messages are made one after another's image."""
+    hasty = group.policy is Policy.FAIL_FAST
+    like: Call | None = None
+    message: Message | None = None
+    for index, member in enumerate(group.members):
+        then = Member(group.id, index, hasty) if is_joined else None
+        if message is not None and like is not None and isinstance(member, Call) and _is_alike(member, like):
+            args = member.args if value is None or member.immutable else prepend(value, member.args)
+            kwargs = member.kwargs
+            yield Publish(
+                replace(message, id=member.id, args=args, kwargs=kwargs, then=then, group_index=index)
+            )
+            continue
+        effects = list(
+            _enter(member if is_joined else _labelled(member, group.id, index), value, then, scope)
+        )
+        yield from effects
+        like = message = None
+        match member, effects:
+            case Call(), [Publish(published, None)] if published.then == then:
+                like, message = member, published
+
+
+def _is_alike(call: Call, like: Call) -> bool:
+    # options are the same ones where a call has none of its own; to compare them would take 1 for True
+    return (
+        call.options is like.options
+        and call.task == like.task
+        and call.immutable == like.immutable
+        and not (call.link or call.link_error or like.link or like.link_error)
+    )
 
 
 def _enter_chain(

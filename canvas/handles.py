@@ -34,6 +34,10 @@ class GroupHandles:
         return self._handles.of_saved(id)
 
 
+_MANY = 100
+"""Members of a group that are worth to be put off."""
+
+
 class Handles:
     """`app` is where handles read results, and what they revoke by; `single` and `several` are what is made for a task and for a group."""
 
@@ -54,8 +58,7 @@ class Handles:
                 ignored = bool(node.options.get("ignore_result"))
                 return self._single(node.id, app=self._app, parent=parent, ignored=ignored, sent=True)
             case Group():
-                members = [self.of_sent(member) for member in node.members]
-                return self._several(node.id, members, app=self._app, parent=parent)
+                return self._several(node.id, self._members(node.members), app=self._app, parent=parent)
             case Chain():
                 *before, last = [step for step in node.steps if not isinstance(step, Tap)]
                 for step in before:
@@ -63,6 +66,19 @@ class Handles:
                 return self.of_sent(last, parent)
             case Tap():
                 raise AssertionError("a tap has no result of its own")
+
+    def _members(self, members: Sequence[Node]) -> list[Any] | Later:
+        """The handles of a group's members; of many calls they are made when somebody looks at them."""
+        if len(members) < _MANY or not all(isinstance(member, Call) for member in members):
+            return [self.of_sent(member) for member in members]
+        sent = [
+            (call.id, bool(call.options.get("ignore_result"))) for call in members if isinstance(call, Call)
+        ]
+
+        def handles() -> list[Any]:
+            return [self._single(id_, app=self._app, ignored=ignored, sent=True) for id_, ignored in sent]
+
+        return Later(len(sent), handles)
 
     def of_streamed(self, canvas: Node, streamed: Streamed) -> Result:
         """The handle of a canvas whose first group was sent as its members came; they get handles when somebody looks at them."""

@@ -19,16 +19,19 @@ EMPTY_LIST = Json("[]")
 EMPTY_MAP = Json("{}")
 
 
-def encoder(default: Callable[[Any], Any] | None = None) -> Callable[[Any], str]:
-    """A function that writes compact JSON; `default` says what is written for a value that JSON has no form for, or raises.
+def encoder(
+    default: Callable[[Any], Any] | None = None, separators: tuple[str, str] = (",", ":")
+) -> Callable[[Any], str]:
+    """A function that writes JSON, compact unless `separators` are others; `default` says what is written for a value that JSON has no form for, or raises.
 
     json's encoder in C is made once for it: `json.dumps` makes it anew for each text. Circles are a RecursionError.
     """
     default = default or json.JSONEncoder().default
     make = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
-        return json.JSONEncoder(separators=(",", ":"), default=default).encode
-    pieces = make(None, default, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, True)
+        return json.JSONEncoder(separators=separators, default=default).encode
+    item, key = separators
+    pieces = make(None, default, json.encoder.encode_basestring_ascii, None, key, item, False, False, True)
     return lambda value: "".join(pieces(value, 0))
 
 

@@ -64,6 +64,10 @@ def _signature(
     }
 
 
+_FORMS = frozenset([CHUNKS_TASK, TAP_TASK])
+"""Tasks whose signatures stand for something else than a call."""
+
+
 def node_from_data(data: Mapping[str, Any], dump: Dump, depth: int = DEEPEST) -> Node:
     """The node of a signature in Celery's JSON shape. Raises KeyError, TypeError or ValueError for what is not one.
 
@@ -71,6 +75,8 @@ def node_from_data(data: Mapping[str, Any], dump: Dump, depth: int = DEEPEST) ->
     """
     if depth <= 0:
         raise ValueError(f"signatures are nested deeper than {DEEPEST} levels")
+    if not data.get("options") and data.get("subtask_type") is None and data["task"] not in _FORMS:
+        return _call(data, {}, dump)  # nearly all members of large groups
     options = dict(data.get("options") or {})
     follow = options.pop("chain", None)
     if follow:
@@ -112,16 +118,27 @@ def _untapped_from_data(data: Mapping[str, Any], options: dict[str, Any], dump: 
             id_, key = (plain_id(kwargs.get(name)) or "" for name in ("id", "key"))
             return Tap(of=_text(kwargs["of"]), id=id_, key=key, hooks=hooks)
         case _:
-            return Call(
-                task=_text(data["task"]),
-                id=plain_id(options.pop("task_id", None)) or "",
-                args=dump(list(data.get("args") or ())),
-                kwargs=dump(dict(kwargs)) if kwargs else EMPTY_MAP,
-                immutable=bool(data.get("immutable")),
-                options=options,
-                link=_links(link, dump, depth),
-                link_error=_links(link_error, dump, depth),
-            )
+            return _call(data, options, dump, _links(link, dump, depth), _links(link_error, dump, depth))
+
+
+def _call(
+    data: Mapping[str, Any],
+    options: dict[str, Any],
+    dump: Dump,
+    link: tuple[Node, ...] = (),
+    link_error: tuple[Node, ...] = (),
+) -> Call:
+    kwargs = data.get("kwargs")
+    return Call(
+        task=_text(data["task"]),
+        id=plain_id(options.pop("task_id", None)) or "",
+        args=dump(list(data.get("args") or ())),
+        kwargs=dump(dict(kwargs)) if kwargs else EMPTY_MAP,
+        immutable=bool(data.get("immutable")),
+        options=options,
+        link=link,
+        link_error=link_error,
+    )
 
 
 def _uncounted(call: Call) -> Call:

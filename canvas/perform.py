@@ -60,9 +60,9 @@ class Execute(Struct, frozen=True):
     early: bool = False
 
     @property
-    def suspect(self) -> bool:
-        """A process died while it ran this, so it may have been this that ended it."""
-        return isinstance(self.taken.verdict, Run) and self.taken.verdict.lost > 0
+    def starts_at_once(self) -> bool:
+        """It must not wait in a pool: it is acknowledged as started, or may end what it runs in."""
+        return self.early or self.taken.suspect
 
 
 Route = Execute | Transition

@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import resources
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import msgspec
 
 from .errors import EncodeError, ImproperlyConfigured, Unavailable
 from .tls import certificate_fault, warn_unless_verified, with_query, with_tls
@@ -148,16 +150,58 @@ class Script:
 
     def __call__(self, client: Redis, argument: Mapping[str, Any], *blobs: bytes) -> Any:
         """Run it. Raises Unavailable."""
-        # surrogatepass: an id that somebody made of half a character must not stop the batch it is in
-        text = json.dumps(argument, ensure_ascii=False, separators=(",", ":")).encode(
-            "utf-8", "surrogatepass"
-        )
+        return self._run(client, self.encoded(argument), *blobs)
+
+    @staticmethod
+    def encoded(argument: Mapping[str, Any]) -> bytes:
+        """The argument as it is sent."""
+        try:
+            return msgspec.json.encode(argument)
+        except (TypeError, ValueError, OverflowError):
+            # an id that somebody made of half a character, or of a class of texts of his own, must not stop the batch it is in
+            text = json.dumps(argument, ensure_ascii=False, separators=(",", ":"))
+            return text.encode("utf-8", "surrogatepass")
+
+    def begin(self, client: Redis, text: bytes, *blobs: bytes) -> Callable[[], Any]:
+        """Have it run with an encoded argument. What is returned waits for its end, and must be called. Both raise Unavailable."""
+        with unavailable():
+            connection = client.connection_pool.get_connection()
+        try:
+            with unavailable():
+                connection.send_command("EVALSHA", self._sha, 0, text, *blobs)  # type: ignore[no-untyped-call]
+        except BaseException:
+            _let_go(client, connection, is_spoilt=True)
+            raise
+
+        def end() -> Any:
+            is_spoilt = True
+            try:
+                with unavailable():
+                    reply = client.parse_response(connection, "EVALSHA")  # type: ignore[no-untyped-call]
+                is_spoilt = False
+            except Unavailable as error:
+                if not isinstance(error.__cause__, redis.exceptions.NoScriptError):
+                    raise
+                reply = self._run(client, text, *blobs)
+            finally:
+                _let_go(client, connection, is_spoilt=is_spoilt)
+            return reply
+
+        return end
+
+    def _run(self, client: Redis, text: bytes, *blobs: bytes) -> Any:
         server: Any = client
         with unavailable():
             try:
                 return server.execute_command("EVALSHA", self._sha, 0, text, *blobs)
             except redis.exceptions.NoScriptError:
                 return server.execute_command("EVAL", self._text, 0, text, *blobs)
+
+
+def _let_go(client: Redis, connection: Any, *, is_spoilt: bool) -> None:
+    if is_spoilt:  # a reply may still come
+        connection.disconnect()
+    client.connection_pool.release(connection)
 
 
 @cache

@@ -1,12 +1,16 @@
-"""Sending: a client's side of a commit: the effects of `flow.start` are brought, in slices where there are many."""
+"""Sending: a client's side of a commit: the effects of `flow.start` are brought, in slices where there are many.
+
+Where the store can do it a slice is made while the server works on the last one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from msgspec.structs import replace
 
-from .commit.base import Commit
+from .commit.base import Commit, OverlappingCommit
 from .commit.transition import Transition
 from .effect import Effect, OpenJoin, SealJoin
 from .killpoint import reach
@@ -43,19 +47,30 @@ def send(commit: Commit, effects: Sequence[Effect], *, is_repeated: bool = False
     lease_seconds = None if is_repeated else SENDER_LEASE_SECONDS
     unsealed = {e.record.join_id: e for e in effects if isinstance(e, OpenJoin)}
     opened: dict[str, Effect] = {}
-    for first in range(0, len(effects), SLICE):
-        part = effects[first : first + SLICE]
-        slice_: list[Effect] = list(opened.values())
-        for effect in part:
-            if isinstance(effect, OpenJoin):
-                effect = replace(effect, size=None, lease_seconds=lease_seconds)  # noqa: PLW2901 - the same, unsealed
-                opened[effect.record.join_id] = effect
-            slice_.append(effect)
-        commit.exchange([Transition(effects=tuple(slice_))])
-        reach("send.sliced")
-    seals = [SealJoin(id_, e.size) for id_, e in unsealed.items() if e.size is not None]
-    commit.exchange([Transition(effects=tuple(seals))])
+    with overlapping(commit) as bring:
+        for first in range(0, len(effects), SLICE):
+            part = effects[first : first + SLICE]
+            slice_: list[Effect] = list(opened.values())
+            for effect in part:
+                if isinstance(effect, OpenJoin):
+                    effect = replace(effect, size=None, lease_seconds=lease_seconds)  # noqa: PLW2901 - the same, unsealed
+                    opened[effect.record.join_id] = effect
+                slice_.append(effect)
+            bring([Transition(effects=tuple(slice_))])
+            reach("send.sliced")
+        seals = [SealJoin(id_, e.size) for id_, e in unsealed.items() if e.size is not None]
+        bring([Transition(effects=tuple(seals))])
     reach("send.sealed")
+
+
+@contextmanager
+def overlapping(commit: Commit) -> Iterator[Callable[[Sequence[Transition]], object]]:
+    """What brings slices to it, each in the time of the one before if it can; see OverlappingCommit."""
+    if isinstance(commit, OverlappingCommit):
+        with commit.overlapping() as bring:
+            yield bring
+    else:
+        yield commit.exchange
 
 
 def send_unique(commit: Commit, effects: Sequence[Effect], unique: Unique) -> str | None:

@@ -116,11 +116,13 @@ class Signature(SignatureSending):
     def to_node(self) -> Node:
         """The canvas as frozen data. Raises EncodeError for arguments that cannot be written as JSON."""
         options = dict(self.options)
-        callbacks = callbacks_in(options)
+        callbacks = callbacks_in(options) if options else None
         try:
-            node = node_from_data({**self, "options": options}, dumps)
+            node = node_from_data({**self, "options": options} if options else self, dumps)
         except EncodeError as error:
             raise named_fault(self.task, self.args, self.kwargs, error) from error
+        if callbacks is None:
+            return node
         if isinstance(node, Call) and (callbacks.link or callbacks.link_error):  # of chunks there is no call
             node = replace(node, link=callbacks.link, link_error=callbacks.link_error)
         return tapped(node, self.task, callbacks.hooks)

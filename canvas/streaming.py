@@ -6,7 +6,7 @@ leaves a canvas that workers settle as SendInterrupted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,7 +20,7 @@ from .ids import derive
 from .killpoint import reach
 from .node import Call, Chain, Group, Node, freeze
 from .plan import Plan, plan_of
-from .sending import SENDER_LEASE_SECONDS, SLICE
+from .sending import SENDER_LEASE_SECONDS, SLICE, overlapping
 
 
 class Stream(Struct, frozen=True):
@@ -51,15 +51,18 @@ def send_stream(commit: Commit, stream: Stream) -> Streamed:
     There must be one member at least.
     """
     reach("send.begun")
-    sending = _Sending(commit, stream)
-    for index, member in enumerate(stream.members):
-        sending.add(index, freeze(member, derive(stream.group.id, str(index))))
-    return sending.ended()
+    with overlapping(commit) as bring:
+        sending = _Sending(bring, stream)
+        for index, member in enumerate(stream.members):
+            sending.add(index, freeze(member, derive(stream.group.id, str(index))))
+        streamed = sending.ended()
+    reach("send.sealed")
+    return streamed
 
 
 class _Sending:
-    def __init__(self, commit: Commit, stream: Stream) -> None:
-        self._commit = commit
+    def __init__(self, bring: Callable[[Sequence[Transition]], object], stream: Stream) -> None:
+        self._bring = bring
         self._stream = stream
         self._opened: list[Effect] = []
         self._slice: list[Effect] = []
@@ -90,8 +93,7 @@ class _Sending:
         if (plan := self._plan()) is not None:
             last.append(OpenPlan(plan))
         if last:
-            self._commit.exchange([Transition(effects=tuple(last))])
-        reach("send.sealed")
+            self._bring([Transition(effects=tuple(last))])
         return Streamed(self._size, self._named)
 
     def _opening(self, first: Node) -> list[Effect]:
@@ -110,7 +112,7 @@ class _Sending:
 
     def _send_slice(self) -> None:
         # repeated: the store learns that the sender is alive
-        self._commit.exchange([Transition(effects=(*self._opened, *self._slice))])
+        self._bring([Transition(effects=(*self._opened, *self._slice))])
         self._slice = []
         reach("send.sliced")
 

@@ -7,7 +7,8 @@ one beat is told which one stands, and must compute the effects from that one an
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
 from msgspec import Struct, field
@@ -123,6 +124,18 @@ class Commit(Protocol):
 
     def close(self) -> None:
         """Let go of connections. Messages that are still held come back to others after their lease."""
+        ...
+
+
+@runtime_checkable
+class OverlappingCommit(Commit, Protocol):
+    """A Commit that can make one step while the server works on the last."""
+
+    def overlapping(self) -> AbstractContextManager[Callable[[Sequence[Transition]], object]]:
+        """Inside, what is returned brings transitions as `exchange` does, in its order, and waits at its next call, or at the end of the block.
+
+        So that call, or the end, raises what `exchange` would have.
+        """
         ...
 
 

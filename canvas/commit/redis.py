@@ -10,12 +10,15 @@ This file, with the library's name, is reached by its package; it imports the li
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
 
 from ..continuation import JoinRecord
+from ..errors import BackbeatError
 from ..incarnation import is_gone, name_of
 from ..message import CONTROL_QUEUE
 from ..progress import Progress
@@ -37,6 +40,7 @@ from .taken import Taken
 from .transition import Exchange, Transition
 from .verdict import Later
 
+_EXCHANGE = partial(script, "store.lua", "unique.lua", "envelope.lua", "celery_chord.lua", "exchange.lua")
 REVOKED_AT_ONCE = 1_000
 """Ids that are revoked in one script."""
 
@@ -86,6 +90,43 @@ class RedisCommit:
         if not transitions and not claim and not (take and self._queues):
             return Exchange([])
         self._meet()
+        argument, blobs = self._asking(transitions, take, claim, gone)
+        if take:
+            # no queue comes first for ever: one that is always full would starve the others. A call that takes nothing is no turn
+            self._queues = [*self._queues[1:], *self._queues[:1]]
+        asked_us = monotonic_us()
+        reply = _EXCHANGE()(self._client, argument, *blobs)
+        self._clock.heard(reply[0], asked_us)
+        return exchange_of(reply, len(transitions), claim, self._keyring)
+
+    @contextmanager
+    def overlapping(self) -> Iterator[Callable[[Sequence[Transition]], object]]:
+        self._meet()
+        under_way: list[Callable[[], Any]] = []
+
+        def bring(transitions: Sequence[Transition]) -> None:
+            argument, blobs = self._asking(transitions)
+            text = _EXCHANGE().encoded(argument)
+            while under_way:
+                under_way.pop()()
+            under_way.append(_EXCHANGE().begin(self._client, text, *blobs))
+
+        try:
+            yield bring
+            while under_way:
+                under_way.pop()()
+        finally:
+            for end in under_way:  # what went wrong says more
+                with suppress(BackbeatError):
+                    end()
+
+    def _asking(
+        self,
+        transitions: Sequence[Transition],
+        take: int = 0,
+        claim: Sequence[Taken] = (),
+        gone: Sequence[str] = (),
+    ) -> tuple[dict[str, Any], list[bytes]]:
         batch = RedisBatch(
             name_of(self._worker),
             self._clock.now_us(),
@@ -110,15 +151,7 @@ class RedisCommit:
             **(REVOKED if any(map(may_revoke, transitions)) else {}),
             **self._common(),
         }
-        if take:
-            # no queue comes first for ever: one that is always full would starve the others. A call that takes nothing is no turn
-            self._queues = [*self._queues[1:], *self._queues[:1]]
-        asked_us = monotonic_us()
-        reply = script("store.lua", "unique.lua", "envelope.lua", "celery_chord.lua", "exchange.lua")(
-            self._client, argument, *batch.blobs
-        )
-        self._clock.heard(reply[0], asked_us)
-        return exchange_of(reply, len(transitions), claim, self._keyring)
+        return argument, batch.blobs
 
     def put(self, items: Sequence[Rendered]) -> Collection[str]:
         if not items:

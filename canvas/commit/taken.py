@@ -34,6 +34,11 @@ class Taken(Struct, frozen=True):
     forged: bool = False
     stub: Message | None = None
 
+    @property
+    def suspect(self) -> bool:
+        """A process died while it held this, so it may have been this that ended it."""
+        return isinstance(self.verdict, Run) and self.verdict.lost > 0
+
 
 def decoded(delivery: Delivery, keyring: Keyring = NO_KEYS, *, is_moved: bool = False) -> Taken:
     """A delivery with its message, before anything is known about it; with the reason where it is not a task message.

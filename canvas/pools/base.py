@@ -1,4 +1,7 @@
-"""Pool: the seam behind which task functions run. It takes and returns lists (decisions K24); the first version holds one task a slot.
+"""Pool: the seam behind which task functions run. It takes and returns lists (decisions K24).
+
+Where a pool can take jobs back that it has not started, some may wait in it, each behind one that runs: then short ones follow each other without
+the worker (ADR 24).
 
 A pool knows messages and outcomes only. Claims, effects and acknowledgements are the worker's business, in another process if need be.
 """
@@ -15,6 +18,9 @@ from ..json_text import Json
 from ..limit import LimitsKept
 from ..outcome import Outcome
 
+LONG_SECONDS = 0.01
+"""Behind a job that has run for so long no other is put, nor stays."""
+
 
 class Job(Struct, frozen=True):
     """A message to run, as the envelope text in which it travels; `key` names it between the worker and the pool."""
@@ -27,10 +33,11 @@ class Job(Struct, frozen=True):
 
 
 class Ended(Struct, frozen=True):
-    """A job ended."""
+    """A job ended, after so many seconds."""
 
     key: str
     outcome: Outcome
+    seconds: float = 0.0
 
 
 class Requeue(Struct, frozen=True):
@@ -50,6 +57,12 @@ class Lost(Struct, frozen=True):
     shared: bool = False
 
 
+class Unstarted(Struct, frozen=True):
+    """A job that waited was taken back; it has not begun, and the pool does not have it any more."""
+
+    key: str
+
+
 class Told(Struct, frozen=True):
     """A job says something of itself, and goes on: a state, and a value as JSON text. Only its last word since the previous `collect` counts."""
 
@@ -58,7 +71,7 @@ class Told(Struct, frozen=True):
     value: Json
 
 
-Report = Ended | Requeue | Lost
+Report = Ended | Requeue | Lost | Unstarted
 
 
 class Pool(Protocol):
@@ -74,11 +87,36 @@ class Pool(Protocol):
 
     @property
     def free(self) -> int:
-        """How many more jobs may be submitted now."""
+        """How many more jobs would start at once."""
+        ...
+
+    @property
+    def queue_limit(self) -> int:
+        """How many jobs may wait behind each that runs."""
+        ...
+
+    def room(self, depth: int) -> int:
+        """How many more jobs may be submitted if `depth` may wait behind each that runs; at least `free`."""
         ...
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Run these. Never more than `free`; returns at once, but for a pool that runs jobs in the caller."""
+        """Run these: as many as are `free` at once, others when those before them have ended. Never more than `room(queue_limit)`.
+
+        Returns at once, but for a pool that runs jobs in the caller.
+        """
+        ...
+
+    def since(self, key: str) -> float | None:
+        """When (monotonic seconds) this job began to run, as far as the pool knows; None if it waits, or is not there."""
+        ...
+
+    @property
+    def oldest_before_others(self) -> float | None:
+        """Since when that job runs which has run for longest of those behind which others wait; None if none waits."""
+        ...
+
+    def take_back(self, before: float) -> None:
+        """Take back all jobs that wait behind one that began to run before this (monotonic seconds); they are reported as Unstarted."""
         ...
 
     def collect(self) -> list[Report | Told]:
@@ -86,7 +124,8 @@ class Pool(Protocol):
         ...
 
     def kill(self, key: str, signum: int = SIGKILL) -> None:
-        """End this job, and the process that runs it. It is reported as Lost, unless it ends just now; nothing happens if it does not run.
+        """End this job, and the process that runs it. It is reported as Lost, unless it ends just now; or as Unstarted, if it waits, and then no
+        process is ended; nothing happens if it is not there.
 
         With another signal than SIGKILL its task may clean up first, for a few seconds: SIGTERM raises SystemExit in it, SIGINT KeyboardInterrupt,
         SIGUSR1 SoftTimeLimitExceeded (how it ends then is what is reported); SIGQUIT and others end the process at once, if it has not

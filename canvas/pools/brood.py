@@ -27,7 +27,7 @@ from typing import Any, Protocol
 
 from .line import Line
 from .nursery import Nursery, StartMethod
-from .pipe import pack
+from .pipe import Frame, pack
 from .runner import ChildSpec
 
 logger = logging.getLogger(__name__)
@@ -111,8 +111,13 @@ class Brood:
         """Have `fileno` be readable until the next turn."""
         self._nudge.send(b".")
 
-    def say(self, line: Line, frame: list[list[Any]]) -> None:
+    def say(self, line: Line, frame: Frame) -> None:
         line.say(pack(frame))
+        self._watch(line)
+
+    def give(self, line: Line, jobs: Frame) -> None:
+        """Jobs that the child runs one at a time."""
+        line.give(jobs)
         self._watch(line)
 
     def retire(self, line: Line) -> None:
@@ -131,6 +136,7 @@ class Brood:
         self.retire(line)
         with contextlib.suppress(OSError):  # it is dead already
             line.pipe.shutdown(socket.SHUT_WR)
+        line.turnstile.end()
         if self._nursery is not None and not line.orphan:
             self._nursery.kill(line.number, 0, LEAVE_SECONDS)
 
@@ -159,11 +165,11 @@ class Brood:
         self._deafen(line)
         if line.orphan and line.haunted:
             self._kill_orphan(line)
-        line.pipe.close()
         del self.lines[line.number]
         line.retired = True
         self._keeper.changed(line)
         self._keeper.gone(line, reason)
+        line.close()
         self._refill()
 
     def have_no_more(self) -> None:
@@ -246,10 +252,8 @@ class Brood:
         missing -= sum(not line.retired for line in self.lines.values())
         for _ in range(missing):
             self._last_number += 1
-            pipe, first = self._nursery.bear(self._last_number)
-            line = self.lines[self._last_number] = Line(self._last_number, pipe)
-            line.say(first)
-            self._selector.register(pipe, line.events, line)
+            line = self.lines[self._last_number] = self._nursery.bear(self._last_number)
+            self._selector.register(line.pipe, line.events, line)
 
     def _bury(self, line: Line, pid: int, reason: str) -> None:
         """The nursery has waited for it, so all that it ever wrote is in the pipe now."""
@@ -257,7 +261,7 @@ class Brood:
         if line.doomed and self._closing:
             reason = f"{reason}: killed, as the worker stops"
         elif not line.doomed:
-            ran = ", ".join(sorted(line.jobs))
+            ran = ", ".join(sorted(key for key, since in line.jobs.items() if since is not None))
             extra = {"action": "pool_child_died", "id": ran or None}
             logger.warning("child %s died: %s%s", pid, reason, f"; it ran {ran}" if ran else "", extra=extra)
             if line.pid is None:

@@ -1,9 +1,9 @@
 """Child: what happens inside a process that runs tasks: it announces itself, then reads jobs and writes reports until its pipe ends.
 
-It is started by nursery_main.py, and knows one pipe and one runner. The pipe is not its standard output, which stays the task's own.
-With one slot a job runs in the main thread; with more each runs in a thread of its own, and the main thread does nothing but read.
+It is started by nursery_main.py, and knows one pipe, one turnstile and one runner. The pipe is not its standard output, which stays the task's own.
+With one slot a job runs in the main thread, when it has its turn; with more each runs in a thread of its own, and the main thread does nothing but read.
 
-A child ends when its pipe ends, or when it is ordered to, or by SIGKILL; other signals are for its task (child_signal.py).
+A child ends when its pipe and its turns end, or when it is ordered to, or by SIGKILL; other signals are for its task (child_signal.py).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import gc
 import os
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -35,9 +36,11 @@ from .alarm import AlarmLimit
 from .base import Ended, Job, Requeue
 from .child_signal import TaskSignals, keep_signals, release_forks, take_user_signal
 from .crew import Crew
+from .given import Given
 from .pipe import pack, read_frame
 from .post import Post, say
 from .runner import ChildSpec, Runner, child_spec_of
+from .turnstile import Turns
 
 LOG_FORMAT = "[%(asctime)s: %(levelname)s/%(process)d] %(message)s"
 Report = Ended | Requeue
@@ -83,6 +86,7 @@ def run_job(
 
     A message that cannot be decoded is a job that failed; so is one whose limits are not kept here. `default` is for those that have none.
     """
+    began = time.perf_counter()
     try:
         message = from_wire(unpack(job.raw), job.queue)
         limits = time_limits_of(message, tasks, default)
@@ -91,14 +95,15 @@ def run_job(
         reach("child.starting")
         outcome = execute(message, tasks, hostname, limit=limit, limits=limits, tell=teller())
         reach("child.ran")
-        return Ended(job.key, outcome)
+        return Ended(job.key, outcome, time.perf_counter() - began)
     except Requeued:
         return Requeue(job.key)
     except Exception as exc:  # noqa: BLE001 - whatever it is, the job ends with it and the child goes on
         if signals.task_internal_error.receivers:
             _tell_internal_error(job, exc)
         node = (exc.task_id if isinstance(exc, MessageError) else None) or job.key
-        return Ended(job.key, Failure(error=error_of(exc, node), traceback=traceback_of(exc)))
+        failure = Failure(error=error_of(exc, node), traceback=traceback_of(exc))
+        return Ended(job.key, failure, time.perf_counter() - began)
 
 
 def _tell_internal_error(job: Job, exc: Exception) -> None:
@@ -122,19 +127,20 @@ def _refusal(message: Message, missing: list[str]) -> Failure:
 
 def main(fd: int) -> None:
     """The main function of a child that was started as a program of its own (start method spawn)."""
-    pipe = socket.socket(fileno=fd)
+    pipe, turnstile = socket.socket(fileno=fd), socket.socket(fileno=int(sys.argv.pop()))
     launch = read_frame(pipe)
     if launch is not None:
         take_user_signal()
         spec = child_spec_of(launch[0])
-        live(pipe, spec, spec.runner.make)
+        live(pipe, turnstile, spec, spec.runner.make)
 
 
-def live(pipe: socket.socket, spec: ChildSpec, make: Callable[[], Runner]) -> None:
+def live(pipe: socket.socket, turnstile: socket.socket, spec: ChildSpec, make: Callable[[], Runner]) -> None:
     """Make the runner, say so, and serve until the pipe ends. A runner that cannot be made is said too, and ends the process."""
     keep_signals()
     arm()
-    for_task = TaskSignals(pipe) if spec.slots == 1 else None
+    turns = Turns(turnstile)
+    for_task = TaskSignals(turns) if spec.slots == 1 else None
     release_forks()
     try:
         runner = make()
@@ -150,24 +156,25 @@ def live(pipe: socket.socket, spec: ChildSpec, make: Callable[[], Runner]) -> No
     if say(pipe, pack([["ready", os.getpid()]])):
         post = Post(pipe, spec.max_memory_kib)
         if for_task is not None:
-            _serve(pipe, runner, post, for_task)
+            _serve(Given(pipe, turns), runner, post, for_task)
         else:
             Crew(runner, spec.slots, post).serve(lambda: _next_orders(pipe))
     signals.worker_process_shutdown.send(node, pid=os.getpid(), exitcode=0)
 
 
-def _serve(pipe: socket.socket, runner: Runner, post: Post, for_task: TaskSignals) -> None:
+def _serve(given: Given, runner: Runner, post: Post, for_task: TaskSignals) -> None:
     """One job after the other, in this thread."""
     limit, pid = AlarmLimit(hard=True), os.getpid()
-    while (orders := _next_orders(pipe)) is not None:
-        for order in orders:
-            assert isinstance(order, Job)
-            with telling(partial(post.tell, order.key)):
-                report = for_task.expose(partial(runner, order, limit))
-            if os.getpid() != pid:
-                os._exit(0)  # a process that the task forked came back from it: the jobs are its parent's
-            if not post.report(report):
-                return
+    while (job := given.next()) is not None:
+        with telling(partial(post.tell, job.key)):
+            report = for_task.expose(partial(runner, job, limit))
+        if os.getpid() != pid:
+            os._exit(0)  # a process that the task forked came back from it: the jobs are its parent's
+        if not post.report(report):
+            return
+        if post.is_full:  # what was given to this process is for its successor
+            given.await_end()
+            return
 
 
 def _next_orders(pipe: socket.socket) -> list[Job | str] | None:
@@ -176,7 +183,6 @@ def _next_orders(pipe: socket.socket) -> list[Job | str] | None:
         frame = read_frame(pipe)
     except ConnectionError:
         return None
-    match frame:
-        case None | [["end", int()]]:
-            return None
+    if frame is None:
+        return None
     return [Job(*note) if len(note) == 3 else note[1] for note in frame]  # noqa: PLR2004 - see pipe.py

@@ -4,8 +4,8 @@ To a child as such nothing: what a terminal or an init system sends to all proce
 ignored; SIGTERM and SIGQUIT are caught and do nothing. Caught, not ignored, so that programs and forks that a task starts can be terminated
 as usual.
 
-To a task, what Pool.kill asks for. The pool writes the order into the child's pipe and has the nursery send the signal: the order tells this
-signal from those of strangers. While its one job runs nothing else can be in the pipe.
+To a task, what Pool.kill asks for. The pool puts the order into the child's turnstile and has the nursery send the signal: the order tells this
+signal from those of strangers.
 
     SIGTERM   SystemExit is raised in the task, so that it can clean up, then the child dies by the signal
     SIGINT    KeyboardInterrupt likewise (SIGTERM is what is sent, as SIGINT is ignored)
@@ -17,18 +17,16 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from collections.abc import Callable
 from types import FrameType
 from typing import TypeVar
 
 from ..errors import SoftTimeLimitExceeded
-from .pipe import OUR_SIGNALS, Inbox
+from .pipe import OUR_SIGNALS
+from .turnstile import Turns
 
 T = TypeVar("T")
 _CAUGHT = (OUR_SIGNALS - {signal.SIGINT}) | {signal.SIGUSR1}
-_ORDER_BYTES = 256
-"""More than an order has."""
 
 
 def keep_signals() -> None:
@@ -54,8 +52,8 @@ def release_forks() -> None:
 class TaskSignals:
     """Ends the task that runs in this child, when the pool orders it. For a child with one job at a time, in its main thread."""
 
-    def __init__(self, pipe: socket.socket) -> None:
-        self._pipe = pipe
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
         self._exposed = False
         self._asked: int | None = None
         _tasks.append(self)
@@ -79,11 +77,11 @@ class TaskSignals:
         """What a signal means here and now."""
         if self._asked is not None:
             return
-        asked = self._order()
+        asked = self._turns.order()
         if asked is None and signum == signal.SIGUSR1:
             _die(signum)  # a stranger's, and that is what it usually does
         if asked is None or not self._exposed:
-            return  # between two jobs the order is read as the next thing in the pipe
+            return  # between two jobs the order is what comes next
         self._asked = asked
         match asked:
             case signal.SIGTERM:
@@ -94,19 +92,6 @@ class TaskSignals:
                 raise SoftTimeLimitExceeded("the task was told to end (SIGUSR1)")
             case _:
                 _die(asked)
-
-    def _order(self) -> int | None:
-        """The signal that the pool asks for, if it does. The order stays in the pipe: after it the child gets no more jobs."""
-        inbox = Inbox()
-        try:
-            inbox.feed(self._pipe.recv(_ORDER_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT))
-        except OSError:  # nothing is there
-            return None
-        for frame in inbox.frames():
-            match frame:
-                case [["end", int(signum)]]:
-                    return signum
-        return None
 
 
 _tasks: list[TaskSignals] = []

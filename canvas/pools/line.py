@@ -1,11 +1,16 @@
-"""Line: the pool's end of the pipe to one child, and what the pool knows of that child. It never waits."""
+"""Line: the pool's end of the pipe to one child, and what the pool knows of that child. It never waits.
+
+A child that runs one job at a time may be given more to follow (turnstile.py): it starts them in the order in which they were given.
+"""
 
 from __future__ import annotations
 
 import selectors
 import socket
+import time
 
-from .pipe import Frame, Inbox
+from .pipe import BACK, Frame, Inbox, pack
+from .turnstile import Turnstile
 
 _CHUNK = 1 << 18
 
@@ -14,8 +19,10 @@ class Line:
     """The line to child `number`."""
 
     __slots__ = (
+        "_back",
         "_inbox",
         "_outbox",
+        "_turns_due",
         "doomed",
         "given",
         "haunted",
@@ -25,16 +32,18 @@ class Line:
         "pid",
         "pipe",
         "retired",
+        "turnstile",
         "unanswered",
     )
 
-    def __init__(self, number: int, pipe: socket.socket) -> None:
+    def __init__(self, number: int, pipe: socket.socket, turnstile: Turnstile) -> None:
         self.number = number
         self.pipe = pipe
+        self.turnstile = turnstile
         self.pid: int | None = None
         """None until the child has said that it is ready."""
-        self.jobs: set[str] = set()
-        """The keys of those that it runs."""
+        self.jobs: dict[str, float | None] = {}
+        """By key, in the order in which they were given, those that it has, and since when (monotonic seconds) each runs; None: it waits."""
         self.given = 0
         """How many jobs it was ever given."""
         self.retired = False
@@ -49,16 +58,52 @@ class Line:
         """The child's nursery is dead."""
         self._inbox = Inbox()
         self._outbox = bytearray()
-
-    @property
-    def told_all(self) -> bool:
-        """Whether all that was said to it is in the pipe."""
-        return not self._outbox
+        self._turns_due = 0
+        """Of jobs that are not in the pipe yet: a child may not have a turn before it can see its job."""
+        self._back = 0
+        """So many jobs were taken back, and the child has not been told."""
 
     @property
     def events(self) -> int:
         """What to wait for: always for something to hear, and for room in the pipe while something is still to be sent."""
         return selectors.EVENT_READ | (selectors.EVENT_WRITE if self._outbox else 0)
+
+    @property
+    def since(self) -> float | None:
+        """Since when the first of its jobs runs; None if it has none."""
+        return next(iter(self.jobs.values()), None)
+
+    def ended(self, key: str) -> None:
+        """A job of it has, and where another one waits that has started by now."""
+        del self.jobs[key]
+        for waiting, since in self.jobs.items():
+            if since is None:
+                self.jobs[waiting] = time.monotonic()
+            return
+
+    def give(self, jobs: Frame) -> None:
+        """Send it jobs that it runs one at a time."""
+        frame = [[BACK, self._back], *jobs] if self._back else jobs
+        self._back = 0
+        self._turns_due += len(jobs)
+        self.say(pack(frame))
+
+    def take_back(self) -> list[str]:
+        """The keys of the jobs that it has not started, and will not start any more."""
+        count = self._turns_due + self.turnstile.take_back()
+        if not count:
+            return []
+        self._turns_due = 0
+        self._back += count
+        keys = [*self.jobs][-count:]
+        for key in keys:
+            del self.jobs[key]
+        self.given -= count
+        return keys
+
+    def close(self) -> None:
+        self.pipe.close()
+        self.turnstile.close()
 
     def say(self, data: bytes) -> None:
         """Send `data`; what does not fit into the pipe now is sent by `flush`, once there is room."""
@@ -73,6 +118,9 @@ class Line:
             pass
         except ConnectionError:
             self._outbox.clear()  # the child is dead, which others will say
+        if self._turns_due and not self._outbox:
+            self.turnstile.let(self._turns_due)
+            self._turns_due = 0
 
     def hear(self) -> tuple[Frame, bool]:
         """What the child said since the last call, and whether more may come."""

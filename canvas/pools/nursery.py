@@ -16,8 +16,10 @@ import subprocess
 import sys
 from enum import StrEnum
 
+from .line import Line
 from .pipe import COMMAND, OUR_SIGNALS, Frame, Inbox, pack
 from .runner import ChildSpec
+from .turnstile import Turnstile
 
 _END_SECONDS = 5.0
 """How long a nursery without children may take to end before it is killed."""
@@ -62,13 +64,18 @@ class Nursery:
     def fileno(self) -> int:
         return self._control.fileno()
 
-    def bear(self, number: int) -> tuple[socket.socket, bytes]:
-        """Ask for a child; our end of its pipe, and what must be sent through it first. The child itself is announced later."""
+    def bear(self, number: int) -> Line:
+        """Ask for a child; the line to it. The child itself is announced later."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
+        turnstile = Turnstile()
         with theirs, contextlib.suppress(ConnectionError):  # a dead nursery is noticed by `hear`
-            socket.send_fds(self._control, [COMMAND.pack(b"B", number, 0, 0.0)], [theirs.fileno()])
-        return ours, _path() + self._launch if self._spawns else b""
+            ends = [theirs.fileno(), turnstile.exit.fileno()]
+            socket.send_fds(self._control, [COMMAND.pack(b"B", number, 0, 0.0)], ends)
+        line = Line(number, ours, turnstile)
+        if self._spawns:
+            line.say(_path() + self._launch)
+        return line
 
     def kill(self, number: int, signum: int = signal.SIGKILL, seconds: float = 0.0) -> None:
         """Send a signal to a child, if it still lives (0: none), and SIGKILL if it lives so many seconds later.

@@ -42,15 +42,15 @@ def main(fd: int) -> None:
         return
     data, [preload, argv] = launch
     spec = child_spec_of(data)
-    pipe = None
+    ends = None
     with contextlib.suppress(ConnectionError):  # the worker is gone
         make = _preloaded(spec.runner, control) if preload else spec.runner.make
         gc.collect()
         gc.freeze()
         control.sendall(pack([["ready"]]))
-        pipe = _nurse(control, argv)
-    if pipe is not None:
-        live(pipe, spec, make)
+        ends = _nurse(control, argv)
+    if ends is not None:
+        live(*ends, spec, make)
 
 
 def _preloaded(spec: RunnerSpec, control: socket.socket) -> Callable[[], Runner]:
@@ -88,8 +88,8 @@ def _sockets() -> set[int]:
     return found
 
 
-def _nurse(control: socket.socket, argv: list[str] | None) -> socket.socket | None:
-    """Until the pool is gone. In a new child: its pipe. With `argv`, children are started as programs of their own."""
+def _nurse(control: socket.socket, argv: list[str] | None) -> tuple[socket.socket, socket.socket] | None:
+    """Until the pool is gone. In a new child: its ends of the pipe and the turnstile. With `argv`, children are started as programs of their own."""
     wake, waker = _wake_on_death()
     ward = _Ward(control)
     with contextlib.suppress(ConnectionError):
@@ -101,7 +101,7 @@ def _nurse(control: socket.socket, argv: list[str] | None) -> socket.socket | No
             ward.kill_overdue()
             if control.fileno() not in ready:
                 continue
-            data, fds, _, _ = socket.recv_fds(control, COMMAND.size, 1)
+            data, fds, _, _ = socket.recv_fds(control, COMMAND.size, 2)
             if len(data) < COMMAND.size:
                 break
             command, number, signum, seconds = COMMAND.unpack(data)
@@ -110,8 +110,9 @@ def _nurse(control: socket.socket, argv: list[str] | None) -> socket.socket | No
                 continue
             pid = _fork(control, number)
             if pid == 0:
-                return _begin(fds[0], argv, leave=(control, wake, waker))
-            os.close(fds[0])
+                return _begin(fds, argv, leave=(control, wake, waker))
+            for fd in fds:
+                os.close(fd)
             if pid is not None:
                 ward.admit(number, pid)
     ward.kill_all()
@@ -184,7 +185,9 @@ def _fork(control: socket.socket, number: int) -> int | None:
         return None
 
 
-def _begin(fd: int, argv: list[str] | None, leave: Sequence[socket.socket]) -> socket.socket:
+def _begin(
+    fds: Sequence[int], argv: list[str] | None, leave: Sequence[socket.socket]
+) -> tuple[socket.socket, socket.socket]:
     """The first steps of a child: let go of what is the nursery's. With `argv`, become that program, and do not return."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -192,9 +195,11 @@ def _begin(fd: int, argv: list[str] | None, leave: Sequence[socket.socket]) -> s
         each.close()
     if argv:
         signal.pthread_sigmask(signal.SIG_BLOCK, OUR_SIGNALS)  # until it has handlers
-        os.set_inheritable(fd, True)
-        os.execv(argv[0], [*argv, str(fd)])  # noqa: S606 - our own interpreter
-    return socket.socket(fileno=fd)
+        for fd in fds:
+            os.set_inheritable(fd, True)
+        os.execv(argv[0], [*argv, *map(str, reversed(fds))])  # noqa: S606 - our own interpreter
+    pipe, turnstile = (socket.socket(fileno=fd) for fd in fds)
+    return pipe, turnstile
 
 
 def _reason(status: int) -> str:

@@ -4,14 +4,14 @@
 machine, and nothing from outside is ever decoded here: a job's message travels as the text that it is.
 
     pool -> child     [[key, raw, queue], ...]                             jobs
-                      [["end", signum]]                                    the last: end, and your job by this signal
+                      [["back", n], [key, raw, queue], ...]                and the n before are taken back
                       [["drop", key]]                                      nobody waits for this one any more
     child -> pool     [["ready", pid]] | [["broken", traceback]]           once
-                      [["ended", key, outcome], ["requeue", key], ...]     reports
+                      [["ended", key, outcome, seconds], ["requeue", key]] reports
                       [["told", key, state, value]]                        it says something of itself, and goes on
                       [["full", KiB]]                                      I am too large: no more jobs
                       [["dropped", key]]                                   the answer to a drop
-    pool -> nursery   "B" + number, with an end of a pipe                  a child shall be born
+    pool -> nursery   "B" + number, with ends of a pipe and a turnstile    a child shall be born
                       "K" + number, signum, seconds                        send it the signal, and SIGKILL so much later (inf: never)
     nursery -> pool   [["ready"]] | [["unsafe", why]] | [["broken", traceback]]  once
                       [["died", number, pid, reason]]
@@ -27,13 +27,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..outcome import lost, outcome_from_data, outcome_to_data
-from .base import Ended, Report, Requeue
+from .base import Ended, Requeue
 
 Frame = list[list[Any]]
 COMMAND = struct.Struct("!cIid")
 """A command to the nursery: what, the child's number, the signal (0 is none), seconds."""
 OUR_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGQUIT})
 """What a terminal or an init system sends to all processes of a worker, and the worker alone obeys; blocked while a process starts."""
+BACK = "back"
 _LENGTH = struct.Struct("!I")
 
 
@@ -48,19 +49,19 @@ def pack_report(report: Ended | Requeue) -> bytes:
     match report:
         case Requeue(key):
             return pack([["requeue", key]])
-        case Ended(key, outcome):
+        case Ended(key, outcome, seconds):
             try:
-                return pack([["ended", key, outcome_to_data(outcome)]])
+                return pack([["ended", key, outcome_to_data(outcome), seconds]])
             except ValueError as error:  # e.g. an exception whose str() is a subclass of str
                 failure = lost("EncodeError", f"the outcome cannot be sent to the worker: {error}", key)
-                return pack([["ended", key, outcome_to_data(failure)]])
+                return pack([["ended", key, outcome_to_data(failure), seconds]])
 
 
-def report_of(note: list[Any]) -> Report:
+def report_of(note: list[Any]) -> Ended | Requeue:
     """The inverse of `pack_report`, for one note of a frame."""
     match note:
-        case ["ended", str(key), data]:
-            return Ended(key, outcome_from_data(data))
+        case ["ended", str(key), data, float(seconds)]:
+            return Ended(key, outcome_from_data(data), seconds)
         case ["requeue", str(key)]:
             return Requeue(key)
     raise ValueError(f"not a report: {note!r:.200}")

@@ -32,6 +32,8 @@ class Post:
         self._pipe = pipe
         self._max_memory_kib = max_memory_kib
         self._pid = os.getpid()
+        self.is_full = False
+        """The pool has been told that this process is too large."""
         self._writing = threading.Lock()
         self._words: dict[str, bytes] = {}
         """By job, the frame of its last word, if it is not written yet."""
@@ -42,7 +44,8 @@ class Post:
         """Tell the pool; first that this process has grown too large, if so, that it gets no more jobs. False if the worker is gone."""
         limit = self._max_memory_kib
         size = resident_kib() if limit else 0
-        full = pack([["full", size]]) if limit and size > limit else b""
+        self.is_full = bool(limit and size > limit)
+        full = pack([["full", size]]) if self.is_full else b""
         self._words.pop(report.key, None)
         told = self._write(full + pack_report(report))
         reach("child.told")

@@ -3,6 +3,8 @@
 Two pools are made of it: *processes* has many children with one job each, in their main threads; *threads* has one child with many jobs, each
 in a thread of its own. Also there the tasks are not in the worker's process: it stays free to renew what it holds whatever they do.
 
+A child with one slot may be given more jobs, which wait behind the one that it runs (turnstile.py); until they start they can be taken back.
+
 A child that has run its number of jobs, or that says that it has grown too large, is retired: it gets no more jobs, its successor is born at
 once, and it ends when what it has is reported. More jobs than slots never run side by side, however many children there are meanwhile.
 
@@ -15,18 +17,21 @@ time (`Job.alone`), in a child that is retired for it.
 from __future__ import annotations
 
 import logging
+import math
 import signal
-from collections import deque
+import time
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from typing import Any
 
 from ..errors import BackbeatError
 from ..json_text import Json
 from ..limit import LimitsKept
-from .base import Job, Lost, Report, Told
+from .base import Ended, Job, Lost, Report, Requeue, Told, Unstarted
 from .brood import LEAVE_SECONDS, Brood
 from .line import Line
 from .nursery import StartMethod
+from .openings import Openings
 from .pipe import report_of
 from .runner import ChildSpec, RunnerSpec
 
@@ -67,11 +72,8 @@ class ProcessPool:
         if size < 1 or slots < 1:
             raise ValueError(f"a pool of {size} processes for {slots} jobs each")
         self._slots = slots
-        self._total = size * slots
         self._max_tasks = max_tasks
         self._terminate_seconds = terminate_seconds
-        self._open: dict[int, Line] = {}
-        """Those that can be given a job."""
         self._busy: dict[str, Line] = {}
         self._alone: deque[Job] = deque()
         """Jobs that wait for a child without any."""
@@ -81,6 +83,7 @@ class ProcessPool:
         self._stopping = False
         spec = ChildSpec(runner, slots, max_memory_kib)
         self._brood = Brood(size, spec, start_method, self, spare=spare)
+        self._openings = Openings(self._brood.lines, slots=slots, total=size * slots, max_tasks=max_tasks)
 
     # --- the contract --------------------------------------------------------------------------------------------------------
 
@@ -91,40 +94,78 @@ class ProcessPool:
     @property
     def free(self) -> int:
         """How many slots of children that are ready are free."""
-        unused = self._total - len(self._busy) - len(self._alone)
-        return min(sum(map(self._room, self._open.values())), unused)
+        return self.room(0)
+
+    @property
+    def queue_limit(self) -> int:
+        return self._openings.queue_limit
+
+    def room(self, depth: int) -> int:
+        return self._openings.room(depth, len(self._alone))
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        if len(jobs) > self.free:
-            raise ValueError(f"{len(jobs)} jobs for {self.free} free slots")
-        # a job that runs alone may retire the only child that is open, so the others are given first
-        for job in sorted(jobs, key=lambda job: job.alone):
+        # what was young when the caller counted may be so no more
+        places = self._openings.room(self.queue_limit, len(self._alone), behind_long=True)
+        if len(jobs) > places:
+            raise ValueError(f"{len(jobs)} jobs for {places} places")
+        batches: defaultdict[Line, list[Job]] = defaultdict(list)
+        turn = self._openings.in_turn(len(self._alone), self.queue_limit)
+        # where processes are shared a job that runs alone may retire the only one that is open; elsewhere it needs one that is free
+        for job in sorted(jobs, key=lambda job: job.alone == (self._slots > 1)):
             if job.key in self._busy:
                 raise ValueError(f"job {job.key!r} runs already")
             if job.alone and self._slots > 1:
                 self._alone.append(job)
                 self._give_alone()
             else:
-                self._give(next(iter(self._open.values())), job)
+                line = next(turn)
+                self._enter(line, job)
+                batches[line].append(job)
+        for line, batch in batches.items():
+            self._give(line, batch)
 
-    def _give(self, line: Line, job: Job) -> None:
-        line.jobs.add(job.key)
+    def since(self, key: str) -> float | None:
+        line = self._busy.get(key)
+        return None if line is None else line.jobs[key]
+
+    @property
+    def oldest_before_others(self) -> float | None:
+        return min((line.since for line in self._waited_for() if line.since is not None), default=None)
+
+    def take_back(self, before: float) -> None:
+        for line in self._waited_for():
+            if line.since is not None and line.since < before:
+                self._take_back(line)
+
+    def _waited_for(self) -> list[Line]:
+        return [line for line in self._brood.lines.values() if len(line.jobs) > self._slots]
+
+    def _enter(self, line: Line, job: Job) -> None:
+        line.jobs[job.key] = time.monotonic() if len(line.jobs) < self._slots else None
         line.given += 1
         self._busy[job.key] = line
-        self._brood.say(line, [[job.key, job.raw, job.queue]])
         if job.alone or line.given == self._max_tasks:
             self._brood.retire(line)  # now, so that its successor gets ready while this job runs
         self.changed(line)
 
+    def _give(self, line: Line, jobs: Sequence[Job]) -> None:
+        frame = [[job.key, job.raw, job.queue] for job in jobs]
+        if self._slots == 1:
+            self._brood.give(line, frame)
+        else:
+            self._brood.say(line, frame)
+
     def _give_alone(self) -> None:
         """Each to a child without jobs; where there is none, one is retired, so that it is followed by one that has none."""
-        for line in list(self._open.values()):
+        for line in self._openings:
             if not self._alone:
                 return
             if line.jobs:
                 self._brood.retire(line)
             else:
-                self._give(line, self._alone.popleft())
+                job = self._alone.popleft()
+                self._enter(line, job)
+                self._give(line, [job])
 
     def collect(self) -> list[Report | Told]:
         if not self._stopping:
@@ -144,10 +185,17 @@ class ProcessPool:
             return
         if self._slots > 1:
             self._abandon(line, key)
-        elif signum == signal.SIGKILL or not line.told_all:  # it has not even read its job
+            return
+        if not line.doomed:
+            # the others, too: what comes next must not be killed in place of what has just ended
+            self._take_back(line)
+            if key not in line.jobs:
+                return
+            if signum != signal.SIGKILL:
+                line.turnstile.order(signum)
+        if signum == signal.SIGKILL:
             self._brood.end(line)
         else:
-            self._brood.say(line, [["end", int(signum)]])
             # SIGINT is ignored by children, as it comes from terminals; see child_signal.py
             sent = signal.SIGTERM if signum == signal.SIGINT else signum
             self._brood.end(line, sent, self._terminate_seconds)
@@ -159,6 +207,7 @@ class ProcessPool:
         if not self._stopping:
             self._stopping = True
             self._brood.have_no_more()
+            self.take_back(math.inf)
             self._end_children(grace_seconds)
             self._brood.close()
         reports, self._reports = self._reports, []
@@ -180,6 +229,8 @@ class ProcessPool:
                 extra = {"action": "pool_child_full", "kib": kib}
                 logger.info("child %s has %s KiB, and is replaced", line.pid, f"{kib:,}", extra=extra)
                 self._brood.retire(line)
+                if self._slots == 1:
+                    self._take_back(line)
             case ["dropped", str()]:
                 self._brood.answered(line)
             case ["told", str(key), str(state), str(value)]:
@@ -189,13 +240,12 @@ class ProcessPool:
                 self._report(line, report_of(note))
 
     def changed(self, line: Line) -> None:
-        if line.pid is None or line.retired or not self._room(line):
-            self._open.pop(line.number, None)
-        else:
-            self._open[line.number] = line
-            self._give_alone()
+        self._openings.look_at(line)
+        self._give_alone()
 
     def gone(self, line: Line, reason: str) -> None:
+        if self._slots == 1:
+            self._back(line.take_back())
         count = len(line.jobs) + line.haunted
         shared = count > 1 and not line.doomed
         if shared and line.unanswered:
@@ -207,17 +257,29 @@ class ProcessPool:
             self._reports.append(Lost(key, reason, shared=shared))
         line.jobs.clear()
 
-    def _room(self, line: Line) -> int:
-        """How many more jobs this child can be given."""
-        room = self._slots - len(line.jobs)
-        return room if self._max_tasks is None else min(room, self._max_tasks - line.given)
-
-    def _report(self, line: Line, report: Report) -> None:
+    def _report(self, line: Line, report: Ended | Requeue) -> None:
         if report.key not in line.jobs:
             return  # it was reported as lost
         self._reports.append(report)
         del self._busy[report.key]
-        line.jobs.remove(report.key)
+        line.ended(report.key)
+        self._has_less(line)
+
+    def _take_back(self, line: Line) -> None:
+        keys = line.take_back()
+        if keys:
+            self._back(keys)
+            self._has_less(line)
+
+    def _back(self, keys: Sequence[str]) -> None:
+        for key in reversed(keys):  # who puts each before what it holds has them in their order
+            del self._busy[key]
+            self._reports.append(Unstarted(key))
+        if keys:
+            self._brood.nudge()
+
+    def _has_less(self, line: Line) -> None:
+        """It has one job less, or more."""
         if line.jobs or not (line.retired or self._stopping):
             self.changed(line)
         elif line.orphan:
@@ -236,7 +298,7 @@ class ProcessPool:
 
     def _abandon(self, line: Line, key: str) -> None:
         del self._busy[key]
-        line.jobs.remove(key)
+        del line.jobs[key]
         line.haunted += 1
         self._reports.append(Lost(key, "it was ended, and the process in which its thread ran is replaced"))
         self._brood.nudge()

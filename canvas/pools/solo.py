@@ -34,9 +34,26 @@ class SoloPool:
     def free(self) -> int:
         return 0 if self._reports or self._stopped else 1
 
+    @property
+    def queue_limit(self) -> int:
+        return 0
+
+    def room(self, depth: int) -> int:  # noqa: ARG002 - none waits
+        return self.free
+
+    def since(self, key: str) -> float | None:  # noqa: ARG002 - nothing runs when anyone can ask
+        return None
+
+    @property
+    def oldest_before_others(self) -> float | None:
+        return None
+
+    def take_back(self, before: float) -> None:
+        """Nothing: no job waits."""
+
     def submit(self, jobs: Sequence[Job]) -> None:
         if len(jobs) > self.free:
-            raise ValueError(f"{len(jobs)} jobs for {self.free} free slots")
+            raise ValueError(f"{len(jobs)} jobs for {self.free} places")
         for job in jobs:
             self._reports.append(self._runner(job, self._limit))
             self._waker.send(b".")

@@ -18,7 +18,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from ..child import Child, child_of, written_child
-from ..json_text import EMPTY_LIST, NULL, Json, parsed
+from ..json_text import EMPTY_LIST, NULL, Json, encoder, parsed
 from ..mark import is_marked, plain
 from ..message import Message, iso_of_us
 from ..outcome import (
@@ -128,6 +128,9 @@ def _error_of(id_: str, outcome: Outcome) -> tuple[Error | None, str | None]:
             return failure.error, failure.traceback or None
 
 
+_encode = encoder(separators=(", ", ": "))
+
+
 def to_text(document: Document) -> str:
     """The document as Celery writes it. Values that are JSON text already are put in as they are."""
     fields: dict[str, Any] = {
@@ -152,14 +155,14 @@ def to_text(document: Document) -> str:
         own = {name: value for name, value in document.stamps.items() if name not in _KEYS}
         fields |= {"stamped_headers": list(document.stamps), **own}
     value = document.value
-    result = plain(value) if document.error is None else json.dumps(error_to_celery(document.error))
+    result = plain(value) if document.error is None else _encode(error_to_celery(document.error))
     raw = {
         "args": document.args,
         "kwargs": document.kwargs,
         "backbeat_result": value if is_marked(value) else None,
     }
     raw_text = "".join(f', "{name}": {text}' for name, text in raw.items() if text is not None)
-    return f'{{"status": "{document.state}", "result": {result}, {json.dumps(fields)[1:-1]}{raw_text}}}'
+    return f'{{"status": "{document.state}", "result": {result}, {_encode(fields)[1:-1]}{raw_text}}}'
 
 
 def from_text(text: str | bytes) -> Document:
@@ -171,7 +174,7 @@ def from_text(text: str | bytes) -> Document:
     return Document(
         id=data["task_id"],
         state=state,
-        value=NULL if is_error else Json(json.dumps(data.get("backbeat_result", result))),
+        value=NULL if is_error else Json(_encode(data.get("backbeat_result", result))),
         error=error_from_celery(result) if is_error and isinstance(result, Mapping) else None,
         traceback=data.get("traceback"),
         children=tuple(map(child_of, data.get("children") or ())),
@@ -203,7 +206,7 @@ _KEYS = frozenset(
 
 
 def _raw(data: Mapping[str, Any], name: str) -> Json | None:
-    return Json(json.dumps(data[name])) if name in data else None
+    return Json(_encode(data[name])) if name in data else None
 
 
 def known_state(name: str) -> State | str:

@@ -15,6 +15,10 @@ FULL_SECONDS = 0.5
 SHORT_SECONDS = 0.02
 """How long tasks may run, on average, for the next one to be taken before a slot is free: then it starts before what ended is stored. Whatever
 is urgent, or could start elsewhere, waits no longer for it."""
+BATCH_SECONDS = 0.01
+"""How long what waits for one slot may take, on average, if it is more than one task."""
+WARY_SECONDS = 1.0
+"""How long nothing is taken ahead after a task came with which a worker died before: what is held counts against all of it if this one dies, too."""
 _UNKNOWN_SECONDS = 1.0
 _WEIGHT = 0.1
 """Of one task in the mean."""
@@ -26,18 +30,24 @@ class Appetite:
     def __init__(self) -> None:
         self._full_since: float | None = None
         self._run_seconds = _UNKNOWN_SECONDS
+        self._wary_until = -math.inf
 
     def ran(self, seconds: float) -> None:
         """A task has run for so long."""
         self._run_seconds += _WEIGHT * (seconds - self._run_seconds)
 
-    def ahead(self, slots: int) -> int:
-        """How many messages are wanted beyond those that can start at once: one for each slot, if tasks are short and not all slots stay taken.
+    def beware(self, now: float) -> None:
+        """A task has been taken that may have ended the worker that had it before."""
+        self._wary_until = now + WARY_SECONDS
 
-        What is taken has a claim, which counts against it if this worker dies, whether it has started or not: so it is no more than that.
+    def depth(self, now: float) -> int:
+        """How many messages are wanted for each slot beyond the one that can start at once: as many as are done soon, if tasks are short and
+        not all slots stay taken.
         """
         is_busy = self._full_since is not None
-        return 0 if is_busy or self._run_seconds > SHORT_SECONDS else slots
+        if is_busy or now < self._wary_until or self._run_seconds > SHORT_SECONDS:
+            return 0
+        return max(1, int(BATCH_SECONDS / max(self._run_seconds, 1e-6)))
 
     def look(self, now: float, *, is_free: bool) -> None:
         """Whether a slot is free, or has become free since the last look."""

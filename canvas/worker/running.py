@@ -25,22 +25,22 @@ def time_limit_of(message: Message) -> float | None:
 
 @dataclass(slots=True)
 class Running:
-    """One task that runs, since `since` (monotonic seconds)."""
+    """One task that runs, or waits in the pool for that."""
 
     taken: Taken
     message: Message
-    since: float
     limit: float | None
     """Its hard time limit, in seconds."""
     early: bool
     """It was acknowledged before it ran: it cannot be handed back."""
     fate: Failure | Revoked | None = None
-    """What it ends with if its process dies, as that was killed for it."""
+    """What it ends with if it is lost, or had not begun, as it was ended for it."""
+    seconds: float = 0.0
+    """How long it had run by then."""
 
-    @property
-    def deadline(self) -> float | None:
-        """When its hard time limit ends it."""
-        return self.since + self.limit if self.limit else None
+    def end(self, fate: Failure | Revoked, seconds: float) -> None:
+        """It is to end with this."""
+        self.fate, self.seconds = fate, seconds
 
 
 class RunningTasks:
@@ -69,14 +69,14 @@ class RunningTasks:
         """Its report is dealt with."""
         self._running.pop(key, None)
 
-    def enter(self, executes: Sequence[Execute], now: float) -> list[Job]:
+    def enter(self, executes: Sequence[Execute]) -> list[Job]:
         """These run from now on; returns what is to be submitted for them."""
         jobs = []
         for execute in executes:
             key, delivery = str(next(self._keys)), execute.taken.delivery
             limit = self._hard_limit(execute.message)
-            self._running[key] = Running(execute.taken, execute.message, now, limit, execute.early)
-            jobs.append(Job(key, delivery.raw, delivery.queue, alone=execute.suspect))
+            self._running[key] = Running(execute.taken, execute.message, limit, execute.early)
+            jobs.append(Job(key, delivery.raw, delivery.queue, alone=execute.taken.suspect))
         return jobs
 
     def submit(self, jobs: Sequence[Job]) -> None:
@@ -92,21 +92,29 @@ class RunningTasks:
 
     def next_deadline(self) -> float | None:
         """When the first of them must be killed."""
-        return min((r.deadline for r in self if r.deadline is not None and r.fate is None), default=None)
+        return min((deadline for _, _, deadline in self._deadlines()), default=None)
 
     def kill_overdue(self, now: float) -> None:
         """Kill what has reached its hard time limit."""
-        for key, running in self._running.items():
-            if running.fate is None and running.deadline is not None and now >= running.deadline:
+        for key, running, deadline in self._deadlines():
+            if now >= deadline:
                 text = f"the task ran longer than its time limit of {running.limit} s"
-                running.fate = Failure(error=celery_error("TimeLimitExceeded", text, running.message.id))
+                failure = Failure(error=celery_error("TimeLimitExceeded", text, running.message.id))
+                running.end(failure, now - deadline + (running.limit or 0))
                 self._pool.kill(key)
 
-    def terminate(self, signums: Mapping[str, int]) -> None:
+    def _deadlines(self) -> list[tuple[str, Running, float]]:
+        limited = [(k, r, r.limit) for k, r in self._running.items() if r.limit and r.fate is None]
+        return [
+            (k, r, since + limit) for k, r, limit in limited if (since := self._pool.since(k)) is not None
+        ]
+
+    def terminate(self, signums: Mapping[str, int], now: float) -> None:
         """End these tasks, by id, each with its signal."""
         for key, running in self._running.items():
             keys = (running.message.id, *stamp_keys(running.message.stamps))
             signum = next((signums[key] for key in keys if key in signums), None)
             if signum is not None and running.fate is None:
-                running.fate = Revoked(reason="terminated")
+                since = self._pool.since(key)
+                running.end(Revoked(reason="terminated"), 0.0 if since is None else now - since)
                 self._pool.kill(key, signum)

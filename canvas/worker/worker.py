@@ -1,7 +1,8 @@
 """Worker: one thread that takes, has the pool run, decides with flow, and commits; the acknowledgement comes last.
 
 Theory of operation. A pass of the loop (`_step`) brings what ended, in one commit, and takes as many new messages as the pool has room
-for, in the same call; it waits only when neither gave anything. Whatever is taken is renewed by this thread, also while tasks run in
+for, in the same call; it waits only when neither gave anything. Short tasks are given to the pool some at a time, so that the next ones run while
+what ended is stored; behind one that turns out long none stays. Whatever is taken is renewed by this thread, also while tasks run in
 other processes, so a long task keeps its lease and a dead worker's tasks run elsewhere; where the pool runs a task in this very thread
 another one does that meanwhile (see stand_in.py). What it holds and cannot run goes back for others, at once when it stops, else when all
 slots have been taken for a while (see appetite.py). If store or broker cannot be reached, what ended is kept and brought again; nothing is
@@ -20,6 +21,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from ..commit.base import Commit
 from ..commit.limits import Limits
@@ -30,7 +32,7 @@ from ..killpoint import reach
 from ..outcome import lost
 from ..patience import Patience
 from ..perform import Execute, Performer
-from ..pools.base import Ended, Lost, Pool, Report, Requeue
+from ..pools.base import LONG_SECONDS, Ended, Lost, Pool, Report, Requeue, Unstarted
 from ..readable import readable
 from .appetite import FULL_SECONDS, Appetite
 from .bringing import Bringing
@@ -172,8 +174,7 @@ class Worker:
         # what ended must be brought whatever failed: where the store is another server than the broker it may be there, and what is not
         # stored before its claim is over runs again
         fault = faults(self._chores, time.monotonic())
-        waiting = len(self._taken) + len(self._performer.left)
-        room = max(0, self._pool.free + self._ahead - waiting) if self._stops == 0 and fault is None else 0
+        room = self._room if self._stops == 0 and fault is None else 0
         brings, known = bool(self._bringing), len(self._taken)
         if brings or (room and not self._is_drained):
             self._bringing.bring(room)
@@ -181,17 +182,30 @@ class Worker:
         taken = len(self._taken) > known
         if taken:
             reach("worker.taken")
+            self._hold_little(known)
         if fault is not None:
             raise fault
         self._work_off()
         return taken or brings
 
     @property
-    def _ahead(self) -> int:
-        """How much is taken beyond what can start. Nothing where the next task would run before what the last one came to is stored."""
-        if self._runs_tasks_in_loop:
-            return 0
-        return self._appetite.ahead(len(self._running) + self._pool.free)
+    def _room(self) -> int:
+        """How much more may be taken: what can start, and what can wait for that in the pool. Where the pool cannot take back one for each slot is
+        kept here; nothing where the next task would run before what the last one came to is stored.
+        """
+        depth = self._appetite.depth(time.monotonic())
+        room = self._pool.room(depth)
+        if depth and not self._pool.queue_limit and not self._runs_tasks_in_loop:
+            room += len(self._running) + self._pool.free
+        return max(0, room - len(self._taken) - len(self._performer.left))
+
+    def _hold_little(self, known: int) -> None:
+        """Hand back what cannot start at once if a task was taken with which a worker died: that worker held others, too, which are not to blame."""
+        if any(item.suspect for item in islice(self._taken, known, None)):
+            self._appetite.beware(time.monotonic())
+            rest = [self._taken.pop() for _ in range(len(self._taken) - self._pool.free)]
+            if rest:
+                self._release(rest)
 
     def _work_off(self) -> None:
         """Reports and taken messages, each off its list only when it is dealt with: what Unavailable interrupts is done again."""
@@ -202,8 +216,8 @@ class Worker:
                 reach("worker.reported")
             self._running.forget(report.key)
             self._reports.popleft()
-        while self._taken and self._stops == 0 and self._pool.free:
-            self._start_some()
+        while self._taken and self._stops == 0 and self._start_some():
+            pass
 
     def _stand_in(self) -> contextlib.AbstractContextManager[None]:
         """Somebody goes on holding what is held, and hands back what cannot run, while this thread runs a task itself."""
@@ -222,21 +236,25 @@ class Worker:
         except Exception:
             logger.exception("a message or join cannot be dealt with", extra={"action": "step_failed"})
 
-    def _start_some(self) -> None:
-        """Route taken messages, and start as many as there is room for. Whatever Unavailable interrupts is still on the list."""
+    def _start_some(self) -> int:
+        """Route taken messages, and start as many as there is room for; how many it were. Whatever Unavailable interrupts is still on the list."""
         routed: list[Transition] = []
         starting: list[Execute] = []
-        count = 0
+        count, free = 0, self._pool.free
+        room = self._pool.room(self._appetite.depth(time.monotonic()))
         for item in self._taken:
-            if len(starting) == self._pool.free:
+            if len(starting) >= room:
                 break
             count += 1
             with self._surviving():
                 route = self._performer.route(item)
-                if isinstance(route, Execute):
+                if not isinstance(route, Execute):
+                    routed.append(route)
+                elif len(starting) < free or not route.starts_at_once:
                     starting.append(route)
                 else:
-                    routed.append(route)
+                    count -= 1
+                    break
         early = [execute for execute in starting if execute.early]
         if early:
             reach("worker.acking_early")
@@ -249,10 +267,11 @@ class Worker:
             self._bringing.add(transition)
         for execute in starting:
             self._listener.started(execute.message)
-        jobs = self._running.enter(starting, time.monotonic())
+        jobs = self._running.enter(starting)
         if jobs:
             with self._stand_in():
                 self._running.submit(jobs)
+        return count
 
     def _ack_early(self, early: Sequence[Execute]) -> list[Execute]:
         """Acknowledge these before they start. Those that cannot be, as what guards them cannot be stored, end as failed; returns them."""
@@ -286,16 +305,18 @@ class Worker:
 
     def _reported(self, report: Report) -> None:
         running = self._running[report.key]
-        self._appetite.ran(time.monotonic() - running.since)
         match report:
-            case Ended(outcome=outcome):
+            case Ended(outcome=outcome, seconds=seconds):
+                self._appetite.ran(seconds)
                 transition = self._performer.ended(running.taken, running.message, outcome)
-                self._bringing.add(transition, time.monotonic() - running.since)
+                self._bringing.add(transition, seconds)
             case Requeue():
                 self._release([running.taken], lost=running.early)
-            case Lost() if running.fate is not None:
+            case Lost() | Unstarted() if running.fate is not None:
                 transition = self._performer.finished(running.taken, running.message, running.fate)
-                self._bringing.add(transition, time.monotonic() - running.since)
+                self._bringing.add(transition, running.seconds)
+            case Unstarted():
+                self._taken.appendleft(running.taken)
             case Lost(reason=reason):
                 self._release([running.taken], lost=True)
                 self._listener.lost(running.taken, reason)
@@ -315,13 +336,17 @@ class Worker:
             math.inf if deadline is None else deadline,
             self._appetite.next_look(now),
             self._words.due,
+            math.inf if (since := self._pool.oldest_before_others) is None else since + LONG_SECONDS,
         )
         return max(0.0, min(LONGEST_WAIT_SECONDS, until - now))
 
     def _hand_back(self) -> None:
         """What has not started goes back, where it would wait here while others could run it."""
-        if self._stops == 0 and not self._appetite.is_gone(time.monotonic()):
+        now = time.monotonic()
+        if self._stops == 0 and not self._appetite.is_gone(now):
+            self._pool.take_back(now - LONG_SECONDS)
             return
+        self._pool.take_back(math.inf)
         taken = [*self._taken]
         self._taken.clear()  # first: what was handed back in part must not start, and the rest comes back after its lease
         if taken:
@@ -330,7 +355,7 @@ class Worker:
 
     def _look_for_terminations(self) -> None:
         if self._running:
-            self._running.terminate(self._commit.terminations(self._running.ids))
+            self._running.terminate(self._commit.terminations(self._running.ids), time.monotonic())
 
     def _renew(self) -> None:
         # also if it is nothing: the connection to a broker lives of it, and so does what the commit itself holds

@@ -94,9 +94,10 @@ def test_k24_free_falls_with_what_is_submitted_and_more_is_refused(new_pool):
 
     pool.submit([job(n, "echo", n) for n in range(room)])
 
-    assert pool.free == 0
-    with pytest.raises(ValueError, match="0 free"):
-        pool.submit([job("more", "echo", 1)])
+    assert pool.free == pool.room(0) == 0
+    more = pool.room(pool.queue_limit) + 1
+    with pytest.raises(ValueError, match=f"{more} jobs for {more - 1} places"):
+        pool.submit([job(f"more {n}", "echo", n) for n in range(more)])
 
 
 def test_a_waker_can_be_read_when_there_is_something_to_collect_and_only_then(new_pool):

@@ -327,10 +327,10 @@ def test_nothing_is_left_behind(new_pool, job_gate, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_child_has_its_standard_streams_and_its_pipe_and_nothing_else(new_pool, method):
+def test_a_child_has_its_standard_streams_its_pipe_its_turnstile_and_nothing_else(new_pool, method):
     (report,) = run_all(new_pool(size=1, method=method), [job("a", "fds")])
 
-    assert len(value_of(report)) == 3 + 1 + 1  # the last is that of the listing itself
+    assert len(value_of(report)) == 3 + 2 + 1  # the last is that of the listing itself
 
 
 def test_what_a_task_prints_is_not_taken_for_a_report(new_pool, capfd):

@@ -6,7 +6,7 @@
 ["tell", n, path]  says "STEP" n times, with a number, from threads of its own, and at last from the job's; ends once there is a file
 ["leave"]  raises what ends the thread that reads it
 ["fork"]  comes back twice                                            ["close_all"]  closes what it does not own
-["grow", n]  keeps n bytes for good, and ends with the pid
+["grow", n]  keeps n bytes for good, and ends with the pid             ["note", path, word]  writes the word at the end of the file
 """
 
 from __future__ import annotations
@@ -205,6 +205,13 @@ def _nothing():
     pass
 
 
+def _note(job, gate, path, word):
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND)
+    os.write(fd, f"{word}\n".encode())
+    os.close(fd)
+    return _ended(job, word)
+
+
 def _fail(job, gate, text):
     return Ended(job.key, lost("TaskError", text, job.key))
 
@@ -301,6 +308,7 @@ _JOBS = {
     "multiprocessing": _use_multiprocessing,
     "unmarshallable": _unmarshallable,
     "leave": _leave,
+    "note": _note,
 }
 
 

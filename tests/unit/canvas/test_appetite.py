@@ -5,7 +5,13 @@ from __future__ import annotations
 import math
 
 import pytest
-from backbeat.canvas.worker.appetite import FULL_SECONDS, SHORT_SECONDS, Appetite
+from backbeat.canvas.worker.appetite import (
+    BATCH_SECONDS,
+    FULL_SECONDS,
+    SHORT_SECONDS,
+    WARY_SECONDS,
+    Appetite,
+)
 
 
 def looked(*looks):
@@ -68,16 +74,23 @@ def after(seconds, count=200):
 
 
 def test_nothing_is_taken_ahead_before_it_is_known_how_long_tasks_run():
-    assert after(0.0, count=0).ahead(8) == 0
+    assert after(0.0, count=0).depth(100.0) == 0
 
 
-@pytest.mark.parametrize("slots", [1, 2, 64])
-def test_of_short_tasks_one_is_taken_ahead_for_each_slot(slots):
-    assert after(SHORT_SECONDS / 2).ahead(slots) == slots
+@pytest.mark.parametrize(
+    ("seconds", "depth"),
+    [(BATCH_SECONDS / 10, 10), (BATCH_SECONDS / 2, 2), (BATCH_SECONDS, 1), (SHORT_SECONDS * 0.9, 1)],
+)
+def test_of_short_tasks_as_many_are_taken_ahead_for_each_slot_as_are_done_soon(seconds, depth):
+    assert after(seconds * 0.999).depth(100.0) == depth
+
+
+def test_tasks_of_no_time_at_all_are_no_trouble():
+    assert after(0.0).depth(100.0) > 0
 
 
 def test_tasks_that_take_their_time_are_not_taken_ahead():
-    assert after(SHORT_SECONDS * 2).ahead(2) == 0
+    assert after(SHORT_SECONDS * 2).depth(100.0) == 0
 
 
 def test_a_longer_task_ends_it():
@@ -85,13 +98,22 @@ def test_a_longer_task_ends_it():
 
     appetite.ran(1.0)
 
-    assert appetite.ahead(4) == 0
+    assert appetite.depth(100.0) == 0
 
 
 def test_nothing_is_taken_ahead_while_all_slots_stay_taken():
     appetite = after(0.001)
 
     appetite.look(101.0, is_free=False)
-    assert appetite.ahead(2) == 0
+    assert appetite.depth(101.0) == 0
     appetite.look(101.1, is_free=True)
-    assert appetite.ahead(2) == 2
+    assert appetite.depth(101.1) > 0
+
+
+def test_nothing_is_taken_ahead_for_a_while_after_a_task_with_which_a_worker_died():
+    appetite = after(0.001)
+
+    appetite.beware(101.0)
+
+    assert appetite.depth(101.0) == appetite.depth(100.9 + WARY_SECONDS) == 0
+    assert appetite.depth(101.0 + WARY_SECONDS) > 0

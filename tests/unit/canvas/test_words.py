@@ -41,7 +41,7 @@ class World:
         """A task that runs; returns the key of its job."""
         message = Message(id=id_, task="t", **known)
         taken = Taken(Delivery(id_, "celery", None, ""), message, Run())
-        (job,) = self.running.enter([Execute(taken, message)], 0.0)
+        (job,) = self.running.enter([Execute(taken, message)])
         return job.key
 
 

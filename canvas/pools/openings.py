@@ -1,0 +1,80 @@
+"""Openings: which children of a pool can be given a job, and how many more the pool has room for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from heapq import heapify, heappop, heappush
+
+from .base import LONG_SECONDS
+from .line import Line
+
+QUEUE_LIMIT = 32
+"""How many jobs may wait behind one: with more a worker would hold much that others could run, and gain little."""
+
+
+class Openings:
+    """`lines` are all children, by number, each with `slots` jobs at most that run side by side, and no more than `total` in all of them: one that is
+    retired may still run some beside its successor. A child gets `max_tasks` jobs in its life.
+    """
+
+    def __init__(self, lines: Mapping[int, Line], *, slots: int, total: int, max_tasks: int | None) -> None:
+        self._lines = lines
+        self._slots = slots
+        self._total = total
+        self._max_tasks = max_tasks
+        self._open: dict[int, Line] = {}
+
+    def __iter__(self) -> Iterator[Line]:
+        return iter([*self._open.values()])
+
+    def look_at(self, line: Line) -> None:
+        """It became ready, was given a job, or retired."""
+        if line.pid is None or line.retired or line.given == self._max_tasks:
+            self._open.pop(line.number, None)
+        else:
+            self._open[line.number] = line
+
+    @property
+    def queue_limit(self) -> int:
+        return QUEUE_LIMIT if self._slots == 1 else 0
+
+    def room(self, depth: int, reserved: int, *, behind_long: bool = False) -> int:
+        """As Pool.room; so many jobs are to run besides, and no child has them yet. `behind_long`: also behind jobs that have run for long."""
+        unused = self._unused(reserved)
+        if self._slots > 1:
+            return min(sum(self._space(line, 0) for line in self._open.values()), unused)
+        depth = min(depth, QUEUE_LIMIT)
+        free = self._idle()[:unused]
+        busy = [
+            line for line in self._open.values() if line.jobs and (behind_long or not self._is_long(line))
+        ]
+        return sum(self._space(line, depth) for line in [*free, *busy])
+
+    def in_turn(self, reserved: int, depth: int) -> Iterator[Line]:
+        """The child for each further job, as long as there is room: one that can start it at once, else where fewest wait."""
+        free = self._idle()[: self._unused(reserved)]
+        lines = [*free, *(line for line in self._open.values() if line.jobs)]
+        # what was young when the room was counted may be so no more: then it waits there for a moment, until it is taken back
+        heap = [(self._is_long(line) and self._slots == 1, len(line.jobs), line.number) for line in lines]
+        heapify(heap)
+        while heap:
+            is_long, count, number = heappop(heap)
+            line = self._open.get(number)
+            if line is not None and self._space(line, depth):
+                yield line
+                heappush(heap, (is_long, count + 1, number))
+
+    def _unused(self, reserved: int) -> int:
+        return self._total - reserved - sum(min(len(line.jobs), self._slots) for line in self._lines.values())
+
+    def _idle(self) -> list[Line]:
+        return [line for line in self._open.values() if not line.jobs]
+
+    @staticmethod
+    def _is_long(line: Line) -> bool:
+        return line.since is not None and line.since <= time.monotonic() - LONG_SECONDS
+
+    def _space(self, line: Line, depth: int) -> int:
+        space = self._slots + depth - len(line.jobs)
+        return max(0, space if self._max_tasks is None else min(space, self._max_tasks - line.given))

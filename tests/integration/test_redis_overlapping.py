@@ -1,0 +1,107 @@
+"""Slices of a large canvas go to a Redis one after the other, and each is made while the server works on the last one."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import closing
+
+import pytest
+from backbeat.canvas.commit.redis import RedisCommit
+from backbeat.canvas.commit.transition import Transition
+from backbeat.canvas.effect import Publish
+from backbeat.canvas.errors import Unavailable
+from backbeat.canvas.redis_client import open_redis
+
+from chaos.own_server import OwnServer
+from support.redis_orders import QUEUE, message
+from support.servers import require_program
+
+
+@pytest.fixture(scope="module")
+def server():
+    require_program("redis-server")
+    with closing(OwnServer("redis")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def client(server):
+    with closing(open_redis(server.url())) as opened:
+        opened.flushall()
+        yield opened
+
+
+@pytest.fixture
+def commit(client):
+    return RedisCommit(client, queues=[QUEUE])
+
+
+def sends(*ids):
+    return [Transition(effects=tuple(Publish(message(id_)) for id_ in ids))]
+
+
+def taken(commit, count=100):
+    return [item.message.id for item in commit.exchange([], take=count).taken]
+
+
+def lent(client):
+    """How many connections nobody has given back."""
+    return len(client.connection_pool._in_use_connections)
+
+
+def test_all_is_there_in_its_order_when_the_block_has_ended(commit, client):
+    with commit.overlapping() as bring:
+        for number in range(20):
+            bring(sends(f"{number}a", f"{number}b"))
+
+    assert taken(commit) == [f"{number}{which}" for number in range(20) for which in "ab"]
+    assert lent(client) == 0
+
+
+def test_a_server_that_has_forgotten_its_scripts_is_given_them_again(commit, client):
+    with commit.overlapping() as bring:
+        bring(sends("a"))
+        client.script_flush()
+        bring(sends("b"))
+        bring(sends("c"))
+
+    assert sorted(taken(commit)) == ["a", "b", "c"]
+
+
+def test_what_is_refused_is_said_at_the_next_call_or_at_the_end(commit, client):
+    with pytest.raises(Unavailable, match="memory"), commit.overlapping() as bring:
+        client.config_set("maxmemory", "1")
+        try:
+            bring(sends("a"))
+            with pytest.raises(Unavailable, match="memory"):
+                bring(sends("b"))
+            bring(sends("c"))
+        finally:
+            client.script_flush()  # waits its turn, so both were refused by now
+            client.config_set("maxmemory", "0")
+
+    assert lent(client) == 0
+    assert taken(commit) == []
+
+
+def test_what_the_caller_raises_is_raised_and_no_connection_is_lost(commit, client):
+    with pytest.raises(ZeroDivisionError), commit.overlapping() as bring:
+        bring(sends("a"))
+        raise ZeroDivisionError
+
+    assert lent(client) == 0
+    assert taken(commit) == ["a"]
+
+
+def test_a_server_that_dies_in_between_is_unavailable_and_no_connection_is_lost(server, commit, client):
+    with pytest.raises(Unavailable), commit.overlapping() as bring:
+        bring(sends("a"))
+        server.end(signal.SIGKILL)
+        for number in range(3):
+            bring(sends(f"{number}"))
+
+    assert lent(client) == 0
+    server.start()
+    client.flushall()
+    commit.exchange(sends("later"))
+    assert taken(commit) == ["later"]
