@@ -68,37 +68,63 @@ def test_a_server_that_has_forgotten_its_scripts_is_given_them_again(commit, cli
     assert sorted(taken(commit)) == ["a", "b", "c"]
 
 
-def test_what_is_refused_is_said_at_the_next_call_or_at_the_end(commit, client):
-    with pytest.raises(Unavailable, match="memory"), commit.overlapping() as bring:
-        client.config_set("maxmemory", "1")
-        try:
-            bring(sends("a"))
-            with pytest.raises(Unavailable, match="memory"):
-                bring(sends("b"))
-            bring(sends("c"))
-        finally:
-            client.script_flush()  # waits its turn, so both were refused by now
-            client.config_set("maxmemory", "0")
+def run(commit, steps):
+    """Bring what comes of `steps`, an iterator that may do something else in between."""
+    with commit.overlapping() as bring:
+        for transitions in steps:
+            bring(transitions)
 
+
+def test_what_is_refused_is_said_at_the_next_call(commit, client):
+    brought = []
+
+    def steps():
+        client.config_set("maxmemory", "1")
+        for id_ in "abc":
+            brought.append(id_)
+            yield sends(id_)
+
+    with pytest.raises(Unavailable, match="memory"):
+        run(commit, steps())
+
+    client.config_set("maxmemory", "0")
+    assert brought == ["a", "b"]
+    assert lent(client) == 0
+    assert taken(commit) == []
+
+
+def test_what_is_refused_last_is_said_at_the_end(commit, client):
+    client.config_set("maxmemory", "1")
+
+    with pytest.raises(Unavailable, match="memory"):
+        run(commit, [sends("a")])
+
+    client.config_set("maxmemory", "0")
     assert lent(client) == 0
     assert taken(commit) == []
 
 
 def test_what_the_caller_raises_is_raised_and_no_connection_is_lost(commit, client):
-    with pytest.raises(ZeroDivisionError), commit.overlapping() as bring:
-        bring(sends("a"))
+    def steps():
+        yield sends("a")
         raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run(commit, steps())
 
     assert lent(client) == 0
     assert taken(commit) == ["a"]
 
 
 def test_a_server_that_dies_in_between_is_unavailable_and_no_connection_is_lost(server, commit, client):
-    with pytest.raises(Unavailable), commit.overlapping() as bring:
-        bring(sends("a"))
+    def steps():
+        yield sends("a")
         server.end(signal.SIGKILL)
         for number in range(3):
-            bring(sends(f"{number}"))
+            yield sends(f"{number}")
+
+    with pytest.raises(Unavailable):
+        run(commit, steps())
 
     assert lent(client) == 0
     server.start()
