@@ -118,7 +118,7 @@ class Signature(SignatureSending):
         options = dict(self.options)
         callbacks = callbacks_in(options) if options else None
         try:
-            node = node_from_data({**self, "options": options} if options else self, dumps)
+            node = node_from_data(self if callbacks is None else {**self, "options": options}, dumps)
         except EncodeError as error:
             raise named_fault(self.task, self.args, self.kwargs, error) from error
         if callbacks is None:
