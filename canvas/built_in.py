@@ -127,7 +127,9 @@ class BuiltIn:
 
     def _join(self, message: Message, join_id: str) -> Served | Ended | Lost:
         quiet = replace(message, ignore_result=True)
-        join = self._commit.load(joins=[join_id]).joins.get(join_id)
+        loaded = self._commit.load(joins=[join_id])
+        self._chains.learn(loaded.chains)
+        join = loaded.joins.get(join_id)
         if join is None:
             return self._join_unknown(quiet, join_id)
         if not join.complete:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from .commit.base import Commit
 from .continuation import ChainRecord, Continuation, chain_needed
@@ -25,10 +25,14 @@ class ChainCache:
         if wanted is None:
             return {}
         if wanted not in self._chains:
-            self._chains.update(self._commit.load(chains=[wanted]).chains)
-            while len(self._chains) > CHAINS_KEPT:
-                self._chains.popitem(last=False)
+            self.learn(self._commit.load(chains=[wanted]).chains)
         return dict(self._with_below(wanted))
+
+    def learn(self, chains: Mapping[str, ChainRecord]) -> None:
+        """These were read with something else."""
+        self._chains.update(chains)
+        while len(self._chains) > CHAINS_KEPT:
+            self._chains.popitem(last=False)
 
     def _with_below(self, id_: str) -> Iterator[tuple[str, ChainRecord]]:
         wanted: str | None = id_

@@ -14,10 +14,10 @@ from typing import Any
 from .continuation import Continuation, Counted, Inline, Member, Step, position_of, ref_of
 from .errors import MessageError
 from .ids import derive
-from .json_text import Json, json_value
+from .json_text import json_value
 from .mark import is_marked
 from .message import CONTROL_QUEUE, Message, check_calls
-from .node import Call, Node
+from .node import Node
 from .node_data import node_from_data, node_to_data
 from .own_tasks import FAILED_TASK, NEXT_TASK
 from .stamp import Stamps, stamped, with_stamps
@@ -58,18 +58,18 @@ def then_of(
     embed: Mapping[str, Any], group_id: str | None, group_index: int | None
 ) -> tuple[Continuation | None, tuple[Node, ...]]:
     """The continuation and the error callbacks of the user's own. Group and index are those of the message's headers."""
-    steps = list(nodes_of(list(reversed(embed.get("chain") or []))))
-    below: Step | Member | None = None
-    if steps and isinstance(steps[-1], Call) and steps[-1].task == NEXT_TASK:
-        below = _position(steps.pop())
-    errbacks = tuple(
-        n for n in nodes_of(embed.get("errbacks")) if not (isinstance(n, Call) and n.task == FAILED_TASK)
-    )
+    chain, below = embed.get("chain") or [], None
+    if isinstance(chain, list) and chain and _is_forward(chain[0], NEXT_TASK):
+        (ref,) = chain[0]["args"]
+        below, chain = position_of(ref), chain[1:]
+    steps = nodes_of(list(reversed(chain)))
+    own = embed.get("errbacks")
+    errbacks = nodes_of([e for e in own if not _is_forward(e, FAILED_TASK)] if isinstance(own, list) else own)
     chord = embed.get("chord")
     if chord:
         nodes_of([chord])  # it is checked now, and read when it is sent
     if not chord or not group_id:  # a chord without a group is counted by nobody, as in Celery
-        return (Inline(tuple(steps), below) if steps else below), errbacks
+        return (Inline(steps, below) if steps else below), errbacks
     if steps or below is not None:
         raise MessageError("a task cannot be a part of a chord and have a next step at once")
     return Counted(group_id, group_index, json_value(chord)), errbacks
@@ -93,16 +93,18 @@ def _data(node: Node, stamps: Stamps) -> dict[str, Any]:
 
 def _forward(task: str, message: Message, position: Step | Member) -> dict[str, Any]:
     """A signature that brings the outcome of `message` to a backbeat worker, whoever ran the task."""
-    call = Call(
-        task=task,
-        id=derive(message.id, task),
-        args=Json(json.dumps([ref_of(position)])),
-        options=with_stamps({"queue": CONTROL_QUEUE}, message.stamps),
-    )
-    return node_to_data(call, json.loads)
+    options = with_stamps({"queue": CONTROL_QUEUE}, message.stamps)
+    options["task_id"] = derive(message.id, task)
+    # as node_to_data writes a call: most messages have two of these
+    return {
+        "task": task,
+        "args": [ref_of(position)],
+        "kwargs": {},
+        "options": options,
+        "subtask_type": None,
+        "immutable": False,
+    }
 
 
-def _position(node: Node) -> Step | Member:
-    assert isinstance(node, Call)
-    (ref,) = json.loads(node.args)
-    return position_of(ref)
+def _is_forward(item: Any, task: str) -> bool:
+    return isinstance(item, Mapping) and item.get("task") == task and not item.get("subtask_type")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct, field
@@ -160,9 +161,8 @@ def message_of(
 
 def checked(message: Message) -> Message:
     """`message`, if its fields are of the types that they say. For what comes from outside. Raises ValueError."""
-    for name, holds in _HOLDS:
-        value = getattr(message, name)
-        if value is not None and not holds(value):
+    for value, usual, holds, name in zip(_values(message), _USUAL, _HOLD, _NAMES, strict=True):
+        if value is not None and value is not usual and not holds(value):
             raise ValueError(f"{name} cannot be {value!r:.100}")
     if message.first_attempt > message.attempt:
         raise ValueError(
@@ -224,6 +224,11 @@ _HOLDS: tuple[tuple[str, Callable[[Any], bool]], ...] = tuple(
     for name in names
 )
 """What must be true of each field that is not None."""
+_NAMES, _HOLD = zip(*_HOLDS, strict=True)
+_DEFAULTS = dict(zip(Message.__struct_fields__[::-1], Message.__struct_defaults__[::-1], strict=False))
+_USUAL = tuple(_DEFAULTS.get(name, _DEFAULTS) for name in _NAMES)
+"""What most messages have there, which is the very same object."""
+_values = attrgetter(*_NAMES)
 
 
 def sent_at(message: Message, now_us: int) -> Message:

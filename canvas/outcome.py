@@ -233,6 +233,7 @@ _KINDS: dict[str, type[Outcome]] = {
     "replaced": Replaced,
 }
 _NAMES = {cls: name for name, cls in _KINDS.items()}
+_SUCCESS = _NAMES[Success]
 GOING_ON = frozenset({_NAMES[Retry], _NAMES[Replaced]})
 """The kinds of GoingOn, as `outcome_to_data` writes them; store.lua knows them, too."""
 
@@ -252,6 +253,8 @@ def outcome_to_data(outcome: Outcome) -> dict[str, Any]:
 
 def outcome_from_data(data: Mapping[str, Any]) -> Outcome:
     """The inverse of `outcome_to_data`."""
+    if data["kind"] == _SUCCESS and not data.get("children") and not data.get("added"):
+        return Success(value=data["value"])  # nearly all
     fields = {name: value for name, value in data.items() if name != "kind"}
     if fields.get("error") is not None:
         fields["error"] = error_from_data(fields["error"])

@@ -7,13 +7,13 @@ one beat is told which one stands, and must compute the effects from that one an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
-from ..continuation import ChainRecord, JoinRecord
+from ..continuation import ChainRecord, JoinRecord, chain_needed
 from ..effect import Part
 from ..plan import Plan
 from ..progress import Progress
@@ -41,6 +41,11 @@ class Loaded(Struct, frozen=True):
     plans: Sequence[Plan] = ()
 
 
+def chains_after(joins: Iterable[JoinState]) -> set[str]:
+    """The chains that go on when these joins have ended."""
+    return {id_ for join in joins if (id_ := chain_needed(join.record.then)) is not None}
+
+
 class Commit(Protocol):
     """One worker's (or client's) way to a store and a broker. Not thread-safe. Raises Unavailable when these cannot be reached.
 
@@ -62,7 +67,7 @@ class Commit(Protocol):
     def load(
         self, chains: Collection[str] = (), joins: Collection[str] = (), plans: Collection[str] = ()
     ) -> Loaded:
-        """The records of these chains and joins; for chains also those below them. `plans`: ids of roots or canvases; for each of them
+        """The records of these chains and joins; for chains also those below them, and for joins the chains that follow them. `plans`: ids of roots or canvases; for each of them
         the plans of all canvases with the same root come, in the order in which they were sent.
         """
         ...

@@ -19,7 +19,7 @@ from ..results.document import from_text, to_text
 from ..signing import NO_KEYS, Keyring
 from ..template import Rendered
 from . import records
-from .base import Loaded
+from .base import Loaded, chains_after
 from .dead_letter import KeptLetter
 from .limits import DEFAULT_LIMITS, REVOKED_KEEP_US, Limits
 from .memory_batch import MemoryBatch
@@ -78,17 +78,17 @@ class MemoryCommit:
         with self._store.changed:
             state = self._store.state
             found = {}
-            wanted = list(chains)
+            states = {id_: state.joins.load(id_) for id_ in joins}
+            joined = {id_: join for id_, join in states.items() if join is not None}
+            wanted = [*chains, *chains_after(joined.values())]
             while wanted:
                 id_ = wanted.pop()
                 if id_ in state.chains and id_ not in found:
                     found[id_] = records.chain_from_text(state.chains[id_])
                     below = chain_needed(found[id_].below)
                     wanted += [below] if below else []
-            states = {id_: state.joins.load(id_) for id_ in joins}
             roots = dict.fromkeys(state.roots.get(id_, id_) for id_ in plans)
             texts = [text for root in roots for text in state.plans.get(root, {}).values()]
-            joined = {id_: join for id_, join in states.items() if join is not None}
             return Loaded(found, joined, [plan_from_text(text) for text in texts])
 
     def renew(self, held: Sequence[Taken]) -> None:

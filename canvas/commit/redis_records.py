@@ -9,7 +9,7 @@ from ..continuation import ChainRecord, chain_needed
 from ..plan import Plan, plan_from_text
 from ..redis_client import Redis
 from . import records
-from .base import JoinState, Loaded
+from .base import JoinState, Loaded, chains_after
 from .redis_keys import RedisKeys
 
 GATHER_SLICE = 5_000
@@ -21,7 +21,8 @@ def load(
 ) -> Loaded:
     """See base.Commit."""
     states = {id_: state for id_ in joins if (state := _join(client, keys, id_)) is not None}
-    return Loaded(_chains(client, keys, chains), states, _plans(client, keys, plans) if plans else [])
+    wanted = {*chains, *chains_after(states.values())}
+    return Loaded(_chains(client, keys, wanted), states, _plans(client, keys, plans) if plans else [])
 
 
 def _plans(client: Redis, keys: RedisKeys, ids: Collection[str]) -> list[Plan]:

@@ -4,6 +4,9 @@
 
 Whoever dies in between leaves outbox rows that any worker's relay sends after two seconds, and messages that the broker delivers
 again; both carry ids that are known, so nothing runs that has run (decisions K1). Timers wait in the outbox until they are due.
+
+A worker that completes a join serves it itself, straight from the outbox: that saves the way over the broker and three transactions. If it
+dies a relay sends the row as any other; of two that serve it one closes the join.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from ..effect import Publish
 from ..errors import Unavailable
 from ..killpoint import reach
 from ..message import guard_of
+from ..own_tasks import JOIN_TASK
 from ..progress import Progress
 from ..signing import NO_KEYS, Keyring
 from .base import Loaded, Store
@@ -63,6 +67,8 @@ class SplitCommit:
         """Outbox rows that the broker has confirmed, and that are still to be deleted: by whatever is next brought to the store."""
         self._unsendable: deque[Taken] = deque(maxlen=RELAY_LIMIT)
         """Outbox rows that no broker will take: they are given to whoever takes, to end as what cannot be read does."""
+        self._own_joins: deque[Taken] = deque()
+        """Joins that are complete by what was brought here, in rows of the outbox that are held."""
         self._look_at = self._timer_at = 0.0
 
     def exchange(
@@ -78,7 +84,7 @@ class SplitCommit:
                 for t, standing in pairs
                 if standing is None and t.delivery is not None and not _is_from_outbox(t.delivery)
             ]
-            self._send_or_leave(stored.outbox, is_told=not done)
+            self._send_or_leave(self._without_joins(stored.outbox, take), is_told=not done)
             if done:
                 self._ack_or_leave(done)
         try:
@@ -89,7 +95,15 @@ class SplitCommit:
             taken, claimed = [], []  # stored is stored: whoever next takes without bringing anything is told
         return Exchange(stored.standing, taken, claimed, holders=stored.holders)
 
-    def _send_or_leave(self, outbox: Sequence[Delivery], *, is_told: bool) -> None:
+    def _without_joins(self, outbox: Sequence[Delivery], take: int) -> list[Taken]:
+        """What is to be sent: all but the joins that who takes is given at once."""
+        others: list[Taken] = []
+        for item in [decoded(delivery, self._keyring) for delivery in outbox]:
+            is_join = item.message is not None and item.message.task == JOIN_TASK
+            (self._own_joins if is_join and len(self._own_joins) < take else others).append(item)
+        return others
+
+    def _send_or_leave(self, outbox: Sequence[Taken], *, is_told: bool) -> None:
         """Send what was just stored. Stored is stored: what cannot be sent now is sent by a relay. Bringing the transitions again would
         write all their messages once more, so only a client, who has nothing to acknowledge, is told.
         """
@@ -118,8 +132,9 @@ class SplitCommit:
         """New work with its claims, and what was brought to be claimed."""
         if take:
             self._send_due()
-        refused = [*islice(self._unsendable, take)]
-        take -= len(refused)
+        own = [*islice(self._own_joins, take)]
+        refused = [*islice(self._unsendable, take - len(own))]
+        take -= len(own) + len(refused)
         if take > len(self._unclaimed):
             self._unclaimed += [
                 decoded(delivery, self._keyring)
@@ -131,9 +146,10 @@ class SplitCommit:
             reach("split.delivered")
         claimed = self._claimed([*mine, *claim])
         self._unclaimed = self._unclaimed[take:]
-        for _ in refused:
-            self._unsendable.popleft()
-        return [*refused, *claimed[: len(mine)]], claimed[len(mine) :]
+        for given, source in ((own, self._own_joins), (refused, self._unsendable)):
+            for _ in given:
+                source.popleft()
+        return [*own, *refused, *claimed[: len(mine)]], claimed[len(mine) :]
 
     def _claimed(self, wanted: Sequence[Taken]) -> list[Taken]:
         """Claim these, and delete the outbox rows that were sent, in one step of the store; none if there is nothing to do."""
@@ -155,16 +171,22 @@ class SplitCommit:
         try:
             self._store.renew(_claims(held))
         finally:  # a broker that hears nothing while the store is away would give what runs to others
-            self._broker.renew([taken.delivery for taken in held])
+            self._broker.renew([taken.delivery for taken in held if not _is_from_outbox(taken.delivery)])
 
     def release(self, held: Sequence[Taken], *, lost: bool = False) -> None:
-        self._store.release(_claims(held), lost=lost)
+        own = [taken for taken in held if _is_from_outbox(taken.delivery)]
+        others = [taken for taken in held if not _is_from_outbox(taken.delivery)]
+        self._store.release([*own, *_claims(others)], lost=lost)
         reach("split.released")
-        self._broker.release([taken.delivery for taken in held])
+        self._broker.release([taken.delivery for taken in others])
 
     def pause(self) -> None:
         """Hand back what is not claimed; what cannot be comes back by itself, as its connection is lost or its lease will be over."""
         unclaimed, self._unclaimed = self._unclaimed, []
+        joins = [*self._own_joins]
+        self._own_joins.clear()
+        if joins:
+            self._store.release(joins)
         self._broker.pause()
         self._broker.release([taken.delivery for taken in unclaimed])
 
@@ -180,7 +202,7 @@ class SplitCommit:
         if rows:
             reach("split.relaying")
         try:
-            self._unsendable.extend(self._send(rows))
+            self._unsendable.extend(self._send([decoded(row, self._keyring) for row in rows]))
             self._claimed([])
         except Unavailable:
             with suppress(Unavailable):  # then they are there again after their lease
@@ -240,25 +262,24 @@ class SplitCommit:
         guard = Publish(guard_of(transition.early, self._limits.lease_seconds))
         return replace(transition, delivery=delivery, effects=(*transition.effects, guard))
 
-    def _send(self, outbox: Sequence[Delivery]) -> list[Taken]:
+    def _send(self, outbox: Sequence[Taken]) -> list[Taken]:
         """Send outbox rows, and delete those that the broker has confirmed; the others are tried again by the next sweep.
 
         Returns those that the broker will never take, to end as messages that cannot be read end, but that all is known of them.
         """
-        read = [decoded(delivery, self._keyring) for delivery in outbox]
-        self._bury([item for item in read if item.message is None])
-        messages = [item.message for item in read if item.message is not None]
+        self._bury([item for item in outbox if item.message is None])
+        messages = [item.message for item in outbox if item.message is not None]
         if not messages:
             return []
         sent = self._outgoing.send(messages)
         reach("split.sent")
         done = [
-            item.delivery for item in read if item.message is not None and item.message.id in sent.confirmed
+            item.delivery for item in outbox if item.message is not None and item.message.id in sent.confirmed
         ]
         self._sent += done
         return [
             Taken(item.delivery, None, Run(), sent.refused[message.id], message.id, stub=message)
-            for item in read
+            for item in outbox
             if (message := item.message) is not None and message.id in sent.refused
         ]
 

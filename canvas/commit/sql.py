@@ -232,7 +232,8 @@ class SqlCommit:
         messages = [item.message for item in taken if item.message is not None]
         if not messages or self._role is Role.BROKER or taken[0].delivery.queue == OUTBOX:
             return list(taken)
-        runs = batch.runs.lock([message.id for message in messages])
+        # what was sent through an outbox is known since then; elsewhere its message was all that was known of it
+        runs = batch.runs.lock([message.id for message in messages], are_known=self._role is Role.STORE)
         refused = sql_revoked.revoked_of(batch.connection, messages)
         claimed = []
         for item in taken:

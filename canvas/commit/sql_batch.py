@@ -100,7 +100,7 @@ class SqlBatch:
 
     def apply(self, transitions: Sequence[Transition]) -> list[Standing | None]:
         """Decide all transitions, in order, and write what they change."""
-        self.runs.lock(_run_ids(transitions))
+        self.runs.lock(_run_ids(transitions), are_known=True)
         self._open_chains_and_joins(transitions)
         self._joins.lock(_join_ids(transitions), _growing_ids(transitions))
         standing = [self._apply(transition) for transition in transitions]
@@ -134,8 +134,8 @@ class SqlBatch:
         self._has_hastened = True
 
     def notify(self) -> None:
-        """Wake those who wait, where the database can; elsewhere they look (see wake.py)."""
-        if self.messages or self._has_hastened:
+        """Wake those who wait, where the database can; elsewhere they look (see wake.py). For an outbox nobody waits: it is looked at."""
+        if self.role is not Role.STORE and (self.messages or self._has_hastened):
             wake_takers(self.connection)
         dialect_of(self.connection).notify(self.connection, "bb_result", self._documents)
 

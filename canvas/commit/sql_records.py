@@ -10,7 +10,7 @@ from ..continuation import ChainRecord, JoinRecord, chain_needed
 from ..plan import Plan, plan_from_text
 from ..sql.tables import chain_table, join_table, part_table, plan_table
 from . import records
-from .base import JoinState, Loaded
+from .base import JoinState, Loaded, chains_after
 from .sql_joins import has_all
 
 
@@ -18,7 +18,10 @@ def load(
     connection: Connection, chains: Collection[str], joins: Collection[str], plans: Collection[str]
 ) -> Loaded:
     """See base.Commit."""
-    return Loaded(_chains(connection, chains), _joins(connection, joins), _plans(connection, plans))
+    states = _joins(connection, joins)
+    return Loaded(
+        _chains(connection, {*chains, *chains_after(states.values())}), states, _plans(connection, plans)
+    )
 
 
 def interrupted(connection: Connection, now_us: int) -> list[JoinRecord]:

@@ -7,7 +7,7 @@ happens in the caller's transaction.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,15 +37,26 @@ class SqlRuns:
     _runs: dict[str, RunRecord] = field(default_factory=dict)
     _changed: dict[str, RunRecord] = field(default_factory=dict)
 
-    def lock(self, ids: Collection[str]) -> dict[str, RunRecord]:
-        """The runs of `ids`, locked; rows that do not exist are made, so that two workers cannot both make them."""
+    def lock(self, ids: Collection[str], *, are_known: bool = False) -> dict[str, RunRecord]:
+        """The runs of `ids`, locked; rows that do not exist are made, so that two workers cannot both make them.
+
+        With `are_known` most of them do exist: then they are not made first. Who meets one that another worker makes just then may lose against
+        that one, and tries again (see is_passing).
+        """
         wanted = sorted(set(ids))
-        if wanted:
-            rows = [empty_run(id_) for id_ in wanted]
+        missing = self._locked(wanted) if are_known else wanted
+        if missing:
+            rows = [empty_run(id_) for id_ in missing]
             self.connection.execute(dialect_of(self.connection).insert_missing(run_table), rows)
-            for row in self.connection.execute(_LOCKING, {"ids": wanted}):
-                self._runs[row.task_id] = run_of(row)
+            self._locked(missing)
         return {id_: self._runs[id_] for id_ in wanted}
+
+    def _locked(self, ids: Sequence[str]) -> list[str]:
+        """Read and lock these; returns those that do not exist."""
+        rows = self.connection.execute(_LOCKING, {"ids": ids}) if ids else ()
+        found = {row.task_id: run_of(row) for row in rows}
+        self._runs |= found
+        return [id_ for id_ in ids if id_ not in found]
 
     def get(self, id_: str) -> RunRecord | None:
         """A run that is locked, as it is by now; None for one that is not."""
