@@ -107,4 +107,5 @@ def _forward(task: str, message: Message, position: Step | Member) -> dict[str, 
 
 
 def _is_forward(item: Any, task: str) -> bool:
+    """One of ours, of which but the position is read."""
     return isinstance(item, Mapping) and item.get("task") == task and not item.get("subtask_type")

@@ -15,8 +15,6 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
-from msgspec.structs import replace
-
 from ..continuation import JoinRecord
 from ..errors import BackbeatError
 from ..incarnation import is_gone, name_of
@@ -32,13 +30,13 @@ from . import records, redis_dead, redis_put, redis_records
 from .base import Loaded
 from .dead_letter import KeptLetter
 from .limits import DEFAULT_LIMITS, REVOKED_KEEP_US, Limits
-from .redis_batch import REVOKED, RedisBatch, claim_row, exchange_of, is_unread, may_revoke, revocation
+from .redis_batch import REVOKED, RedisBatch, claim_row, exchange_of, may_revoke, revocation
+from .redis_claims import decided
 from .redis_clock import ServerClock, monotonic_us
 from .redis_keys import RedisKeys
 from .role import OUTBOX, Role
 from .taken import Taken
 from .transition import Exchange, Transition
-from .verdict import Later
 
 _EXCHANGE = partial(script, "store.lua", "unique.lua", "envelope.lua", "celery_chord.lua", "exchange.lua")
 REVOKED_AT_ONCE = 1_000
@@ -81,7 +79,7 @@ class RedisCommit:
     def exchange(
         self, transitions: Sequence[Transition], *, take: int = 0, claim: Sequence[Taken] = ()
     ) -> Exchange:
-        return self._with_claims_looked_at_again(self._exchange(transitions, take, claim))
+        return decided(self._exchange(transitions, take, claim), self._claim)
 
     def _exchange(
         self, transitions: Sequence[Transition], take: int, claim: Sequence[Taken], gone: Sequence[str] = ()
@@ -152,6 +150,9 @@ class RedisCommit:
             **self._common(),
         }
         return argument, batch.blobs
+
+    def _claim(self, wanted: Sequence[Taken], gone: Sequence[str]) -> Sequence[Taken]:
+        return self._exchange([], 0, wanted, gone).claimed
 
     def put(self, items: Sequence[Rendered]) -> Collection[str]:
         if not items:
@@ -306,39 +307,3 @@ class RedisCommit:
         tags = [item.delivery.tag for item in held]
         ids = [item.message.id for item in held if item.message is not None]
         self._do(verb, tags=tags, ids=ids, **fields)
-
-    def _with_claims_looked_at_again(self, exchange: Exchange) -> Exchange:
-        """Claim with another call what the script cannot decide by itself: messages whose headers only Python can read (an eta in an
-        unusual form) or verify, and those whose claims are held by processes of this machine, which may be over.
-        """
-        exchange = self._claimed_again(exchange, is_unread)
-        gone = {
-            holder
-            for item in (*exchange.taken, *exchange.claimed)
-            if (holder := _holder_of(item)) and is_gone(holder)
-        }
-        return (
-            self._claimed_again(exchange, lambda item: _holder_of(item) in gone, sorted(gone))
-            if gone
-            else exchange
-        )
-
-    def _claimed_again(
-        self, exchange: Exchange, is_wanted: Callable[[Taken], bool], gone: Sequence[str] = ()
-    ) -> Exchange:
-        wanted = [
-            replace(item, reason="") for item in (*exchange.taken, *exchange.claimed) if is_wanted(item)
-        ]
-        if not wanted:
-            return exchange
-        judged = iter(self._exchange([], 0, wanted, gone).claimed)
-        return replace(
-            exchange,
-            taken=[next(judged) if is_wanted(item) else item for item in exchange.taken],
-            claimed=[next(judged) if is_wanted(item) else item for item in exchange.claimed],
-        )
-
-
-def _holder_of(taken: Taken) -> str:
-    """Whose claim this message waits for; "" if for none."""
-    return taken.verdict.holder if isinstance(taken.verdict, Later) else ""

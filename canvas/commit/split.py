@@ -84,7 +84,8 @@ class SplitCommit:
                 for t, standing in pairs
                 if standing is None and t.delivery is not None and not _is_from_outbox(t.delivery)
             ]
-            self._send_or_leave(self._without_joins(stored.outbox, take), is_told=not done)
+            is_told = all(transition.delivery is None for transition in transitions)
+            self._send_or_leave(self._without_joins(stored.outbox, take), is_told=is_told)
             if done:
                 self._ack_or_leave(done)
         try:
@@ -185,10 +186,10 @@ class SplitCommit:
         unclaimed, self._unclaimed = self._unclaimed, []
         joins = [*self._own_joins]
         self._own_joins.clear()
-        if joins:
-            self._store.release(joins)
         self._broker.pause()
         self._broker.release([taken.delivery for taken in unclaimed])
+        if joins:
+            self._store.release(joins)
 
     def sweep(self) -> list[JoinRecord]:
         """Relay what is due or was left by the dead."""

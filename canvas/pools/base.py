@@ -58,7 +58,7 @@ class Lost(Struct, frozen=True):
 
 
 class Unstarted(Struct, frozen=True):
-    """A job that waited was taken back; it has not begun, and the pool does not have it any more."""
+    """A job was taken back before it began; the pool does not have it any more."""
 
     key: str
 

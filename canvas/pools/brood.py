@@ -134,9 +134,7 @@ class Brood:
             return
         line.doomed = True
         self.retire(line)
-        with contextlib.suppress(OSError):  # it is dead already
-            line.pipe.shutdown(socket.SHUT_WR)
-        line.turnstile.end()
+        line.end()
         if self._nursery is not None and not line.orphan:
             self._nursery.kill(line.number, 0, LEAVE_SECONDS)
 

@@ -91,7 +91,7 @@ def run_job(
         message = from_wire(unpack(job.raw), job.queue)
         limits = time_limits_of(message, tasks, default)
         if missing := limit.kept.missing(limits):
-            return Ended(job.key, _refusal(message, missing))
+            return Ended(job.key, _refusal(message, missing), time.perf_counter() - began)
         reach("child.starting")
         outcome = execute(message, tasks, hostname, limit=limit, limits=limits, tell=teller())
         reach("child.ran")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from queue import SimpleQueue
@@ -94,6 +95,7 @@ class Crew:
             self._post.dropped(key)
 
     def _run(self, job: Job) -> Ended | Requeue:
+        began = time.perf_counter()
         try:
             strike = self._running[job.key] = Strike(SystemExit)
             with strike:
@@ -102,7 +104,7 @@ class Crew:
                 with telling(partial(self._post.tell, job.key)):
                     return self._runner(job, self._limit)
         except BaseException as exc:  # noqa: BLE001 - what ends a process elsewhere ends the job here: the others go on
-            return Ended(job.key, _failure(exc, job.key))
+            return Ended(job.key, _failure(exc, job.key), time.perf_counter() - began)
         finally:
             del self._running[job.key]
 

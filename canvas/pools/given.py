@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 from collections import deque
@@ -39,8 +40,9 @@ class Given:
 
     def await_end(self) -> None:
         """Start none any more, and wait until the pool lets this process end."""
-        while self._pipe.recv(_CHUNK):
-            pass
+        with contextlib.suppress(ConnectionError):
+            while self._pipe.recv(_CHUNK):
+                pass
 
     def _read(self) -> bool:
         """Read what is in the pipe; False at its end."""

@@ -5,6 +5,7 @@ A child that runs one job at a time may be given more to follow (turnstile.py): 
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import socket
 import time
@@ -88,18 +89,29 @@ class Line:
         self._turns_due += len(jobs)
         self.say(pack(frame))
 
-    def take_back(self) -> list[str]:
-        """The keys of the jobs that it has not started, and will not start any more."""
-        count = self._turns_due + self.turnstile.take_back()
+    def take_back(self, *, whole: bool = False) -> list[str]:
+        """The keys of the jobs that wait, and will not start any more; with `whole` also of the first one, if it has not started either.
+
+        The first is left to a child that has not come round to it: it would be given the same again.
+        """
+        most = len(self.jobs) if whole else sum(since is None for since in self.jobs.values())
+        due = min(self._turns_due, most)
+        count = due + self.turnstile.take_back(most - due)
         if not count:
             return []
-        self._turns_due = 0
+        self._turns_due -= due
         self._back += count
         keys = [*self.jobs][-count:]
         for key in keys:
             del self.jobs[key]
         self.given -= count
         return keys
+
+    def end(self) -> None:
+        """It is given nothing more, and may end when it has done what it has."""
+        with contextlib.suppress(OSError):  # it is dead already
+            self.pipe.shutdown(socket.SHUT_WR)
+        self.turnstile.end()
 
     def close(self) -> None:
         self.pipe.close()

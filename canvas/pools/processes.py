@@ -104,8 +104,11 @@ class ProcessPool:
         return self._openings.room(depth, len(self._alone))
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        # what was young when the caller counted may be so no more
-        places = self._openings.room(self.queue_limit, len(self._alone), behind_long=True)
+        if any(job.alone for job in jobs):
+            places = self.free  # nothing waits behind it
+        else:
+            # what was young when the caller counted may be so no more
+            places = self._openings.room(self.queue_limit, len(self._alone), behind_long=True)
         if len(jobs) > places:
             raise ValueError(f"{len(jobs)} jobs for {places} places")
         batches: defaultdict[Line, list[Job]] = defaultdict(list)
@@ -188,8 +191,11 @@ class ProcessPool:
             return
         if not line.doomed:
             # the others, too: what comes next must not be killed in place of what has just ended
-            self._take_back(line)
+            is_first = line.jobs[key] is not None
+            self._take_back(line, whole=is_first)
             if key not in line.jobs:
+                if is_first:
+                    self._brood.end(line)  # it had all the time and has not even begun
                 return
             if signum != signal.SIGKILL:
                 line.turnstile.order(signum)
@@ -229,7 +235,7 @@ class ProcessPool:
                 extra = {"action": "pool_child_full", "kib": kib}
                 logger.info("child %s has %s KiB, and is replaced", line.pid, f"{kib:,}", extra=extra)
                 self._brood.retire(line)
-                if self._slots == 1:
+                if self._slots == 1 and not line.doomed:
                     self._take_back(line)
             case ["dropped", str()]:
                 self._brood.answered(line)
@@ -265,8 +271,8 @@ class ProcessPool:
         line.ended(report.key)
         self._has_less(line)
 
-    def _take_back(self, line: Line) -> None:
-        keys = line.take_back()
+    def _take_back(self, line: Line, *, whole: bool = False) -> None:
+        keys = line.take_back(whole=whole)
         if keys:
             self._back(keys)
             self._has_less(line)
@@ -284,7 +290,9 @@ class ProcessPool:
             self.changed(line)
         elif line.orphan:
             self._brood.forget(line)
-        elif not line.doomed:
+        elif line.doomed:
+            line.end()  # it may be too large, and wait for this alone
+        else:
             self._brood.dismiss(line)
 
     def _forget_alone(self, key: str) -> None:

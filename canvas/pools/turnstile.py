@@ -14,8 +14,6 @@ import socket
 
 _TURN = 0
 """No signal has this number: every other byte is an order."""
-_MANY = 4096
-"""More turns than there ever are at once."""
 
 
 class Turnstile:
@@ -29,10 +27,10 @@ class Turnstile:
         """Let the child start so many jobs more."""
         self._send(bytes([_TURN]) * count)
 
-    def take_back(self) -> int:
-        """Let none start any more; how many had not."""
+    def take_back(self, most: int) -> int:
+        """Let the last ones not start, up to so many; how many had not."""
         try:
-            return self.exit.recv(_MANY, socket.MSG_DONTWAIT).count(_TURN)
+            return self.exit.recv(most, socket.MSG_DONTWAIT).count(_TURN) if most else 0
         except BlockingIOError:
             return 0
 

@@ -16,7 +16,7 @@ SHORT_SECONDS = 0.02
 """How long tasks may run, on average, for the next one to be taken before a slot is free: then it starts before what ended is stored. Whatever
 is urgent, or could start elsewhere, waits no longer for it."""
 BATCH_SECONDS = 0.01
-"""How long what waits for one slot may take, on average, if it is more than one task."""
+"""How long what waits for one slot in the pool may take, on average: behind one that takes longer by itself the pool leaves none."""
 WARY_SECONDS = 1.0
 """How long nothing is taken ahead after a task came with which a worker died before: what is held counts against all of it if this one dies, too."""
 _UNKNOWN_SECONDS = 1.0
@@ -40,14 +40,14 @@ class Appetite:
         """A task has been taken that may have ended the worker that had it before."""
         self._wary_until = now + WARY_SECONDS
 
-    def depth(self, now: float) -> int:
-        """How many messages are wanted for each slot beyond the one that can start at once: as many as are done soon, if tasks are short and
-        not all slots stay taken.
-        """
+    def spares(self, now: float) -> bool:
+        """Whether a message is wanted for each slot beyond the one that can start at once: tasks are short, and not all slots stay taken."""
         is_busy = self._full_since is not None
-        if is_busy or now < self._wary_until or self._run_seconds > SHORT_SECONDS:
-            return 0
-        return max(1, int(BATCH_SECONDS / max(self._run_seconds, 1e-6)))
+        return not is_busy and now >= self._wary_until and self._run_seconds <= SHORT_SECONDS
+
+    def depth(self, now: float) -> int:
+        """How many of these may wait for each slot, where they follow each other by themselves: as many as are done soon."""
+        return int(BATCH_SECONDS / max(self._run_seconds, 1e-6)) if self.spares(now) else 0
 
     def look(self, now: float, *, is_free: bool) -> None:
         """Whether a slot is free, or has become free since the last look."""

@@ -38,13 +38,9 @@ class Running:
     seconds: float = 0.0
     """How long it had run by then."""
 
-    def end(self, fate: Failure | Revoked, seconds: float) -> None:
-        """It is to end with this."""
-        self.fate, self.seconds = fate, seconds
-
 
 class RunningTasks:
-    """What runs in `pool`, by the key under which the pool knows it. Used by the worker's thread."""
+    """What `pool` has, and runs or will run next, by the key under which the pool knows it. Used by the worker's thread."""
 
     def __init__(self, pool: Pool, hard_limit: HardLimit) -> None:
         self._pool = pool
@@ -58,6 +54,11 @@ class RunningTasks:
     def __iter__(self) -> Iterator[Running]:
         return iter(self._running.values())
 
+    @property
+    def busy(self) -> int:
+        """How many run now; the others wait in the pool."""
+        return sum(self._pool.since(key) is not None for key in self._running)
+
     def __getitem__(self, key: str) -> Running:
         return self._running[key]
 
@@ -70,7 +71,7 @@ class RunningTasks:
         self._running.pop(key, None)
 
     def enter(self, executes: Sequence[Execute]) -> list[Job]:
-        """These run from now on; returns what is to be submitted for them."""
+        """The pool has these from now on; returns what is to be submitted for them."""
         jobs = []
         for execute in executes:
             key, delivery = str(next(self._keys)), execute.taken.delivery
@@ -100,7 +101,7 @@ class RunningTasks:
             if now >= deadline:
                 text = f"the task ran longer than its time limit of {running.limit} s"
                 failure = Failure(error=celery_error("TimeLimitExceeded", text, running.message.id))
-                running.end(failure, now - deadline + (running.limit or 0))
+                running.fate, running.seconds = failure, now - deadline + (running.limit or 0)
                 self._pool.kill(key)
 
     def _deadlines(self) -> list[tuple[str, Running, float]]:
@@ -116,5 +117,5 @@ class RunningTasks:
             signum = next((signums[key] for key in keys if key in signums), None)
             if signum is not None and running.fate is None:
                 since = self._pool.since(key)
-                running.end(Revoked(reason="terminated"), 0.0 if since is None else now - since)
+                running.fate, running.seconds = Revoked(reason="terminated"), now - (since or now)
                 self._pool.kill(key, signum)

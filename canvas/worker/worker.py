@@ -20,18 +20,16 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 
 from ..commit.base import Commit
 from ..commit.limits import Limits
 from ..commit.taken import Taken
-from ..commit.transition import Transition
 from ..errors import BackbeatError, Unavailable
 from ..killpoint import reach
-from ..outcome import lost
 from ..patience import Patience
-from ..perform import Execute, Performer
+from ..perform import Performer
 from ..pools.base import LONG_SECONDS, Ended, Lost, Pool, Report, Requeue, Unstarted
 from ..readable import readable
 from .appetite import FULL_SECONDS, Appetite
@@ -40,6 +38,8 @@ from .chores import Chore, faults
 from .listener import Listener
 from .running import HardLimit, RunningTasks, time_limit_of
 from .stand_in import stand_in
+from .starting import Starting
+from .surviving import surviving
 from .words import Words
 
 logger = logging.getLogger("backbeat.worker")
@@ -78,6 +78,9 @@ class Worker:
         self._reports: deque[Report] = deque()
         self._taken: deque[Taken] = deque()
         self._bringing = Bringing(performer, listener, self._taken)
+        self._starting = Starting(
+            performer, pool, self._running, self._bringing, listener, self._taken, self._stand_in
+        )
         self._stops = 0
         self._grace_until = math.inf
         self._woken, self._wake = os.pipe()
@@ -135,8 +138,8 @@ class Worker:
 
     @property
     def busy(self) -> int:
-        """How many tasks run now."""
-        return len(self._running)
+        """How many tasks run now, besides those that wait in the pool."""
+        return self._running.busy
 
     @property
     def _held(self) -> list[Taken]:
@@ -165,7 +168,7 @@ class Worker:
             logger.log(level, "%s; trying again in %.1f s", error, pause, extra={**extra, "pause": pause})
             readable([self._woken], pause)
             self._drain_wake()
-        self._listener.passed(len(self._running), fault)
+        self._listener.passed(self.busy, fault)
 
     def _step(self) -> bool:
         self._reports += self._words.sifted(self._pool.collect())
@@ -190,14 +193,20 @@ class Worker:
 
     @property
     def _room(self) -> int:
-        """How much more may be taken: what can start, and what can wait for that in the pool. Where the pool cannot take back one for each slot is
+        """How much more may be taken: what can start, and what can wait for that in the pool. Where none waits there one for each slot is
         kept here; nothing where the next task would run before what the last one came to is stored.
         """
-        depth = self._appetite.depth(time.monotonic())
+        depth = self._depth
         room = self._pool.room(depth)
-        if depth and not self._pool.queue_limit and not self._runs_tasks_in_loop:
+        is_queued = depth and self._pool.queue_limit
+        if not is_queued and not self._runs_tasks_in_loop and self._appetite.spares(time.monotonic()):
             room += len(self._running) + self._pool.free
         return max(0, room - len(self._taken) - len(self._performer.left))
+
+    @property
+    def _depth(self) -> int:
+        """How many tasks may wait for each slot."""
+        return self._appetite.depth(time.monotonic())
 
     def _hold_little(self, known: int) -> None:
         """Hand back what cannot start at once if a task was taken with which a worker died: that worker held others, too, which are not to blame."""
@@ -211,12 +220,12 @@ class Worker:
         """Reports and taken messages, each off its list only when it is dealt with: what Unavailable interrupts is done again."""
         while self._reports:
             report = self._reports[0]
-            with self._surviving():
+            with surviving():
                 self._reported(report)
                 reach("worker.reported")
             self._running.forget(report.key)
             self._reports.popleft()
-        while self._taken and self._stops == 0 and self._start_some():
+        while self._taken and self._stops == 0 and self._starting.some(self._depth):
             pass
 
     def _stand_in(self) -> contextlib.AbstractContextManager[None]:
@@ -225,75 +234,6 @@ class Worker:
             return contextlib.nullcontext()
         self._appetite.look(time.monotonic(), is_free=False)
         return stand_in((Chore(self._hand_back), self._renewal), min(FULL_SECONDS, self._renewal.seconds))
-
-    @contextlib.contextmanager
-    def _surviving(self) -> Iterator[None]:
-        """Whatever is wrong with one message, or join, must not end the worker and all that it runs; it comes back after its lease."""
-        try:
-            yield
-        except Unavailable:
-            raise
-        except Exception:
-            logger.exception("a message or join cannot be dealt with", extra={"action": "step_failed"})
-
-    def _start_some(self) -> int:
-        """Route taken messages, and start as many as there is room for; how many it were. Whatever Unavailable interrupts is still on the list."""
-        routed: list[Transition] = []
-        starting: list[Execute] = []
-        count, free = 0, self._pool.free
-        room = self._pool.room(self._appetite.depth(time.monotonic()))
-        for item in self._taken:
-            if len(starting) >= room:
-                break
-            count += 1
-            with self._surviving():
-                route = self._performer.route(item)
-                if not isinstance(route, Execute):
-                    routed.append(route)
-                elif len(starting) < free or not route.starts_at_once:
-                    starting.append(route)
-                else:
-                    count -= 1
-                    break
-        early = [execute for execute in starting if execute.early]
-        if early:
-            reach("worker.acking_early")
-            refused = self._ack_early(early)
-            starting = [execute for execute in starting if execute not in refused]
-            reach("worker.acked_early")
-        for _ in range(count):
-            self._taken.popleft()
-        for transition in routed:
-            self._bringing.add(transition)
-        for execute in starting:
-            self._listener.started(execute.message)
-        jobs = self._running.enter(starting)
-        if jobs:
-            with self._stand_in():
-                self._running.submit(jobs)
-        return count
-
-    def _ack_early(self, early: Sequence[Execute]) -> list[Execute]:
-        """Acknowledge these before they start. Those that cannot be, as what guards them cannot be stored, end as failed; returns them."""
-        try:
-            acks = [Transition(early=execute.message, delivery=execute.taken.delivery) for execute in early]
-            self._taken += self._performer.commit(acks)
-        except Unavailable:
-            raise
-        except Exception as error:  # noqa: BLE001 - one message must not end the worker and all that it runs
-            if len(early) > 1:
-                return [refused for execute in early for refused in self._ack_early([execute])]
-            for execute in early:
-                self._refuse_early(execute, error)
-            return [*early]
-        return []
-
-    def _refuse_early(self, execute: Execute, error: Exception) -> None:
-        id_, text = execute.message.id, f"the task cannot be acknowledged before it runs: {error}"
-        logger.error("task %s: %s", id_, text, extra={"action": "early_refused", "id": id_})
-        with self._surviving():
-            failure = lost("EncodeError", text, id_)
-            self._bringing.add(self._performer.dead(execute.taken, execute.message, failure))
 
     def _wait(self) -> None:
         wakers = [self._woken, *self._pool.wakers()]
@@ -315,8 +255,11 @@ class Worker:
             case Lost() | Unstarted() if running.fate is not None:
                 transition = self._performer.finished(running.taken, running.message, running.fate)
                 self._bringing.add(transition, running.seconds)
+            case Unstarted() if running.early:
+                self._release([running.taken], lost=True)
+                self._listener.lost(running.taken, "its process died before it began")
             case Unstarted():
-                self._taken.appendleft(running.taken)
+                self._starting.put_back(running.taken)
             case Lost(reason=reason):
                 self._release([running.taken], lost=True)
                 self._listener.lost(running.taken, reason)
@@ -348,6 +291,7 @@ class Worker:
             return
         self._pool.take_back(math.inf)
         taken = [*self._taken]
+        self._starting.forget()
         self._taken.clear()  # first: what was handed back in part must not start, and the rest comes back after its lease
         if taken:
             self._release(taken)
@@ -363,7 +307,7 @@ class Worker:
 
     def _sweep(self) -> None:
         for record in self._commit.sweep():
-            with self._surviving():
+            with surviving():
                 self._performer.settle_interrupted(record)
 
     def _shut_down(self) -> None:
@@ -392,7 +336,7 @@ class Worker:
     def _is_settling(self, report: Report) -> bool:
         """It says how its task ended, which may be that it was killed for its time limit, say, and not for the stop."""
         return isinstance(report, Ended) or (
-            isinstance(report, Lost) and self._running[report.key].fate is not None
+            isinstance(report, Lost | Unstarted) and self._running[report.key].fate is not None
         )
 
     def _drain_wake(self) -> None:

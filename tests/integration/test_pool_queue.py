@@ -143,6 +143,62 @@ def test_of_the_jobs_of_a_child_that_dies_only_the_one_that_ran_is_lost(new_pool
     assert value_of(run_all(pool, echoes("b"))[0]) == "b"
 
 
+@pytest.fixture
+def hung(new_pool):
+    """A pool with one child, which is stopped, and has a job that it cannot begin, and one behind it."""
+    pool = new_pool(terminate_seconds=60)
+    (pid,) = pool.pids
+    os.kill(pid, signal.SIGSTOP)
+    pool.submit(echoes("a", "b"))
+    yield pool, pid
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_the_first_job_is_left_to_a_child_that_has_not_come_round_to_it(hung):
+    """It would be given the same again, and again."""
+    pool, pid = hung
+
+    pool.take_back(math.inf)
+
+    assert pool.collect() == [Unstarted("b")]
+    assert pool.free == 0
+    os.kill(pid, signal.SIGCONT)
+    assert value_of(collected(pool, 1)[0]) == "a"
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+def test_a_child_that_does_not_even_begin_its_job_is_ended_with_it(hung, signum):
+    pool, pid = hung
+
+    pool.kill("a", signum)
+
+    assert set(collected(pool, 2)) == {Unstarted("a"), Unstarted("b")}
+    wait_dead(pid)
+    assert value_of(run_all(pool, echoes("b"))[0]) == "b"
+
+
+def test_a_child_that_dies_before_it_begins_costs_its_first_job_as_reading_that_may_have_ended_it(hung):
+    pool, pid = hung
+
+    os.kill(pid, signal.SIGKILL)
+
+    assert set(collected(pool, 2)) == {Lost("a", "signal 9 (SIGKILL)"), Unstarted("b")}
+
+
+def test_a_child_that_is_too_large_obeys_when_it_is_told_to_end(new_pool):
+    pool = new_pool(max_memory_kib=120_000, terminate_seconds=60)
+    (pid,) = pool.pids
+    pool.submit([job("a", "grow", 200_000_000)])
+    assert select.select(pool.wakers(), [], [], 20)[0]
+
+    pool.kill("a", signal.SIGTERM)
+
+    assert value_of(collected(pool, 1)[0]) == pid
+    wait_until(pool, lambda: pool.free and pid not in pool.pids, [])
+    wait_dead(pid)
+
+
 def test_a_job_that_waits_is_ended_without_a_process(new_pool, job_gate):
     pool = new_pool()
     pool.submit([job("held", "wait"), *echoes("a", "b")])
@@ -200,6 +256,18 @@ def test_a_job_that_runs_alone_is_followed_by_none(new_pool, job_gate):
     job_gate.arrival()
 
     assert sorted(value_of(report) for report in collected(pool, 10)) == list(range(10))
+
+
+def test_jobs_for_which_there_is_no_room_are_refused_whole(new_pool):
+    from msgspec.structs import replace
+
+    pool = new_pool()
+
+    with pytest.raises(ValueError, match="2 jobs for 1 places"):
+        pool.submit([replace(job("alone", "echo", 1), alone=True), *echoes("b")])
+
+    assert pool.free == 1
+    assert [value_of(report) for report in run_all(pool, echoes("alone", "b"))] == ["alone", "b"]
 
 
 def test_what_is_larger_than_a_pipe_waits_too(new_pool, job_gate):

@@ -79,10 +79,13 @@ def test_nothing_is_taken_ahead_before_it_is_known_how_long_tasks_run():
 
 @pytest.mark.parametrize(
     ("seconds", "depth"),
-    [(BATCH_SECONDS / 10, 10), (BATCH_SECONDS / 2, 2), (BATCH_SECONDS, 1), (SHORT_SECONDS * 0.9, 1)],
+    [(BATCH_SECONDS / 10, 10), (BATCH_SECONDS / 2, 2), (BATCH_SECONDS, 1), (SHORT_SECONDS * 0.9, 0)],
 )
-def test_of_short_tasks_as_many_are_taken_ahead_for_each_slot_as_are_done_soon(seconds, depth):
-    assert after(seconds * 0.999).depth(100.0) == depth
+def test_of_short_tasks_one_is_taken_ahead_for_each_slot_and_more_if_they_are_done_soon(seconds, depth):
+    appetite = after(seconds * 0.999)
+
+    assert appetite.spares(100.0)
+    assert appetite.depth(100.0) == depth
 
 
 def test_tasks_of_no_time_at_all_are_no_trouble():
@@ -90,7 +93,10 @@ def test_tasks_of_no_time_at_all_are_no_trouble():
 
 
 def test_tasks_that_take_their_time_are_not_taken_ahead():
-    assert after(SHORT_SECONDS * 2).depth(100.0) == 0
+    appetite = after(SHORT_SECONDS * 2)
+
+    assert not appetite.spares(100.0)
+    assert appetite.depth(100.0) == 0
 
 
 def test_a_longer_task_ends_it():

@@ -13,6 +13,7 @@ from backbeat.canvas.commit.store_broker import StoreBroker
 from backbeat.canvas.commit.transition import Transition
 from backbeat.canvas.continuation import JoinRecord
 from backbeat.canvas.effect import AddPart, OpenJoin
+from backbeat.canvas.errors import Unavailable
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import CONTROL_QUEUE
 from backbeat.canvas.outcome import Success
@@ -112,6 +113,23 @@ def test_of_two_that_serve_it_one_closes_the_join(world):
 
     assert worker.load(joins=["g"]).joins["g"].closed
     assert world.left() == []
+
+
+def test_a_store_that_is_away_keeps_nothing_from_going_back_to_the_broker(world):
+    worker, calls = world.worker("w1"), []
+    worker._own_joins.append(None)
+
+    def release(held):
+        calls.append("store")
+        raise Unavailable("gone")
+
+    worker._store.release = release
+    worker._broker.release = lambda held: calls.append("broker")
+
+    with pytest.raises(Unavailable):
+        worker.pause()
+
+    assert calls == ["broker", "store"]
 
 
 def test_what_is_held_and_nothing_is_wanted_any_more_is_there_for_others_at_once(world):
