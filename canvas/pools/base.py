@@ -100,7 +100,8 @@ class Pool(Protocol):
         ...
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Run these: as many as are `free` at once, others when those before them have ended. Never more than `room(queue_limit)`.
+        """Run these: as many as are `free` at once, others when those before them have ended. Never more than `room(queue_limit)`,
+        and no more than are `free` if one of them runs alone.
 
         Returns at once, but for a pool that runs jobs in the caller.
         """
