@@ -160,8 +160,10 @@ class Defaults:
     def _with_defaults(self, node: Node, bare: Bare) -> Node:
         """Each call with its task's and the settings' defaults under its own options; its callbacks too."""
 
+        limit = self._conf.task_max_argument_bytes
+
         def change(call: Call) -> Call:
-            self._check_size(call)
+            _check_size(call, limit)
             options = None if call.options else bare.get(call.task)
             if options is None:
                 options = self._options(call)
@@ -172,16 +174,6 @@ class Defaults:
             return replace(call, options=options, link=links, link_error=errbacks)
 
         return map_calls(node, change)
-
-    def _check_size(self, call: Call) -> None:
-        size, limit = len(call.args) + len(call.kwargs), self._conf.task_max_argument_bytes
-        if size > limit:
-            raise EncodeError(
-                f"the arguments of {call.task} have {size:,} bytes, more than {limit:,}: pass a reference to the data, "
-                "or raise the setting task_max_argument_bytes"
-            )
-        if call.id:
-            key("task_id", call.id)
 
     def _options(self, call: Call) -> dict[str, Any]:
         key("a task's name", call.task)
@@ -221,3 +213,14 @@ class Defaults:
 def _origin() -> str:
     """Who sends, in the form that Flower and operators know: gen<pid>@<host>."""
     return f"gen{os.getpid()}@{socket.gethostname()}"
+
+
+def _check_size(call: Call, limit: int) -> None:
+    size = len(call.args) + len(call.kwargs)
+    if size > limit:
+        raise EncodeError(
+            f"the arguments of {call.task} have {size:,} bytes, more than {limit:,}: pass a reference to the data, "
+            "or raise the setting task_max_argument_bytes"
+        )
+    if call.id:
+        key("task_id", call.id)

@@ -272,6 +272,8 @@ def _depth_of(node: Node) -> int:
     """How many levels of signatures `node` is deep, callbacks included, as `node_from_data` counts them."""
     inside: Sequence[Node]
     match node:
+        case Call(link=(), link_error=()):
+            return 1
         case Call() | Tap():
             inside = tuple(callbacks(node))
         case Chain():
