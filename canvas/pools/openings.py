@@ -44,12 +44,15 @@ class Openings:
         unused = self._unused(reserved)
         if self._slots > 1:
             return min(sum(self._space(line, 0) for line in self._open.values()), unused)
-        depth = min(depth, QUEUE_LIMIT)
-        free = self._idle()[:unused]
-        busy = [
-            line for line in self._open.values() if line.jobs and (behind_long or not self._is_long(line))
-        ]
-        return sum(self._space(line, depth) for line in [*free, *busy])
+        depth, places = min(depth, QUEUE_LIMIT), 0
+        for line in self._open.values():
+            if not line.jobs:
+                if unused > 0:
+                    unused -= 1
+                    places += self._space(line, depth)
+            elif depth and (behind_long or not self._is_long(line)):
+                places += self._space(line, depth)
+        return places
 
     def in_turn(self, reserved: int, depth: int) -> Iterator[Line]:
         """The child for each further job, as long as there is room: one that can start it at once, else where fewest wait."""
@@ -66,7 +69,11 @@ class Openings:
                 heappush(heap, (is_long, count + 1, number))
 
     def _unused(self, reserved: int) -> int:
-        return self._total - reserved - sum(min(len(line.jobs), self._slots) for line in self._lines.values())
+        unused, slots = self._total - reserved, self._slots
+        for line in self._lines.values():
+            if line.jobs:
+                unused -= min(len(line.jobs), slots)
+        return unused
 
     def _idle(self) -> list[Line]:
         return [line for line in self._open.values() if not line.jobs]

@@ -17,6 +17,8 @@ SHORT_SECONDS = 0.02
 is urgent, or could start elsewhere, waits no longer for it."""
 BATCH_SECONDS = 0.01
 """How long what waits for one slot in the pool may take, on average: behind one that takes longer by itself the pool leaves none."""
+PATIENCE_SECONDS = 0.001
+"""How long a message may wait while a task runs that is likely to end within that."""
 WARY_SECONDS = 1.0
 """How long nothing is taken ahead after a task came with which a worker died before: what is held counts against all of it if this one dies, too."""
 _UNKNOWN_SECONDS = 1.0
@@ -31,6 +33,11 @@ class Appetite:
         self._full_since: float | None = None
         self._run_seconds = _UNKNOWN_SECONDS
         self._wary_until = -math.inf
+
+    @property
+    def patience(self) -> float:
+        """How long (seconds) what runs is waited for before the broker is: it is likely to end sooner than the broker can be asked."""
+        return PATIENCE_SECONDS if self._run_seconds < PATIENCE_SECONDS else 0.0
 
     def ran(self, seconds: float) -> None:
         """A task has run for so long."""

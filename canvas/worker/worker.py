@@ -237,6 +237,9 @@ class Worker:
 
     def _wait(self) -> None:
         wakers = [self._woken, *self._pool.wakers()]
+        patience = self._appetite.patience if self._running else 0.0
+        if patience and readable(wakers, patience):
+            return
         if self._stops == 0 and self._pool.free:
             self._is_drained = False
             self._commit.wait(self._longest_wait(), wakers)

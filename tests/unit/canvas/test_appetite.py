@@ -8,6 +8,7 @@ import pytest
 from backbeat.canvas.worker.appetite import (
     BATCH_SECONDS,
     FULL_SECONDS,
+    PATIENCE_SECONDS,
     SHORT_SECONDS,
     WARY_SECONDS,
     Appetite,
@@ -86,6 +87,12 @@ def test_of_short_tasks_one_is_taken_ahead_for_each_slot_and_more_if_they_are_do
 
     assert appetite.spares(100.0)
     assert appetite.depth(100.0) == depth
+
+
+def test_what_runs_is_waited_for_a_moment_if_it_is_likely_to_end_within_that():
+    assert Appetite().patience == 0
+    assert after(PATIENCE_SECONDS / 2).patience == PATIENCE_SECONDS
+    assert after(PATIENCE_SECONDS * 2).patience == 0
 
 
 def test_tasks_of_no_time_at_all_are_no_trouble():
