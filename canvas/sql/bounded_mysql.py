@@ -18,7 +18,6 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL
 
 from ..errors import ImproperlyConfigured
-from .idle_ping import ping_when_idle
 
 CONNECT_SECONDS = 4
 STATEMENT_BYTES = 1_000_000
@@ -86,6 +85,7 @@ def open_mysql(url: URL, *, answer_seconds: float, lock_seconds: int, idle_secon
     }
     engine = create_engine(
         url,
+        pool_pre_ping=True,
         pool_size=5,
         max_overflow=20,
         connect_args=options,
@@ -104,7 +104,6 @@ def open_mysql(url: URL, *, answer_seconds: float, lock_seconds: int, idle_secon
             cursor.execute("SELECT @@max_allowed_packet")
             (connection.packet_bytes,) = cursor.fetchone()
 
-    ping_when_idle(engine)
     return engine
 
 

@@ -89,11 +89,12 @@ def open_engine(url: str) -> Engine:
 
 def _open_postgresql(url: URL) -> Engine:
     from .bounded_postgresql import bound_answers, bound_sessions
-    from .idle_ping import ping_when_idle
     from .silent_session import end_silent_sessions
     from .tables import metadata
 
-    engine = create_engine(url, pool_size=5, max_overflow=20, connect_args={"connect_timeout": 4})
+    engine = create_engine(
+        url, pool_pre_ping=True, pool_size=5, max_overflow=20, connect_args={"connect_timeout": 4}
+    )
     bound_answers(engine, ANSWER_SECONDS)
     bound_sessions(
         engine,
@@ -102,7 +103,6 @@ def _open_postgresql(url: URL) -> Engine:
         statement_seconds=ANSWER_SECONDS * 0.9,
     )
     end_silent_sessions(engine, sorted(metadata.tables), FROZEN_SECONDS)
-    ping_when_idle(engine)
     return engine
 
 
