@@ -238,7 +238,13 @@ class Expectation:
 
     def _check_errbacks(self, call: Call) -> None:
         for index, errback in enumerate(call.link_error):
-            self.check(freeze(errback, derive(call.id, f"errback:{index}")), call.id, first=False)
+            frozen = freeze(errback, derive(call.id, f"errback:{index}"))
+            if call.task == "replaced" and call.id in self.stopped:
+                # it may have been replaced before it was stopped, and what took its place have failed, and told so first
+                for told in first_calls(frozen):
+                    self._document(told)
+            else:
+                self.check(frozen, call.id, first=False)
 
     def _check_told(self, steps: Sequence[Node]) -> None:
         """A group that failed is told of by what was to follow it, and groups in a row by what was to follow the last, too."""
