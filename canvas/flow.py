@@ -54,6 +54,7 @@ from .effect import (
 from .ids import derive
 from .joining import join_of, unstarted_of, value_of
 from .json_text import EMPTY_LIST, NULL, Json, json_string, json_value, prepend
+from .members import is_alike, labelled
 from .message import Message, message_of
 from .node import Call, Chain, Group, Node, Policy, Tap, calls, freeze, untapped
 from .node_data import node_from_data
@@ -111,7 +112,7 @@ def member_effects(
     """Effects that start one more member of a group that was started before, in the same canvas; it `reports` to the group's join."""
     scope = _Scope(root_id, parent_id, {})
     if not reports:
-        return list(_enter(_labelled(member, group.id, index), None, None, scope))
+        return list(_enter(labelled(member, group.id, index), None, None, scope))
     position = Member(group.id, index, group.policy is Policy.FAIL_FAST)
     return list(_enter(member, None, position, scope))
 
@@ -265,31 +266,19 @@ def _enter_members(group: Group, value: Json | None, scope: _Scope, *, is_joined
     message: Message | None = None
     for index, member in enumerate(group.members):
         then = Member(group.id, index, hasty) if is_joined else None
-        if message is not None and like is not None and isinstance(member, Call) and _is_alike(member, like):
+        if message is not None and like is not None and isinstance(member, Call) and is_alike(member, like):
             args = member.args if value is None or member.immutable else prepend(value, member.args)
             kwargs = member.kwargs
             yield Publish(
                 replace(message, id=member.id, args=args, kwargs=kwargs, then=then, group_index=index)
             )
             continue
-        effects = list(
-            _enter(member if is_joined else _labelled(member, group.id, index), value, then, scope)
-        )
+        effects = list(_enter(member if is_joined else labelled(member, group.id, index), value, then, scope))
         yield from effects
         like = message = None
         match member, effects:
             case Call(), [Publish(published, None)] if published.then == then:
                 like, message = member, published
-
-
-def _is_alike(call: Call, like: Call) -> bool:
-    # options are the same ones where a call has none of its own; to compare them would take 1 for True
-    return (
-        call.options is like.options
-        and call.task == like.task
-        and call.immutable == like.immutable
-        and not (call.link or call.link_error or like.link or like.link_error)
-    )
 
 
 def _enter_chain(
@@ -310,21 +299,6 @@ def _enter_chain(
     record = ChainRecord(chain_id=chain_id, steps=(begun, *steps[1:]), below=then, root_id=scope.root_id)
     yield OpenChain(record)
     yield from _enter(first, value, Step(chain_id, 1), scope.knowing(record))
-
-
-def _labelled(member: Node, group_id: str, index: int) -> Node:
-    """A member that reports to no join still says whose it is: its call, or the last one of its chain."""
-    match member:
-        case Call() if counted_of(member) is not None:
-            return member  # it says already whose it is
-        case Call():
-            return replace(member, options={**member.options, "group_id": group_id, "group_index": index})
-        case Chain():
-            steps = untapped(member.steps)
-            last = _labelled(steps[-1], group_id, index)
-            return Chain(steps=(*steps[:-1], last, *member.steps[len(steps) :]))
-        case Group() | Tap():
-            return member
 
 
 def _advance(id_: str, outcome: Ending, then: Continuation | None, scope: _Scope) -> Iterator[Effect]:

@@ -285,7 +285,7 @@ class ProcessPool:
             self._brood.nudge()
 
     def _has_less(self, line: Line) -> None:
-        """It has one job less, or more."""
+        """It has fewer jobs than before: what becomes of it."""
         if line.jobs or not (line.retired or self._stopping):
             self.changed(line)
         elif line.orphan:
