@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 from backbeat.scheduler.store.memory import MemoryStore
 from backbeat.scheduler.store.sql import SqlStore
 from backbeat.scheduler.store.wiring import open_engine
 from sqlalchemy import MetaData, event
 
+from chaos.own_server import OwnServer
 from support.beat_world import World
 from support.redis_orders import QUEUE
+from support.servers import require_program
 
 
 @pytest.fixture
@@ -61,3 +65,11 @@ def make_world(request, tmp_path):
 @pytest.fixture
 def world(make_world):
     return make_world()
+
+
+@pytest.fixture(scope="module")
+def own_redis():
+    """A Redis that serves this module alone: it may be killed, and what it counts is counted for nobody else."""
+    require_program("redis-server")
+    with closing(OwnServer("redis")) as opened:
+        yield opened

@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 import threading
-from contextlib import closing
 
 import pytest
 from backbeat.canvas import App, chord, group
 from backbeat.canvas.results.redis import HEARD
 
-from chaos.own_server import OwnServer
 from support.processes import wait_until
-from support.servers import require_program
-
-
-@pytest.fixture(scope="module")
-def server():
-    require_program("redis-server")
-    with closing(OwnServer("redis")) as opened:
-        yield opened
 
 
 @pytest.fixture
-def app(server):
-    opened = App("counted", broker=server.url(), backend=server.url(), set_as_current=False)
+def app(own_redis):
+    opened = App("counted", broker=own_redis.url(), backend=own_redis.url(), set_as_current=False)
     opened.task(name="noop")(lambda *_: None)
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def redis(server):
+def redis(own_redis):
     from redis import Redis
 
-    with Redis.from_url(server.url()) as client:
+    with Redis.from_url(own_redis.url()) as client:
         client.flushall()
         yield client
 

@@ -12,21 +12,12 @@ from backbeat.canvas.effect import Publish
 from backbeat.canvas.errors import Unavailable
 from backbeat.canvas.redis_client import open_redis
 
-from chaos.own_server import OwnServer
 from support.redis_orders import QUEUE, message
-from support.servers import require_program
-
-
-@pytest.fixture(scope="module")
-def server():
-    require_program("redis-server")
-    with closing(OwnServer("redis")) as opened:
-        yield opened
 
 
 @pytest.fixture
-def client(server):
-    with closing(open_redis(server.url())) as opened:
+def client(own_redis):
+    with closing(open_redis(own_redis.url())) as opened:
         opened.flushall()
         yield opened
 
@@ -116,10 +107,10 @@ def test_what_the_caller_raises_is_raised_and_no_connection_is_lost(commit, clie
     assert taken(commit) == ["a"]
 
 
-def test_a_server_that_dies_in_between_is_unavailable_and_no_connection_is_lost(server, commit, client):
+def test_a_server_that_dies_in_between_is_unavailable_and_no_connection_is_lost(own_redis, commit, client):
     def steps():
         yield sends("a")
-        server.end(signal.SIGKILL)
+        own_redis.end(signal.SIGKILL)
         for number in range(3):
             yield sends(f"{number}")
 
@@ -127,7 +118,7 @@ def test_a_server_that_dies_in_between_is_unavailable_and_no_connection_is_lost(
         run(commit, steps())
 
     assert lent(client) == 0
-    server.start()
+    own_redis.start()
     client.flushall()
     commit.exchange(sends("later"))
     assert taken(commit) == ["later"]
