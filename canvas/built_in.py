@@ -24,6 +24,7 @@ from . import celery_join, flow, own_tasks, replacing
 from .celery_join import UNLOCK_TASK, Again, CeleryJoin, Joined
 from .chain_cache import ChainCache
 from .commit.base import Commit
+from .commit.transition import Closing
 from .continuation import position_of
 from .effect import Effect, planned
 from .joining import fails
@@ -59,7 +60,7 @@ UNKNOWN_JOIN_TRIES, UNKNOWN_JOIN_PAUSE_US = 60, 500_000
 
 
 class Served(Struct, frozen=True):
-    """It is done: these effects follow, and nothing else does. With `closes`, once and for the first who closes that join.
+    """It is done: these effects follow, and nothing else does. With `closes`, once and for the first who closes that join so.
 
     With `counted` the same of that chord of Celery's.
     """
@@ -67,8 +68,7 @@ class Served(Struct, frozen=True):
     message: Message
     outcome: Outcome
     effects: Sequence[Effect] = ()
-    closes: str | None = None
-    keeps_parts: bool = False
+    closes: Closing | None = None
     counted: str | None = None
 
 
@@ -132,12 +132,13 @@ class BuiltIn:
         join = loaded.joins.get(join_id)
         if join is None:
             return self._join_unknown(quiet, join_id)
-        if not join.complete:
+        if not join.complete or message.generation < join.generation:
+            # too early, or too late: the message of what is open now comes, or came, by itself
             return Served(quiet, Success(value=NULL))
         needed = self._chains.needed(join.record.then)
         effects = flow.joined(join.record, join.parts, needed, join.generation)
-        keeps_parts = fails(join.record, join.parts)
-        return Served(quiet, Success(value=NULL), effects, closes=join_id, keeps_parts=keeps_parts)
+        closing = Closing(join_id, join.generation, keeps_parts=fails(join.record, join.parts))
+        return Served(quiet, Success(value=NULL), effects, closes=closing)
 
     def _join_unknown(self, quiet: Message, join_id: str) -> Ended | Lost:
         """Another app shares the broker and not the store: its own worker must get the message, so it is sent again for a while."""

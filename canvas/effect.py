@@ -146,7 +146,10 @@ class Restart(Struct, frozen=True):
 
 
 class ReopenJoin(Struct, frozen=True):
-    """Let a join that failed wait again for the parts `indexes`, and for those that never came. An open one stays as it is."""
+    """Let a join wait again for the parts `indexes`, and for those that never came. Whoever read it before can no longer close it.
+
+    It failed, or will: its message may still be under way, as the canvas may have ended by another join, or not have ended yet.
+    """
 
     join_id: str
     indexes: tuple[int, ...]

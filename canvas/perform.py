@@ -22,7 +22,7 @@ from .commit.dead_letter import DeadLetter
 from .commit.records import join_to_text
 from .commit.role import OUTBOX
 from .commit.taken import Taken
-from .commit.transition import Transition
+from .commit.transition import Closing, Transition
 from .commit.verdict import Later, Poison, Run, Settled, Stale, Standing, WasRevoked
 from .continuation import JoinRecord, join_above
 from .effect import Effect, Publish, Settle
@@ -193,7 +193,8 @@ class Performer:
     def given_up(self, transition: Transition, failure: Failure) -> Transition | None:
         """In place of the transition of a join that no store takes: what was to follow is settled. None if the join is gone."""
         assert transition.closes is not None
-        state = self._commit.load(joins=[transition.closes]).joins.get(transition.closes)
+        join_id = transition.closes.join_id
+        state = self._commit.load(joins=[join_id]).joins.get(join_id)
         if state is None:
             return None
         effects, chain_lost = self._given_up(state.record, failure)
@@ -210,7 +211,7 @@ class Performer:
         effects, chain_lost = self._given_up(record, flow.interrupted(record.join_id))
         dead = _dead_join(record, chain_lost) if chain_lost else None
         reach("perform.interrupting")
-        self._commit.exchange([Transition(effects=effects, closes=record.join_id, dead=dead)])
+        self._commit.exchange([Transition(effects=effects, closes=Closing(record.join_id), dead=dead)])
         reach("perform.interrupted")
 
     def _given_up(self, record: JoinRecord, failure: Failure) -> tuple[tuple[Effect, ...], str]:
@@ -301,14 +302,13 @@ class Performer:
                 return self.finished(taken, ended, outcome)
             case Lost(failure):
                 return self.dead(taken, message, failure)
-            case Served(served, outcome, effects, closes, keeps_parts, counted):
+            case Served(served, outcome, effects, closes, counted):
                 return Transition(
                     message=served,
                     outcome=outcome,
                     effects=self._routed(effects),
                     delivery=taken.delivery,
                     closes=closes,
-                    keeps_parts=keeps_parts,
                     counted=counted,
                 )
 

@@ -140,8 +140,8 @@ def resumed(to_run: ToRun, messages: Mapping[str, Message], joins: Mapping[str, 
         *(KeepChain(chain_id) for chain_id in to_run.chains),
     ]
     for join_id, state in joins.items():
-        places = set(to_run.joins[join_id])
-        again = {part.index for part in state.parts if part.index in places or part.id in to_run.added}
+        # also parts that were not there when it was read: they may have come since
+        again = {*to_run.joins[join_id], *(part.index for part in state.parts if part.id in to_run.added)}
         effects.append(ReopenJoin(join_id, tuple(sorted(again)), generation))
     effects += [Publish(_again(message, generation)) for message in messages.values()]
     return effects

@@ -199,8 +199,9 @@ end
 
 local function seal_join(id, size)
   local join = join_of(id)
-  if not join.exists or join.size then return end
-  set_size(join, id, size + join.added_count)
+  if not join.exists or (join.size and join.size ~= -UNSEALED_SIZE) then return end
+  local whole = size + join.added_count
+  set_size(join, id, join.size and -whole or whole)
   touch(id)
 end
 
@@ -240,27 +241,35 @@ local function add_part(id, index, text, dead, completes, added)
   touch(id)
 end
 
--- True if the effects of a transition that closes `id` are to be applied: if it was open.
-local function close_join(id, keeps_parts)
-  local join = join_of(id)
+-- True if the effects of a transition that closes a join are to be applied: if it was open, in this generation (-1: in any).
+local function close_join(closing)
+  local join = join_of(closing.id)
   if not join.exists or join.closed then return false end
+  if closing.generation >= 0 and closing.generation ~= join.generation then return false end
   join.closed = '1'
   redis.call('HSET', join.key, 'closed', 1)
   redis.call('HDEL', join.key, 'message', 'deadline_us')
-  if keeps_parts then expire(join.parts) else redis.call('UNLINK', join.parts) end
-  redis.call('ZREM', UNSEALED, id)
+  if closing.keeps_parts then expire(join.parts) else redis.call('UNLINK', join.parts) end
+  redis.call('ZREM', UNSEALED, closing.id)
   expire(join.key)
   return true
 end
 
--- Parts from the fifth item on are waited for again, and those that never came.
+-- Parts from the fifth item on are waited for again, and those that never came. Whoever read the join before can no longer close it.
 local function reopen_join(e)
   local id, message, generation = e[2], e[3], e[4]
   local join = join_of(id)
-  if not join.exists or not join.closed or join.generation >= generation then return end
-  join.closed, join.generation, join.size = false, generation, math.abs(join.size or UNSEALED_SIZE)
+  if not join.exists or join.generation >= generation then return end
+  join.closed, join.generation = false, generation
   redis.call('HDEL', join.key, 'closed')
-  redis.call('HSET', join.key, 'message', message, 'generation', generation, 'size', join.size)
+  redis.call('HSET', join.key, 'message', message, 'generation', generation)
+  if join.size == -UNSEALED_SIZE then
+    join.size = nil
+    redis.call('HDEL', join.key, 'size')
+  elseif join.size then
+    join.size = math.abs(join.size)
+    redis.call('HSET', join.key, 'size', join.size)
+  end
   if #e > 4 then redis.call('HDEL', join.parts, unpack(e, 5)) end
   redis.call('PERSIST', join.key)
   redis.call('PERSIST', join.parts)
@@ -360,7 +369,7 @@ local function apply(t)
   local holder = t.unique and take_key(t.unique, documents)
   if holder then return nil, holder end
   hasten(t)
-  if dig_up(t.digs_up) and (not t.closes or close_join(t.closes, t.keeps_parts))
+  if dig_up(t.digs_up) and (not t.closes or close_join(t.closes))
     and (not t.counted or celery_chord.close(t.counted, t.id)) then
     for _, effect in ipairs(t.effects) do apply_effect[effect[1]](effect) end
     if t.sent then know(t.sent) end

@@ -70,8 +70,7 @@ class MemoryBatch:
             return standing
         if (held := self._take_key(transition)) is not None:
             return held
-        closes = transition.closes
-        if self._digs_up(transition) and (closes is None or self._closes(transition)):
+        if self._digs_up(transition) and self._closes(transition):
             for effect, text in zip(effects, texts, strict=True):
                 self._effect(effect, text)
             if self.role is not Role.BROKER:
@@ -143,8 +142,7 @@ class MemoryBatch:
         return None
 
     def _closes(self, transition: Transition) -> bool:
-        assert transition.closes is not None
-        return self.state.joins.close(transition.closes, keeps_parts=transition.keeps_parts)
+        return transition.closes is None or self.state.joins.close(transition.closes)
 
     def _digs_up(self, transition: Transition) -> bool:
         return transition.digs_up is None or self.state.dead.drop([transition.digs_up]) > 0

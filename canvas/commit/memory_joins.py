@@ -9,6 +9,7 @@ from ..continuation import JoinRecord
 from . import records
 from .base import JoinState
 from .growth import index_of
+from .transition import Closing
 
 
 @dataclass(slots=True)
@@ -80,20 +81,20 @@ class MemoryJoins:
         join = self._joins.get(id_)
         return join is not None and join.complete
 
-    def close(self, id_: str, *, keeps_parts: bool) -> bool:
+    def close(self, closing: Closing) -> bool:
         """True for the one who goes on from here: it was open."""
-        join = self._joins.get(id_)
-        if join is None or join.closed:
+        join = self._joins.get(closing.join_id)
+        if join is None or join.closed or closing.generation not in (None, join.generation):
             return False
         join.closed = True
-        if not keeps_parts:
+        if not closing.keeps_parts:
             join.parts = {}
         return True
 
     def reopen(self, id_: str, indexes: Sequence[int], generation: int) -> None:
-        """Wait again for these parts, and for those that never came."""
+        """Wait again for these parts, and for those that never came; whoever read the join before can no longer close it."""
         join = self._joins.get(id_)
-        if join is None or not join.closed or join.generation >= generation:
+        if join is None or join.generation >= generation:
             return
         join.closed, join.is_hasty, join.generation = False, False, generation
         for index in indexes:

@@ -103,8 +103,12 @@ class RedisBatch(Struct, frozen=True):
         if transition.early is not None:
             row["early"] = claim_row(transition.early)
         if transition.closes is not None:
-            row["closes"] = transition.closes
-            row["keeps_parts"] = transition.keeps_parts
+            generation = transition.closes.generation
+            row["closes"] = {
+                "id": transition.closes.join_id,
+                "generation": -1 if generation is None else generation,
+                "keeps_parts": transition.closes.keeps_parts,
+            }
         if transition.counted is not None:
             row["counted"] = transition.counted
         if transition.digs_up is not None:

@@ -149,8 +149,7 @@ class SqlBatch:
         standing = self._settle(transition)
         if standing is not None:
             return standing
-        closes = transition.closes
-        if self._digs_up(transition) and (closes is None or self._closes(transition)):
+        if self._digs_up(transition) and self._closes(transition):
             for effect in transition.effects:
                 self._effect(effect)
             self._know(sent_by(transition.effects))
@@ -185,8 +184,7 @@ class SqlBatch:
         return standing
 
     def _closes(self, transition: Transition) -> bool:
-        assert transition.closes is not None
-        return self._joins.close(transition.closes, self.known_until_us, keeps_parts=transition.keeps_parts)
+        return transition.closes is None or self._joins.close(transition.closes, self.known_until_us)
 
     def _digs_up(self, transition: Transition) -> bool:
         key = transition.digs_up
@@ -360,7 +358,7 @@ def _run_ids(transitions: Sequence[Transition]) -> set[str]:
 
 
 def _join_ids(transitions: Sequence[Transition]) -> set[str]:
-    closed = {t.closes for t in transitions if t.closes is not None}
+    closed = {t.closes.join_id for t in transitions if t.closes is not None}
     return closed | {
         e.join_id for e in _effects(transitions) if isinstance(e, AddPart | ReopenJoin | SealJoin | GrowJoin)
     }

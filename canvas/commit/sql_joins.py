@@ -15,6 +15,7 @@ from ..sql.dialect import BY_KEY, dialect_of
 from ..sql.tables import Row, join_table, part_table
 from .growth import index_of
 from .records import added_in, with_added
+from .transition import Closing
 
 
 @dataclass(slots=True)
@@ -79,9 +80,10 @@ class SqlJoins:
     def seal(self, id_: str, size: int) -> None:
         """All members have been sent, and so many there are. A join that is not there, or has its size, is passed over."""
         join = self._joins.get(id_)
-        if join is None or join.size is not None:
+        if join is None or join.size not in (None, completed(None)):
             return
-        self._set_size(id_, join, size + len(join.added))
+        whole = size + len(join.added)
+        self._set_size(id_, join, whole if join.size is None else completed(whole))
         self._touched.add(id_)
 
     def grow(self, id_: str, key: str) -> bool:
@@ -118,30 +120,32 @@ class SqlJoins:
         sizing = update(join_table).where(join_table.c.join_id == id_)
         self.connection.execute(sizing.values(size=size, deadline_us=None))
 
-    def close(self, id_: str, expires_us: int | None, *, keeps_parts: bool) -> bool:
+    def close(self, closing: Closing, expires_us: int | None) -> bool:
         """True for the one who goes on from here: it was open. What is kept of it is deleted then, unless its parts may be needed."""
-        join = self._joins.get(id_)
-        if join is None or join.closed:
+        join = self._joins.get(closing.join_id)
+        if join is None or join.closed or closing.generation not in (None, join.generation):
             return False
         join.closed = True
-        closing = update(join_table).where(join_table.c.join_id == id_)
-        self.connection.execute(closing.values(closed=True, expires_us=expires_us))
-        if not keeps_parts:
-            self.connection.execute(delete(part_table).where(part_table.c.join_id == id_))
+        updating = update(join_table).where(join_table.c.join_id == closing.join_id)
+        self.connection.execute(updating.values(closed=True, expires_us=expires_us))
+        if not closing.keeps_parts:
+            self.connection.execute(delete(part_table).where(part_table.c.join_id == closing.join_id))
         return True
 
     def reopen(self, id_: str, indexes: Sequence[int], generation: int) -> None:
-        """Wait again for these parts, and for those that never came."""
+        """Wait again for these parts, and for those that never came; whoever read the join before can no longer close it."""
         join = self._joins.get(id_)
-        if join is None or not join.closed or join.generation >= generation:
+        if join is None or join.generation >= generation:
             return
-        join.closed, join.generation, join.size = False, generation, abs(join.size or 0) or None
+        join.closed, join.generation, join.size = False, generation, _waited_for(join.size)
         opening = update(join_table).where(join_table.c.join_id == id_)
         self.connection.execute(
             opening.values(closed=False, generation=generation, size=join.size, expires_us=None)
         )
         failed = (part_table.c.join_id == id_) & part_table.c.part.in_(indexes)
         self.connection.execute(delete(part_table).where(failed))
+        for index in indexes:
+            self._parts.pop((id_, index), None)
         self._touched.add(id_)
 
     def generation_of(self, id_: str) -> int:
@@ -171,6 +175,11 @@ UNSEALED = 2**31 - 1
 def completed(size: int | None) -> int:
     """What stands for the size of a join that waits for no other part, and tells what its size was."""
     return -(UNSEALED if size is None else abs(size))
+
+
+def _waited_for(size: int | None) -> int | None:
+    """The size again of a join that waited for no other part."""
+    return None if size is None or abs(size) == UNSEALED else abs(size)
 
 
 def has_all(size: int | None, count: int) -> bool:

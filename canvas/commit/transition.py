@@ -19,12 +19,22 @@ from .taken import Taken
 from .verdict import Standing
 
 
+class Closing(Struct, frozen=True):
+    """A join that somebody goes on from, as he read it: in this generation, or in any. With `keeps_parts` its parts stay for as long as it
+    is known, so that the canvas can go on from them.
+    """
+
+    join_id: str
+    generation: int | None = None
+    keeps_parts: bool = False
+
+
 class Transition(Struct, frozen=True, kw_only=True):
     """One thing that ended, and all that follows from it.
 
     With `message` and `outcome`: the outcome is stored first, by compare-and-set; of a run that began at `started_us`. With `closes`:
-    the join is closed first, and if it is closed already nothing is applied but the acknowledgement; with `keeps_parts` its parts stay for
-    as long as it is known, so that the canvas can go on from them. With neither: the effects are applied.
+    the join is closed first, and if it is closed already, or was opened again since it was read, nothing is applied but the
+    acknowledgement. With neither: the effects are applied.
 
     With `early`: this message, whose claim is stored, shall be acknowledged before it runs (decisions K9). Nobody gets it any more to
     run it; it is kept where backbeat's workers alone find it, so that one of them can end it if the claim dies.
@@ -42,8 +52,7 @@ class Transition(Struct, frozen=True, kw_only=True):
     effects: tuple[Effect, ...] = ()
     children: tuple[Child, ...] = ()
     delivery: Delivery | None = None
-    closes: str | None = None
-    keeps_parts: bool = False
+    closes: Closing | None = None
     counted: str | None = None
     dead: DeadLetter | None = None
     early: Message | None = None

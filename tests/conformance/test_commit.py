@@ -15,7 +15,7 @@ from backbeat.canvas.commit.dead_letter import DeadLetter
 from backbeat.canvas.commit.limits import Limits
 from backbeat.canvas.commit.role import Role
 from backbeat.canvas.commit.taken import Taken
-from backbeat.canvas.commit.transition import Transition
+from backbeat.canvas.commit.transition import Closing, Transition
 from backbeat.canvas.commit.verdict import Later, Poison, Run, Settled, Stale, Standing, WasRevoked
 from backbeat.canvas.continuation import ChainRecord, Inline, JoinRecord, Step
 from backbeat.canvas.effect import AddPart, CloseChain, OpenChain, OpenJoin, Publish, Revoke, SealJoin, Settle
@@ -1088,7 +1088,7 @@ def test_k4_joins_whose_sender_died_are_returned_by_sweep_until_they_are_closed(
     world.pass_time(0.1)
 
     found = {record.join_id for record in commit.sweep()}
-    commit.exchange([Transition(closes=interrupted)])
+    commit.exchange([Transition(closes=Closing(interrupted))])
     after = {record.join_id for record in commit.sweep()}
 
     assert found & {interrupted, sealed, redelivered, alive} == {interrupted}
@@ -1118,7 +1118,7 @@ def test_k22_a_join_is_closed_only_once(world):
     one, two = world.message(), world.message()
 
     answers = [
-        commit.exchange([Transition(closes=join_id, effects=(Publish(message),))]).standing
+        commit.exchange([Transition(closes=Closing(join_id), effects=(Publish(message),))]).standing
         for message in (one, two)
     ]
 
@@ -1151,9 +1151,9 @@ def test_k22_a_body_starts_again_only_if_the_worker_that_ran_it_died(world):
 def test_closing_a_closed_join_still_acknowledges(world):
     dying, commit, message = world.open("dying", DYING), world.open(), world.message()
     join_id = world.open_join(commit, 1)
-    commit.exchange([Transition(closes=join_id)])
+    commit.exchange([Transition(closes=Closing(join_id))])
     (item,) = taken_by(world, dying, message)
-    dying.exchange([Transition(closes=join_id, delivery=item.delivery)])
+    dying.exchange([Transition(closes=Closing(join_id), delivery=item.delivery)])
     dying.close()
     world.pass_lease()
 
@@ -1162,7 +1162,9 @@ def test_closing_a_closed_join_still_acknowledges(world):
 
 def test_closing_a_join_that_never_was_has_no_effects(world):
     commit = world.open()
-    commit.exchange([Transition(closes=f"nowhere-{world.mark}", effects=(Publish(world.message()),))])
+    commit.exchange(
+        [Transition(closes=Closing(f"nowhere-{world.mark}"), effects=(Publish(world.message()),))]
+    )
 
     assert world.none(commit)
 
@@ -1170,7 +1172,7 @@ def test_closing_a_join_that_never_was_has_no_effects(world):
 def test_a_part_for_a_closed_join_is_passed_over(world):
     commit = world.open()
     join_id = world.open_join(commit, 1)
-    commit.exchange([Transition(closes=join_id)])
+    commit.exchange([Transition(closes=Closing(join_id))])
     world.do(commit, part(join_id, 0))
     world.open_join(commit, 1)
     world.do(commit, part(join_id, 0))
@@ -1498,7 +1500,7 @@ def test_a_part_that_comes_after_its_join_was_closed_is_none(world):
     commit = world.open()
     join_id = world.open_join(commit, 1)
     world.do(commit, part(join_id, 0))
-    commit.exchange([Transition(closes=join_id)])
+    commit.exchange([Transition(closes=Closing(join_id))])
 
     world.do(commit, part(join_id, 0))
 

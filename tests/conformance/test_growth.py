@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from backbeat.canvas.commit.transition import Transition
+from backbeat.canvas.commit.transition import Closing, Transition
 from backbeat.canvas.commit.verdict import Settled, Standing
 from backbeat.canvas.continuation import JoinRecord
 from backbeat.canvas.effect import AddPart, GrowJoin, OpenJoin, Publish, ReopenJoin, SealJoin
@@ -105,7 +105,7 @@ def test_a_join_that_wants_no_part_refuses_and_what_would_bring_it_is_revoked(wo
     commit = world.open(queues=[DEFAULT_QUEUE])
     join_id = world.open_join(commit, 2) if state != "missing" else f"none-{world.mark}"
     if state == "closed":
-        commit.exchange([Transition(closes=join_id)])
+        commit.exchange([Transition(closes=Closing(join_id))])
     elif state == "hasty":
         world.do(commit, AddPart(join_id, 0, "member0", broken(), completes=True))
     message = world.message()
@@ -129,7 +129,7 @@ def test_a_key_that_a_closed_join_has_is_no_new_one(world):
     message = world.message()
     growing = GrowJoin(join_id, "k", (message.id,))
     world.do(commit, growing, part(join_id, 0, 1), added(join_id, "k", 2))
-    commit.exchange([Transition(closes=join_id)])
+    commit.exchange([Transition(closes=Closing(join_id))])
 
     world.do(commit, growing)
 
@@ -142,7 +142,7 @@ def test_a_join_that_grew_and_is_opened_again_still_waits_for_what_was_added(wor
     world.do(commit, grow(join_id, "k"), part(join_id, 0, 1), AddPart(join_id, 1, "member1", broken()))
     world.do(commit, added(join_id, "k", 3))
     assert world.join_messages(commit) == [join_id]
-    commit.exchange([Transition(closes=join_id, keeps_parts=True)])
+    commit.exchange([Transition(closes=Closing(join_id, keeps_parts=True))])
 
     world.do(commit, ReopenJoin(join_id, (1,), 1))
     assert world.none(commit)

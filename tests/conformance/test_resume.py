@@ -23,6 +23,8 @@ from support.random_canvas import Expectation
 
 CANVASES = {"memory": 40, "sqlite": 3, "postgres": 3, "redis": 4, "split-memory": 8}
 FACTOR = int(os.environ.get("BACKBEAT_HARNESS", "250")) // 250 or 1
+ROUNDS = 9
+"""How often a canvas is retried at most that has failed: what failed once does not fail again, but what was never begun may."""
 FAULTS = {"calm": Faults(), "duplicates": Faults(duplicates=0.2), "crashes": Faults(crashes=0.03)}
 
 
@@ -115,5 +117,51 @@ def check(backend, world, node):
         assert again == failed, (again ^ failed, node)
         for id_ in set(ids) - failed:
             assert after[id_] == before[id_]
+    finally:
+        world.close()
+
+
+@pytest.mark.parametrize("faults", FAULTS)
+@pytest.mark.parametrize("name", KINDS)
+def test_k6_a_canvas_may_be_retried_at_any_moment_and_in_the_end_it_has_succeeded(name, faults, request):
+    seed = random.randrange(1_000_000)
+    print(f"seed {seed}")
+    backend = open_backend(name, request)
+    try:
+        for number in range(FACTOR * CANVASES.get(name, 1)):
+            rng = random.Random(f"{seed}/{number}")
+            node = freeze(random_canvas(rng), derive("resume while it runs", f"{seed}/{number}"))
+            retry_while_it_runs(backend, FlowWorld(backend, rng, FAULTS[faults]), node)
+    finally:
+        backend.clear()
+        backend.close()
+
+
+def retry_while_it_runs(backend, world, node):
+    ids = [call.id for call in calls(node)]
+    run = run_of(backend, root_of(node))
+    succeeded = {}
+
+    def retry():
+        succeeded.update({d.id: d for d in backend.results().get(ids) if d.state is State.SUCCESS})
+        return run.retry()
+
+    try:
+        if not world.send(node) or isinstance(node, Call):
+            return  # of a single task that has not begun nothing is known
+        for _ in range(world.rng.randint(1, 3)):
+            for _ in range(world.rng.randint(0, 8)):
+                world.step()
+            retry()
+        for _ in range(ROUNDS):
+            after = settle(backend, world, ids)
+            wait_until_known(backend, world, run)
+            if not retry().failed:
+                break
+        judged = Expectation(after, frozenset(), repaired=True)
+        judged.check(node)
+        assert not judged.wrong, (judged.wrong, node)
+        assert not judged.pending, (judged.pending, node)
+        assert {id_: after[id_] for id_ in succeeded} == succeeded
     finally:
         world.close()

@@ -134,19 +134,22 @@ class FlowWorld:
         # where time passes by itself, the caller looks again if this was too early
         idle, enough = 0, 1 if self.backend.patience_seconds else 3
         while idle < enough:
-            seat = self.rng.randrange(len(self._seats))
-            try:
-                moved = self._work(*self._seats[seat])
-            except Crash:
-                self._seats[seat][0].close()  # type: ignore[operator]
-                self._seats[seat] = self._new_worker()
-                moved = True
-            if moved:
+            if self.step():
                 idle = 0
             else:
                 idle += 1
                 self.backend.pass_lease()
                 self._sweep_calmly()
+
+    def step(self) -> bool:
+        """Let one worker take and run a little; False if there was nothing for it."""
+        seat = self.rng.randrange(len(self._seats))
+        try:
+            return self._work(*self._seats[seat])
+        except Crash:
+            self._seats[seat][0].close()  # type: ignore[operator]
+            self._seats[seat] = self._new_worker()
+            return True
 
     def close(self) -> None:
         for commit, _ in self._seats:

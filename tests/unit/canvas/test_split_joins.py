@@ -10,7 +10,7 @@ from backbeat.canvas.commit.memory_store import MemoryStore
 from backbeat.canvas.commit.role import OUTBOX, Role
 from backbeat.canvas.commit.split import SplitCommit
 from backbeat.canvas.commit.store_broker import StoreBroker
-from backbeat.canvas.commit.transition import Transition
+from backbeat.canvas.commit.transition import Closing, Transition
 from backbeat.canvas.continuation import JoinRecord
 from backbeat.canvas.effect import AddPart, OpenJoin
 from backbeat.canvas.errors import Unavailable
@@ -44,7 +44,7 @@ class World:
         return worker.exchange([Transition(effects=(part,))], take=take).taken
 
     def close(self, worker, taken):
-        worker.exchange([Transition(delivery=taken.delivery, closes="g")])
+        worker.exchange([Transition(delivery=taken.delivery, closes=Closing("g"))])
 
     def left(self, seconds=600):
         """What another worker gets after so many seconds."""
