@@ -30,7 +30,8 @@ def revoke(
         return nok("no ids: which tasks?")
     if not terminate:
         state.in_loop(lambda: state.worker.inside.revoke(ids))
-        return ok(f"tasks {', '.join(ids)} flagged as revoked")
+        shown = ", ".join(map(repr, sorted(set(ids))))  # tools look for Celery's words, and that is a set
+        return ok(f"tasks {{{shown}}} flagged as revoked")
     signum = signum_of(signal or "SIGTERM")
     running = {info["id"] for info in state.active()}
     state.in_loop(lambda: state.worker.inside.revoke(ids, signum))

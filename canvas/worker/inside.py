@@ -53,11 +53,11 @@ class Inside:
 
     def scheduled(self, hostname: str, limit: int) -> list[dict[str, Any]]:
         """What waits for its time in the queues that are served, the earliest first."""
-        found = []
-        for waiting in self._commit.scheduled(limit):
-            if waiting.message.queue in self.queues:
-                found.append(_scheduled(waiting.message, waiting.due_us, hostname))
-        return found
+        return [
+            _scheduled(waiting.message, waiting.due_us, hostname)
+            for waiting in self._commit.scheduled(limit)
+            if waiting.message.queue in self.queues
+        ]
 
     def revoked(self, limit: int) -> list[str]:
         """Ids, and keys of stamps, that shall not run."""
