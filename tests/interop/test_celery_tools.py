@@ -151,7 +151,7 @@ def test_stats_have_all_that_celerys_have(fleet):
         "rusage"
     ].keys()
     assert len(ours["pool"]["processes"]) == ours["pool"]["max-concurrency"] == 2
-    assert shape(ours["total"]) == {name: "number" for name in ours["total"]}
+    assert shape(ours["total"]) == dict.fromkeys(ours["total"], "number")
     assert isinstance(ours["uptime"], int)
 
 
@@ -168,7 +168,7 @@ def test_tasks_that_run_wait_and_are_scheduled_are_told_as_celery_tells_them(fle
     waiting = ["wait", [str(go)], {}]
     later_ours, later_theirs = fleet.send(*[["add", [1, 2], {"countdown": 3600}]] * 2)
     wait_until(lambda: [len(scheduled) for scheduled in fleet.ask("scheduled")] == [2, 2], 30)
-    now_ours, now_theirs = fleet.send(waiting, waiting, waiting)
+    now_ours, _ = fleet.send(waiting, waiting, waiting)
     try:
         wait_until(lambda: [len(active) for active in fleet.ask("active")] == [2, 2], 30)
         ours, theirs = fleet.ask("active")
