@@ -12,6 +12,7 @@ from ..application import App
 from ..bug_report import version_of
 from ..events.listener import FREQUENCY_SECONDS, EventListener
 from ..events.sender import EventSender
+from ..places import Kind, broker_url, kind_of
 from ..remote.wiring import open_event_sink, open_mailbox
 from . import control_commands, inspect_commands  # noqa: F401 - they add themselves to the panel
 from .listener import Listener
@@ -20,6 +21,10 @@ from .remote_control import RemoteControl
 from .state import WorkerState
 from .tally import Tally
 from .worker import Worker
+
+
+SQL_SECONDS = 10.0
+"""Where each event is a row in a table a worker tells more seldom that it lives."""
 
 
 class AfarOptions(Struct, frozen=True, kw_only=True):
@@ -48,7 +53,8 @@ class Afar:
         tells = app.conf.worker_send_task_events if options.tells_tasks is None else options.tells_tasks
         self._events = None
         if self._sink is not None:
-            seconds = options.heartbeat_seconds or FREQUENCY_SECONDS
+            usual = SQL_SECONDS if kind_of(broker_url(app.conf)) is Kind.SQL else FREQUENCY_SECONDS
+            seconds = options.heartbeat_seconds or usual
             version = version_of("backbeat") or "0"
             self._events = EventListener(tells_tasks=bool(tells), version=version, seconds=seconds)
 
