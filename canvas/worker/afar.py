@@ -22,7 +22,6 @@ from .state import WorkerState
 from .tally import Tally
 from .worker import Worker
 
-
 SQL_SECONDS = 10.0
 """Where each event is a row in a table a worker tells more seldom that it lives."""
 
