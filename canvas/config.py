@@ -205,6 +205,7 @@ OBEYED = frozenset(
     task_max_lost
     task_protocol
     task_routes
+    task_send_sent_event
     task_serializer
     task_soft_time_limit
     task_store_eager_result

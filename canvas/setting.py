@@ -147,6 +147,7 @@ _READERS: dict[str, Read] = {
     "task_lease_seconds": LEASE,
     "task_max_argument_bytes": Bound(lowest=1, highest=MAX_BYTES, whole=True),
     "task_max_lost": COUNT,
+    "task_send_sent_event": flag,
     "task_soft_time_limit": optional(LIMIT),
     "task_store_eager_result": flag,
     "task_time_limit": optional(LIMIT),
