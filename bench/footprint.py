@@ -8,24 +8,25 @@ and a worker's start, each in a process of its own. Idlers: twenty workers that 
 
 from __future__ import annotations
 
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 from .environment import peers_python
-from .pairs import Outcome, absolute, alternate, limited, run_json
+from .pairs import Outcome, absolute, against, alternate, limited, run_json
 from .rates import Open
 from .soak import soak
-from .systems import CELERY, OURS, System, on_postgresql, on_rabbitmq, on_redis
-from .working import cpu_seconds, resident_mb, tree, working
+from .systems import CELERY, OURS, Place, System, on_postgresql, on_rabbitmq, on_redis
+from .working import Working, cpu_seconds, resident_mb, tree, working
 
 OUR_TIMERS, THEIR_TIMERS = 100_000, 20_000
 SETTLED_SECONDS = 3.0
-STARTS, ROUNDS = 5, 3
+STARTS, TRIPS = 5, 100
 IDLERS, IDLE_SECONDS = 20, 20.0
 SOAK_TASKS, SOAK_RESULTS = 1_000_000, 100_000
 IMPORT = "import time; began = time.perf_counter(); {}; print(time.perf_counter() - began)"
@@ -98,24 +99,48 @@ def _start(system: System) -> float:
 
 
 def idlers() -> list[Outcome]:
-    """Twenty workers that have nothing to do: what they and the server take; and a call while they wait, against one worker alone."""
-    outcomes = []
-    for server, open_place in PLACES.items():
-        with open_place() as place, ExitStack() as running:
-            workers = [running.enter_context(working(OURS, place)) for _ in range(IDLERS)]
-            time.sleep(SETTLED_SECONDS)
-            before = [sum(worker.cpu_seconds for worker in workers), _server_seconds(server)]
-            time.sleep(IDLE_SECONDS)
-            after = [sum(worker.cpu_seconds for worker in workers), _server_seconds(server)]
-            theirs, its = ((b - a) / IDLE_SECONDS * 100 for a, b in zip(before, after, strict=True))
-            title = f"{IDLERS} idle workers, {server}: CPU of"
-            outcomes.append(absolute(f"I1 {server}", f"{title} all of them", "% of a core", [theirs], IDLERS))
-            outcomes.append(absolute(f"I2 {server}", f"{title} the server", "% of a core", [its], IDLERS / 2))
-    return outcomes
+    """Twenty workers that have nothing to do: what they and the server take, and a call while they wait, against one worker alone."""
+    return [outcome for server in PLACES for outcome in _idle(server)]
+
+
+def _idle(server: str) -> Iterator[Outcome]:
+    with PLACES[server]() as place, ExitStack() as running:
+        before = _shares(server, [])
+        workers = [running.enter_context(working(OURS, place))]
+        alone = _trip_ms(place)
+        workers += [running.enter_context(working(OURS, place)) for _ in range(IDLERS - 1)]
+        time.sleep(SETTLED_SECONDS)
+        after = _shares(server, workers)
+        title = f"{IDLERS} idle workers, {server}"
+        yield absolute(f"I1 {server}", f"{title}: CPU of all of them", "% of a core", [after[0]], IDLERS)
+        more = max(0.0, after[1] - before[1])
+        yield absolute(f"I2 {server}", f"{title}: CPU of the server", "% of a core", [more], IDLERS / 2)
+        if alone:
+            trips = _trip_ms(place)
+            yield against(
+                f"I3 {server}", f"{title}: send to result, p50", "ms", "one worker", trips, alone, at_most=2
+            )
+
+
+def _shares(server: str, workers: Sequence[Working]) -> tuple[float, float]:
+    """How much of a core the workers and the server take; whatever else the server does in this time counts, too."""
+
+    def seconds() -> tuple[float, float]:
+        return sum(worker.cpu_seconds for worker in workers), _server_seconds(server)
+
+    before = seconds()
+    time.sleep(IDLE_SECONDS)
+    first, second = (100 * (b - a) / IDLE_SECONDS for a, b in zip(before, seconds(), strict=True))
+    return first, second
+
+
+def _trip_ms(place: Place) -> list[float]:
+    """The median of some trips; nothing where nobody stores results."""
+    return [statistics.median(OURS.run(place, "latency", TRIPS)["ms"])] if place.results else []
 
 
 def _server_seconds(server: str) -> float:
-    """All processes of this name: whatever else it does at the time counts, too."""
+    """All processes of this name."""
     name = SERVERS[server]
     found = [
         int(path.parent.name)
