@@ -159,7 +159,7 @@ def on_redis(*, results: bool = False, number: int = 14) -> Iterator[Place]:
         try:
             yield Place(url, url if results else None)
         finally:
-            client.flushdb()
+            client.flushdb(asynchronous=True)
 
 
 @contextmanager
