@@ -198,6 +198,7 @@ OBEYED = frozenset(
     task_allow_error_cb_on_chord_header
     task_always_eager
     task_default_queue
+    task_default_rate_limit
     task_eager_propagates
     task_ignore_result
     task_lease_seconds
@@ -213,6 +214,7 @@ OBEYED = frozenset(
     task_track_started
     timezone
     worker_concurrency
+    worker_disable_rate_limits
     worker_enable_remote_control
     worker_grace_seconds
     worker_max_memory_per_child

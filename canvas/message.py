@@ -70,6 +70,8 @@ class Message(Struct, frozen=True, kw_only=True):
     """It tells of something that ended: of what, and of an error callback how."""
     guards: str | None = None
     """It is a copy of a message of this queue that was acknowledged before it ran, see `guard_of`."""
+    paced_us: int | None = None
+    """It was put off for a limit until then, when it is its turn (see worker/admission.py)."""
     stub: bool = False
     """Its headers alone could be read: it can end, and not go on, see stub.py."""
 
@@ -198,6 +200,10 @@ def _is_count(value: Any) -> bool:
     return _is_index(value) and value >= 0
 
 
+def _is_time(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
@@ -219,6 +225,7 @@ _HOLDS: tuple[tuple[str, Callable[[Any], bool]], ...] = tuple(
         (_is_limit, ("time_limit", "soft_time_limit")),
         (_is_count, ("attempt", "first_attempt", "replaced_task_nesting", "generation")),
         (_is_index, ("group_index", "priority", "max_retries")),
+        (_is_time, ("paced_us",)),
         (_is_map, ("headers", "stamps", "errback")),
     )
     for name in names

@@ -97,6 +97,8 @@ class Performer:
         message = taken.message
         if message is None:
             return self._undecodable(taken)
+        if message.paced_us is not None and not isinstance(taken.verdict, Later):
+            message = replace(message, paced_us=None)  # nothing that follows from it has a turn
         match taken.verdict:
             case Settled() if message.guards is not None:
                 # what followed was sent when the outcome was stored

@@ -12,6 +12,7 @@ from typing import Any
 
 from .errors import ImproperlyConfigured
 from .message import MAX_BYTES
+from .rate import rate_of
 from .value import (
     COUNT,
     LIMIT,
@@ -93,6 +94,11 @@ def _urls(name: str, value: Any) -> Any:
     return value
 
 
+def _rate(name: str, value: Any) -> Any:
+    rate_of(name, value)
+    return value
+
+
 def _mode(name: str, value: Any) -> Any:
     if value not in ("strict", "celery"):
         raise ImproperlyConfigured(f"{name} must be 'strict' or 'celery', found {value!r:.80}")
@@ -142,6 +148,7 @@ _READERS: dict[str, Read] = {
     "task_allow_error_cb_on_chord_header": flag,
     "task_always_eager": flag,
     "task_default_queue": key,
+    "task_default_rate_limit": _rate,
     "task_eager_propagates": flag,
     "task_ignore_result": flag,
     "task_lease_seconds": LEASE,
@@ -154,6 +161,7 @@ _READERS: dict[str, Read] = {
     "task_track_started": flag,
     "timezone": optional(_zone),
     "worker_concurrency": optional(CONCURRENCY),
+    "worker_disable_rate_limits": flag,
     "worker_enable_remote_control": flag,
     "worker_grace_seconds": SECONDS,
     "worker_max_memory_per_child": optional(COUNT),

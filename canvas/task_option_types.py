@@ -53,7 +53,7 @@ class TaskOptionTypes(TypedDict, total=False):
     mandatory: bool | None
     Strategy: str | None
     Request: str | None
-    rate_limit: None
+    rate_limit: str | float | None
     pydantic: bool
     pydantic_strict: bool
     pydantic_context: Mapping[str, Any] | None

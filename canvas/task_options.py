@@ -14,6 +14,7 @@ from msgspec import Struct, field
 
 from .errors import BackbeatError, ImproperlyConfigured
 from .options import checked
+from .rate import rate_of
 from .retry_call import RetryCall, retry_call
 from .retrying import DELAY_SECONDS, LONGEST_BACKOFF_SECONDS, MAX_RETRIES, Exceptions, Retrying, retrying_of
 from .value import check_limits, flag, key, number_of, optional
@@ -81,10 +82,6 @@ WITHOUT_MEANING = (
     "track_started",
 )
 """Options of Celery's by which nothing changes here, whatever they say: see docs/tasks.md."""
-NO_RATE_LIMIT = (
-    "rate_limit is not supported by this version: give the task a queue of its own, and that queue a worker that runs few tasks side by "
-    "side"
-)
 
 
 class TaskOptions(Struct, frozen=True, kw_only=True):
@@ -100,6 +97,7 @@ class TaskOptions(Struct, frozen=True, kw_only=True):
     acks_late: bool | None = None
     time_limit: float | None = None
     soft_time_limit: float | None = None
+    rate_limit: str | float | None = None
     max_retries: int | None = MAX_RETRIES
     default_retry_delay: float | timedelta = DELAY_SECONDS
     autoretry_for: Exceptions = ()
@@ -134,7 +132,7 @@ class TaskOptions(Struct, frozen=True, kw_only=True):
         return {name: value for name, value in found.items() if value is not None}
 
 
-OPTION_NAMES = frozenset({*TaskOptions.__struct_fields__, *FIXED, *WITHOUT_MEANING, "rate_limit"})
+OPTION_NAMES = frozenset({*TaskOptions.__struct_fields__, *FIXED, *WITHOUT_MEANING})
 """What a class of tasks may say as attributes."""
 
 
@@ -146,8 +144,6 @@ def options_of(name: str, given: Mapping[str, Any]) -> TaskOptions:
             raise TypeError(
                 f"task {name}: {option} cannot be {value!r}, it is always {values[0]!r}: {reason}"
             )
-    if given.pop("rate_limit", None) is not None:
-        raise TypeError(f"task {name}: {NO_RATE_LIMIT}")
     for option in WITHOUT_MEANING:
         given.pop(option, None)
     if given.get("typing", True) is None:
@@ -179,6 +175,7 @@ def check_options(name: str, options: TaskOptions) -> None:
             optional(flag)(option, getattr(options, option))
         sent = checked(options.sent())
         check_limits(sent)
+        rate_of("rate_limit", options.rate_limit)
         if isinstance(expires := sent.get("expires"), float) and expires <= 0:
             raise ImproperlyConfigured(
                 f"expires must be above 0, as no run would be in time, found {expires}"

@@ -90,6 +90,8 @@ def _headers(message: Message, args: Json, kwargs: Json) -> dict[str, Any]:
         headers["backbeat_errback"] = dict(message.errback)
     if message.guards is not None:
         headers["backbeat_guards"] = message.guards
+    if message.paced_us is not None:
+        headers["backbeat_paced"] = message.paced_us
     return headers | stub_headers(message)
 
 
@@ -148,6 +150,7 @@ def _decode(wire: Wire, headers: Mapping[str, Any], id_: str, queue: str) -> Mes
         stamps=stamps_of_headers(headers),
         errback=headers.get("backbeat_errback"),
         guards=headers.get("backbeat_guards"),
+        paced_us=headers.get("backbeat_paced"),
     )
     return checked(message)
 
@@ -182,6 +185,7 @@ OWN_HEADERS = frozenset(
         "backbeat_max_retries",
         "backbeat_errback",
         "backbeat_guards",
+        "backbeat_paced",
         *STUB_HEADERS,
         SIGNATURE,
         "compression",

@@ -96,6 +96,14 @@ local function begin_early(message, tag)
 end
 
 -- As run.py's.
+local function give_back(message)
+  local run = claimed_by(message.id, argument.holder)
+  if not run or compare(run, message.generation, message.attempt) ~= 0 then return end
+  run.worker, run.lease_us = '', 0
+  change_run(run)
+end
+
+-- As run.py's.
 local function settle_unstarted(id, outcome, document, attempt)
   local run = run_of(id)
   local by_hand = attempt < 0
@@ -355,11 +363,12 @@ local apply_effect = {
   restart = function(e) restart(e) end,
 }
 
--- As run.py's: the next attempt of what was revoked while it ran waits no longer.
+-- As run.py's: what was revoked while a worker had it waits no longer.
 local function hasten(t)
-  if not t.again or not redis.call('ZSCORE', REVOKED, t.id) then return end
+  local id = t.puts_off and t.puts_off.id or (t.again and t.id)
+  if not id or not redis.call('ZSCORE', REVOKED, id) then return end
   for _, effect in ipairs(t.effects) do
-    if effect[1] == 'publish' and effect[6] == t.id then effect[5] = 0 end
+    if effect[1] == 'publish' and effect[6] == id then effect[5] = 0 end
   end
 end
 
@@ -369,6 +378,7 @@ local function apply(t)
   local holder = t.unique and take_key(t.unique, documents)
   if holder then return nil, holder end
   hasten(t)
+  if t.puts_off then give_back(t.puts_off) end
   if dig_up(t.digs_up) and (not t.closes or close_join(t.closes))
     and (not t.counted or celery_chord.close(t.counted, t.id)) then
     for _, effect in ipairs(t.effects) do apply_effect[effect[1]](effect) end
@@ -421,7 +431,7 @@ end
 
 local function ids_of(items)
   local ids = {}
-  for _, item in ipairs(items) do ids[#ids + 1] = item.id or (item.early and item.early.id) end
+  for _, item in ipairs(items) do ids[#ids + 1] = item.id or (item.early or item.puts_off or {}).id end
   return ids
 end
 

@@ -38,7 +38,17 @@ from .dead_letter import part_without_join
 from .limits import Limits
 from .memory_store import State
 from .role import OUTBOX, Role
-from .run import RunRecord, begin_early, hastened, restart, revoke, settle, settle_unstarted
+from .run import (
+    RunRecord,
+    begin_early,
+    give_back,
+    hastened,
+    restart,
+    revoke,
+    settle,
+    settle_unstarted,
+    waiting_id,
+)
 from .sent import Sent, sent_by
 from .transition import Transition, settled_document
 from .unique import Held, message_of, take
@@ -59,8 +69,8 @@ class MemoryBatch:
 
     def apply(self, transition: Transition) -> Standing | Held | None:
         """One transition: applied (None), or who or what stood against it."""
-        message = transition.message
-        if message is not None and message.id in self.state.revoked:
+        transition = transition.dated(self.now_us)
+        if waiting_id(transition) in self.state.revoked:
             transition = hastened(transition)
         # whatever can fail (encoding) is done before anything is changed, so a transition is applied whole or not at all
         effects = [self._dated(effect) for effect in transition.effects]
@@ -70,6 +80,8 @@ class MemoryBatch:
             return standing
         if (held := self._take_key(transition)) is not None:
             return held
+        if transition.puts_off is not None:
+            self._give_back(transition.puts_off.message)
         if self._digs_up(transition) and self._closes(transition):
             for effect, text in zip(effects, texts, strict=True):
                 self._effect(effect, text)
@@ -107,6 +119,11 @@ class MemoryBatch:
     def _begin_early(self, message: Message) -> None:
         """It stays held, where only workers of ours find it."""
         record = begin_early(self.state.runs.get(message.id), message, self.worker)
+        if record is not None:
+            self.state.runs[message.id] = record
+
+    def _give_back(self, message: Message) -> None:
+        record = give_back(self.state.runs.get(message.id), message, self.worker)
         if record is not None:
             self.state.runs[message.id] = record
 

@@ -82,6 +82,7 @@ class RedisBatch(Struct, frozen=True):
 
     def transition(self, transition: Transition) -> Row:
         """One transition as the script reads it."""
+        transition = transition.dated(self.now_us)
         row: Row = {"effects": [self._effect(effect) for effect in transition.effects]}
         if self.role is not Role.BROKER and (sent := self._sent(transition.effects)):
             row["sent"] = sent
@@ -100,6 +101,8 @@ class RedisBatch(Struct, frozen=True):
             )
             if document is not None:
                 row["document"] = self._written(document)
+        if transition.puts_off is not None:
+            row["puts_off"] = claim_row(transition.puts_off.message)
         if transition.early is not None:
             row["early"] = claim_row(transition.early)
         if transition.closes is not None:

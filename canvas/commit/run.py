@@ -92,11 +92,18 @@ def judge(
     return RunIt(lost, now_us), claim
 
 
+def waiting_id(transition: Transition) -> str | None:
+    """The task of which a message shall wait by this transition: for its next attempt, or as it may not start yet."""
+    if transition.puts_off is not None:
+        return transition.puts_off.message.id
+    return transition.message.id if transition.message and isinstance(transition.outcome, GoingOn) else None
+
+
 def hastened(transition: Transition) -> Transition:
-    """A transition of a task that was revoked while it ran: if it shall run again its message waits no longer, and ends as revoked."""
-    if not isinstance(transition.outcome, GoingOn) or transition.message is None:
+    """A transition of a task that was revoked while a worker had it: its message waits no longer, and ends as revoked."""
+    id_ = waiting_id(transition)
+    if id_ is None:
         return transition
-    id_ = transition.message.id
     effects = [
         replace(effect, not_before_us=0)
         if isinstance(effect, Publish) and effect.message.id == id_
@@ -111,6 +118,14 @@ def begin_early(record: RunRecord | None, message: Message, worker: str) -> RunR
     if record is None or record.outcome is not None or record.worker != worker:
         return None
     return replace(record, early=True) if record.key == (message.generation, message.attempt) else None
+
+
+def give_back(record: RunRecord | None, message: Message, worker: str) -> RunRecord | None:
+    """The record to store when `worker` puts `message` off, as if it had never claimed it; None if the claim is not its own any more."""
+    if record is None or record.outcome is not None or record.worker != worker:
+        return None
+    is_same = record.key == (message.generation, message.attempt)
+    return replace(record, worker="", lease_us=0) if is_same else None
 
 
 def revoke(record: RunRecord | None, now_us: int) -> RunRecord | None:

@@ -32,7 +32,6 @@ from ..effect import (
 )
 from ..incarnation import name_of
 from ..message import Message, sent_at
-from ..outcome import GoingOn
 from ..own_tasks import join_message
 from ..plan import plan_to_text
 from ..results.compression import compressed_text
@@ -54,7 +53,7 @@ from . import records
 from .dead_letter import part_without_join
 from .limits import Limits
 from .role import OUTBOX, Role
-from .run import begin_early, hastened, restart, revoke, settle, settle_unstarted
+from .run import begin_early, give_back, hastened, restart, revoke, settle, settle_unstarted, waiting_id
 from .sent import STEP_SECONDS, WAITING_SECONDS, Sent, sent_by
 from .sql_dead import bury, drop
 from .sql_joins import SqlJoins
@@ -100,6 +99,7 @@ class SqlBatch:
 
     def apply(self, transitions: Sequence[Transition]) -> list[Standing | None]:
         """Decide all transitions, in order, and write what they change."""
+        transitions = [transition.dated(self.now_us) for transition in transitions]
         self.runs.lock(_run_ids(transitions), are_known=True)
         self._open_chains_and_joins(transitions)
         self._joins.lock(_join_ids(transitions), _growing_ids(transitions))
@@ -142,13 +142,15 @@ class SqlBatch:
     # --- deciding ------------------------------------------------------------------------------------------------------------
 
     def _apply(self, transition: Transition) -> Standing | None:
-        message = transition.message
-        if message is not None and isinstance(transition.outcome, GoingOn):
-            is_revoked = message.id in revoked_of(self.connection, [message])
+        waiting = transition.puts_off.message if transition.puts_off is not None else transition.message
+        if waiting is not None and waiting_id(transition) is not None:
+            is_revoked = waiting.id in revoked_of(self.connection, [waiting])
             transition = hastened(transition) if is_revoked else transition
         standing = self._settle(transition)
         if standing is not None:
             return standing
+        if transition.puts_off is not None:
+            self._give_back(transition.puts_off.message)
         if self._digs_up(transition) and self._closes(transition):
             for effect in transition.effects:
                 self._effect(effect)
@@ -165,6 +167,11 @@ class SqlBatch:
     def _begin_early(self, message: Message) -> None:
         """Its row stays held: only workers of ours read the table."""
         record = begin_early(self.runs.get(message.id), message, self.worker)
+        if record is not None:
+            self.runs.put(message.id, record)
+
+    def _give_back(self, message: Message) -> None:
+        record = give_back(self.runs.get(message.id), message, self.worker)
         if record is not None:
             self.runs.put(message.id, record)
 
@@ -348,6 +355,7 @@ def _effects(transitions: Sequence[Transition]) -> list[Effect]:
 def _run_ids(transitions: Sequence[Transition]) -> set[str]:
     own = {t.message.id for t in transitions if t.message is not None and t.outcome is not None}
     own |= {t.early.id for t in transitions if t.early is not None}
+    own |= {t.puts_off.message.id for t in transitions if t.puts_off is not None}
     own |= {
         id_
         for effect in _effects(transitions)

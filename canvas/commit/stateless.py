@@ -268,7 +268,11 @@ class StatelessCommit:
     def _checked(self, transition: Transition) -> list[Message]:
         """What a transition publishes. All are looked at before the first is sent: what cannot be brought must not have been, in part."""
         _check_unique(transition.unique)
-        return [self._timely(effect.message) for effect in _published(transition)]
+        messages = [effect.message for effect in _published(transition)]
+        if transition.puts_off is not None:
+            published = transition.puts_off.publish(self._clock.now_us())
+            messages.append(replace(published.message, eta_us=published.not_before_us))
+        return [self._timely(message) for message in messages]
 
     def _timely(self, message: Message) -> Message:
         message = sent_at(message, self._clock.now_us())

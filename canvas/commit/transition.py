@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ..child import Child
 from ..delivery import Delivery
@@ -15,6 +16,7 @@ from ..results.document import Document, document_of
 from ..signing import NO_KEYS, Keyring
 from ..unique import Unique
 from .dead_letter import DeadLetter
+from .put_off import PutOff
 from .taken import Taken
 from .verdict import Standing
 
@@ -44,6 +46,8 @@ class Transition(Struct, frozen=True, kw_only=True):
 
     With `digs_up`: that dead letter is deleted first, and if it is gone already nothing else is applied.
 
+    With `puts_off`: the claim of that message is given back, uncounted, and it is published again for later.
+
     With `unique`, for a client: its key is taken first, and if another task has it nothing is applied (see commit/unique.py).
     """
 
@@ -58,7 +62,14 @@ class Transition(Struct, frozen=True, kw_only=True):
     early: Message | None = None
     digs_up: str | None = None
     unique: Unique | None = None
+    puts_off: PutOff | None = None
     started_us: int = 0
+
+    def dated(self, now_us: int) -> Transition:
+        """With the message that it puts off among its effects."""
+        if self.puts_off is None:
+            return self
+        return replace(self, effects=(*self.effects, self.puts_off.publish(now_us)))
 
     def document(
         self, *, now_us: int, worker: str, extended: bool, keyring: Keyring = NO_KEYS

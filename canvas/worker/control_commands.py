@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import BackbeatError
 from ..limit import TimeLimits
+from ..rate import rate_of
 from ..signum import signum_of
 from ..stamping import revoked_stamps
 from .panel import SILENT, control_command, nok, ok
@@ -83,6 +84,23 @@ def time_limit(
         "new time limits of task %s: soft %s, hard %s", task_name, soft, hard, extra={"action": "time_limit"}
     )
     return ok("time limits set successfully")
+
+
+@control_command(
+    args=[("task_name", str), ("rate_limit", str)],
+    signature="<task_name> <rate_limit (e.g., 5/s | 5/m | 5/h)>",
+)
+def rate_limit(state: WorkerState, task_name: str | None = None, rate_limit: Any = None, **_: Any) -> Any:
+    """Let a task start so often, and no more often, from now on; 0 is without limit."""
+    try:
+        has_rate = rate_of("rate_limit", rate_limit) is not None
+    except BackbeatError as error:
+        return nok(f"Invalid rate limit string: {error}")
+    if task_name not in state.app.tasks:
+        return nok("unknown task")
+    state.in_loop(lambda: state.worker.inside.set_rate(str(task_name), rate_limit))
+    logger.info("new rate limit of task %s: %s", task_name, rate_limit, extra={"action": "rate_limit"})
+    return ok("new rate limit set successfully" if has_rate else "rate limit disabled successfully")
 
 
 def _seconds(value: float | str | None) -> float | None:

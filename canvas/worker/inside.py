@@ -12,6 +12,7 @@ from ..errors import ImproperlyConfigured
 from ..limit import TimeLimits
 from ..message import CONTROL_QUEUE, Message, iso_of_us
 from ..pools.base import Pool
+from .admission import Admission
 from .running import Running, RunningTasks
 from .task_info import Info, info_of
 from .task_limits import TaskLimits
@@ -21,13 +22,20 @@ class Inside:
     """Of the worker that has these. `serves` are the queues that it takes from."""
 
     def __init__(
-        self, commit: Commit, pool: Pool, running: RunningTasks, taken: Iterable[Taken], limits: TaskLimits
+        self,
+        commit: Commit,
+        pool: Pool,
+        running: RunningTasks,
+        taken: Iterable[Taken],
+        limits: TaskLimits,
+        admission: Admission,
     ) -> None:
         self._commit = commit
         self._pool = pool
         self._running = running
         self._taken = taken
         self._limits = limits
+        self._admission = admission
         self.queues: Sequence[str] = ()
         """Those that are served."""
 
@@ -93,6 +101,10 @@ class Inside:
         if missing:
             raise ImproperlyConfigured(f"this worker's pool cannot keep a {' and a '.join(missing)}")
         self._limits.set(task, limits)
+
+    def set_rate(self, task: str, value: Any) -> None:
+        """Of starts from now on. Raises ImproperlyConfigured for what is no rate."""
+        self._admission.set_rate(task, value)
 
     def _serve(self, queues: Sequence[str]) -> None:
         self._commit.serve(queues)

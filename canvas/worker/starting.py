@@ -14,6 +14,7 @@ from ..killpoint import reach
 from ..outcome import lost
 from ..perform import Execute, Performer
 from ..pools.base import Pool
+from .admission import Admission
 from .bringing import Bringing
 from .listener import Listener
 from .running import RunningTasks
@@ -33,6 +34,7 @@ class Starting:
         bringing: Bringing,
         listener: Listener,
         taken: deque[Taken],
+        admission: Admission,
         while_submitting: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._performer = performer
@@ -41,6 +43,7 @@ class Starting:
         self._bringing = bringing
         self._listener = listener
         self._taken = taken
+        self._admission = admission
         self._while_submitting = while_submitting
         self._again: set[str] = set()
         """Ids of those that the pool had already, of which the listener has been told."""
@@ -71,13 +74,14 @@ class Starting:
                 route = self._performer.route(item)
                 if not isinstance(route, Execute):
                     routed.append(route)
-                elif len(starting) < free or not route.starts_at_once:
+                elif len(starting) < free or not self._starts_at_once(route):
                     starting.append(route)
                     if item.suspect:
                         room = free  # nothing may wait behind it
                 else:
                     count -= 1
                     break
+        starting, put_off = self._admission.sifted(starting)
         early = [execute for execute in starting if execute.early]
         if early:
             reach("worker.acking_early")
@@ -86,7 +90,7 @@ class Starting:
             reach("worker.acked_early")
         for _ in range(count):
             self._taken.popleft()
-        for transition in routed:
+        for transition in (*routed, *put_off):
             self._bringing.add(transition)
         for message in (execute.message for execute in starting):
             if message.id in self._again:
@@ -98,6 +102,10 @@ class Starting:
             with self._while_submitting():
                 self._running.submit(jobs)
         return count
+
+    def _starts_at_once(self, execute: Execute) -> bool:
+        """It must not wait in the pool: it would start later than it may."""
+        return execute.starts_at_once or self._admission.is_limited(execute)
 
     def _ack_early(self, early: Sequence[Execute]) -> list[Execute]:
         """Acknowledge these before they start. Those that cannot be, as what guards them cannot be stored, end as failed; returns them."""

@@ -29,6 +29,7 @@ from ..setting import check_limit_settings
 from ..transaction import OutboxRelay
 from ..value import SECONDS, key
 from ..wiring import limits_of, open_commit, open_results
+from .admission import Admission
 from .afar import Afar, AfarOptions
 from .listener import Listener, Listeners
 from .outbox import OutboxThread
@@ -151,6 +152,7 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
         limits,
         grace_seconds=grace,
         task_limits=TaskLimits(lambda message: time_limits_of(message, app.tasks, default)),
+        admission=_admission(app),
         beside=lambda worker: _beside(results, relays, told, afar.working(worker)),
         runs_tasks_in_loop=isinstance(pool, SoloPool),
     )
@@ -190,6 +192,11 @@ def refuse_limits(app: App, pool: str, kept: LimitsKept) -> None:
     if found:
         what = "; ".join(f"the {option} of {', '.join(names)}" for option, names in found.items())
         raise ImproperlyConfigured(f"pool {pool} cannot keep {what}. Use -P processes or -P threads")
+
+
+def _admission(app: App) -> Admission:
+    default, is_off = app.conf.task_default_rate_limit, app.conf.worker_disable_rate_limits
+    return Admission(app.tasks, default=default, is_off=is_off)
 
 
 def _open_commit(app: App, options: WorkerOptions, me: str) -> Commit:

@@ -32,6 +32,7 @@ from ..patience import Patience
 from ..perform import Performer
 from ..pools.base import LONG_SECONDS, Ended, Lost, Pool, Report, Requeue, Unstarted
 from ..readable import readable
+from .admission import Admission
 from .appetite import FULL_SECONDS, Appetite
 from .bringing import Bringing
 from .chores import Chore, faults
@@ -66,6 +67,7 @@ class Worker:
         *,
         grace_seconds: float = math.inf,
         task_limits: TaskLimits | None = None,
+        admission: Admission | None = None,
         beside: Callable[[Worker], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
         runs_tasks_in_loop: bool = False,
     ) -> None:
@@ -76,14 +78,21 @@ class Worker:
         self._beside = beside
         self._runs_tasks_in_loop = runs_tasks_in_loop
         self._grace_seconds = grace_seconds
-        task_limits = task_limits or TaskLimits()
+        task_limits, admission = task_limits or TaskLimits(), admission or Admission({})
         self._running = RunningTasks(pool, task_limits)
         self._words = Words(commit, self._running)
         self._reports: deque[Report] = deque()
         self._taken: deque[Taken] = deque()
         self._bringing = Bringing(performer, listener, self._taken)
         self._starting = Starting(
-            performer, pool, self._running, self._bringing, listener, self._taken, self._stand_in
+            performer,
+            pool,
+            self._running,
+            self._bringing,
+            listener,
+            self._taken,
+            admission,
+            self._stand_in,
         )
         self._stops = 0
         self._grace_until = math.inf
@@ -91,7 +100,7 @@ class Worker:
         os.set_blocking(self._wake, False)
         self.errands = Errands(self._wake_up)
         """What other threads ask of this one."""
-        self.inside = Inside(commit, pool, self._running, self._taken, task_limits)
+        self.inside = Inside(commit, pool, self._running, self._taken, task_limits, admission)
         """What can be told of it, and done to it; for this thread."""
         self.shutdown: Callable[[], None] = self.stop
         """What stops it when somebody far away tells it to: `stop`, unless the program has more to do then."""

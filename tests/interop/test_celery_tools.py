@@ -211,12 +211,20 @@ def test_orders_are_answered_word_for_word(fleet):
         ("add_consumer", {"queue": "other"}),
         ("cancel_consumer", {"queue": "other"}),
         ("time_limit", {"task_name": "nobodys", "hard": 2}),
+        ("rate_limit", {"task_name": "nobodys", "rate_limit": "10/m"}),
     ):
         ours, theirs = fleet.ask(method, **arguments)
         assert words(ours) == words(theirs), (method, ours, theirs)
     for side in ("new", "old"):
         answers = fleet.ask("time_limit", task_name=f"{side}.add", soft=1, hard=2)
         assert {"ok": "time limits set successfully"} in answers
+    for rate, answer in (
+        ("10/m", "new rate limit set successfully"),
+        (5, "new rate limit set successfully"),
+        (0, "rate limit disabled successfully"),
+    ):
+        for side in ("new", "old"):
+            assert {"ok": answer} in fleet.ask("rate_limit", task_name=f"{side}.add", rate_limit=rate)
 
 
 def test_an_order_that_breaks_is_an_error_in_the_answer(fleet):

@@ -128,14 +128,6 @@ def test_a_name_that_no_message_can_have_is_refused(name):
         app.task(name=name)(lambda: None)
 
 
-def test_there_is_no_rate_limit():
-    with pytest.raises(
-        TypeError,
-        match=r"^task proj\.wrong: rate_limit is not supported by this version: give the task a queue",
-    ):
-        app.task(name="proj.wrong", rate_limit="10/m")(lambda: None)
-
-
 @pytest.mark.parametrize(
     "known",
     [
