@@ -8,7 +8,7 @@ where another outcome stands. What the tasks come to that every worker serves it
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -58,6 +58,8 @@ class Execute(Struct, frozen=True):
     taken: Taken
     message: Message
     early: bool = False
+    frees: str | None = None
+    """The limit_key of which it has a slot."""
 
     @property
     def starts_at_once(self) -> bool:
@@ -186,6 +188,10 @@ class Performer:
             again = [self._instead(t, standing) for t, standing in pairs if standing is not None]
         taken, self._left = self._left, []
         return taken
+
+    def admitted(self, asks: Sequence[Transition]) -> Collection[str]:
+        """The ids of those of `asks` (Transition.admits) that may start."""
+        return self._commit.exchange(asks).admitted
 
     @property
     def left(self) -> Sequence[Taken]:

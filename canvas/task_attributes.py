@@ -14,6 +14,7 @@ from typing import Any, cast
 from msgspec import Struct
 
 from . import errors
+from .argument_key import check_key_format
 from .config import DEFAULTS
 from .retry_call import RetryCall
 from .retrying import DELAY_SECONDS, LONGEST_BACKOFF_SECONDS, MAX_RETRIES, Retrying
@@ -24,6 +25,15 @@ from .value import number_of
 
 _NUMBERS = frozenset({*NUMBERS, "default_retry_delay"})
 """Those that are kept as numbers of Python's own, whatever they are set to."""
+
+
+def check_limit_key(name: str, limit_key: Any, run: Callable[..., Any]) -> None:
+    """Refuse a limit_key that names what the task has no parameter for. Raises ImproperlyConfigured."""
+    if isinstance(limit_key, str):
+        try:
+            check_key_format("limit_key", limit_key, run)
+        except errors.ImproperlyConfigured as error:
+            raise errors.ImproperlyConfigured(f"task {name}: {error}") from None
 
 
 class _FromSetting:
@@ -69,6 +79,8 @@ class TaskAttributes:
     time_limit: float | timedelta | None = _from_setting("task_time_limit")
     soft_time_limit: float | timedelta | None = _from_setting("task_soft_time_limit")
     rate_limit: Any = _from_setting("task_default_rate_limit")
+    limit_key: Any = None
+    limit_concurrency: int | None = None
     store_eager_result: bool | None = _from_setting("task_store_eager_result")
     store_errors_even_if_ignored: bool | None = None
     acks_on_failure_or_timeout: bool | None = True
@@ -133,6 +145,7 @@ class TaskAttributes:
             options = options_of(self.name, self._said())
             check_options(self.name, options)
             check_task(self.name, options.unique(), self.run)
+            check_limit_key(self.name, options.limit_key, self.run)
             known = _Checked(options, *retry_options(self.name, options))
             self.__dict__["_checked"] = known
         return cast("_Checked", known)

@@ -54,6 +54,8 @@ class TaskOptionTypes(TypedDict, total=False):
     Strategy: str | None
     Request: str | None
     rate_limit: str | float | None
+    limit_key: str | Callable[..., str | None] | None
+    limit_concurrency: int | None
     pydantic: bool
     pydantic_strict: bool
     pydantic_context: Mapping[str, Any] | None

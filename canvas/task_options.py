@@ -14,6 +14,7 @@ from msgspec import Struct, field
 
 from .errors import BackbeatError, ImproperlyConfigured
 from .options import checked
+from .quota import check_quota
 from .rate import rate_of
 from .retry_call import RetryCall, retry_call
 from .retrying import DELAY_SECONDS, LONGEST_BACKOFF_SECONDS, MAX_RETRIES, Exceptions, Retrying, retrying_of
@@ -34,7 +35,7 @@ SENT_OPTIONS = frozenset(
 """Options of a task that each of its messages carries, unless the caller says otherwise."""
 
 
-NUMBERS = ("priority", "expires", "time_limit", "soft_time_limit", "max_retries")
+NUMBERS = ("priority", "expires", "time_limit", "soft_time_limit", "max_retries", "limit_concurrency")
 """Those that are kept as numbers of Python's own, whatever they were given as."""
 FIXED: dict[str, tuple[tuple[Any, ...], str]] = {
     "acks_on_failure": (
@@ -98,6 +99,8 @@ class TaskOptions(Struct, frozen=True, kw_only=True):
     time_limit: float | None = None
     soft_time_limit: float | None = None
     rate_limit: str | float | None = None
+    limit_key: str | Callable[..., str | None] | None = None
+    limit_concurrency: int | None = None
     max_retries: int | None = MAX_RETRIES
     default_retry_delay: float | timedelta = DELAY_SECONDS
     autoretry_for: Exceptions = ()
@@ -176,6 +179,7 @@ def check_options(name: str, options: TaskOptions) -> None:
         sent = checked(options.sent())
         check_limits(sent)
         rate_of("rate_limit", options.rate_limit)
+        check_quota(options.limit_key, options.limit_concurrency)
         if isinstance(expires := sent.get("expires"), float) and expires <= 0:
             raise ImproperlyConfigured(
                 f"expires must be above 0, as no run would be in time, found {expires}"

@@ -10,12 +10,12 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from string import Formatter
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from .argument_key import Run, check_key_format, formatted_key
 from .codec import dumps, loads
 from .errors import BackbeatError, ImproperlyConfigured
 from .node import Call, Chain, Group, Node, Tap
@@ -30,8 +30,6 @@ from .unique import (
     conflict_of,
     scope_of,
 )
-
-Run = Callable[..., Any]
 
 
 class UniqueCall(Struct, frozen=True):
@@ -49,7 +47,7 @@ def check_task(name: str, options: Mapping[str, Any], run: Run) -> None:
         if not key:
             _check_none(given)
         if isinstance(key, str):
-            _check_format(key, run)
+            check_key_format("unique_key", key, run)
     except ImproperlyConfigured as error:
         raise ImproperlyConfigured(f"task {name}: {error}") from None
 
@@ -172,45 +170,6 @@ def _is_default(value: Any, default: Any) -> bool:
 
 
 def _formatted(text: str, call: Call, run: Run | None) -> str:
-    if run is None:
-        return text
-    bound = inspect.signature(run).bind(*loads(call.args), **loads(call.kwargs))
-    bound.apply_defaults()
-    values = dict(bound.arguments)
-    for name, parameter in bound.signature.parameters.items():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            values = {**values.pop(name), **values}
-    missing = [name for name in _fields(text) if name not in values]
-    if missing:
-        raise ImproperlyConfigured(f"unique_key {text!r} names {missing[0]!r}, which this call was not given")
-    return text.format_map(values)
-
-
-def _check_format(text: str, run: Run) -> None:
-    parameters = inspect.signature(run).parameters
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        _fields(text)
-        return
-    for name in _fields(text):
-        if name not in parameters:
-            raise ImproperlyConfigured(
-                f"unique_key {text!r} names {name!r}; the task's parameters are {', '.join(parameters) or 'none'}"
-            )
-
-
-def _fields(text: str) -> list[str]:
-    """The parameters that a format names. It may name them and nothing more. Raises ImproperlyConfigured."""
-    try:
-        parts = list(Formatter().parse(text))
-    except ValueError as error:
-        raise ImproperlyConfigured(f"unique_key {text!r}: {error}; write {{{{ and }}}} for braces") from None
-    found = []
-    for _, name, spec, conversion in parts:
-        if name is None:
-            continue
-        if not name.isidentifier() or spec or conversion:
-            raise ImproperlyConfigured(
-                f"unique_key {text!r}: {{{name}}} must be the name of a parameter alone; for more write a callable of the arguments"
-            )
-        found.append(name)
-    return found
+    return (
+        text if run is None else formatted_key("unique_key", text, run, loads(call.args), loads(call.kwargs))
+    )

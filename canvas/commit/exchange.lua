@@ -372,7 +372,26 @@ local function hasten(t)
   end
 end
 
+local admitted = {}
+
+-- True if nothing else of the transition is applied: it may start. What may not is put off.
+local function admits(ask)
+  local run = claimed_by(ask.id, argument.holder)
+  if not run or compare(run, ask.generation, ask.attempt) ~= 0 then return false end
+  local wait_us, has_turn = admit(ask)
+  if not wait_us then
+    admitted[#admitted + 1] = ask.id
+    return true
+  end
+  give_back(ask)
+  local queue, step, text, _, id = unpack(ask.publish)
+  local due = redis.call('ZSCORE', REVOKED, id) and 0 or now + wait_us
+  publish(queue, step, has_turn and ask.at_turn or text, due, id)
+  return false
+end
+
 local function apply(t)
+  if t.admits and admits(t.admits) then return nil end
   local standing = t.outcome and settle(t)
   if standing then return standing end
   local holder = t.unique and take_key(t.unique, documents)
@@ -384,6 +403,7 @@ local function apply(t)
     for _, effect in ipairs(t.effects) do apply_effect[effect[1]](effect) end
     if t.sent then know(t.sent) end
   end
+  if t.frees then wake(t.frees, 1) end
   if t.dead then bury(t.dead) end
   if t.early then
     begin_early(t.early, t.tag)
@@ -431,7 +451,7 @@ end
 
 local function ids_of(items)
   local ids = {}
-  for _, item in ipairs(items) do ids[#ids + 1] = item.id or (item.early or item.puts_off or {}).id end
+  for _, item in ipairs(items) do ids[#ids + 1] = item.id or (item.early or item.puts_off or item.admits or {}).id end
   return ids
 end
 
@@ -518,4 +538,4 @@ drop_holdings()
 write_holdings()
 write_runs()
 write_documents(documents, forgotten)
-return {now, standing, claimed, taken, outbox, holders}
+return {now, standing, claimed, taken, outbox, holders, admitted}

@@ -83,6 +83,7 @@ local function sweep()
   sliced('ZREM', REVOKED, old)
   sliced('HDEL', SIGNUMS, old)
   local is_more = forget_free_keys()
+  wake_lines()
   return {(is_more or #overdue == SLICE) and 1 or 0, interrupted_joins()}
 end
 

@@ -48,13 +48,15 @@ class Mailbox:
         self._queues[queue]  # so that its name is known
         heapq.heappush(self._timers, _Timer(due_us, next(self._serial), queue, text, id_))
 
-    def hasten(self, ids: Collection[str], now_us: int) -> None:
-        """The timers of these tasks are due now."""
+    def hasten(self, ids: Collection[str], now_us: int) -> int:
+        """The timers of these tasks are due now; how many there are."""
         wanted = set(ids)
+        count = sum(timer.id in wanted for timer in self._timers)
         self._timers = [
             t._replace(due_us=min(t.due_us, now_us)) if t.id in wanted else t for t in self._timers
         ]
         heapq.heapify(self._timers)
+        return count
 
     def waiting(self) -> dict[str, list[str]]:
         """The messages of each queue that has any."""

@@ -64,7 +64,7 @@ class MemoryCommit:
             claimed = [self._judged(item) for item in claim]
             taken = self._take(take) if take else []
             self._store.changed.notify_all()
-            return Exchange(standing, taken, claimed, batch.outbox, holders)
+            return Exchange(standing, taken, claimed, batch.outbox, holders, batch.admitted)
 
     def put(self, items: Sequence[Rendered]) -> Collection[str]:
         with self._store.changed:
@@ -124,6 +124,13 @@ class MemoryCommit:
                 key for key, hold in state.holds.items() if is_free(hold, state.runs.get(hold.id), now)
             ]:
                 del state.holds[key]
+            batch = self._batch()
+            for key in [key for key, line in state.lines.items() if line]:
+                batch.wake(key, len(state.lines[key]))
+            for key in [key for key, line in state.lines.items() if not line]:
+                del state.lines[key]
+            for key in [key for key in state.lanes if batch.is_over(key)]:
+                del state.lanes[key]
             self._store.changed.notify_all()
             return state.joins.interrupted(now)
 

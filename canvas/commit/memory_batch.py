@@ -35,8 +35,10 @@ from ..signing import NO_KEYS, Keyring
 from ..stamp import is_stamp_key
 from . import records
 from .dead_letter import part_without_join
+from .lane import EMPTY_LANE, Lane, admit
 from .limits import Limits
 from .memory_store import State
+from .put_off import PutOff
 from .role import OUTBOX, Role
 from .run import (
     RunRecord,
@@ -66,10 +68,11 @@ class MemoryBatch:
     role: Role = Role.WHOLE
     keyring: Keyring = NO_KEYS
     outbox: list[Delivery] = field(default_factory=list)
+    admitted: list[str] = field(default_factory=list)
 
     def apply(self, transition: Transition) -> Standing | Held | None:
         """One transition: applied (None), or who or what stood against it."""
-        transition = transition.dated(self.now_us)
+        transition = self._admit(transition).dated(self.now_us)
         if waiting_id(transition) in self.state.revoked:
             transition = hastened(transition)
         # whatever can fail (encoding) is done before anything is changed, so a transition is applied whole or not at all
@@ -87,6 +90,8 @@ class MemoryBatch:
                 self._effect(effect, text)
             if self.role is not Role.BROKER:
                 self._know(sent_by(effects))
+        if transition.frees is not None:
+            self.wake(transition.frees, 1)
         if transition.dead is not None:
             self.state.dead.bury(transition.dead, self.now_us)
         if transition.early is not None:
@@ -121,6 +126,45 @@ class MemoryBatch:
         record = begin_early(self.state.runs.get(message.id), message, self.worker)
         if record is not None:
             self.state.runs[message.id] = record
+
+    def _admit(self, transition: Transition) -> Transition:
+        """What remains of it: nothing if it may start, else what puts it off."""
+        ask = transition.admits
+        if ask is None:
+            return transition
+        message, key = ask.message, ask.quota.key
+        if give_back(self.state.runs.get(message.id), message, self.worker) is None:
+            return transition
+        wait, lane = admit(self._lane(key), ask, self.now_us)
+        self.state.lanes[key] = lane
+        line = self.state.lines.setdefault(key, {})
+        if wait is None:
+            line.pop(message.id, None)
+            self.admitted.append(message.id)
+            return Transition()
+        if wait.in_line:
+            line.setdefault(message.id)
+        return replace(transition, puts_off=PutOff(message, wait))
+
+    def _lane(self, key: str) -> Lane:
+        runs = self.state.runs
+        lane = self.state.lanes.get(key, EMPTY_LANE)
+        return lane.pruned(lambda slot: slot.is_taken(runs.get(slot.id), self.now_us))
+
+    def is_over(self, key: str) -> bool:
+        """Whether nothing depends on its lane any more."""
+        lane = self._lane(key)
+        return not lane.slots and key not in self.state.lines and lane.until_us <= self.now_us
+
+    def wake(self, key: str, most: int) -> None:
+        """Let those that come first in line ask again, one for each slot that is free, and at most so many."""
+        lane, line = self._lane(key), self.state.lines.get(key, {})
+        self.state.lanes[key] = lane
+        count = min(most, lane.free)
+        while line and count > 0:
+            first = next(iter(line))
+            del line[first]
+            count -= self.state.mail.hasten([first], self.now_us) > 0
 
     def _give_back(self, message: Message) -> None:
         record = give_back(self.state.runs.get(message.id), message, self.worker)

@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass, field
 
 from ..clock import Clock, SystemClock
+from .lane import Lane
 from .mailbox import Mailbox
 from .memory_dead import MemoryDead
 from .memory_joins import MemoryJoins
@@ -35,6 +36,9 @@ class State:
     announced: dict[str, tuple[str, int]] = field(default_factory=dict)
     dead: MemoryDead = field(default_factory=MemoryDead)
     holds: dict[str, Hold] = field(default_factory=dict)
+    lanes: dict[str, Lane] = field(default_factory=dict)
+    lines: dict[str, dict[str, None]] = field(default_factory=dict)
+    """By limit_key the ids of those that wait for a slot, in order."""
 
 
 class MemoryStore:

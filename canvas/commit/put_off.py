@@ -17,10 +17,13 @@ LONGEST_SECONDS = 300.0
 
 
 class Wait(Struct, frozen=True):
-    """Not yet, but in so many seconds. `has_turn`: then it is its turn, which is kept for it; else it asks again."""
+    """Not yet, but in so many seconds. `has_turn`: then it is its turn, which is kept for it; else it asks again. `in_line`: it is woken
+    before, when it may start.
+    """
 
     seconds: float
     has_turn: bool = False
+    in_line: bool = False
 
 
 class PutOff(Struct, frozen=True):

@@ -39,7 +39,9 @@ from .role import OUTBOX, Role
 from .taken import Taken
 from .transition import Exchange, Transition
 
-_EXCHANGE = partial(script, "store.lua", "unique.lua", "envelope.lua", "celery_chord.lua", "exchange.lua")
+_EXCHANGE = partial(
+    script, "store.lua", "unique.lua", "limits.lua", "envelope.lua", "celery_chord.lua", "exchange.lua"
+)
 REVOKED_AT_ONCE = 1_000
 """Ids that are revoked in one script."""
 
@@ -320,7 +322,7 @@ class RedisCommit:
         }
 
     def _do(self, verb: str, **fields: Any) -> Any:
-        return script("store.lua", "unique.lua", "holding.lua")(
+        return script("store.lua", "unique.lua", "limits.lua", "holding.lua")(
             self._client, {"verb": verb, **self._common(), **fields}
         )
 

@@ -39,6 +39,7 @@ from ..message import Message, sent_at
 from ..outcome import GoingOn, Outcome, Revoked, outcome_from_data, outcome_to_data
 from ..own_tasks import join_message
 from ..plan import plan_to_text
+from ..quota import Ask
 from ..results.compression import compressed
 from ..results.document import Document, document_of, to_text
 from ..series import Series
@@ -48,6 +49,7 @@ from ..unique import Unique
 from . import records
 from .celery_chord import count_part, open_count
 from .dead_letter import part_without_join
+from .lane import ring_of
 from .limits import Limits
 from .redis_dead import letter_to_text
 from .redis_keys import step_of
@@ -103,6 +105,10 @@ class RedisBatch(Struct, frozen=True):
                 row["document"] = self._written(document)
         if transition.puts_off is not None:
             row["puts_off"] = claim_row(transition.puts_off.message)
+        if transition.admits is not None:
+            row["admits"] = self._ask(transition.admits)
+        if transition.frees is not None:
+            row["frees"] = transition.frees
         if transition.early is not None:
             row["early"] = claim_row(transition.early)
         if transition.closes is not None:
@@ -152,6 +158,20 @@ class RedisBatch(Struct, frozen=True):
         }
         if unique.replaces:
             row["document"] = to_text(document_of(NO_ID, Revoked(), now_us=self.now_us))
+        return row
+
+    def _ask(self, ask: Ask) -> Row:
+        """What is asked, and the two texts that wait if it may not start: one at its turn, one to ask again."""
+        message, quota = ask.message, ask.quota
+        _, *rest = self._publish(message, 0)
+        row: Row = {**claim_row(message), "key": quota.key, "has_turn": ask.has_turn, "publish": rest}
+        if quota.concurrency is not None:
+            row["concurrency"] = quota.concurrency
+        if quota.rate is not None:
+            ring = ring_of(quota.rate)
+            row |= {"count": ring.count, "window_us": ring.window_us}
+            # the script knows the time of its turn, and cannot write it into a text that is signed
+            row["at_turn"] = self.series.text(replace(sent_at(message, self.now_us), paced_us=0))
         return row
 
     def _written(self, document: Document) -> str | int:
@@ -257,7 +277,7 @@ def exchange_of(
     reply: Sequence[Any], count: int, claim: Sequence[Taken], keyring: Keyring = NO_KEYS
 ) -> Exchange:
     """The script's reply; `count` transitions were brought, and `claim` to be claimed (those with a message are in the reply)."""
-    _, others, claimed, taken, outbox, holders = reply
+    _, others, claimed, taken, outbox, holders, admitted = reply
     standing: list[Standing | None] = [None] * count
     for index, outcome, attempt, generation in others:
         standing[index] = Standing(_outcome_of(outcome), attempt, generation)
@@ -271,6 +291,7 @@ def exchange_of(
         ],
         [Delivery(_text(tag), OUTBOX, None, _text(text)) for tag, text in outbox],
         {index: _text(id_) for index, id_ in holders},
+        [_text(id_) for id_ in admitted],
     )
 
 

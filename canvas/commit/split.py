@@ -83,7 +83,10 @@ class SplitCommit:
             done = [
                 t.delivery
                 for t, standing in pairs
-                if standing is None and t.delivery is not None and not _is_from_outbox(t.delivery)
+                if standing is None
+                and t.delivery is not None
+                and not _is_from_outbox(t.delivery)
+                and not (t.admits is not None and t.admits.message.id in stored.admitted)
             ]
             is_told = all(transition.delivery is None for transition in transitions)
             self._send_or_leave(self._without_joins(stored.outbox, take), is_told=is_told)
@@ -95,7 +98,7 @@ class SplitCommit:
             if claim or not transitions:
                 raise
             taken, claimed = [], []  # stored is stored: whoever next takes without bringing anything is told
-        return Exchange(stored.standing, taken, claimed, holders=stored.holders)
+        return Exchange(stored.standing, taken, claimed, holders=stored.holders, admitted=stored.admitted)
 
     def _without_joins(self, outbox: Sequence[Delivery], take: int) -> list[Taken]:
         """What is to be sent: all but the joins that who takes is given at once."""

@@ -38,7 +38,7 @@ from ..sql.tables import (
 )
 from ..sql.wake import Waker, open_waker
 from ..template import Rendered
-from . import sql_announced, sql_dead, sql_held, sql_records, sql_revoked, sql_told, sql_unique
+from . import sql_announced, sql_dead, sql_held, sql_lanes, sql_records, sql_revoked, sql_told, sql_unique
 from .base import Loaded
 from .dead_letter import KeptLetter
 from .limits import DEFAULT_LIMITS, Limits
@@ -99,7 +99,7 @@ class SqlCommit:
             claimed = self._claim(batch, claim)
             taken = self._take(batch, take) if take else []
             batch.notify()
-            return Exchange(standing, taken, claimed, batch.outbox, holders)
+            return Exchange(standing, taken, claimed, batch.outbox, holders, batch.admitted)
 
         return self._transact(work)
 
@@ -134,7 +134,17 @@ class SqlCommit:
         """Nothing is sent ahead: what is taken is given out."""
 
     def sweep(self) -> list[JoinRecord]:
-        return self._transact(_sweep)
+        interrupted = self._transact(_sweep)
+        with reading(self._engine) as connection:
+            keys = sql_lanes.waited_for(connection)
+        if keys:  # by itself, as keys are locked before anything else
+            self._transact(lambda connection: self._wake(connection, keys))
+        return interrupted
+
+    def _wake(self, connection: Connection, keys: Sequence[str]) -> None:
+        batch = self._batch(connection)
+        batch.wake(keys)
+        batch.notify()
 
     def wait(self, timeout: float, wakers: Sequence[int] = ()) -> None:
         if self._waker is None:
@@ -290,6 +300,7 @@ def _sweep(connection: Connection) -> list[JoinRecord]:
     sql_held.free_gone(connection)
     sql_revoked.forget_old(connection, now)
     sql_unique.forget_free(connection, now)
+    sql_lanes.forget_old(connection, now)
     # read first: MariaDB would look at all parts for a subquery
     over = [
         row.join_id

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, delete, update
 
 from ..delivery import Delivery
@@ -52,11 +53,13 @@ from ..stamp import is_stamp_key
 from . import records
 from .dead_letter import part_without_join
 from .limits import Limits
+from .put_off import PutOff
 from .role import OUTBOX, Role
 from .run import begin_early, give_back, hastened, restart, revoke, settle, settle_unstarted, waiting_id
 from .sent import STEP_SECONDS, WAITING_SECONDS, Sent, sent_by
 from .sql_dead import bury, drop
 from .sql_joins import SqlJoins
+from .sql_lanes import SqlLanes
 from .sql_revoked import forget, hasten, remember, revoked_of
 from .sql_runs import SqlRuns, empty_run
 from .transition import Transition, settled_document
@@ -75,6 +78,9 @@ class SqlBatch:
     keyring: Keyring = NO_KEYS
     outbox: list[Delivery] = field(default_factory=list)
     messages: list[Row] = field(default_factory=list)
+    admitted: list[str] = field(default_factory=list)
+    _freed: list[str] = field(default_factory=list)
+    _lanes: SqlLanes = field(init=False)
     runs: SqlRuns = field(init=False)
     _joins: SqlJoins = field(init=False)
     _series: Series = field(init=False)
@@ -87,6 +93,7 @@ class SqlBatch:
     def __post_init__(self) -> None:
         self.runs = SqlRuns(self.connection, self.known_until_us)
         self._joins = SqlJoins(self.connection)
+        self._lanes = SqlLanes(self.connection, self.now_us)
         self._series = Series(self.keyring)
 
     @property
@@ -99,6 +106,7 @@ class SqlBatch:
 
     def apply(self, transitions: Sequence[Transition]) -> list[Standing | None]:
         """Decide all transitions, in order, and write what they change."""
+        self._lanes.lock(_limit_keys(transitions))
         transitions = [transition.dated(self.now_us) for transition in transitions]
         self.runs.lock(_run_ids(transitions), are_known=True)
         self._open_chains_and_joins(transitions)
@@ -111,6 +119,9 @@ class SqlBatch:
         self.runs.write()
         self._write_documents()
         self.write_messages()
+        for key in self._freed:  # now that what began to wait in this very step can be found
+            self._has_hastened = self._lanes.wake(key, self.runs.get, 1) or self._has_hastened
+        self._lanes.write()
         return standing
 
     def revoke(self, ids: Collection[str], signum: int | None = None) -> None:
@@ -142,6 +153,7 @@ class SqlBatch:
     # --- deciding ------------------------------------------------------------------------------------------------------------
 
     def _apply(self, transition: Transition) -> Standing | None:
+        transition = self._admit(transition)
         waiting = transition.puts_off.message if transition.puts_off is not None else transition.message
         if waiting is not None and waiting_id(transition) is not None:
             is_revoked = waiting.id in revoked_of(self.connection, [waiting])
@@ -155,6 +167,8 @@ class SqlBatch:
             for effect in transition.effects:
                 self._effect(effect)
             self._know(sent_by(transition.effects))
+        if transition.frees is not None:
+            self._freed.append(transition.frees)
         if transition.dead is not None:
             bury(self.connection, transition.dead, self.now_us)
         if transition.early is not None:
@@ -169,6 +183,24 @@ class SqlBatch:
         record = begin_early(self.runs.get(message.id), message, self.worker)
         if record is not None:
             self.runs.put(message.id, record)
+
+    def _admit(self, transition: Transition) -> Transition:
+        """What remains of it: nothing if it may start, else what puts it off."""
+        ask = transition.admits
+        if ask is None or give_back(self.runs.get(ask.message.id), ask.message, self.worker) is None:
+            return transition
+        wait = self._lanes.admit(ask, self.runs.get)
+        if wait is None:
+            self.admitted.append(ask.message.id)
+            return Transition()
+        return replace(transition, puts_off=PutOff(ask.message, wait)).dated(self.now_us)
+
+    def wake(self, keys: Sequence[str]) -> None:
+        """Wake those that wait for slots of these keys that are free."""
+        self._lanes.lock(keys)
+        for key in keys:
+            self._has_hastened = self._lanes.wake(key, self.runs.get) or self._has_hastened
+        self._lanes.write()
 
     def _give_back(self, message: Message) -> None:
         record = give_back(self.runs.get(message.id), message, self.worker)
@@ -356,6 +388,7 @@ def _run_ids(transitions: Sequence[Transition]) -> set[str]:
     own = {t.message.id for t in transitions if t.message is not None and t.outcome is not None}
     own |= {t.early.id for t in transitions if t.early is not None}
     own |= {t.puts_off.message.id for t in transitions if t.puts_off is not None}
+    own |= {t.admits.message.id for t in transitions if t.admits is not None}
     own |= {
         id_
         for effect in _effects(transitions)
@@ -363,6 +396,11 @@ def _run_ids(transitions: Sequence[Transition]) -> set[str]:
         for id_ in effect.ids
     }
     return own | {effect.id for effect in _effects(transitions) if isinstance(effect, Settle)}
+
+
+def _limit_keys(transitions: Sequence[Transition]) -> set[str]:
+    asked = {t.admits.quota.key for t in transitions if t.admits is not None}
+    return asked | {t.frees for t in transitions if t.frees is not None}
 
 
 def _join_ids(transitions: Sequence[Transition]) -> set[str]:

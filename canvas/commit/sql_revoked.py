@@ -30,11 +30,11 @@ def forget(connection: Connection, ids: Sequence[str]) -> None:
     connection.execute(delete(revoked_table).where(revoked_table.c.id.in_(ids)))
 
 
-def hasten(connection: Connection, ids: Collection[str], now_us: int) -> None:
-    """Timers of these tasks are due now, so that a worker settles what depends on them."""
+def hasten(connection: Connection, ids: Collection[str], now_us: int) -> int:
+    """Timers of these tasks are due now, so that a worker sees to them; how many there are."""
     waiting = message_table.c.task_id.in_(sorted(set(ids))) & (message_table.c.holder == "")
     due = update(message_table).where(waiting, message_table.c.visible_us > now_us)
-    connection.execute(due.values(visible_us=now_us))
+    return connection.execute(due.values(visible_us=now_us)).rowcount
 
 
 def terminations(connection: Connection, ids: Collection[str]) -> Mapping[str, int]:

@@ -268,6 +268,11 @@ class StatelessCommit:
     def _checked(self, transition: Transition) -> list[Message]:
         """What a transition publishes. All are looked at before the first is sent: what cannot be brought must not have been, in part."""
         _check_unique(transition.unique)
+        if transition.admits is not None:
+            raise ImproperlyConfigured(
+                f"limit_key {transition.admits.quota.key!r} cannot be counted, as there is no result backend that would. "
+                "Write App(backend='redis://...') or postgresql://."
+            )
         messages = [effect.message for effect in _published(transition)]
         if transition.puts_off is not None:
             published = transition.puts_off.publish(self._clock.now_us())

@@ -236,15 +236,20 @@ local function revoke_unclaimed(id, document, documents)
   return true
 end
 
+-- The last timer of a task is due now; true if there is one.
+local function hasten_timer(id)
+  local timer = redis.call('HGET', TIMER_OF, id)
+  if not timer then return false end
+  redis.call('ZADD', TIMERS, 'XX', now, timer)
+  redis.call('SET', TIMERS_HEAD, now)
+  return true
+end
+
 -- What is revoked does not start, and a timer of it is due now, so that what depends on it is settled.
 local function remember_revoked(id, signum)
   redis.call('ZADD', REVOKED, now, id)
   if signum > 0 then redis.call('HSET', SIGNUMS, id, signum) else redis.call('HDEL', SIGNUMS, id) end
-  local timer = redis.call('HGET', TIMER_OF, id)
-  if timer then
-    redis.call('ZADD', TIMERS, 'XX', now, timer)
-    redis.call('SET', TIMERS_HEAD, now)
-  end
+  hasten_timer(id)
 end
 
 -- The last thing that a script does, as it may leave the database; only the script does, not its caller.

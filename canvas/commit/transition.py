@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -12,6 +12,7 @@ from ..delivery import Delivery
 from ..effect import Effect, Settle
 from ..message import Message
 from ..outcome import GoingOn, Outcome, Success
+from ..quota import Ask
 from ..results.document import Document, document_of
 from ..signing import NO_KEYS, Keyring
 from ..unique import Unique
@@ -48,6 +49,11 @@ class Transition(Struct, frozen=True, kw_only=True):
 
     With `puts_off`: the claim of that message is given back, uncounted, and it is published again for later.
 
+    With `admits`: it is asked whether that message, which is claimed, may start. If it may not it is put off as with `puts_off`; else, and only
+    then, nothing of this is applied, and its delivery stays. Whose claim is another's by now is acknowledged.
+
+    With `frees`, the limit_key of the run that ended: who waits for its slot is woken.
+
     With `unique`, for a client: its key is taken first, and if another task has it nothing is applied (see commit/unique.py).
     """
 
@@ -63,6 +69,8 @@ class Transition(Struct, frozen=True, kw_only=True):
     digs_up: str | None = None
     unique: Unique | None = None
     puts_off: PutOff | None = None
+    admits: Ask | None = None
+    frees: str | None = None
     started_us: int = 0
 
     def dated(self, now_us: int) -> Transition:
@@ -106,7 +114,8 @@ class Exchange(Struct, frozen=True):
 
     `claimed` holds the messages that were brought to be claimed, with their verdicts, in order. `outbox` (Role.STORE only) holds the
     messages that this exchange wrote and that are due, held for the caller to send and then to acknowledge. `holders` says of each
-    transition that was not applied as its key is taken, by its index, which task has the key.
+    transition that was not applied as its key is taken, by its index, which task has the key. `admitted` are the ids of those
+    that may start.
     """
 
     standing: Sequence[Standing | None]
@@ -114,3 +123,4 @@ class Exchange(Struct, frozen=True):
     claimed: Sequence[Taken] = ()
     outbox: Sequence[Delivery] = ()
     holders: Mapping[int, str] = field(default_factory=dict)
+    admitted: Collection[str] = ()

@@ -154,6 +154,23 @@ unique_table = Table(
     Column("look_us", BigInteger, nullable=False),
     Index("bb_unique_look", "look_us"),
 )
+limit_table = Table(
+    "bb_limit",
+    metadata,
+    Column("limit_key", _Id, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("expires_us", BigInteger, nullable=False),
+    Index("bb_limit_expires", "expires_us"),
+)
+limit_line_table = Table(
+    "bb_limit_line",
+    metadata,
+    Column("limit_key", _Id, primary_key=True),
+    Column("task_id", _Id, primary_key=True),
+    Column("at_us", BigInteger, nullable=False),
+    Index("bb_limit_line_order", "limit_key", "at_us"),
+    Index("bb_limit_line_at", "at_us"),
+)
 dead_table = Table(
     "bb_dead",
     metadata,

@@ -26,6 +26,8 @@ class Running:
     """Its hard time limit, in seconds."""
     early: bool
     """It was acknowledged before it ran: it cannot be handed back."""
+    frees: str | None = None
+    """The limit_key of which it has a slot."""
     fate: Failure | Revoked | None = None
     """What it ends with if it is lost, or had not begun, as it was ended for it."""
     seconds: float = 0.0
@@ -73,7 +75,7 @@ class RunningTasks:
         for execute in executes:
             key, delivery = str(next(self._keys)), execute.taken.delivery
             limit = self._limits.hard(execute.message)
-            self._running[key] = Running(execute.taken, execute.message, limit, execute.early)
+            self._running[key] = Running(execute.taken, execute.message, limit, execute.early, execute.frees)
             raw = self._limits.envelope(execute.message, delivery)
             jobs.append(Job(key, raw, delivery.queue, alone=execute.taken.suspect))
         return jobs

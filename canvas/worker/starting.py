@@ -81,7 +81,7 @@ class Starting:
                 else:
                     count -= 1
                     break
-        starting, put_off = self._admission.sifted(starting)
+        starting, put_off = self._admission.sifted(starting, self._performer)
         early = [execute for execute in starting if execute.early]
         if early:
             reach("worker.acking_early")

@@ -124,6 +124,7 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
     """
     app.import_modules()
     check_limit_settings(app.conf)
+    refuse_keys(app)
     grace = grace_of(app, options)
     me, limits = incarnation(options.hostname), limits_of(app.conf)
     told, queues = SignalListener(options.hostname, app), queues_of(app, options)
@@ -197,6 +198,16 @@ def refuse_limits(app: App, pool: str, kept: LimitsKept) -> None:
 def _admission(app: App) -> Admission:
     default, is_off = app.conf.task_default_rate_limit, app.conf.worker_disable_rate_limits
     return Admission(app.tasks, default=default, is_off=is_off)
+
+
+def refuse_keys(app: App) -> None:
+    """A limit that nobody counts is worse than none. Raises ImproperlyConfigured that names the tasks, where there is no store that would."""
+    keyed = sorted(task.name for task in app.tasks.values() if task.options.limit_key is not None)
+    if keyed and store_url(app.conf) is None:
+        raise ImproperlyConfigured(
+            f"the limit_key of {', '.join(keyed)} cannot be kept, as there is no result backend that would count over all workers. "
+            "Write App(backend='redis://...') or postgresql://."
+        )
 
 
 def _open_commit(app: App, options: WorkerOptions, me: str) -> Commit:

@@ -23,6 +23,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 
+from msgspec.structs import replace
+
 from ..commit.base import Commit
 from ..commit.limits import Limits
 from ..commit.taken import Taken
@@ -275,12 +277,12 @@ class Worker:
             case Ended(outcome=outcome, seconds=seconds):
                 self._appetite.ran(seconds)
                 transition = self._performer.ended(running.taken, running.message, outcome)
-                self._bringing.add(transition, seconds)
+                self._bringing.add(replace(transition, frees=running.frees), seconds)
             case Requeue():
                 self._release([running.taken], lost=running.early)
             case Lost() | Unstarted() if running.fate is not None:
                 transition = self._performer.finished(running.taken, running.message, running.fate)
-                self._bringing.add(transition, running.seconds)
+                self._bringing.add(replace(transition, frees=running.frees), running.seconds)
             case Unstarted() if running.early:
                 self._release([running.taken], lost=True)
                 self._listener.lost(running.taken, "its process died before it began")
