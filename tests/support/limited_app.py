@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 
 from backbeat.canvas import App
@@ -42,3 +43,30 @@ def at_gate(log: str, gate: str) -> str:
     write_line(log, event="waits", at=time.time())
     wait_for_gate(gate)
     return "done"
+
+
+@app.task(limit_key="tenant:{tenant}", rate_limit="20/s")
+def by_tenant(log: str, tenant: str, number: int) -> int:
+    write_line(log, event=tenant, at=time.time(), number=number)
+    return number
+
+
+def _tenant(_log: str, tenant: str, *_: object) -> str | None:
+    return None if tenant == "free" else f"two-of-{tenant}"
+
+
+@app.task(limit_key=_tenant, limit_concurrency=2)
+def two_at_once(log: str, tenant: str, number: int, gate: str = "") -> int:
+    began = time.time()
+    write_line(log, event=f"begins {tenant}", at=began, number=number)
+    if gate:
+        wait_for_gate(gate)
+    else:
+        threading.Event().wait(0.05)
+    write_line(log, event=f"ends {tenant}", at=time.time(), began=began, number=number)
+    return number
+
+
+@app.task(limit_key=lambda: 1 / 0, limit_concurrency=1)
+def without_key() -> None:
+    """It cannot start."""
