@@ -79,6 +79,8 @@ class SplitCommit:
         if transitions:
             stored = self._store.exchange([self._to_store(transition) for transition in transitions])
             reach("split.stored")
+            if any(transition.frees is not None for transition in transitions):
+                self._look_at = self._timer_at = 0.0  # who waited for the slot is due now
             pairs = zip(transitions, stored.standing, strict=True)
             done = [
                 t.delivery

@@ -49,9 +49,7 @@ class LimitedWorld(CommitWorld):
         """Take and ask until so many have started."""
         found, deadline = [], time.monotonic() + seconds
         while len(found) < count and time.monotonic() < deadline:
-            for item in self.take(commit, 1, 0.05):
-                if self.may_start(commit, item, quota):
-                    found.append(item)
+            found += [item for item in self.take(commit, 1, 0.05) if self.may_start(commit, item, quota)]
         return found
 
 
@@ -127,9 +125,7 @@ def test_r19_no_more_run_at_once_than_may_and_who_waits_starts_when_one_has_ende
     running, ended, most = [], [], 0
     deadline = time.monotonic() + 60
     while len(ended) < count and time.monotonic() < deadline:
-        for item in world.take(commit, 3, 0.1):
-            if world.may_start(commit, item, quota):
-                running.append(item)
+        running += [item for item in world.take(commit, 3, 0.1) if world.may_start(commit, item, quota)]
         most = max(most, len(running))
         if running:
             ended.append(running.pop(0))
