@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 
-from .. import signals
+from .. import django_project, signals
 from ..envelope import unpack
 from ..errors import MessageError
 from ..execute import Requeued, execute, time_limits_of
@@ -63,6 +63,8 @@ def make_runner(
     messages and tasks that have none; `loglevel` is the worker's, too.
     """
     app = find_app(app_spec)
+    if django_project.is_used():
+        django_project.attach()
     # what tasks log shall be seen, unless the app has set up logging of its own
     set_up_logging(loglevel, LOG_FORMAT)
     if broker:
