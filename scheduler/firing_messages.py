@@ -143,6 +143,8 @@ class FiringMessages:
                 self._seen.clear()
             self._seen.add(mark)
             return message
+        if message.task == START_TASK and not is_canvas(firing.payload):
+            return message  # its arguments are more than the payload's
         template = template_of(message, names, dated=undated.expires_after is not None, keyring=self._keyring)
         size = template.bytes if template is not None else len(repr(key))
         self._templates_bytes += size
@@ -159,20 +161,14 @@ class FiringMessages:
         if not is_canvas(firing.payload):
             node = self._app.resolved_from_data(firing.payload)
             assert isinstance(node, Call)
+            if node.options.get("copies"):
+                # one firing is one message: the worker that starts it sends it to each of its queues
+                data = node_to_data(node, json.loads)
+                return _starting(firing, Json(json.dumps([data])), ours)
             call = replace(node, id=firing.task_id)
             message = message_of(call, args=call.args, then=None, root_id=firing.task_id, parent_id=None)
             return replace(message, headers={**message.headers, **ours})
-        id_ = firing.task_id
-        args = self._canvas(firing.payload)
-        return Message(
-            id=id_,
-            task=START_TASK,
-            args=args,
-            root_id=id_,
-            queue=CONTROL_QUEUE,
-            headers=ours,
-            expires_after=_expiry(firing.payload),
-        )
+        return _starting(firing, self._canvas(firing.payload), ours)
 
     def _canvas(self, payload: Mapping[str, Any]) -> Json:
         """The arguments of `backbeat.start`. They are kept for as long as there is room, with the payload that they are of."""
@@ -186,6 +182,18 @@ class FiringMessages:
             self._canvases_bytes = len(text)
         self._canvases[id(payload)] = (payload, text)
         return text
+
+
+def _starting(firing: Firing, args: Json, headers: dict[str, Any]) -> Message:
+    return Message(
+        id=firing.task_id,
+        task=START_TASK,
+        args=args,
+        root_id=firing.task_id,
+        queue=CONTROL_QUEUE,
+        headers=headers,
+        expires_after=_expiry(firing.payload),
+    )
 
 
 def _kind_of(firing: Firing, names: _Texts) -> Any:
