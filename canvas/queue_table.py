@@ -17,9 +17,12 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from .errors import ImproperlyConfigured
-from .message import BROADCAST_QUEUE
+from .ids import derive
+from .message import BROADCAST_QUEUE, CONTROL_QUEUE
 from .value import Bound, flag, key, label, mapping, number_of
 
+OWN_QUEUE_SECONDS = 60
+"""How long a worker's own queue is kept while nobody consumes from it."""
 TYPES = ("direct", "topic", "fanout")
 HIGHEST_PRIORITY = Bound(highest=255, whole=True)
 _ARGUMENTS = {
@@ -101,15 +104,21 @@ class QueueTable:
     def queue(self, name: str) -> DeclaredQueue:
         """The queue of this name, declared or not."""
         known = self._queues.get(name)
+        if known is None and is_own(name):
+            return _own_queue(name)
         return known or plain_queue(name, self._missing_arguments)
 
     def check(self, name: str) -> None:
         """Raise ImproperlyConfigured for a queue that is not declared, where none is to be made."""
-        if not self._creates_missing and name not in self._queues:
+        if not self.makes(name):
             raise ImproperlyConfigured(
                 f"queue {name!r:.80} is not among task_queues ({', '.join(self._queues)}), and the setting "
                 "task_create_missing_queues is False: declare it there"
             )
+
+    def makes(self, name: str) -> bool:
+        """Whether a queue of this name is to be made where there is none."""
+        return self._creates_missing or name in self._queues or name == CONTROL_QUEUE or is_own(name)
 
     def is_broadcast(self, name: str) -> bool:
         """Whether what is sent to this queue goes to every worker that serves it."""
@@ -140,6 +149,30 @@ class QueueTable:
     def _exchanges(self) -> dict[str, str]:
         found = {b.exchange: b.type for queue in self for b in queue.bindings}
         return found | {queue.name: "fanout" for queue in self if queue.broadcast}
+
+
+NO_QUEUES = QueueTable()
+"""Nothing is declared, and everything is made."""
+
+
+def own_queue_name(broadcast: str, holder: str) -> str:
+    """The name of a worker's own queue for a broadcast; `holder` is known to no other worker."""
+    return f"{BROADCAST_QUEUE}{broadcast}.{derive(holder, broadcast)}"
+
+
+def is_own(name: str) -> bool:
+    """Whether a queue is a worker's own, for a broadcast."""
+    return name.startswith(BROADCAST_QUEUE)
+
+
+def _own_queue(name: str) -> DeclaredQueue:
+    """It outlives a connection that is lost, so that nothing is missed meanwhile; the broker deletes it some time after its worker."""
+    broadcast, _, _ = name.removeprefix(BROADCAST_QUEUE).rpartition(".")
+    return DeclaredQueue(
+        name=name,
+        bindings=(Binding(broadcast, "fanout", ""),),
+        arguments={"x-expires": OWN_QUEUE_SECONDS * 1000},
+    )
 
 
 def topic_fits(pattern: str, routing_key: str) -> bool:

@@ -42,6 +42,7 @@ from .places import (
     store_url,
     uses_rpc,
 )
+from .queue_table import queue_table
 from .results.base import Results
 from .results.compression import method_of
 from .signing import NO_KEYS, Keyring
@@ -308,6 +309,7 @@ def _open_broker(
             heartbeat_seconds=float(conf.broker_heartbeat or 0),
             transport_options=options,
             keyring=keyring_of(conf),
+            table=queue_table(conf),
         )
     from .commit.store_broker import StoreBroker
 

@@ -56,6 +56,10 @@ class Mailbox:
         ]
         heapq.heapify(self._timers)
 
+    def drop(self, queue: str) -> None:
+        """Forget what waits there."""
+        self._queues.pop(queue, None)
+
     def waiting(self) -> dict[str, list[str]]:
         """The messages of each queue that has any."""
         return {queue: list(texts) for queue, texts in self._queues.items() if texts}

@@ -21,7 +21,7 @@ from ..template import Rendered
 from . import records
 from .base import Loaded, chains_after
 from .dead_letter import KeptLetter
-from .limits import DEFAULT_LIMITS, REVOKED_KEEP_US, Limits
+from .limits import ABSENT_KEEP_US, DEFAULT_LIMITS, REVOKED_KEEP_US, Limits
 from .memory_batch import MemoryBatch
 from .memory_store import MemoryStore
 from .role import OUTBOX, Role
@@ -182,6 +182,20 @@ class MemoryCommit:
                 return kept
             self._store.state.announced[name] = (value, self._now() + round(seconds * 1_000_000))
             return value
+
+    def present(self, broadcast: str, queue: str, seconds: float) -> None:
+        with self._store.changed:
+            state, now = self._store.state, self._now()
+            known = state.audiences.setdefault(broadcast, {})
+            known[queue] = now + round(seconds * 1_000_000)
+            for absent in [name for name, until_us in known.items() if until_us <= now]:
+                state.mail.drop(absent)
+            state.audiences[broadcast] = {q: us for q, us in known.items() if us > now - ABSENT_KEEP_US}
+
+    def audience(self, broadcast: str) -> Sequence[str]:
+        with self._store.changed:
+            known, now = self._store.state.audiences.get(broadcast, {}), self._now()
+            return [queue for queue, until_us in known.items() if until_us > now]
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -26,7 +26,7 @@ from ..results.document import to_text
 from ..series import Series
 from ..signing import NO_KEYS, Keyring
 from ..template import Rendered
-from . import records, redis_dead, redis_put, redis_records
+from . import records, redis_audience, redis_dead, redis_put, redis_records
 from .base import Loaded
 from .dead_letter import KeptLetter
 from .limits import DEFAULT_LIMITS, REVOKED_KEEP_US, Limits
@@ -259,6 +259,17 @@ class RedisCommit:
                 self._client.set(key, value, px=milliseconds)
                 return value
             return str(kept.decode())
+
+    def present(self, broadcast: str, queue: str, seconds: float) -> None:
+        self._meet()
+        with unavailable():
+            now_us = self._clock.now_us()
+            redis_audience.present(self._client, self._keys, broadcast, queue, now_us, seconds)
+
+    def audience(self, broadcast: str) -> Sequence[str]:
+        self._meet()
+        with unavailable():
+            return redis_audience.audience(self._client, self._keys, broadcast, self._clock.now_us())
 
     def close(self) -> None:
         if self._watch is not None:

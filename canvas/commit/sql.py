@@ -38,7 +38,7 @@ from ..sql.tables import (
 )
 from ..sql.wake import Waker, open_waker
 from ..template import Rendered
-from . import sql_announced, sql_dead, sql_held, sql_records, sql_revoked, sql_told, sql_unique
+from . import sql_announced, sql_audience, sql_dead, sql_held, sql_records, sql_revoked, sql_told, sql_unique
 from .base import Loaded
 from .dead_letter import KeptLetter
 from .limits import DEFAULT_LIMITS, Limits
@@ -194,6 +194,13 @@ class SqlCommit:
 
     def announce(self, name: str, value: str, seconds: float) -> str:
         return self._transact(lambda connection: sql_announced.announce(connection, name, value, seconds))
+
+    def present(self, broadcast: str, queue: str, seconds: float) -> None:
+        self._transact(lambda connection: sql_audience.present(connection, broadcast, queue, seconds))
+
+    def audience(self, broadcast: str) -> Sequence[str]:
+        with reading(self._engine) as connection:
+            return sql_audience.audience(connection, broadcast)
 
     def close(self) -> None:
         waker, self._waker = self._waker, None

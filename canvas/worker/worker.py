@@ -20,7 +20,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from ..commit.base import Commit
@@ -46,12 +46,17 @@ logger = logging.getLogger("backbeat.worker")
 
 LONGEST_WAIT_SECONDS = 1.0
 SWEEP_SECONDS = 2.0
+PRESENCE_SECONDS = 30.0
+"""How long a worker that says nothing still gets copies of broadcasts; longer than what it held takes to come back."""
 LOOK_SECONDS = 0.5
 """How often the store is asked whether something that runs shall be ended."""
 
 
 class Worker:
-    """Runs tasks until it is stopped. `beside` is entered for as long as it runs; `runs_tasks_in_loop`: the pool runs them in `submit`."""
+    """Runs tasks until it is stopped. `beside` is entered for as long as it runs; `runs_tasks_in_loop`: the pool runs them in `submit`.
+
+    `broadcasts`: its own queue for each broadcast that it gets.
+    """
 
     def __init__(
         self,
@@ -65,6 +70,7 @@ class Worker:
         hard_limit: HardLimit = time_limit_of,
         beside: contextlib.AbstractContextManager[object] | None = None,
         runs_tasks_in_loop: bool = False,
+        broadcasts: Mapping[str, str] | None = None,
     ) -> None:
         self._commit = commit
         self._performer = performer
@@ -72,6 +78,7 @@ class Worker:
         self._listener = listener
         self._beside = beside or contextlib.nullcontext()
         self._runs_tasks_in_loop = runs_tasks_in_loop
+        self._broadcasts = dict(broadcasts or {})
         self._grace_seconds = grace_seconds
         self._running = RunningTasks(pool, hard_limit)
         self._words = Words(commit, self._running)
@@ -87,6 +94,7 @@ class Worker:
         os.set_blocking(self._wake, False)
         self._renewal = Chore(self._renew, limits.lease_seconds / 3)
         self._chores = (
+            Chore(lambda: self._be_present(PRESENCE_SECONDS), PRESENCE_SECONDS / 3, again=SWEEP_SECONDS),
             Chore(self._work_off),
             Chore(self._hand_back),
             Chore(lambda: self._running.kill_overdue(time.monotonic())),
@@ -313,6 +321,10 @@ class Worker:
             with surviving():
                 self._performer.settle_interrupted(record)
 
+    def _be_present(self, seconds: float) -> None:
+        for broadcast, queue in self._broadcasts.items():
+            self._commit.present(broadcast, queue, seconds)
+
     def _shut_down(self) -> None:
         """What ended is committed; what did not is handed back, uncounted; but what was acknowledged early must not run again."""
         self._reports.extend(report for report in self._pool.stop(0) if self._is_settling(report))
@@ -331,6 +343,7 @@ class Worker:
                 self._release(unfinished)
             if killed:
                 self._release(killed, lost=True)
+            self._be_present(0)
         except Unavailable as error:
             logger.warning(
                 "%s; what was held comes back after its lease", error, extra={"action": "unavailable"}
