@@ -110,6 +110,7 @@ DEFAULTS: dict[str, Any] = {
     "task_lease_seconds": 10.0,
     "task_max_argument_bytes": 262_144,
     "task_max_lost": 3,
+    "task_priority_order": "highest",
     "task_protocol": 2,
     "task_publish_retry": True,
     "task_publish_retry_policy": {
@@ -204,6 +205,7 @@ OBEYED = frozenset(
     task_lease_seconds
     task_max_argument_bytes
     task_max_lost
+    task_priority_order
     task_protocol
     task_queue_max_priority
     task_queues

@@ -112,6 +112,12 @@ def _queue_type(name: str, value: Any) -> Any:
     return value
 
 
+def _priority_order(name: str, value: Any) -> Any:
+    if value not in ("highest", "lowest"):
+        raise ImproperlyConfigured(f"{name} must be 'highest' or 'lowest', found {value!r:.80}")
+    return value
+
+
 def _exchange_type(name: str, value: Any) -> Any:
     if value not in ("direct", "topic", "fanout"):
         raise ImproperlyConfigured(f"{name} must be 'direct', 'topic' or 'fanout', found {value!r:.80}")
@@ -160,6 +166,7 @@ _READERS: dict[str, Read] = {
     "task_lease_seconds": LEASE,
     "task_max_argument_bytes": Bound(lowest=1, highest=MAX_BYTES, whole=True),
     "task_max_lost": COUNT,
+    "task_priority_order": _priority_order,
     "task_queue_max_priority": optional(Bound(highest=255, whole=True)),
     "task_soft_time_limit": optional(LIMIT),
     "task_store_eager_result": flag,

@@ -266,6 +266,7 @@ def limits_of(conf: Config) -> Limits:
         extended=bool(conf.result_extended),
         compression=method_of(conf.result_compression),
         chords=times_of(conf, expires_seconds(conf)),
+        lowest_first=conf.task_priority_order == "lowest",
     )
 
 

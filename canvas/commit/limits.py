@@ -36,6 +36,9 @@ class Limits(Struct, frozen=True, kw_only=True):
     chords: ChordTimes = DEFAULT_TIMES
     """How the books of Celery's chords are kept; in Redis alone."""
 
+    lowest_first: bool = False
+    """Whether the lowest priority is the most urgent one (`task_priority_order`); RabbitMQ does not ask."""
+
     @property
     def known_seconds(self) -> float:
         """How long ended runs and closed joins are kept, so that a message that comes twice is known."""

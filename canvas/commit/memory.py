@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from ..continuation import JoinRecord, chain_needed
 from ..incarnation import is_gone, name_of
 from ..plan import plan_from_text
+from ..priority import in_order, lane
 from ..progress import Progress
 from ..readable import readable
 from ..results.document import from_text, to_text
@@ -68,7 +69,7 @@ class MemoryCommit:
     def put(self, items: Sequence[Rendered]) -> Collection[str]:
         with self._store.changed:
             for item in items:
-                self._store.state.mail.put(item.queue, item.envelope())
+                self._store.state.mail.put(lane(item.queue, item.priority), item.envelope())
             self._store.changed.notify_all()
         return ()
 
@@ -208,7 +209,9 @@ class MemoryCommit:
 
     @property
     def _queues(self) -> Sequence[str]:
-        return self._store.state.mail.names() if self._own_queues is None else self._own_queues
+        """The lanes that it takes from."""
+        names = self._store.state.mail.names() if self._own_queues is None else self._own_queues
+        return in_order(names, lowest_first=self._limits.lowest_first)
 
     def _now(self) -> int:
         return self._store.clock.now_us()

@@ -137,6 +137,7 @@ class RedisCommit:
             "transitions": [batch.transition(transition) for transition in transitions],
             "claim": [claim_row(item.message) for item in claim if item.message is not None],
             "take": take,
+            "lowest_first": self._limits.lowest_first,
             "queues": self._queues,
             "role": self._role.value,
             "is_signed": self._keyring.signs,

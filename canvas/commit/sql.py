@@ -20,6 +20,7 @@ from ..continuation import JoinRecord
 from ..delivery import Delivery
 from ..errors import Unavailable
 from ..incarnation import is_gone, name_of
+from ..priority import in_order, queue_of_lane, urgency_of
 from ..progress import Progress
 from ..results.document import to_text
 from ..signing import NO_KEYS, Keyring
@@ -73,7 +74,8 @@ class SqlCommit:
     ) -> None:
         self._engine = engine
         self._worker = worker
-        self._queues = [OUTBOX] if role is Role.STORE else list(queues)
+        self._queues = [OUTBOX] if role is Role.STORE else in_order(queues, lowest_first=limits.lowest_first)
+        """The lanes that it takes from, see priority.py."""
         self._role = role
         self._limits = limits
         self._keyring = keyring
@@ -229,9 +231,10 @@ class SqlCommit:
         connection = batch.connection
         hold = {"visible_us": batch.now_us + self._limits.lease_us, "holder": self._worker}
         rows = hold_ready(connection, self._queues, batch.now_us, limit, hold)
+        sign = 1 if self._limits.lowest_first else -1
         deliveries = [
-            Delivery(f"{row.seq}@{self._worker}", row.queue, None, row.body)
-            for row in sorted(rows, key=lambda row: row.seq)
+            Delivery(f"{row.seq}@{self._worker}", queue_of_lane(row.queue), None, row.body)
+            for row in sorted(rows, key=lambda row: (sign * urgency_of(row.queue), row.seq))
         ]
         return self._claim(batch, [decoded(delivery, self._keyring) for delivery in deliveries])
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, delete, select
 
+from ..priority import in_order
 from ..sql.dialect import dialect_of
 from ..sql.engine import now_us
 from ..sql.tables import audience_table, message_table
@@ -21,7 +22,7 @@ def present(connection: Connection, broadcast: str, queue: str, seconds: float) 
     over = (table.c.broadcast == broadcast) & (table.c.until_us <= now)
     absent = connection.execute(select(table.c.queue).where(over)).scalars().all()
     if absent:
-        connection.execute(delete(message_table).where(message_table.c.queue.in_(absent)))
+        connection.execute(delete(message_table).where(message_table.c.queue.in_(in_order(absent))))
         connection.execute(delete(table).where(over, table.c.until_us <= now - ABSENT_KEEP_US))
 
 

@@ -31,6 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
+from ..priority import urgency_of
 from .tables import message_table
 
 Values = Mapping[str, Any]
@@ -125,7 +126,9 @@ class ReadyMessages(Struct, frozen=True):
 def hold_ready(
     connection: Connection, queues: Sequence[str], now_us: int, limit: int, hold: Values
 ) -> Sequence[Row[Any]]:
-    """Dialect.hold for several queues: one by one, that with the oldest message first.
+    """Dialect.hold for several queues: one by one, the most urgent lanes first, and of these that with the oldest message.
+
+    `queues` are lanes in the order of their urgency.
 
     A query over several would sort all that is ready, however few are wanted; and InnoDB locks all rows that are sorted.
     """
@@ -141,7 +144,9 @@ def _ripe_queues(connection: Connection, queues: Sequence[str], now_us: int) -> 
     if len(queues) == 1:
         return queues
     firsts = heads(connection, queues)
-    return sorted((queue for queue, us in firsts.items() if us <= now_us), key=firsts.__getitem__)
+    urgencies = [*dict.fromkeys(map(urgency_of, queues))]
+    ripe = [queue for queue, us in firsts.items() if us <= now_us]
+    return sorted(ripe, key=lambda queue: (urgencies.index(urgency_of(queue)), firsts[queue]))
 
 
 def _hold(seqs: Any, hold: Values) -> Update:
