@@ -32,6 +32,7 @@ from ..value import SECONDS, key
 from ..wiring import limits_of, open_commit, open_results
 from .listener import Listener, Listeners
 from .outbox import OutboxThread
+from .purging import purge
 from .signal_listener import SignalListener
 from .worker import Worker
 
@@ -168,6 +169,17 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
     return worker
 
 
+def purged(app: App, options: WorkerOptions) -> int:
+    """How many messages were in the queues that a worker with these options serves, all of which are revoked now.
+
+    Not in the queue for joins and starts, and not what waits for its time. Raises Unavailable.
+    """
+    me = incarnation(options.hostname)
+    queues = [queue for queue in queues_of(app, options) if queue != CONTROL_QUEUE]
+    with contextlib.closing(open_commit(app.conf, worker=me, queues=queues)) as commit:
+        return purge(commit, _performer(app, commit, None))
+
+
 @contextlib.contextmanager
 def _beside(results: Results | None, relays: Sequence[OutboxRelay], told: SignalListener) -> Iterator[None]:
     """What there is while a worker runs, and is closed with it."""
@@ -225,6 +237,7 @@ def _open_pool(app: App, spec: str, options: WorkerOptions) -> Pool:
             app.conf.task_time_limit,
             app.conf.task_soft_time_limit,
             options.loglevel.upper(),
+            ",".join(app.conf.include),
         ),
     )
     return open_pool(

@@ -38,7 +38,7 @@ COMMANDS = {
     "schema": "backbeat.scheduler.cli.schema:schema",
     "status": "backbeat.scheduler.cli.status:status",
     "systemd": "backbeat.scheduler.cli.units:systemd",
-    "worker": "backbeat.canvas.cli_worker:worker",
+    "worker": "backbeat.scheduler.cli.worker:worker",
 }
 """Each command's name, and where it is: module:attribute."""
 

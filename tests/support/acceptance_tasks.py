@@ -38,6 +38,14 @@ def note_firing(self: Any, log: str) -> str:
     return str(fields["fire_time"])
 
 
+@app.task(bind=True)
+def take_time(self: Any, seconds: float, log: str) -> None:
+    """Takes so long, and writes down when it began and ended."""
+    write_line(log, event="began", id=self.request.id, at=time.time())
+    threading.Event().wait(seconds)
+    write_line(log, event="ended", id=self.request.id, at=time.time())
+
+
 @app.task
 def add(x: int, y: int) -> int:
     return x + y
