@@ -202,6 +202,7 @@ OBEYED = frozenset(
     task_default_routing_key
     task_eager_propagates
     task_ignore_result
+    task_inherit_parent_priority
     task_lease_seconds
     task_max_argument_bytes
     task_max_lost

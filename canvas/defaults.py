@@ -19,6 +19,7 @@ from .node import HOOKS, Call, Node, check_depth
 from .options import Given, checked, laid_on, map_calls, named
 from .places import check_queue, has_exchanges
 from .queue_table import QueueTable, queue_table
+from .request import running_request
 from .route import asks, route_of
 from .setting import check_limit_settings
 from .signature import Signature, links_of
@@ -238,7 +239,15 @@ class Defaults:
             defaults["ignore_result"] = True
         if self._conf.task_default_priority is not None:
             defaults["priority"] = self._conf.task_default_priority
-        return laid(laid(defaults | self._limits(), self._route(name, nearer, call, task)), nearer)
+        found = laid(defaults | self._limits(), self._route(name, nearer, call, task))
+        if (inherited := self._inherited_priority()) is not None:
+            found["priority"] = inherited
+        return laid(found, nearer)
+
+    def _inherited_priority(self) -> int | None:
+        """That of the task that sends, where what it sends is to have it, too."""
+        request = running_request() if self._conf.task_inherit_parent_priority else None
+        return None if request is None else request.delivery_info.get("priority")
 
     def _address(self, options: Mapping[str, Any]) -> Address:
         found = address_of(options, self.table, has_exchanges=self._has_exchanges)

@@ -163,6 +163,7 @@ _READERS: dict[str, Read] = {
     "task_default_routing_key": optional(key),
     "task_eager_propagates": flag,
     "task_ignore_result": flag,
+    "task_inherit_parent_priority": flag,
     "task_lease_seconds": LEASE,
     "task_max_argument_bytes": Bound(lowest=1, highest=MAX_BYTES, whole=True),
     "task_max_lost": COUNT,

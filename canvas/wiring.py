@@ -16,9 +16,11 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from . import flow
+from .address import Foreign
 from .brokers.base import Broker
 from .commit.base import Commit, DeadLetterCommit
 from .commit.chord_times import times_of
@@ -169,6 +171,24 @@ def open_results(conf: Config) -> Results:
                 keep_seconds=expires_seconds(conf),
                 compression=method_of(conf.result_compression),
             )
+
+
+def bound_elsewhere(conf: Config, foreign: Foreign) -> Sequence[str]:
+    """The queues that others have bound to an exchange that `task_queues` does not have; none where nobody could tell."""
+    url = broker_url(conf)
+    if kind_of(url) is not Kind.REDIS:
+        return ()
+    from .brokers.bindings import bound_queues
+
+    client = _redis_of(url, os.getpid())
+    return bound_queues(client, broker_prefix(conf), foreign.exchange, foreign.routing_key)
+
+
+@cache
+def _redis_of(url: str, pid: int) -> Any:  # noqa: ARG001 - a fork must not use its parent's connections
+    from .redis_client import open_redis
+
+    return open_redis(url)
 
 
 def reply_queue(results: Results, id_: str) -> str:

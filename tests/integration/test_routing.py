@@ -143,6 +143,35 @@ def test_a_countdown_on_a_quorum_queue_without_a_store_is_held_by_the_worker_and
         assert len({run["word"] for run in ran(41)}) == 41
 
 
+@on("redis")
+def test_queues_that_celery_s_workers_have_bound_in_redis_get_what_is_published_to_their_exchange(place):
+    prefix = place.settings["broker_transport_options"]["global_keyprefix"]
+    options = {"global_keyprefix": prefix}
+    theirs = Exchange("theirs", type="topic")
+    with Connection(place.broker, transport_options=options) as connection, connection.channel() as channel:
+        for name, key in (("a", "x.*"), ("b", "x.#"), ("c", "y")):
+            Queue(name, theirs, routing_key=key)(channel).declare()
+        with placed(place):
+            handle = tell.apply_async(("hello",), exchange="theirs", routing_key="x.y")
+            got = {name: channel.basic_get(name, no_ack=True) for name in "abc"}
+
+            assert got["c"] is None
+            assert got["a"].headers["id"] == handle.id
+            assert got["b"].headers["backbeat_copy_of"] == handle.id
+            with pytest.raises(ImproperlyConfigured, match="no queue is bound to exchange 'theirs'"):
+                tell.apply_async(("hello",), exchange="theirs", routing_key="z")
+
+
+@on("sqlite", "redis", "rabbitmq", "rabbitmq+redis")
+def test_what_is_signed_is_believed_wherever_an_exchange_or_a_broadcast_leads_it(place):
+    with placed(place, security_keys={"ours": "s" * 32}), working("one", "two"):
+        tell.apply_async(("topic",), exchange="media", routing_key="media.video")
+        tell.apply_async(("news",), queue="news")
+        runs = ran(4)
+
+    assert by("word", runs) == ["news", "news", "topic", "topic"]
+
+
 # --- broadcasts ------------------------------------------------------------------------------------------------------------------
 
 

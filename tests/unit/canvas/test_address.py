@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 from backbeat.canvas import App, chain, group
+from backbeat.canvas.brokers.bindings import fitting
 from backbeat.canvas.effect import Publish
 from backbeat.canvas.errors import ImproperlyConfigured
 from backbeat.canvas.flow import start
 from backbeat.canvas.message import Message, copy_of
+from backbeat.canvas.request import Request, running
 from backbeat.canvas.wire import from_wire, to_wire
 from kombu import Exchange, Queue
 from kombu.common import Broadcast
@@ -75,9 +77,9 @@ def test_a_key_that_leads_nowhere_is_an_error_of_the_call_where_the_broker_has_n
     with pytest.raises(
         ImproperlyConfigured, match="no queue of task_queues is bound to exchange 'media' by a key"
     ):
-        addressed(app_of(), {"exchange": "media", "routing_key": "other"})
+        addressed(app_of("sqlite:///x.db"), {"exchange": "media", "routing_key": "other"})
     with pytest.raises(ImproperlyConfigured, match="no queue is bound to exchange 'strange'"):
-        addressed(app_of(), {"exchange": "strange", "routing_key": "other"})
+        addressed(app_of("sqlite:///x.db"), {"exchange": "strange", "routing_key": "other"})
 
     unknown = addressed(app_of("amqp://nowhere.invalid"), {"exchange": "strange", "routing_key": "other"})
     assert unknown == {"exchange": "strange", "routing_key": "other", "first_queue": ""}
@@ -117,6 +119,20 @@ def test_a_queue_of_the_call_replaces_the_exchange_of_the_signature():
 
     assert app.prepare(sig, options={"queue": "mine"}).options["queue"] == "mine"
     assert "copies" not in app.prepare(sig, options={"queue": "mine"}).options
+
+
+def test_what_a_task_sends_has_its_priority_where_that_is_asked_for():
+    app = app_of(task_inherit_parent_priority=True, task_default_priority=1)
+    request = Request(id="i", task="t", delivery_info={"priority": 7})
+
+    def priority(**options):
+        return app.prepare(app.signature("t"), options=options).options["priority"]
+
+    assert priority() == 1
+    with running(request):
+        assert (priority(), priority(priority=2)) == (7, 2)
+        app.conf.task_inherit_parent_priority = False
+        assert priority() == 1
 
 
 def published(app, sig):
@@ -168,3 +184,16 @@ def test_what_comes_to_a_worker_s_own_queue_for_broadcasts_is_a_copy_whoever_sen
     one, two = from_wire(wire, "bcast.one"), from_wire(wire, "bcast.two")
     assert len({"i", one.id, two.id}) == 3
     assert from_wire(to_wire(one), "bcast.one") == one
+
+
+def test_bindings_of_kombu_s_in_redis_are_read_by_key_or_by_pattern():
+    members = [
+        "x.*\x06\x16^x\\.[^.]*?$\x06\x16topic",
+        "x.y\x06\x16\x06\x16direct",
+        "z\x06\x16\x06\x16other",
+        "nonsense",
+    ]
+
+    assert fitting(members, "x.y") == ["direct", "topic"]
+    assert fitting(members, "x.z") == ["topic"]
+    assert fitting(members, "nonsense") == []
