@@ -308,7 +308,7 @@ def _of_object(where: str, queue: Any, usual: Binding) -> DeclaredQueue:
     arguments = dict(queue.queue_arguments or {}) | _named(lambda each: getattr(queue, each, None))
     return DeclaredQueue(
         name=name,
-        bindings=tuple(bindings),
+        bindings=tuple(sorted(bindings, key=lambda each: (each.exchange, each.key))),  # kombu has a set
         arguments=_sound(where, arguments),
         durable=bool(queue.durable),
         auto_delete=bool(queue.auto_delete),

@@ -150,8 +150,11 @@ class KombuBroker:
         with self._seam(self._drop_publishing):
             return announce(self._broker.secure(), name, value, seconds)
 
-    def present(self, broadcast: str, queue: str, seconds: float) -> None:
+    def present(self, broadcast: str, queue: str, seconds: float) -> None:  # noqa: ARG002 - the server knows by itself
         """A queue that is consumed from is bound to the exchange, and the server deletes it when nobody consumes from it for a while."""
+        if seconds > 0:
+            with self._seam(self._inlet.drop):
+                self._inlet.read()
 
     def audience(self, broadcast: str) -> None:  # noqa: ARG002 - the server knows
         return None

@@ -120,6 +120,8 @@ class Worker:
             self._work()
 
     def _work(self) -> None:
+        with contextlib.suppress(Unavailable):  # the chore says so
+            self._be_present(PRESENCE_SECONDS)
         self._listener.ready()
         try:
             while self._stops == 0 or ((self._running or self._bringing) and not self._is_over):

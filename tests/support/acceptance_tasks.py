@@ -43,7 +43,8 @@ def take_time(self: Any, seconds: float, log: str) -> None:
     """Takes so long, and writes down when it began and ended."""
     write_line(log, event="began", id=self.request.id, at=time.time())
     threading.Event().wait(seconds)
-    write_line(log, event="ended", id=self.request.id, at=time.time())
+    known = {"root": self.request.root_id, "worker": self.request.hostname}
+    write_line(log, event="ended", id=self.request.id, at=time.time(), **known)
 
 
 @app.task

@@ -115,26 +115,17 @@ def working(*names: str, queues: tuple[str, ...] = ()) -> Iterator[None]:
 @contextmanager
 def _working(name: str, queues: tuple[str, ...]) -> Iterator[None]:
     options = WorkerOptions(pool="solo", concurrency=1, name=f"{name}@here", queues=queues)
-    ready = threading.Event()
-    is_amqp = str(app.conf.broker_url).startswith("amqp")
+    there = threading.Event()
 
     class Ready(LogListener):
-        def passed(self, busy: int, fault: str = "") -> None:
-            ready.set()
+        def ready(self) -> None:
+            there.set()
 
     worker = open_worker(app, f"{NAME}:app", options, Ready())
-    present = worker._be_present
-
-    def be_present(seconds: float) -> None:
-        present(seconds)
-        if not is_amqp:  # there its queues are there once it has begun to take
-            ready.set()
-
-    worker._be_present = be_present
     thread = threading.Thread(target=worker.run)
     thread.start()
     try:
-        assert ready.wait(SECONDS)
+        assert there.wait(SECONDS)
         yield
     finally:
         worker.stop()

@@ -73,8 +73,8 @@ def test_queues_of_kombu_s_are_read_as_they_are():
     assert video.bindings == (Binding("media", "topic", "media.video"),)
     assert video.arguments == {"x-max-priority": 5, "x-message-ttl": 1500, "x-expires": 2000}
     assert image.bindings == (
-        Binding("media", "topic", "media.image"),
         Binding("media", "topic", "media.#.thumb"),
+        Binding("media", "topic", "media.image"),
     )
     assert plain.bindings == (Binding("usual", "direct", "usual"),)
     assert quorum.arguments == arguments
