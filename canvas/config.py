@@ -172,7 +172,14 @@ OBEYED = frozenset(
     canvas_mode
     canvas_wire
     cluster
+    control_exchange
+    control_queue_expires
+    control_queue_ttl
     enable_utc
+    event_exchange
+    event_queue_expires
+    event_queue_prefix
+    event_queue_ttl
     imports
     include
     outbox_table
@@ -218,12 +225,14 @@ OBEYED = frozenset(
     task_track_started
     timezone
     worker_concurrency
+    worker_enable_remote_control
     worker_grace_seconds
     worker_max_memory_per_child
     worker_max_tasks_per_child
     worker_pool
     worker_pool_start_method
     worker_prefetch_multiplier
+    worker_send_task_events
     """.split()
 )
 """What this version does something with. To set another one to anything but its default gives a warning, as nothing comes of it."""

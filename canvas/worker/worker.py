@@ -20,7 +20,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
 from ..commit.base import Commit
@@ -35,11 +35,14 @@ from ..readable import readable
 from .appetite import FULL_SECONDS, Appetite
 from .bringing import Bringing
 from .chores import Chore, faults
+from .errands import Errands
+from .inside import Inside
 from .listener import Listener
-from .running import HardLimit, RunningTasks, time_limit_of
+from .running import RunningTasks
 from .stand_in import stand_in
 from .starting import Starting
 from .surviving import surviving
+from .task_limits import TaskLimits
 from .words import Words
 
 logger = logging.getLogger("backbeat.worker")
@@ -53,7 +56,7 @@ LOOK_SECONDS = 0.5
 
 
 class Worker:
-    """Runs tasks until it is stopped. `beside` is entered for as long as it runs; `runs_tasks_in_loop`: the pool runs them in `submit`.
+    """Runs tasks until it is stopped. What `beside` returns is entered for as long as it runs; `runs_tasks_in_loop`: the pool runs them in `submit`.
 
     `broadcasts`: its own queue for each broadcast that it gets.
     """
@@ -67,8 +70,8 @@ class Worker:
         limits: Limits,
         *,
         grace_seconds: float = math.inf,
-        hard_limit: HardLimit = time_limit_of,
-        beside: contextlib.AbstractContextManager[object] | None = None,
+        task_limits: TaskLimits | None = None,
+        beside: Callable[[Worker], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
         runs_tasks_in_loop: bool = False,
         broadcasts: Mapping[str, str] | None = None,
     ) -> None:
@@ -76,11 +79,12 @@ class Worker:
         self._performer = performer
         self._pool = pool
         self._listener = listener
-        self._beside = beside or contextlib.nullcontext()
+        self._beside = beside
         self._runs_tasks_in_loop = runs_tasks_in_loop
         self._broadcasts = dict(broadcasts or {})
         self._grace_seconds = grace_seconds
-        self._running = RunningTasks(pool, hard_limit)
+        task_limits = task_limits or TaskLimits()
+        self._running = RunningTasks(pool, task_limits)
         self._words = Words(commit, self._running)
         self._reports: deque[Report] = deque()
         self._taken: deque[Taken] = deque()
@@ -92,10 +96,17 @@ class Worker:
         self._grace_until = math.inf
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
+        self.errands = Errands(self._wake_up)
+        """What other threads ask of this one."""
+        self.inside = Inside(commit, pool, self._running, self._taken, task_limits)
+        """What can be told of it, and done to it; for this thread."""
+        self.shutdown: Callable[[], None] = self.stop
+        """What stops it when somebody far away tells it to: `stop`, unless the program has more to do then."""
         self._renewal = Chore(self._renew, limits.lease_seconds / 3)
         self._chores = (
             Chore(lambda: self._be_present(PRESENCE_SECONDS), PRESENCE_SECONDS / 3, again=SWEEP_SECONDS),
             Chore(self._work_off),
+            Chore(self.errands.run),
             Chore(self._hand_back),
             Chore(lambda: self._running.kill_overdue(time.monotonic())),
             Chore(self._look_for_terminations, LOOK_SECONDS, again=LOOK_SECONDS),
@@ -111,12 +122,15 @@ class Worker:
         """Stop, orderly; called a second time: at once. Safe in a signal handler and from other threads."""
         self._stops += 1
         self._grace_until = min(self._grace_until, time.monotonic() + self._grace_seconds)
+        self._wake_up()
+
+    def _wake_up(self) -> None:
         with contextlib.suppress(OSError):  # a full pipe means that the loop is awake anyhow
             os.write(self._wake, b"s")
 
     def run(self) -> None:
         """Work until `stop` was called and what ran has ended."""
-        with self._beside:
+        with self._beside(self):
             self._work()
 
     def _work(self) -> None:
