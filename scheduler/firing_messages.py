@@ -28,6 +28,7 @@ from ..canvas.message import CONTROL_QUEUE, Message, iso_of_us, message_of
 from ..canvas.node import Call, Node
 from ..canvas.node_data import node_to_data
 from ..canvas.own_tasks import START_TASK
+from ..canvas.route import asks
 from ..canvas.signing import NO_KEYS, Keyring
 from ..canvas.template import Rendered, Sendable, Template, template_of
 from .entry import is_canvas
@@ -81,6 +82,8 @@ class FiringMessages:
         self._canvases: dict[int, tuple[Mapping[str, Any], Json]] = {}
         self._canvases_bytes = 0
         self._argument_bytes = 0
+        self._is_asked = False
+        """Whether a router looks at each call: then what two calls have in common cannot be told."""
         self._dated: tuple[int, str] = (0, iso_of_us(0))
 
     def warm(self) -> None:
@@ -92,6 +95,7 @@ class FiringMessages:
         made: list[Sendable] = []
         refused: list[Refused] = []
         self._argument_bytes = self._app.conf.task_max_argument_bytes
+        self._is_asked = asks(self._app.conf.task_routes)
         sentry, traced = bool(self._app.conf.beat_sentry_monitors), self._trace.begin()
         for firing in firings:
             names: _Texts = NAMES
@@ -109,7 +113,7 @@ class FiringMessages:
 
     def _sendable(self, firing: Firing, names: _Texts, headers: _Texts) -> Sendable:
         payload = firing.payload
-        key = _kind_of(firing, names)
+        key = None if self._is_asked and not is_canvas(payload) else _kind_of(firing, names)
         template, expires_us = self._templates.get(key, (None, 0)) if key is not None else (None, 0)
         if template is None:
             return self._learn(firing, key, names, headers)

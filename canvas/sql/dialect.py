@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -95,9 +95,17 @@ def family_of(place: Connection | Engine) -> str:
 
 def heads(connection: Connection, queues: Sequence[str]) -> dict[str, int]:
     """For each queue that has messages when the first of them is there for whoever asks. Costs the same whatever is in them."""
-    table = message_table.c
     if not queues:
         return {}
+    return {
+        row.queue: row.us for row in connection.execute(_heads_query(tuple(queues))) if row.us is not None
+    }
+
+
+@lru_cache(maxsize=64)
+def _heads_query(queues: tuple[str, ...]) -> Executable:
+    """Made once, as a worker asks it with each take."""
+    table = message_table.c
     # one by one: together they would be searched from end to end
     firsts = [
         select(literal(queue).label("queue"), func.min(table.visible_us).label("us")).where(
@@ -105,7 +113,7 @@ def heads(connection: Connection, queues: Sequence[str]) -> dict[str, int]:
         )
         for queue in queues
     ]
-    return {row.queue: row.us for row in connection.execute(union_all(*firsts)) if row.us is not None}
+    return union_all(*firsts)
 
 
 class ReadyMessages(Struct, frozen=True):
