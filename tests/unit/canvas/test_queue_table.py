@@ -9,6 +9,7 @@ import pytest
 from backbeat.canvas.config import Config
 from backbeat.canvas.errors import ImproperlyConfigured
 from backbeat.canvas.queue_table import Binding, queue_table, read_queues, topic_fits
+from backbeat.canvas.worker.broker_info import queue_info
 from hypothesis import given
 from hypothesis import strategies as st
 from kombu import Exchange, Queue, binding
@@ -174,3 +175,22 @@ def test_an_exchange_has_one_type():
     for order in itertools.permutations(queues):
         with pytest.raises(ImproperlyConfigured, match=r"exchange .media. is .* it has one type"):
             table(order)
+
+
+def test_remote_control_tells_of_a_queue_as_it_was_declared():
+    found = table([Queue("video", MEDIA, routing_key="media.#", max_priority=5, message_ttl=1.5)])
+
+    told, missing = queue_info(found.queue("video")), queue_info(found.queue("missing"))
+
+    assert (told["exchange"]["name"], told["exchange"]["type"], told["routing_key"]) == (
+        "media",
+        "topic",
+        "media.#",
+    )
+    assert (told["max_priority"], told["message_ttl"], told["expires"]) == (5, 1.5, None)
+    assert (missing["exchange"]["name"], missing["exchange"]["type"], missing["routing_key"]) == (
+        "missing",
+        "direct",
+        "missing",
+    )
+    assert missing["queue_arguments"] is None
