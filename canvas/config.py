@@ -218,6 +218,7 @@ OBEYED = frozenset(
     task_queue_max_priority
     task_queues
     task_routes
+    task_send_sent_event
     task_serializer
     task_soft_time_limit
     task_store_eager_result
@@ -244,6 +245,14 @@ _ONLY: dict[str, Any] = {
     "task_serializer": "json",
 }
 """Settings of which this version knows one value; any other is refused, as obeying it half would lose something."""
+
+
+_ENVIRONMENT = {
+    "broker_url": ("BACKBEAT_BROKER_URL", "CELERY_BROKER_URL"),
+    "result_backend": ("BACKBEAT_RESULT_BACKEND", "CELERY_RESULT_BACKEND"),
+    "security_keys": ("BACKBEAT_SECURITY_KEYS",),
+}
+"""The variables that a setting is read from where nothing was given, the first one first."""
 
 
 class Config(MutableMapping[str, Any]):
@@ -304,12 +313,12 @@ class Config(MutableMapping[str, Any]):
 
         The path of the file of keys comes from BACKBEAT_SECURITY_KEYS.
         """
-        for name in ("broker_url", "result_backend"):
-            for variable in (f"BACKBEAT_{name.upper()}", f"CELERY_{name.upper()}"):
-                if environ.get(variable) and not self.is_set(name):
-                    self[name] = environ[variable]
-        if environ.get("BACKBEAT_SECURITY_KEYS") and not self.is_set("security_keys"):
-            self["security_keys"] = environ["BACKBEAT_SECURITY_KEYS"]
+        for name, variables in _ENVIRONMENT.items():
+            if name in self._values:
+                continue  # each message that is sent asks, and each look into the environment costs a microsecond
+            found = next(filter(None, map(environ.get, variables)), None)
+            if found:
+                self[name] = found
 
 
 def _read(name: str, value: Any) -> Any:

@@ -176,6 +176,7 @@ _READERS: dict[str, Read] = {
     "task_max_lost": COUNT,
     "task_priority_order": _priority_order,
     "task_queue_max_priority": optional(Bound(highest=255, whole=True)),
+    "task_send_sent_event": flag,
     "task_soft_time_limit": optional(LIMIT),
     "task_store_eager_result": flag,
     "task_time_limit": optional(LIMIT),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import reprlib
+from collections.abc import Iterable
 from typing import Any
 
-from ..message import Message, iso_of_us
+from ..effect import Effect, Publish
+from ..message import CONTROL_QUEUE, Message, iso_of_us
 from ..outcome import Failure, Ignored, Outcome, Rejected, Replaced, Retry, Revoked, Success, repr_of
 
 Event = dict[str, Any]
@@ -43,6 +45,12 @@ def sent(message: Message) -> Event:
         "exchange": "",
         "routing_key": message.queue,
     }
+
+
+def all_sent(effects: Iterable[Effect]) -> list[Event]:
+    """What was sent with these; but what only workers tell each other."""
+    messages = (effect.message for effect in effects if isinstance(effect, Publish))
+    return [sent(message) for message in messages if message.queue != CONTROL_QUEUE]
 
 
 def started(message: Message) -> Event:

@@ -23,8 +23,11 @@ IDENT = "backbeat"
 class EventListener:
     """`sender` must be started and stopped by `working`. `processed` and `busy` tell how many tasks were started, and run."""
 
-    def __init__(self, *, tells_tasks: bool, version: str, seconds: float = FREQUENCY_SECONDS) -> None:
+    def __init__(
+        self, *, tells_tasks: bool, version: str, tells_sent: bool = False, seconds: float = FREQUENCY_SECONDS
+    ) -> None:
         self.tells_tasks = tells_tasks
+        self._tells_sent = tells_sent
         self.seconds = seconds
         self._version = version
         self._processed = self._busy = 0
@@ -62,8 +65,13 @@ class EventListener:
             self._sender.tell(event.started(message))
 
     def applied(self, transition: Transition, seconds: float | None) -> None:
+        if self._sender is None:
+            return
+        if self._tells_sent and transition.effects:
+            for each in event.all_sent(transition.effects):
+                self._sender.tell(each)
         message, outcome = transition.message, transition.outcome
-        if not self.tells_tasks or self._sender is None or message is None or outcome is None:
+        if not self.tells_tasks or message is None or outcome is None:
             return
         if message.task in BUILT_IN and message.task != VALUE_TASK:
             return

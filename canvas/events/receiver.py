@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Self
 
 from ..errors import Unavailable
@@ -37,12 +37,12 @@ class EventReceiver:
         """The same, and each event as it comes. Raises TimeoutError when none came for `timeout` seconds."""
         patience, heard, last = Patience(), 0, time.monotonic()
         while not self.should_stop and (limit is None or heard < limit):
+            events: Sequence[Event] = ()
             try:
                 events = self._source.take(TURN_SECONDS if timeout is None else min(TURN_SECONDS, timeout))
                 patience.reset()
             except Unavailable:
                 time.sleep(patience.next()[0])
-                continue
             for event in events:
                 heard += 1
                 self.process(event["type"], event)
@@ -52,6 +52,11 @@ class EventReceiver:
             last = time.monotonic() if events else last
             if timeout is not None and time.monotonic() - last >= timeout:
                 raise TimeoutError(f"no event came for {timeout:g} s")
+
+    def listen(self) -> None:
+        """Begin to listen now. Raises Unavailable, where `capture` would wait for the broker."""
+        for event in self._source.take(0.0):
+            self.process(event["type"], event)
 
     def process(self, type_: str, event: Event) -> None:
         """Hand on one event."""

@@ -55,7 +55,12 @@ class Afar:
             usual = SQL_SECONDS if kind_of(broker_url(app.conf)) is Kind.SQL else FREQUENCY_SECONDS
             seconds = options.heartbeat_seconds or usual
             version = version_of("backbeat") or "0"
-            self._events = EventListener(tells_tasks=bool(tells), version=version, seconds=seconds)
+            self._events = EventListener(
+                tells_tasks=bool(tells),
+                version=version,
+                tells_sent=bool(app.conf.task_send_sent_event),
+                seconds=seconds,
+            )
 
     @property
     def listeners(self) -> Sequence[Listener]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from backbeat.canvas.config import Config
-from backbeat.canvas.events import State
 from backbeat.canvas.events.event import ended, received, sent, shown, started
 from backbeat.canvas.events.kombu import event_layout_of
+from backbeat.canvas.events.state import State
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
 from backbeat.canvas.outcome import Error, Failure, Ignored, Rejected, Retry, Revoked, Success
