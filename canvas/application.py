@@ -38,7 +38,7 @@ from .tasks import Tasks
 from .transaction import OutboxRelay
 from .value import key
 from .watch import Watch
-from .wiring import open_client, open_eager, open_relays, open_results
+from .wiring import bound_elsewhere, open_client, open_eager, open_relays, open_results
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class App(Configuring, Preparing, Steering, Observing):
         if not self.conf.is_set("beat_schedule"):
             self.conf.beat_schedule = {}  # this app's own, to which a project may add
         self.tasks = Tasks(mapping_tasks(self))
-        self._defaults = Defaults(self.conf, self.tasks)
+        self._defaults = Defaults(self.conf, self.tasks, lambda foreign: bound_elsewhere(self.conf, foreign))
         self.periodic_tasks = PeriodicTasks()
         self._connections = Connections(lambda: open_client(self.conf), lambda: open_results(self.conf))
         self._handles = Handles(self)

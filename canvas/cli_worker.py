@@ -32,6 +32,10 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> list[str
 @click.command()
 @click.option("-Q", "--queues", callback=_names, help="Queues to serve, with commas between them.")
 @click.option("-X", "--exclude-queues", callback=_names, help="Queues not to serve.")
+@click.option("-I", "--include", callback=_names, help="Modules with tasks to import besides, with commas.")
+@click.option(
+    "--purge", is_flag=True, help="First revoke what waits in the queues to serve, and say how many."
+)
 @click.option("-c", "--concurrency", type=CONCURRENCY, help="Tasks side by side; default: one a processor.")
 @click.option("-P", "--pool", type=click.Choice(POOLS), help="prefork is another word for processes.")
 @click.option("--time-limit", type=LIMIT, help="End a task after so many seconds, if it has no limit itself.")
@@ -62,6 +66,8 @@ def worker(
     options: Options,
     queues: Sequence[str],
     exclude_queues: Sequence[str],
+    include: Sequence[str],
+    purge: bool,
     concurrency: int | None,
     pool: str | None,
     time_limit: float | None,
@@ -84,7 +90,14 @@ def worker(
     from .worker.listener import Listeners, LogListener
     from .worker.systemd import STOPPING_SECONDS, SystemdListener
     from .worker.vitals import WorkerVitals
-    from .worker.wiring import WorkerOptions, concurrency_of, grace_of, open_worker, queues_of
+    from .worker.wiring import (
+        WorkerOptions,
+        concurrency_of,
+        grace_of,
+        open_worker,
+        purged,
+        queues_of,
+    )
 
     app = options.load_project()
     set_up_logging(loglevel)
@@ -95,6 +108,8 @@ def worker(
         "worker_max_memory_per_child": max_memory_per_child,
     }
     app.conf.update({name: value for name, value in given.items() if value is not None})
+    if include:
+        app.conf.include = [*app.conf.include, *include]
     killpoint.arm()
     chosen = WorkerOptions(
         queues=queues,
@@ -117,6 +132,7 @@ def worker(
     listener = Listeners([LogListener(), systemd, vitals])
     pages = {"/healthz": vitals.healthz, "/readyz": vitals.readyz}
     probes = ProbeServer(*address_of(web), pages) if web is not None else None
+    count = patiently(lambda: purged(app, chosen), Unavailable) if purge else None
     running = patiently(lambda: open_worker(app, options.app or "", chosen, listener), Unavailable)
 
     running.shutdown = lambda: stop(signal.SIGTERM, None)
@@ -145,10 +161,13 @@ def worker(
             "queues": ", ".join(queues_of(app, chosen)),
             "tasks": ", ".join(sorted(app.tasks)) or "none",
         }
+        if count is not None:
+            lines["purged"] = f"{count} messages"
         click.echo(banner(f"backbeat worker {chosen.hostname}", lines))
         if probes is not None:
             click.echo(f"  probes  http://{probes.shown}/healthz")
-    running.run()
+    with options.beside(app, running.stop) if options.beside else contextlib.nullcontext():
+        running.run()
     for number in (signal.SIGTERM, signal.SIGINT):
         # all is done; one more of them must not turn a good end into another one, while Python takes itself apart
         signal.signal(number, signal.SIG_IGN)

@@ -21,6 +21,7 @@ from amqp.exceptions import ChannelError, PreconditionFailed  # type: ignore[imp
 from ..delivery import Delivery
 from ..errors import Unavailable
 from ..kombu_connection import KombuConnection
+from ..queue_table import NO_QUEUES, QueueTable
 from ..readable import readable
 from ..signing import NO_KEYS, Keyring
 from ..template import Sendable
@@ -44,7 +45,8 @@ class KombuBroker:
     """A Broker over kombu.
 
     `queues` are consumed from; `prefetch` messages of each are sent ahead and may be unacknowledged. With `create_queues` those
-    that are published to or consumed from are declared first, durable, with a direct exchange of the same name, as Celery does.
+    that are published to or consumed from are declared first as `table` has them; others durable, with a direct exchange of the same
+    name, as Celery does.
     `open_line` makes a line over a kombu connection, where it is to be none of the two that are known.
     """
 
@@ -60,6 +62,7 @@ class KombuBroker:
         transport_options: Mapping[str, Any] | None = None,
         open_line: Callable[..., Line] | None = None,
         keyring: Keyring = NO_KEYS,
+        table: QueueTable = NO_QUEUES,
     ) -> None:
         self._create_queues = create_queues
         self._publishing: Line | None = None
@@ -69,7 +72,7 @@ class KombuBroker:
         )
         self._connection, self._shown = self._broker.kombu, self._broker.shown
         is_amqp = self._connection.transport.driver_name == "py-amqp"
-        self._open = open_line or partial(AmqpLine if is_amqp else VirtualLine, keyring=keyring)
+        self._open = open_line or partial(AmqpLine if is_amqp else VirtualLine, keyring=keyring, table=table)
 
     keeps_timers = False
 
@@ -150,6 +153,15 @@ class KombuBroker:
     def announce(self, name: str, value: str, seconds: float) -> str:
         with self._seam(self._drop_publishing):
             return announce(self._broker.secure(), name, value, seconds)
+
+    def present(self, broadcast: str, queue: str, seconds: float) -> None:  # noqa: ARG002 - the server knows by itself
+        """A queue that is consumed from is bound to the exchange, and the server deletes it when nobody consumes from it for a while."""
+        if seconds > 0:
+            with self._seam(self._inlet.drop):
+                self._inlet.read()
+
+    def audience(self, broadcast: str) -> None:  # noqa: ARG002 - the server knows
+        return None
 
     def close(self) -> None:
         self._drop_publishing()

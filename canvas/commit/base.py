@@ -140,6 +140,17 @@ class Commit(Protocol):
         """Keep `value` under `name` for so many seconds, unless another value is kept there; returns the one that stands."""
         ...
 
+    def present(self, broadcast: str, queue: str, seconds: float) -> None:
+        """Queue `queue` gets a copy of what is broadcast under this name for so many seconds from now; with 0 no more. Idempotent.
+
+        What lies in queues whose time is over is deleted: nobody will take it.
+        """
+        ...
+
+    def audience(self, broadcast: str) -> Sequence[str] | None:
+        """The queues that get a copy now; None where a message to the exchange of this name gets into all of them."""
+        ...
+
     def close(self) -> None:
         """Let go of connections. Messages that are still held come back to others after their lease."""
         ...

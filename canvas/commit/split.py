@@ -248,6 +248,12 @@ class SplitCommit:
     def announce(self, name: str, value: str, seconds: float) -> str:
         return self._broker.announce(name, value, seconds)
 
+    def present(self, broadcast: str, queue: str, seconds: float) -> None:
+        self._broker.present(broadcast, queue, seconds)
+
+    def audience(self, broadcast: str) -> Sequence[str] | None:
+        return self._broker.audience(broadcast)
+
     def close(self) -> None:
         self._broker.close()
         self._store.close()

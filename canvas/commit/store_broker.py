@@ -96,6 +96,12 @@ class StoreBroker:
     def announce(self, name: str, value: str, seconds: float) -> str:
         return self._carrier.announce(name, value, seconds)
 
+    def present(self, broadcast: str, queue: str, seconds: float) -> None:
+        self._carrier.present(broadcast, queue, seconds)
+
+    def audience(self, broadcast: str) -> Sequence[str] | None:
+        return self._carrier.audience(broadcast)
+
     def close(self) -> None:
         self._carrier.close()
 

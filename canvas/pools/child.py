@@ -56,11 +56,13 @@ def make_runner(
     time_limit: float | None = None,
     soft_time_limit: float | None = None,
     loglevel: str = "INFO",
+    include: str = "",
 ) -> Runner:
     """A runner over the tasks of the app at `app_spec` ("module:attribute"), which is imported here, with all its task modules.
 
     `broker` and `backend` are those of the worker, so that what a task sends goes the same way; the limits, in seconds, are for
-    messages and tasks that have none; `loglevel` is the worker's, too.
+    messages and tasks that have none; `loglevel` is the worker's, too, and so is the setting `include`, with
+    commas between its modules.
     """
     app = find_app(app_spec)
     if django_project.is_used():
@@ -71,6 +73,8 @@ def make_runner(
         app.conf.broker_url = broker
     if backend:
         app.conf.result_backend = backend
+    if include:
+        app.conf.include = include.split(",")
     app.import_modules()
     tasks, default = app.tasks, TimeLimits(time_limit, soft_time_limit)
 

@@ -15,6 +15,7 @@ from ..built_in import BUILT_IN
 from ..message import CONTROL_QUEUE
 from ..places import broker_url
 from ..pools.memory import resident_kib
+from ..queue_table import queue_table
 from .broker_info import broker_info, queue_info
 from .panel import inspect_command
 from .state import WorkerState
@@ -108,7 +109,8 @@ def _usage() -> dict[str, float]:
 def active_queues(state: WorkerState, **_: Any) -> Sequence[Any]:
     """Queues that it serves."""
     names = state.in_loop(lambda: [*state.worker.inside.queues])
-    return [queue_info(name) for name in names if name != CONTROL_QUEUE]
+    table = queue_table(state.app.conf)
+    return [queue_info(table.queue(name)) for name in names if name != CONTROL_QUEUE]
 
 
 @inspect_command(args=[("ids", str)], variadic="ids", signature="[id1 [id2 [... [idN]]]]")

@@ -19,11 +19,12 @@ from ..incarnation import incarnation
 from ..limit import LimitsKept, TimeLimits
 from ..message import CONTROL_QUEUE
 from ..perform import Performer
-from ..places import broker_url, check_queue, store_url
+from ..places import Kind, broker_url, check_queue, has_exchanges, kind_of, store_url
 from ..pools.base import Pool
 from ..pools.runner import RunnerSpec
 from ..pools.solo import SoloPool
 from ..pools.wiring import open_pool, size_of
+from ..queue_table import own_queue_name, queue_table
 from ..results.base import Results
 from ..setting import check_limit_settings
 from ..transaction import OutboxRelay
@@ -32,6 +33,7 @@ from ..wiring import limits_of, open_commit, open_results
 from .afar import Afar, AfarOptions
 from .listener import Listener, Listeners
 from .outbox import OutboxThread
+from .purging import purge
 from .signal_listener import SignalListener
 from .task_limits import TaskLimits
 from .worker import Worker
@@ -63,14 +65,16 @@ class WorkerOptions(Struct, frozen=True, kw_only=True):
 
 
 def queues_of(app: App, options: WorkerOptions) -> list[str]:
-    """The queues that a worker serves: those asked for, else the default one; and always the one for joins and starts.
+    """The queues that a worker serves: those asked for, else those of `task_queues`, or the default one; and always the one for joins and starts.
 
     Raises ImproperlyConfigured for names that no queue can have, and for leaving out a queue that was not to be served, or must be.
     """
-    asked = list(options.queues) or [app.conf.task_default_queue]
+    table = queue_table(app.conf)
+    asked = list(options.queues) or [queue.name for queue in table]
     for queue in asked:
         key("the name of a queue (-Q)", queue)
         check_queue(app.conf, queue)
+        table.check(queue)
     for queue in options.excluded:
         if queue == CONTROL_QUEUE:
             raise ImproperlyConfigured(
@@ -84,6 +88,17 @@ def queues_of(app: App, options: WorkerOptions) -> list[str]:
     if not left:
         raise ImproperlyConfigured("every queue is excluded: nothing is left to serve")
     return [*dict.fromkeys([*left, CONTROL_QUEUE])]
+
+
+def broadcasts_of(app: App, options: WorkerOptions, me: str) -> dict[str, str]:
+    """The worker's own queue for each broadcast that it serves. Raises ImproperlyConfigured where the broker cannot do that."""
+    table = queue_table(app.conf)
+    found = {name: own_queue_name(name, me) for name in queues_of(app, options) if table.is_broadcast(name)}
+    if found and kind_of(broker_url(app.conf)) is Kind.KOMBU and not has_exchanges(app.conf):
+        raise ImproperlyConfigured(
+            f"{', '.join(found)}: of kombu's transports only that of RabbitMQ has broadcasts. Use amqp://, redis:// or a database"
+        )
+    return found
 
 
 def concurrency_of(app: App, options: WorkerOptions) -> int:
@@ -135,7 +150,10 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
     )
     default = TimeLimits(app.conf.task_time_limit, app.conf.task_soft_time_limit)
     with contextlib.ExitStack() as opened:
-        commit = opened.enter_context(contextlib.closing(_open_commit(app, options, me)))
+        broadcasts = broadcasts_of(app, options, me)
+        commit = opened.enter_context(
+            contextlib.closing(_open_commit(app, options, me, [*broadcasts.values()]))
+        )
         has_results = store_url(app.conf) is not None
         results = opened.enter_context(contextlib.closing(open_results(app.conf))) if has_results else None
         pool = _open_pool(app, spec, options)
@@ -153,12 +171,24 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
         task_limits=TaskLimits(lambda message: time_limits_of(message, app.tasks, default)),
         beside=lambda worker: _beside(results, relays, told, afar.working(worker)),
         runs_tasks_in_loop=isinstance(pool, SoloPool),
+        broadcasts=broadcasts,
     )
-    worker.inside.queues = queues
+    worker.inside.queues = [*queues, *broadcasts.values()]
     told.made(worker)
     if isinstance(pool, SoloPool):
         signals.worker_process_init.send(options.hostname)  # it is the process that runs tasks, too
     return worker
+
+
+def purged(app: App, options: WorkerOptions) -> int:
+    """How many messages were in the queues that a worker with these options serves, all of which are revoked now.
+
+    Not in the queue for joins and starts, and not what waits for its time. Raises Unavailable.
+    """
+    me = incarnation(options.hostname)
+    queues = [queue for queue in queues_of(app, options) if queue != CONTROL_QUEUE]
+    with contextlib.closing(open_commit(app.conf, worker=me, queues=queues)) as commit:
+        return purge(commit, _performer(app, commit, None))
 
 
 @contextlib.contextmanager
@@ -192,11 +222,11 @@ def refuse_limits(app: App, pool: str, kept: LimitsKept) -> None:
         raise ImproperlyConfigured(f"pool {pool} cannot keep {what}. Use -P processes or -P threads")
 
 
-def _open_commit(app: App, options: WorkerOptions, me: str) -> Commit:
+def _open_commit(app: App, options: WorkerOptions, me: str, own: Sequence[str]) -> Commit:
     return open_commit(
         app.conf,
         worker=me,
-        queues=queues_of(app, options),
+        queues=[*queues_of(app, options), *own],
         prefetch=prefetch_of(app, options),
     )
 
@@ -208,6 +238,7 @@ def _performer(app: App, commit: Commit, results: Results | None) -> Performer:
         now_us=SystemClock().now_us,
         queue_of=app.queue_of,
         is_early=app.is_early,
+        is_broadcast=queue_table(app.conf).is_broadcast,
         result_bytes=int(app.conf.result_max_bytes),
     )
 
@@ -223,6 +254,7 @@ def _open_pool(app: App, spec: str, options: WorkerOptions) -> Pool:
             app.conf.task_time_limit,
             app.conf.task_soft_time_limit,
             options.loglevel.upper(),
+            ",".join(app.conf.include),
         ),
     )
     return open_pool(

@@ -20,7 +20,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
 from ..commit.base import Commit
@@ -49,12 +49,17 @@ logger = logging.getLogger("backbeat.worker")
 
 LONGEST_WAIT_SECONDS = 1.0
 SWEEP_SECONDS = 2.0
+PRESENCE_SECONDS = 30.0
+"""How long a worker that says nothing still gets copies of broadcasts; longer than what it held takes to come back."""
 LOOK_SECONDS = 0.5
 """How often the store is asked whether something that runs shall be ended."""
 
 
 class Worker:
-    """Runs tasks until it is stopped. What `beside` returns is entered for as long as it runs; `runs_tasks_in_loop`: the pool runs them in `submit`."""
+    """Runs tasks until it is stopped. What `beside` returns is entered for as long as it runs; `runs_tasks_in_loop`: the pool runs them in `submit`.
+
+    `broadcasts`: its own queue for each broadcast that it gets.
+    """
 
     def __init__(
         self,
@@ -68,6 +73,7 @@ class Worker:
         task_limits: TaskLimits | None = None,
         beside: Callable[[Worker], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
         runs_tasks_in_loop: bool = False,
+        broadcasts: Mapping[str, str] | None = None,
     ) -> None:
         self._commit = commit
         self._performer = performer
@@ -75,6 +81,7 @@ class Worker:
         self._listener = listener
         self._beside = beside
         self._runs_tasks_in_loop = runs_tasks_in_loop
+        self._broadcasts = dict(broadcasts or {})
         self._grace_seconds = grace_seconds
         task_limits = task_limits or TaskLimits()
         self._running = RunningTasks(pool, task_limits)
@@ -97,6 +104,7 @@ class Worker:
         """What stops it when somebody far away tells it to: `stop`, unless the program has more to do then."""
         self._renewal = Chore(self._renew, limits.lease_seconds / 3)
         self._chores = (
+            Chore(lambda: self._be_present(PRESENCE_SECONDS), PRESENCE_SECONDS / 3, again=SWEEP_SECONDS),
             Chore(self._work_off),
             Chore(self.errands.run),
             Chore(self._hand_back),
@@ -126,6 +134,8 @@ class Worker:
             self._work()
 
     def _work(self) -> None:
+        with contextlib.suppress(Unavailable):  # the chore says so
+            self._be_present(PRESENCE_SECONDS)
         self._listener.ready()
         try:
             while self._stops == 0 or ((self._running or self._bringing) and not self._is_over):
@@ -327,6 +337,10 @@ class Worker:
             with surviving():
                 self._performer.settle_interrupted(record)
 
+    def _be_present(self, seconds: float) -> None:
+        for broadcast, queue in self._broadcasts.items():
+            self._commit.present(broadcast, queue, seconds)
+
     def _shut_down(self) -> None:
         """What ended is committed; what did not is handed back, uncounted; but what was acknowledged early must not run again."""
         self._reports.extend(report for report in self._pool.stop(0) if self._is_settling(report))
@@ -345,6 +359,7 @@ class Worker:
                 self._release(unfinished)
             if killed:
                 self._release(killed, lost=True)
+            self._be_present(0)
         except Unavailable as error:
             logger.warning(
                 "%s; what was held comes back after its lease", error, extra={"action": "unavailable"}

@@ -43,7 +43,7 @@ COMMANDS = {
     "shell": "backbeat.canvas.cli_report:shell",
     "status": "backbeat.scheduler.cli.status:status",
     "systemd": "backbeat.scheduler.cli.units:systemd",
-    "worker": "backbeat.canvas.cli_worker:worker",
+    "worker": "backbeat.scheduler.cli.worker:worker",
 }
 """Each command's name, and where it is: module:attribute."""
 

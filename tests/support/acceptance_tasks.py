@@ -38,6 +38,15 @@ def note_firing(self: Any, log: str) -> str:
     return str(fields["fire_time"])
 
 
+@app.task(bind=True)
+def take_time(self: Any, seconds: float, log: str) -> None:
+    """Takes so long, and writes down when it began and ended."""
+    write_line(log, event="began", id=self.request.id, at=time.time())
+    threading.Event().wait(seconds)
+    known = {"root": self.request.root_id, "worker": self.request.hostname}
+    write_line(log, event="ended", id=self.request.id, at=time.time(), **known)
+
+
 @app.task
 def add(x: int, y: int) -> int:
     return x + y
