@@ -15,7 +15,7 @@ from .cli import CONCURRENCY, LIMIT, SECONDS, Options, banner, loglevel_option, 
 from .errors import Unavailable
 from .url_text import without_password
 
-POOLS = ["processes", "prefork", "threads", "solo"]
+POOLS = ["processes", "prefork", "threads", "asyncio", "solo"]
 COUNT = click.IntRange(1)
 
 
@@ -32,7 +32,12 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> list[str
 @click.command()
 @click.option("-Q", "--queues", callback=_names, help="Queues to serve, with commas between them.")
 @click.option("-X", "--exclude-queues", callback=_names, help="Queues not to serve.")
-@click.option("-c", "--concurrency", type=CONCURRENCY, help="Tasks side by side; default: one a processor.")
+@click.option(
+    "-c",
+    "--concurrency",
+    type=CONCURRENCY,
+    help="Tasks side by side; default: one a processor, with asyncio 100.",
+)
 @click.option("-P", "--pool", type=click.Choice(POOLS), help="prefork is another word for processes.")
 @click.option("--time-limit", type=LIMIT, help="End a task after so many seconds, if it has no limit itself.")
 @click.option("--soft-time-limit", type=LIMIT, help="Raise SoftTimeLimitExceeded in it, likewise.")

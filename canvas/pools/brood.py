@@ -21,6 +21,7 @@ import os
 import selectors
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -110,6 +111,16 @@ class Brood:
     def nudge(self) -> None:
         """Have `fileno` be readable until the next turn."""
         self._nudge.send(b".")
+
+    def nudge_in(self, seconds: float) -> None:
+        """Likewise after so many seconds, for what is to be looked at then. Seldom: it takes a thread."""
+        timer = threading.Timer(seconds, self._nudge_later)
+        timer.daemon = True
+        timer.start()
+
+    def _nudge_later(self) -> None:
+        with contextlib.suppress(OSError):  # it may be closed by now
+            self.nudge()
 
     def say(self, line: Line, frame: Frame) -> None:
         line.say(pack(frame))

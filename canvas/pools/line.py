@@ -28,6 +28,7 @@ class Line:
         "given",
         "haunted",
         "jobs",
+        "leaving",
         "number",
         "orphan",
         "pid",
@@ -50,7 +51,9 @@ class Line:
         self.retired = False
         """It gets no more jobs, and has a successor; it ends when those that it has are reported."""
         self.haunted = 0
-        """So many jobs that were reported lost still run in its threads: it cannot end by itself."""
+        """So many jobs that were reported lost still run in it: it cannot end by itself."""
+        self.leaving: dict[str, float] = {}
+        """Those of them that may end without it, and when (monotonic seconds) that is given up."""
         self.unanswered = 0
         """So many jobs it was told to drop, and has not said so."""
         self.doomed = False

@@ -56,6 +56,11 @@ class Post:
         self._words.pop(key, None)
         return self._write(pack([["dropped", key]]))
 
+    def left(self, key: str) -> bool:
+        """A job that was dropped has ended."""
+        self._words.pop(key, None)
+        return self._write(pack([["left", key]]))
+
     def tell(self, key: str, state: str, value: Json) -> bool:
         """Pass on what a job says of itself, from any of its threads; False if it cannot go this way, as from a process that it forked."""
         if os.getpid() != self._pid or len(value) > MOST_TOLD:

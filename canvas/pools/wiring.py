@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import logging
+import os
 
 from ..errors import ImproperlyConfigured
 from ..value import COUNT, Bound
 from .base import Pool
 from .nursery import StartMethod
 from .processes import ProcessPool
-from .runner import RunnerSpec
+from .runner import Kind, RunnerSpec
 from .solo import SoloPool
 
 logger = logging.getLogger(__name__)
 
-MOST = {"processes": 1_000, "threads": 10_000, "solo": 1}
+MOST = {"processes": 1_000, "threads": 10_000, "solo": 1, "asyncio": 10_000}
 """How many jobs run side by side at most: beyond, a machine is more likely to fall over than to get done. A process has its own memory,
-some tens of MB; threads share theirs, but Linux has 32,768 of them and of processes, unless told otherwise."""
+some tens of MB; threads share theirs, but Linux has 32,768 of them and of processes, unless told otherwise. More coroutines than that
+are more than one processor gets done."""
 NAMES = tuple(MOST)
+_KINDS = {"processes": Kind.ALONE, "threads": Kind.THREADS, "asyncio": Kind.ASYNCIO}
+_WAITERS = frozenset({"asyncio"})
+"""Pools of tasks that wait most of their time, in a process that they share."""
+WAITERS_SIZE = 100
+"""How many run side by side there where nobody says: many times what a processor could run, and no more than most servers allow connections."""
 _ALIASES = {"prefork": "processes"}
 
 
@@ -46,11 +53,13 @@ def open_pool(
         _check_number(setting, value, has_children=name != "solo")
     if name == "solo":
         return SoloPool(runner.make())
-    children, slots = (1, size) if name == "threads" else (size, 1)
+    kind = _KINDS[name]
+    children, slots = (1, size) if kind.is_shared else (size, 1)
     return ProcessPool(
         children,
         runner,
         _method_of(start_method),
+        kind=kind,
         slots=slots,
         max_tasks=max_tasks,
         max_memory_kib=max_memory_kib,
@@ -68,6 +77,11 @@ def size_of(name: str, size: int) -> int:
         return 1
     bound = Bound(lowest=1, highest=MOST[name], whole=True)
     return int(bound(f"the concurrency of pool {name} (-c, worker_concurrency)", size))
+
+
+def default_size(name: str) -> int:
+    """How many jobs the pool called `name` runs side by side where nobody says: one for each processor, or WAITERS_SIZE."""
+    return WAITERS_SIZE if _known(name) in _WAITERS else os.cpu_count() or 1
 
 
 def _known(name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 from collections.abc import Iterator, Sequence
 
@@ -23,7 +22,7 @@ from ..places import broker_url, check_queue, store_url
 from ..pools.base import Pool
 from ..pools.runner import RunnerSpec
 from ..pools.solo import SoloPool
-from ..pools.wiring import open_pool, size_of
+from ..pools.wiring import default_size, open_pool, size_of
 from ..results.base import Results
 from ..setting import check_limit_settings
 from ..transaction import OutboxRelay
@@ -84,10 +83,10 @@ def queues_of(app: App, options: WorkerOptions) -> list[str]:
 
 
 def concurrency_of(app: App, options: WorkerOptions) -> int:
-    """How many tasks run side by side; by default one for each processor, with solo always one. Raises ImproperlyConfigured."""
+    """How many tasks run side by side; by default one for each processor, 100 where they wait most of their time (asyncio), with solo always one. Raises ImproperlyConfigured."""
     asked = app.conf.worker_concurrency if options.concurrency is None else options.concurrency
     pool = options.pool or app.conf.worker_pool
-    size = size_of(pool, (os.cpu_count() or 1) if asked is None else asked)
+    size = size_of(pool, default_size(pool) if asked is None else asked)
     if options.concurrency is not None and size < options.concurrency:
         raise ImproperlyConfigured(
             f"-c {options.concurrency} cannot be: pool {pool} runs one task at a time. Use -P processes or -P threads, or leave -c out"

@@ -22,6 +22,7 @@ POOLS = {
     "solo": LimitsKept(soft=True, hard=False),
     "processes": LimitsKept(soft=True, hard=True),
     "threads": LimitsKept(soft=True, hard=True),
+    "asyncio": LimitsKept(soft=True, hard=True),
 }
 ENDED_BY_KILL = [name for name, kept in POOLS.items() if kept.hard]
 
@@ -81,7 +82,7 @@ def test_a_task_may_catch_its_soft_limit_and_end_well(pool, task):
 
 
 def test_a_soft_limit_ends_a_sleep_or_comes_after_it(pool):
-    seconds = 0.2 if pool.name == "threads" else SECONDS
+    seconds = 0.2 if pool.name in ("threads", "asyncio") else SECONDS
     before = time.monotonic()
 
     assert_overdue(outcome_of(pool, "sleep", seconds, soft_time_limit=0.05))
