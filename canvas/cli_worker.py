@@ -15,7 +15,7 @@ from .cli import CONCURRENCY, LIMIT, SECONDS, Options, banner, loglevel_option, 
 from .errors import Unavailable
 from .url_text import without_password
 
-POOLS = ["processes", "prefork", "threads", "asyncio", "solo"]
+POOLS = ["processes", "prefork", "threads", "asyncio", "gevent", "eventlet", "solo"]
 COUNT = click.IntRange(1)
 
 
@@ -36,7 +36,7 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> list[str
     "-c",
     "--concurrency",
     type=CONCURRENCY,
-    help="Tasks side by side; default: one a processor, with asyncio 100.",
+    help="Tasks side by side; default: one a processor; asyncio, gevent, eventlet: 100.",
 )
 @click.option("-P", "--pool", type=click.Choice(POOLS), help="prefork is another word for processes.")
 @click.option("--time-limit", type=LIMIT, help="End a task after so many seconds, if it has no limit itself.")

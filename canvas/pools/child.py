@@ -2,7 +2,7 @@
 
 It is started by nursery_main.py, and knows one pipe, one turnstile and one runner. The pipe is not its standard output, which stays the task's own.
 Of what kind it is (runner.Kind) says how its jobs run: one at a time in the main thread, each when it has its turn; each in a thread of its own, and
-the main thread does nothing but read (crew.py); or those that are coroutines in one event loop (loop_crew.py).
+the main thread does nothing but read (crew.py); those that are coroutines in one event loop (loop_crew.py); each in a greenlet (green_crew.py).
 
 A child ends when its pipe and its turns end, or when it is ordered to, or by SIGKILL; other signals are for its task (child_signal.py).
 """
@@ -40,6 +40,7 @@ from .base import Ended, Job, Requeue
 from .child_signal import TaskSignals, keep_signals, release_forks, take_user_signal
 from .crew import Crew
 from .given import Given
+from .green_crew import GreenCrew
 from .loop_crew import LoopCrew
 from .pipe import orders_of, pack, read_frame
 from .post import Post, say
@@ -187,14 +188,33 @@ def live(pipe: socket.socket, turnstile: socket.socket, spec: ChildSpec, make: C
         app.on_after_fork.send(app)
     signals.worker_process_init.send(node)
     if say(pipe, pack([["ready", os.getpid()]])):
-        post = Post(pipe, spec.max_memory_kib)
+        post = Post(pipe, spec.max_memory_kib, is_green=spec.kind.is_green)
         if for_task is not None:
             _serve(Given(pipe, turns), runner, post, for_task)
-        elif spec.kind is Kind.ASYNCIO:
-            LoopCrew(runner, post).serve(pipe)
         else:
-            Crew(runner, post, ready=spec.slots).serve(lambda: _next_orders(pipe))
+            _serve_many(pipe, spec, runner, post)
     signals.worker_process_shutdown.send(node, pid=os.getpid(), exitcode=0)
+
+
+def _serve_many(pipe: socket.socket, spec: ChildSpec, runner: Runner, post: Post) -> None:
+    """Jobs side by side."""
+
+    def orders() -> list[Job | str] | None:
+        return _next_orders(pipe)
+
+    match spec.kind:
+        case Kind.ASYNCIO:
+            LoopCrew(runner, post).serve(pipe)
+        case Kind.GEVENT:
+            from .gevent_green import GeventGreen
+
+            GreenCrew(runner, post, GeventGreen()).serve(orders)
+        case Kind.EVENTLET:
+            from .eventlet_green import EventletGreen
+
+            GreenCrew(runner, post, EventletGreen()).serve(orders)
+        case _:
+            Crew(runner, post, ready=spec.slots).serve(orders)
 
 
 def _serve(given: Given, runner: Runner, post: Post, for_task: TaskSignals) -> None:

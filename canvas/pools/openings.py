@@ -64,7 +64,7 @@ class Openings:
         Jobs that share a process all go to the same one as long as it has room.
         """
         if self._is_shared:
-            for number in sorted(self._open):
+            for number in sorted(self._open, key=lambda number: (not self._open[number].jobs, number)):
                 while (line := self._open.get(number)) and self._space(line, 0):
                     yield line
             return

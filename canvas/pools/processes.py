@@ -1,7 +1,7 @@
 """ProcessPool: jobs run in child processes. A child that dies costs the jobs that it ran, and is replaced at once.
 
-Several pools are made of it (runner.Kind): *processes* has many children with one job each, in their main threads; *threads* and *asyncio* have one
-child with many jobs, each in a thread of its own, or in one event loop. Also there the tasks are not in the worker's process: it stays
+Several pools are made of it (runner.Kind): *processes* has many children with one job each, in their main threads; *threads*, *asyncio*, *gevent* and
+*eventlet* have one child with many jobs, in threads, one event loop or greenlets. Also there the tasks are not in the worker's process: it stays
 free to renew what it holds whatever they do.
 
 A child that runs one job at a time may be given more jobs, which wait behind the one that it runs (turnstile.py); until they start they can be taken back.
@@ -11,7 +11,7 @@ once, and it ends when what it has is reported. More jobs than slots never run s
 
 A job is ended by ending its process. A thread cannot be ended; so where a process is shared, the job is reported as lost there and then, its
 process is retired, and killed as soon as the others have ended: they are not lost for it. Only if it holds the interpreter, so that none of
-them can go on, they are. A coroutine can be ended, if it does not resist: such a process is given no jobs until it has answered, and
+them can go on, they are. A coroutine or greenlet can be ended, if it does not resist: such a process is given no jobs until it has answered, and
 retired only if it does not answer soon, or if the job has not left it after a few seconds. When a shared process dies nobody knows which of its jobs did it; so a job that was in one that died runs alone the next
 time (`Job.alone`), in a child that is retired for it.
 """
@@ -78,6 +78,8 @@ class ProcessPool:
         if size < 1 or slots < 1:
             raise ValueError(f"a pool of {size} processes for {slots} jobs each")
         self._kind = kind or (Kind.ALONE if slots == 1 else Kind.THREADS)
+        if self._kind.is_green:
+            start_method = StartMethod.SPAWN  # patched before anything else is imported
         if slots > 1 and not self._kind.is_shared:
             raise ValueError(f"a process for {slots} jobs that runs one at a time")
         self._is_shared = self._kind.is_shared

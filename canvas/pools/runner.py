@@ -54,6 +54,10 @@ class Kind(StrEnum):
     """Side by side, each in a thread."""
     ASYNCIO = "asyncio"
     """Side by side in one event loop; those that are no coroutines each in a thread."""
+    GEVENT = "gevent"
+    """Side by side in greenlets of gevent, in a process that it has patched."""
+    EVENTLET = "eventlet"
+    """Likewise of eventlet."""
 
     @property
     def is_shared(self) -> bool:
@@ -64,6 +68,11 @@ class Kind(StrEnum):
     def can_cancel(self) -> bool:
         """A job can be ended without its process, unless it resists."""
         return self.is_shared and self is not Kind.THREADS
+
+    @property
+    def is_green(self) -> bool:
+        """Jobs are greenlets, and the process is patched before anything is imported in it."""
+        return self in (Kind.GEVENT, Kind.EVENTLET)
 
 
 class ChildSpec(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from importlib.util import find_spec
 
 from ..errors import ImproperlyConfigured
 from ..value import COUNT, Bound
@@ -15,13 +16,25 @@ from .solo import SoloPool
 
 logger = logging.getLogger(__name__)
 
-MOST = {"processes": 1_000, "threads": 10_000, "solo": 1, "asyncio": 10_000}
+MOST = {
+    "processes": 1_000,
+    "threads": 10_000,
+    "solo": 1,
+    "asyncio": 10_000,
+    "gevent": 10_000,
+    "eventlet": 10_000,
+}
 """How many jobs run side by side at most: beyond, a machine is more likely to fall over than to get done. A process has its own memory,
-some tens of MB; threads share theirs, but Linux has 32,768 of them and of processes, unless told otherwise. More coroutines than that
-are more than one processor gets done."""
+some tens of MB; threads share theirs, but Linux has 32,768 of them and of processes, unless told otherwise. More coroutines or greenlets than that are more than one processor gets done."""
 NAMES = tuple(MOST)
-_KINDS = {"processes": Kind.ALONE, "threads": Kind.THREADS, "asyncio": Kind.ASYNCIO}
-_WAITERS = frozenset({"asyncio"})
+_KINDS = {
+    "processes": Kind.ALONE,
+    "threads": Kind.THREADS,
+    "asyncio": Kind.ASYNCIO,
+    "gevent": Kind.GEVENT,
+    "eventlet": Kind.EVENTLET,
+}
+_WAITERS = frozenset({"asyncio", "gevent", "eventlet"})
 """Pools of tasks that wait most of their time, in a process that they share."""
 WAITERS_SIZE = 100
 """How many run side by side there where nobody says: many times what a processor could run, and no more than most servers allow connections."""
@@ -42,7 +55,7 @@ def open_pool(
     A process is replaced after `max_tasks` jobs, and once it is larger than `max_memory_kib`.
 
     Raises:
-        ImproperlyConfigured: there is no such pool or start method, or a number is less than 1.
+        ImproperlyConfigured: there is no such pool or start method, its library is not installed, or a number is less than 1.
         Exception: solo imports the app at once, and passes on what that raises.
     """
     name, size = _known(name), size_of(name, size)
@@ -54,6 +67,8 @@ def open_pool(
     if name == "solo":
         return SoloPool(runner.make())
     kind = _KINDS[name]
+    if kind.is_green:
+        check_library(name)
     children, slots = (1, size) if kind.is_shared else (size, 1)
     return ProcessPool(
         children,
@@ -91,6 +106,17 @@ def _known(name: str) -> str:
             f"there is no pool {name!r}; choose one of {', '.join(NAMES)} (or prefork, which is processes)"
         )
     return name
+
+
+def check_library(name: str) -> None:
+    """Raise ImproperlyConfigured if the library that the pool is made of is not installed; say so if nobody should begin with it."""
+    if find_spec(name) is None:
+        raise ImproperlyConfigured(
+            f"pool {name} needs the library {name}, which is not installed: pip install 'backbeat[{name}]'"
+        )
+    if name == "eventlet":
+        text = "eventlet is being retired by its makers, and so is this pool: take -P asyncio, threads or gevent for new work, and soon for all"
+        logger.warning(text, extra={"action": "pool_retired"})
 
 
 def _check_number(setting: str, value: object, *, has_children: bool) -> None:

@@ -83,7 +83,7 @@ def queues_of(app: App, options: WorkerOptions) -> list[str]:
 
 
 def concurrency_of(app: App, options: WorkerOptions) -> int:
-    """How many tasks run side by side; by default one for each processor, 100 where they wait most of their time (asyncio), with solo always one. Raises ImproperlyConfigured."""
+    """How many tasks run side by side; by default one for each processor, 100 where they wait most of their time (asyncio, gevent, eventlet), with solo always one. Raises ImproperlyConfigured."""
     asked = app.conf.worker_concurrency if options.concurrency is None else options.concurrency
     pool = options.pool or app.conf.worker_pool
     size = size_of(pool, default_size(pool) if asked is None else asked)

@@ -1,4 +1,4 @@
-"""The contract of canvas.pools.base.Pool, over every implementation: solo, threads, asyncio, processes (fork server), processes (spawn)."""
+"""The contract of canvas.pools.base.Pool, over every implementation: solo, threads, asyncio, gevent, eventlet, processes (fork server), processes (spawn)."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ POOLS = {
     "solo": ("solo", "forkserver"),
     "threads": ("threads", "forkserver"),
     "asyncio": ("asyncio", "forkserver"),
+    "gevent": ("gevent", "forkserver"),
+    "eventlet": ("eventlet", "forkserver"),
     "processes": ("processes", "forkserver"),
     "spawn": ("processes", "spawn"),
 }
@@ -141,6 +143,8 @@ def test_an_idle_pool_stops_at_once_whatever_the_grace(new_pool):
         ("solo", SoloPool),
         ("threads", ProcessPool),
         ("asyncio", ProcessPool),
+        ("gevent", ProcessPool),
+        ("eventlet", ProcessPool),
         ("processes", ProcessPool),
         ("prefork", ProcessPool),
     ],

@@ -37,7 +37,7 @@ def test_the_command_line_goes_before_the_setting(app):
 
 
 @pytest.mark.parametrize("value", [0, -1, float("nan"), 1.5, True, "4", 10**9])
-@pytest.mark.parametrize("pool", ["processes", "prefork", "threads", "asyncio"])
+@pytest.mark.parametrize("pool", ["processes", "prefork", "threads", "asyncio", "gevent", "eventlet"])
 def test_a_number_of_tasks_that_cannot_be_is_refused(app, pool, value):
     with pytest.raises(
         ImproperlyConfigured, match=r"the concurrency of pool .* must be a whole number from 1 to"
@@ -46,7 +46,8 @@ def test_a_number_of_tasks_that_cannot_be_is_refused(app, pool, value):
 
 
 @pytest.mark.parametrize(
-    ("pool", "most"), [("processes", 1_000), ("prefork", 1_000), ("threads", 10_000), ("asyncio", 10_000)]
+    ("pool", "most"),
+    [("processes", 1_000), ("prefork", 1_000), ("threads", 10_000), ("asyncio", 10_000), ("gevent", 10_000)],
 )
 def test_each_pool_has_a_size_beyond_which_a_machine_falls_over(pool, most):
     assert size_of(pool, most) == most
@@ -163,7 +164,7 @@ def test_on_another_broker_a_queue_may_have_such_a_name(app):
     assert "amq.x" in queues_of(app, WorkerOptions(queues=["amq.x"]))
 
 
-@pytest.mark.parametrize("pool", ["asyncio"])
+@pytest.mark.parametrize("pool", ["asyncio", "gevent", "eventlet"])
 def test_a_pool_of_tasks_that_wait_has_a_hundred_of_them_where_nobody_says(app, pool):
     assert concurrency_of(app, WorkerOptions(pool=pool)) == 100
     app.conf.worker_concurrency = 7
