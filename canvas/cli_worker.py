@@ -29,6 +29,20 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> list[str
     return names
 
 
+def _bounds(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """MAX,MIN; MAX alone means down to 0 with Celery, and down to 1 here."""
+    if value is None:
+        return None
+    most, _comma, least = value.partition(",")
+    try:
+        bounds = int(most), max(1, int(least or 0))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} must be two whole numbers, as 10,3") from None
+    if bounds[0] < bounds[1]:
+        raise click.BadParameter(f"{value!r}: the first number is the most tasks, the second the least")
+    return bounds
+
+
 @click.command()
 @click.option("-Q", "--queues", callback=_names, help="Queues to serve, with commas between them.")
 @click.option("-X", "--exclude-queues", callback=_names, help="Queues not to serve.")
@@ -37,6 +51,9 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> list[str
     "--concurrency",
     type=CONCURRENCY,
     help="Tasks side by side; default: one a processor; asyncio, gevent, eventlet: 100.",
+)
+@click.option(
+    "--autoscale", callback=_bounds, metavar="MAX,MIN", help="Grow and shrink between these by itself."
 )
 @click.option("-P", "--pool", type=click.Choice(POOLS), help="prefork is another word for processes.")
 @click.option("--time-limit", type=LIMIT, help="End a task after so many seconds, if it has no limit itself.")
@@ -59,6 +76,7 @@ def worker(
     queues: Sequence[str],
     exclude_queues: Sequence[str],
     concurrency: int | None,
+    autoscale: tuple[int, int] | None,
     pool: str | None,
     time_limit: float | None,
     soft_time_limit: float | None,
@@ -76,7 +94,7 @@ def worker(
     from .worker.listener import Listeners, LogListener
     from .worker.systemd import STOPPING_SECONDS, SystemdListener
     from .worker.vitals import WorkerVitals
-    from .worker.wiring import WorkerOptions, concurrency_of, grace_of, open_worker, queues_of
+    from .worker.wiring import WorkerOptions, grace_of, open_worker, queues_of, side_by_side
 
     app = options.load_project()
     set_up_logging(loglevel)
@@ -92,6 +110,7 @@ def worker(
         queues=queues,
         excluded=exclude_queues,
         concurrency=concurrency,
+        autoscale=autoscale,
         pool=pool,
         name=hostname,
         grace=grace,
@@ -126,7 +145,7 @@ def worker(
             "app": app.name,
             "broker": without_password(broker_url(app.conf)),
             "results": without_password(store_url(app.conf) or app.conf.result_backend),
-            "pool": f"{chosen.pool or app.conf.worker_pool}, {concurrency_of(app, chosen)} at a time",
+            "pool": f"{chosen.pool or app.conf.worker_pool}, {side_by_side(app, chosen)} at a time",
             "queues": ", ".join(queues_of(app, chosen)),
             "tasks": ", ".join(sorted(app.tasks)) or "none",
         }

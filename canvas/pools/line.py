@@ -9,11 +9,20 @@ import contextlib
 import selectors
 import socket
 import time
+from typing import Protocol
 
 from .pipe import BACK, Frame, Inbox, pack
 from .turnstile import Turnstile
 
 _CHUNK = 1 << 18
+
+
+class Undertaker(Protocol):
+    """What a line knows of its child's nursery (nursery.py)."""
+
+    def kill(self, number: int, signum: int = ..., seconds: float = ...) -> None:
+        """Send the child a signal, and SIGKILL if it lives so many seconds later."""
+        ...
 
 
 class Line:
@@ -30,6 +39,7 @@ class Line:
         "jobs",
         "leaving",
         "number",
+        "nursery",
         "orphan",
         "pid",
         "pipe",
@@ -38,8 +48,10 @@ class Line:
         "unanswered",
     )
 
-    def __init__(self, number: int, pipe: socket.socket, turnstile: Turnstile) -> None:
+    def __init__(self, number: int, pipe: socket.socket, turnstile: Turnstile, nursery: Undertaker) -> None:
         self.number = number
+        self.nursery = nursery
+        """The one that bore it, and alone can end it."""
         self.pipe = pipe
         self.turnstile = turnstile
         self.pid: int | None = None

@@ -38,6 +38,12 @@ class Nursery:
     """One nursery process. Commands are sent at once; `hear` gives what it said. Used by one thread."""
 
     def __init__(self, spec: ChildSpec, method: StartMethod, *, preload: bool) -> None:
+        self.preload = preload
+        """It is to import the app itself, if that is safe."""
+        self.is_ready = False
+        """It has said that it can bear children."""
+        self.is_unsafe = False
+        """It has said that the app is not safe to fork, and ends."""
         self._launch = pack([spec.to_data()])
         self._spawns = method is StartMethod.SPAWN
         if spec.kind.is_green and not self._spawns:
@@ -76,7 +82,7 @@ class Nursery:
         with theirs, contextlib.suppress(ConnectionError):  # a dead nursery is noticed by `hear`
             ends = [theirs.fileno(), turnstile.exit.fileno()]
             socket.send_fds(self._control, [COMMAND.pack(b"B", number, 0, 0.0)], ends)
-        line = Line(number, ours, turnstile)
+        line = Line(number, ours, turnstile, self)
         if self._spawns:
             line.say(_path() + self._launch)
         return line

@@ -32,6 +32,10 @@ class Openings:
     def __iter__(self) -> Iterator[Line]:
         return iter([*self._open.values()])
 
+    def resize(self, *, slots: int, total: int) -> None:
+        """Run so many side by side from now on; what runs already goes on."""
+        self._slots, self._total = slots, total
+
     def look_at(self, line: Line) -> None:
         """It became ready, was given a job, was told to drop one or has answered, or retired."""
         if line.pid is None or line.retired or line.unanswered or line.given == self._max_tasks:

@@ -26,7 +26,7 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import BackbeatError
+from ..errors import BackbeatError, ImproperlyConfigured
 from ..json_text import Json
 from ..limit import LimitsKept
 from .base import Ended, Job, Lost, Report, Requeue, Told, Unstarted
@@ -39,6 +39,8 @@ from .runner import ChildSpec, Kind, RunnerSpec
 
 logger = logging.getLogger(__name__)
 
+MOST = 10_000
+"""Jobs side by side, unless said otherwise."""
 _KILL_SECONDS = 5.0
 """How long the system may take to end a child that was sent SIGKILL."""
 TERMINATE_SECONDS = 5.0
@@ -57,6 +59,7 @@ class ProcessPool:
     kind              how a process runs its jobs; unless said, one in its main thread, or several in threads
     max_tasks         a process is replaced after so many jobs
     max_memory_kib    and once it is larger, after a job
+    most              it never runs more jobs side by side, however it is resized
     spare             one more process is kept ready where a new one takes an import (spawn, or an app that is not safe to fork)
 
     Raises ChildrenCannotStart from `collect`, then and ever after: the app cannot be imported, or children die as soon as they start.
@@ -73,6 +76,7 @@ class ProcessPool:
         max_tasks: int | None = None,
         max_memory_kib: int | None = None,
         spare: bool = False,
+        most: int = MOST,
         terminate_seconds: float = TERMINATE_SECONDS,
     ) -> None:
         if size < 1 or slots < 1:
@@ -84,6 +88,8 @@ class ProcessPool:
             raise ValueError(f"a process for {slots} jobs that runs one at a time")
         self._is_shared = self._kind.is_shared
         self._slots = slots
+        self._size = size
+        self._most = most
         self._max_tasks = max_tasks
         self._terminate_seconds = terminate_seconds
         self._busy: dict[str, Line] = {}
@@ -241,6 +247,30 @@ class ProcessPool:
         reports, self._reports = self._reports, []
         return reports
 
+    @property
+    def size(self) -> int:
+        return self._size * self._slots
+
+    def resize(self, size: int) -> None:
+        if not 1 <= size <= self._most:
+            raise ImproperlyConfigured(
+                f"a pool of {size:,} cannot be: it runs 1 to {self._most:,} tasks side by side, now {self.size:,}"
+            )
+        if self._is_shared:
+            self._slots = size
+        else:
+            self._size = size
+            self._brood.resize(size)
+        self._openings.resize(slots=self._slots, total=self.size)
+        lines = [line for line in self._brood.lines.values() if not line.retired]
+        # first those that are not ready yet, and those without a job
+        lines.sort(key=lambda line: (line.pid is not None, len(line.jobs), -line.number))
+        for line in lines[: max(0, self._brood.surplus)]:
+            self.let_go(line)
+
+    def restart(self) -> None:
+        self._brood.restart()
+
     # --- beyond the contract -------------------------------------------------------------------------------------------------
 
     @property
@@ -278,6 +308,13 @@ class ProcessPool:
     def changed(self, line: Line) -> None:
         self._openings.look_at(line)
         self._give_alone()
+
+    def let_go(self, line: Line) -> None:
+        self._brood.retire(line)
+        if not self._is_shared and not line.doomed:
+            self._take_back(line)
+        if not line.jobs and not line.doomed:
+            self._brood.dismiss(line)
 
     def gone(self, line: Line, reason: str) -> None:
         if not self._is_shared:

@@ -79,6 +79,7 @@ def open_pool(
         max_tasks=max_tasks,
         max_memory_kib=max_memory_kib,
         spare=True,
+        most=MOST[name],
     )
 
 
@@ -92,6 +93,11 @@ def size_of(name: str, size: int) -> int:
         return 1
     bound = Bound(lowest=1, highest=MOST[name], whole=True)
     return int(bound(f"the concurrency of pool {name} (-c, worker_concurrency)", size))
+
+
+def most_size(name: str) -> int:
+    """How many jobs the pool called `name` runs side by side at most."""
+    return MOST[_known(name)]
 
 
 def default_size(name: str) -> int:

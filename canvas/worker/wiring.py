@@ -22,7 +22,7 @@ from ..places import broker_url, check_queue, store_url
 from ..pools.base import Pool
 from ..pools.runner import RunnerSpec
 from ..pools.solo import SoloPool
-from ..pools.wiring import default_size, open_pool, size_of
+from ..pools.wiring import default_size, most_size, open_pool, size_of
 from ..results.base import Results
 from ..setting import check_limit_settings
 from ..transaction import OutboxRelay
@@ -31,6 +31,7 @@ from ..wiring import limits_of, open_commit, open_results
 from .listener import Listener, Listeners
 from .outbox import OutboxThread
 from .signal_listener import SignalListener
+from .sizing import Sizing
 from .worker import Worker
 
 MOST_AHEAD = 65_535
@@ -43,6 +44,8 @@ class WorkerOptions(Struct, frozen=True, kw_only=True):
     queues: Sequence[str] = ()
     excluded: Sequence[str] = ()
     concurrency: int | None = None
+    autoscale: tuple[int, int] | None = None
+    """The most and the least tasks side by side, between which it finds its size itself."""
     pool: str | None = None
     name: str = "celery@%h"
     grace: float | None = None
@@ -83,7 +86,7 @@ def queues_of(app: App, options: WorkerOptions) -> list[str]:
 
 
 def concurrency_of(app: App, options: WorkerOptions) -> int:
-    """How many tasks run side by side; by default one for each processor, 100 where they wait most of their time (asyncio, gevent, eventlet), with solo always one. Raises ImproperlyConfigured."""
+    """How many tasks run side by side, at first; by default one for each processor, 100 where they wait most of their time (asyncio, gevent, eventlet), with solo always one. Raises ImproperlyConfigured."""
     asked = app.conf.worker_concurrency if options.concurrency is None else options.concurrency
     pool = options.pool or app.conf.worker_pool
     size = size_of(pool, default_size(pool) if asked is None else asked)
@@ -91,18 +94,50 @@ def concurrency_of(app: App, options: WorkerOptions) -> int:
         raise ImproperlyConfigured(
             f"-c {options.concurrency} cannot be: pool {pool} runs one task at a time. Use -P processes or -P threads, or leave -c out"
         )
-    return size
+    if options.autoscale is None:
+        return size
+    most, least = options.autoscale
+    if most_size(pool) == 1:
+        raise ImproperlyConfigured(
+            f"--autoscale {most},{least} cannot be: pool {pool} runs one task at a time. Use another pool, as -P processes"
+        )
+    size_of(pool, most)
+    return least if asked is None else max(least, min(most, size))
+
+
+def most_of(app: App, options: WorkerOptions) -> int:
+    """How many tasks it may come to run side by side without anybody's doing."""
+    return concurrency_of(app, options) if options.autoscale is None else options.autoscale[0]
+
+
+def side_by_side(app: App, options: WorkerOptions) -> str:
+    """How many tasks run at a time, for people."""
+    return "{1} to {0}".format(*options.autoscale) if options.autoscale else str(concurrency_of(app, options))
 
 
 def prefetch_of(app: App, options: WorkerOptions) -> int:
     """How many messages of a queue a broker may send ahead; 0 is without limit. Raises ImproperlyConfigured."""
-    prefetch = concurrency_of(app, options) * int(app.conf.worker_prefetch_multiplier)
+    prefetch = most_of(app, options) * int(app.conf.worker_prefetch_multiplier)
     if prefetch > MOST_AHEAD:
         raise ImproperlyConfigured(
-            f"worker_prefetch_multiplier = {app.conf.worker_prefetch_multiplier} is too much: with {concurrency_of(app, options)} tasks side "
+            f"worker_prefetch_multiplier = {app.conf.worker_prefetch_multiplier} is too much: with {most_of(app, options)} tasks side "
             f"by side {prefetch:,} messages would be sent ahead, and a broker sends {MOST_AHEAD:,} at most. Write 0 for no limit."
         )
     return prefetch
+
+
+class Ahead:
+    """How many messages of a queue a broker may send ahead to a worker: `first`, and once its pool is resized `multiplier` for each slot."""
+
+    def __init__(self, first: int, multiplier: int) -> None:
+        self._first = first
+        self._multiplier = multiplier
+        self.sizing: Sizing | None = None
+
+    def __call__(self) -> int:
+        if self.sizing is None:
+            return self._first
+        return min(MOST_AHEAD, self.sizing.limit * self._multiplier)
 
 
 def grace_of(app: App, options: WorkerOptions) -> float:
@@ -121,10 +156,11 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
     check_limit_settings(app.conf)
     grace = grace_of(app, options)
     me, limits = incarnation(options.hostname), limits_of(app.conf)
+    ahead = Ahead(prefetch_of(app, options), int(app.conf.worker_prefetch_multiplier))
     told = SignalListener(options.hostname, app)
     default = TimeLimits(app.conf.task_time_limit, app.conf.task_soft_time_limit)
     with contextlib.ExitStack() as opened:
-        commit = opened.enter_context(contextlib.closing(_open_commit(app, options, me)))
+        commit = opened.enter_context(contextlib.closing(_open_commit(app, options, me, ahead)))
         has_results = store_url(app.conf) is not None
         results = opened.enter_context(contextlib.closing(open_results(app.conf))) if has_results else None
         pool = _open_pool(app, spec, options)
@@ -142,7 +178,10 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
         hard_limit=lambda message: time_limits_of(message, app.tasks, default).hard,
         beside=_beside(results, relays, told),
         runs_tasks_in_loop=isinstance(pool, SoloPool),
+        most=most_size(options.pool or app.conf.worker_pool),
+        autoscale=options.autoscale,
     )
+    ahead.sizing = worker.sizing
     told.made(worker)
     if isinstance(pool, SoloPool):
         signals.worker_process_init.send(options.hostname)  # it is the process that runs tasks, too
@@ -174,12 +213,12 @@ def refuse_limits(app: App, pool: str, kept: LimitsKept) -> None:
         raise ImproperlyConfigured(f"pool {pool} cannot keep {what}. Use -P processes or -P threads")
 
 
-def _open_commit(app: App, options: WorkerOptions, me: str) -> Commit:
+def _open_commit(app: App, options: WorkerOptions, me: str, ahead: Ahead) -> Commit:
     return open_commit(
         app.conf,
         worker=me,
         queues=queues_of(app, options),
-        prefetch=prefetch_of(app, options),
+        prefetch=ahead,
     )
 
 

@@ -169,3 +169,22 @@ def test_a_pool_of_tasks_that_wait_has_a_hundred_of_them_where_nobody_says(app, 
     assert concurrency_of(app, WorkerOptions(pool=pool)) == 100
     app.conf.worker_concurrency = 7
     assert concurrency_of(app, WorkerOptions(pool=pool)) == 7
+
+
+# --- autoscale -------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_pool_that_sizes_itself_begins_small_and_has_enough_sent_ahead_for_its_largest_size(app):
+    options = WorkerOptions(autoscale=(10, 3))
+
+    assert concurrency_of(app, options) == 3
+    assert prefetch_of(app, options) == 10
+    assert concurrency_of(app, WorkerOptions(autoscale=(10, 3), concurrency=6)) == 6
+    assert concurrency_of(app, WorkerOptions(autoscale=(10, 3), concurrency=60)) == 10
+
+
+def test_bounds_beyond_what_the_pool_can_be_are_refused(app):
+    with pytest.raises(ImproperlyConfigured, match=r"pool processes .* to 1,000, found 2000"):
+        concurrency_of(app, WorkerOptions(autoscale=(2_000, 3)))
+    with pytest.raises(ImproperlyConfigured, match=r"--autoscale 2,1 cannot be: pool solo"):
+        concurrency_of(app, WorkerOptions(autoscale=(2, 1), pool="solo"))
