@@ -30,6 +30,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from .line import Line
+from .nurseries import Nurseries
 from .nursery import Nursery, StartMethod
 from .pipe import Frame, pack
 from .runner import ChildSpec
@@ -72,8 +73,6 @@ class Brood:
         self, size: int, spec: ChildSpec, method: StartMethod, keeper: Keeper, *, spare: bool
     ) -> None:
         self._size = size
-        self._spec = spec
-        self._method = method
         self._keeper = keeper
         self._spare = spare
         self._selector = selectors.DefaultSelector()
@@ -85,11 +84,7 @@ class Brood:
         self._last_number = 0
         self._deaths_on_start = 0
         self._closing = False
-        self._nursery: Nursery | None = self._opened()
-        self._former: list[Nursery] = []
-        """Those that have still children, but bear no more."""
-        self._fresh: Nursery | None = None
-        """That of a restart which has not come about yet."""
+        self._nurseries = Nurseries(spec, method, self._selector)
 
     def fileno(self) -> int:
         return self._selector.fileno()
@@ -185,7 +180,7 @@ class Brood:
         self._keeper.changed(line)
         self._keeper.gone(line, reason)
         line.close()
-        self._close_former()
+        self._nurseries.drop_childless([line.nursery for line in self.lines.values() if not line.orphan])
         self._refill()
 
     def resize(self, size: int) -> None:
@@ -202,9 +197,8 @@ class Brood:
 
     def restart(self) -> None:
         """Have all children replaced by such as have imported the app anew; see above. One that is under way begins anew, too."""
-        if self._fresh is not None:
-            self._give_up_fresh()
-        self._fresh = self._opened()
+        self._give_up_fresh()
+        self._nurseries.open_fresh()
 
     def have_no_more(self) -> None:
         """Start none from now on."""
@@ -212,10 +206,7 @@ class Brood:
 
     def close(self) -> None:
         """End the nurseries, and what children they still have."""
-        nurseries = [*self._former, self._fresh, self._nursery]
-        for nursery in [each for each in nurseries if each is not None]:
-            self._closed(nursery, kill=not nursery.is_ready)
-        self._nursery = self._fresh = None
+        self._nurseries.close_all()
         self._selector.close()
         self._nudged.close()
         self._nudge.close()
@@ -223,14 +214,14 @@ class Brood:
     # --- what it hears -------------------------------------------------------------------------------------------------------
 
     def _hear(self, nursery: Nursery) -> None:
-        if not self._knows(nursery):
+        if nursery not in self._nurseries:
             return  # it was closed in this very turn
         notes, alive = nursery.hear()
         for note in notes:
             match note:
                 case ["ready"]:
                     nursery.is_ready = True
-                    if nursery is self._fresh:
+                    if nursery is self._nurseries.fresh:
                         self._bear(nursery)
                     self._refill()
                 case ["unsafe", str(why)]:
@@ -241,17 +232,14 @@ class Brood:
                     self._cannot_start(nursery, text)
                 case ["died", int(number), int(pid), str(reason)] if number in self.lines:
                     self._bury(self.lines[number], pid, reason)
-        if not alive and self._knows(nursery):
+        if not alive and nursery in self._nurseries:
             self._nursery_died(nursery)
-
-    def _knows(self, nursery: Nursery) -> bool:
-        return nursery is self._nursery or nursery is self._fresh or nursery in self._former
 
     def _cannot_start(self, nursery: object, text: str) -> None:
         """The app cannot be imported: the end of the pool, or of a restart."""
-        if nursery in self._former:
+        if nursery in self._nurseries.former:
             return  # it is not needed any more
-        if nursery is not self._fresh:
+        if nursery is not self._nurseries.fresh:
             self.broken = text
             return
         extra = {"action": "pool_restart_failed"}
@@ -261,9 +249,10 @@ class Brood:
         self._give_up_fresh()
 
     def _give_up_fresh(self) -> None:
-        nursery, self._fresh = self._fresh, None
+        nursery = self._nurseries.fresh
         if nursery is not None:
-            self._closed(nursery, kill=not nursery.is_ready)  # one that is ready ends its child, too
+            self._nurseries.drop(nursery)
+            self._nurseries.close(nursery)
             self._forget_children(nursery, "the restart was given up")
 
     def _read(self, line: Line) -> None:
@@ -275,7 +264,7 @@ class Brood:
                     line.pid = pid
                     self._deaths_on_start = 0
                     self._keeper.changed(line)
-                    if line.nursery is self._fresh:
+                    if line.nursery is self._nurseries.fresh:
                         self._take_over()
                 case ["broken", str(text)]:
                     self._cannot_start(line.nursery, text)
@@ -299,41 +288,22 @@ class Brood:
 
     # --- births and deaths ---------------------------------------------------------------------------------------------------
 
-    def _opened(self, *, preload: bool = True) -> Nursery:
-        nursery = Nursery(self._spec, self._method, preload=preload)
-        self._selector.register(nursery, selectors.EVENT_READ, nursery)
-        return nursery
-
-    def _closed(self, nursery: Nursery, *, kill: bool = True) -> str:
-        self._selector.unregister(nursery)
-        return nursery.close(kill=kill)
-
-    def _close_former(self) -> None:
-        """Those that have no children any more."""
-        for nursery in [each for each in self._former if not self._has_children(each)]:
-            self._former.remove(nursery)
-            self._closed(nursery, kill=not nursery.is_ready)
-
-    def _has_children(self, nursery: Nursery) -> bool:
-        return any(line.nursery is nursery and not line.orphan for line in self.lines.values())
-
     @property
     def _wanted(self) -> int:
         """How many children there should be, the spare one included."""
-        imports = self._method is StartMethod.SPAWN or (
-            self._nursery is not None and not self._nursery.preload
-        )
-        return self._size + (self._spare and imports)
+        return self._size + (self._spare and self._nurseries.import_in_children)
 
     @property
     def _herald(self) -> Line | None:
         """The first child of a restart."""
         lines = self.lines.values()
-        return next((line for line in lines if line.nursery is self._fresh and not line.retired), None)
+        return next(
+            (line for line in lines if line.nursery is self._nurseries.fresh and not line.retired), None
+        )
 
     def _refill(self) -> None:
         """Ask for as many children as are missing."""
-        nursery = self._nursery
+        nursery = self._nurseries.current
         if nursery is None or not nursery.is_ready or self._closing or self.broken is not None:
             return
         for _ in range(-self.surplus):
@@ -346,14 +316,12 @@ class Brood:
 
     def _take_over(self) -> None:
         """The fresh nursery has a child that is ready."""
-        former, self._nursery, self._fresh = self._nursery, self._fresh, None
-        if former is not None:
-            self._former.append(former)
+        self._nurseries.take_over()
         extra = {"action": "pool_restarted"}
         logger.info("the app is imported anew; what runs in its former processes ends there", extra=extra)
-        for line in [each for each in self.lines.values() if each.nursery is not self._nursery]:
+        for line in [each for each in self.lines.values() if each.nursery is not self._nurseries.current]:
             self._keeper.let_go(line)
-        self._close_former()
+        self._nurseries.drop_childless([line.nursery for line in self.lines.values() if not line.orphan])
         self._refill()
 
     def _bury(self, line: Line, pid: int, reason: str) -> None:
@@ -365,7 +333,7 @@ class Brood:
             ran = ", ".join(sorted(key for key, since in line.jobs.items() if since is not None))
             extra = {"action": "pool_child_died", "id": ran or None}
             logger.warning("child %s died: %s%s", pid, reason, f"; it ran {ran}" if ran else "", extra=extra)
-            if line.pid is None and line.nursery is self._fresh:
+            if line.pid is None and line.nursery is self._nurseries.fresh:
                 self._cannot_start(line.nursery, f"its process died as soon as it started: {reason}")
                 return
             if line.pid is None:
@@ -373,16 +341,13 @@ class Brood:
         self.forget(line, reason)
 
     def _nursery_died(self, nursery: Nursery) -> None:
-        how = self._closed(nursery)
-        if nursery is self._nursery:
-            self._nursery = None
-        elif nursery is self._fresh:
-            self._fresh = None
+        how = self._nurseries.close(nursery, kill=True)
+        was_fresh = nursery is self._nurseries.fresh
+        self._nurseries.drop(nursery)
+        if was_fresh:
             self._reopen_fresh(nursery, how)
-        else:
-            self._former.remove(nursery)
         self._forget_children(nursery, f"the process that started the child died ({how})")
-        if self._nursery is not None or self._closing or self.broken is not None:
+        if self._nurseries.current is not None or self._closing or self.broken is not None:
             return
         if not nursery.is_unsafe:
             extra = {"action": "pool_nursery_died"}
@@ -390,11 +355,11 @@ class Brood:
             if not nursery.is_ready:
                 self._count_death_on_start(f"the process that starts the children dies: {how}")
         if self.broken is None:
-            self._nursery = self._opened(preload=nursery.preload and not nursery.is_unsafe)
+            self._nurseries.open_current(after=nursery)
 
     def _reopen_fresh(self, nursery: Nursery, how: str) -> None:
         if nursery.is_unsafe and not self._closing:
-            self._fresh = self._opened(preload=False)
+            self._nurseries.open_fresh(preload=False)
         elif not self._closing:
             extra = {"action": "pool_restart_failed"}
             text = "the process that was to import the app anew died (%s), so the others stay as they are"

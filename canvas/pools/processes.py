@@ -31,6 +31,7 @@ from ..json_text import Json
 from ..limit import LimitsKept
 from .base import Ended, Job, Lost, Report, Requeue, Told, Unstarted
 from .brood import LEAVE_SECONDS, Brood
+from .leaving import ANSWER_SECONDS, Leaving
 from .line import Line
 from .nursery import StartMethod
 from .openings import Openings
@@ -45,8 +46,6 @@ _KILL_SECONDS = 5.0
 """How long the system may take to end a child that was sent SIGKILL."""
 TERMINATE_SECONDS = 5.0
 """How long a task that is ended by a signal other than SIGKILL may take to clean up, and a shared process to say that it is not stuck."""
-_ANSWER_SECONDS = 0.05
-"""How long a process may take to say that it has told a job to end: an event loop that does not turn for so long is stuck."""
 
 
 class ChildrenCannotStart(BackbeatError):
@@ -99,10 +98,9 @@ class ProcessPool:
         self._told: dict[str, Told] = {}
         """By key, what jobs say of themselves."""
         self._stopping = False
-        self._look_at = math.inf
-        """When (monotonic seconds) a job that was told to end must have answered, or left its process."""
         spec = ChildSpec(runner, self._kind, slots, max_memory_kib)
         self._brood = Brood(size, spec, start_method, self, spare=spare)
+        self._leaving = Leaving(self._brood.nudge_in)
         self._openings = Openings(
             self._brood.lines,
             slots=slots,
@@ -199,8 +197,8 @@ class ProcessPool:
     def collect(self) -> list[Report | Told]:
         if not self._stopping:
             self._brood.turn(0)
-            if time.monotonic() >= self._look_at:
-                self._give_up_leaving()
+            for line in self._leaving.stuck(list(self._brood.lines.values())):
+                self._replace_stuck(line)
             if self._brood.broken is not None:
                 # what was reported meanwhile is returned by stop
                 raise ChildrenCannotStart(self._brood.broken)
@@ -292,7 +290,7 @@ class ProcessPool:
             case ["dropped", str(key)]:
                 self._brood.answered(line)
                 if key in line.leaving:
-                    self._expect(line, key, self._terminate_seconds)
+                    self._leaving.expect(line, key, self._terminate_seconds)
                 self.changed(line)
             case ["left", str(key)]:
                 line.haunted -= 1
@@ -380,7 +378,7 @@ class ProcessPool:
         self._reports.append(Lost(key, f"it was ended{'' if self._kind.can_cancel else how}"))
         self._brood.nudge()
         if self._kind.can_cancel:
-            self._expect(line, key, _ANSWER_SECONDS)
+            self._leaving.expect(line, key, ANSWER_SECONDS)
         else:
             self._brood.retire(line)
         if line.jobs or self._kind.can_cancel:
@@ -390,26 +388,13 @@ class ProcessPool:
         else:
             self._brood.end(line)
 
-    def _expect(self, line: Line, key: str, seconds: float) -> None:
-        """Within so many seconds this job must have answered, or left; else its process is replaced."""
-        line.leaving[key] = time.monotonic() + seconds
-        self._look_at = min(self._look_at, line.leaving[key])
-        self._brood.nudge_in(seconds)
-
-    def _give_up_leaving(self) -> None:
-        """Replace processes of which jobs have not answered or left in time."""
-        now = time.monotonic()
-        self._look_at = math.inf
-        for line in list(self._brood.lines.values()):
-            if line.leaving and min(line.leaving.values()) <= now:
-                line.leaving.clear()
-                extra = {"action": "pool_child_stuck"}
-                text = "a job of child %s was ended and goes on, so the process is replaced"
-                logger.warning(text, line.pid, extra=extra)
-                self._brood.retire(line)
-                if not line.jobs:
-                    self._brood.end(line)
-            self._look_at = min(self._look_at, *line.leaving.values(), math.inf)
+    def _replace_stuck(self, line: Line) -> None:
+        extra = {"action": "pool_child_stuck"}
+        text = "a job of child %s was ended and goes on, so the process is replaced"
+        logger.warning(text, line.pid, extra=extra)
+        self._brood.retire(line)
+        if not line.jobs:
+            self._brood.end(line)
 
     def _end_children(self, grace_seconds: float) -> None:
         lines = self._brood.lines

@@ -159,7 +159,7 @@ def test_a_restart_replaces_every_process_and_what_runs_ends_first(pool, job_gat
 
     held["a"].let_go()
     assert [value_of(report) for report in wait_free(pool, 2)] == ["a"]
-    wait_until(pool, lambda: not pool._brood._former, [])
+    wait_until(pool, lambda: not pool._brood._nurseries.former, [])
     wait_dead(*before)
 
 
