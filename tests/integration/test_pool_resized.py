@@ -252,3 +252,15 @@ def test_resizes_and_restarts_at_random_lose_no_job(open_one):
 
     assert sorted(int(report.key) for report in reports) == list(range(sent))
     assert {type(report) for report in reports} <= {Ended, Unstarted}
+
+
+@pytest.mark.parametrize("name", ["threads", "asyncio", "gevent", "eventlet"])
+def test_a_process_that_is_shared_is_replaced_when_it_is_too_large(open_one, name):
+    pool = open_one(*POOLS[name], max_memory_kib=1)
+    pids = []
+    for n in range(3):
+        (report,) = run_all(pool, [job(n, "pid")])
+        pids.append(value_of(report))
+        wait_free(pool, 2)
+
+    assert len(set(pids)) == 3
