@@ -10,7 +10,7 @@ EDITABLE := --config-settings editable_mode=strict
 # the tests start hundreds of processes: where nothing may be kept of what is compiled, each of them would compile everything anew
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help run setup test test-all lint types format bench chaos crashes kills figures oracle fuzz clean
+.PHONY: help run setup test test-all lint types format bench soak chaos crashes kills figures oracle fuzz clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,9 @@ oracle: $(VENV)/.test ## Every zone, every clock change from 1970 to 2037, fifty
 
 bench: $(VENV)/.test ## Side by side with Celery and other schedulers; ARGS="p1 p2" names some; medians and ratios, kept in var/bench
 	$(BIN)/python -m bench $(ARGS)
+
+soak: $(VENV)/.test ## A million tasks through one worker and 100,000 results through one client, whose memory stays flat; some minutes
+	BACKBEAT_SOAK=1000000 $(BIN)/python -m pytest -s tests/acceptance/canvas/test_soak.py $(ARGS)
 
 chaos: $(VENV)/.test ## Beats under fire, then workers, over all stores and brokers, in an hour; ARGS="workers --seed 1 --only redis" (ARGS=--help says more)
 	PYTHONPATH=tests $(BIN)/python -m chaos $(ARGS)

@@ -15,6 +15,11 @@ PEERS = (
     "psycopg[binary]==3.3.9",
     "APScheduler==3.11.3",
     "sqlalchemy-celery-beat==0.9.1",
+    "dramatiq[redis,rabbitmq]==2.2.1",
+    "taskiq==0.13.0",
+    "taskiq-redis==1.2.4",
+    "huey[redis]==3.5.4",
+    "procrastinate==3.10.0",
 )
 """The versions that the figures of the documentation name."""
 

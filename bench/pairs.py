@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -46,9 +46,11 @@ def _spread(values: Sequence[float]) -> str:
     return f"{min(values):.3g}-{max(values):.3g}"
 
 
-def run_data(command: Sequence[str], timeout: float = 170) -> Any:
-    """Run a command; its last line of output is JSON."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=ROOT, check=False)
+def run_data(command: Sequence[str], timeout: float = 170, environ: Mapping[str, str] | None = None) -> Any:
+    """Run a command; its last line of output is JSON. `environ` is its whole environment, if it is not ours."""
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=timeout, cwd=ROOT, env=environ, check=False
+    )
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
     return json.loads(done.stdout.strip().splitlines()[-1])
@@ -119,6 +121,26 @@ def absolute(name: str, title: str, unit: str, ours: list[float], at_most: float
             ratios=[],
             target=f"<= {at_most:g} {unit}",
             reached=reached,
+        )
+    )
+
+
+def limited(
+    name: str, title: str, unit: str, peer: str, ours: list[float], theirs: list[float], *, at_most: float
+) -> Outcome:
+    """An outcome whose target is absolute, with a peer beside it."""
+    return _said(
+        Outcome(
+            name=name,
+            title=title,
+            unit=unit,
+            ours=ours,
+            peer=peer,
+            theirs=theirs,
+            ratio=statistics.median(ours) / peers if (peers := statistics.median(theirs)) else None,
+            ratios=[a / b for a, b in zip(ours, theirs, strict=True) if b],
+            target=f"<= {at_most:g} {unit}",
+            reached=statistics.median(ours) <= at_most,
         )
     )
 

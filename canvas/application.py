@@ -20,6 +20,7 @@ from .errors import NotRegistered
 from .handles import GroupHandles, Handles
 from .mapping import mapping_tasks
 from .node import Node, flat
+from .observing import Observing
 from .periodic_tasks import PeriodicTasks
 from .places import store_url
 from .preparing import Preparing, inheriting
@@ -46,7 +47,7 @@ R = TypeVar("R")
 AnyTask = Task[Any, Any]
 
 
-class App(Configuring, Preparing, Steering):
+class App(Configuring, Preparing, Steering, Observing):
     """A project's tasks, settings and connections. Thread-safe; connections are opened on first use, anew in each process.
 
     `broker` and `backend` are URLs (sqlite:///file, postgresql://, redis://, amqp://, memory://); without a backend results go where

@@ -7,7 +7,7 @@ implementations of Commit; how a transaction takes it is for commit/session.py.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import signals
 from .config import Config
@@ -27,6 +27,9 @@ from .unique import Conflict
 from .unique_call import UniqueCall
 from .wiring import canvas_start, open_session_sender, reply_queue, send_stored
 
+if TYPE_CHECKING:
+    from .events.sent import SentEvents
+
 
 class CanvasSender:
     """`transactions` are those of the app's users."""
@@ -37,6 +40,7 @@ class CanvasSender:
         self.transactions = Transactions(
             lambda: open_session_sender(conf, self._set_going, self._send_stored)
         )
+        self._sent_events: SentEvents | None = None
 
     def send(self, node: Node, asked: UniqueCall | None, session: Any) -> Node:
         """Send a canvas, in the transaction of `session` or the one that is open; returns what now stands for it.
@@ -74,6 +78,8 @@ class CanvasSender:
     def close(self) -> None:
         """Let go of what sends in transactions; it is made again when it is needed."""
         self.transactions.close()
+        if self._sent_events is not None:
+            self._sent_events.close()
 
     @staticmethod
     def _above(node: Node) -> tuple[str | None, str | None]:
@@ -98,9 +104,24 @@ class CanvasSender:
                 holder = send_unique(client, effects, unique)
             else:
                 send(client, effects)
-        if holder is None and signals.after_task_publish.receivers:
-            published(effects)
+        if holder is None:
+            self._tell(effects)
         return holder
+
+    def _tell(self, effects: Sequence[Effect]) -> None:
+        """That these were sent, to who wants to know."""
+        if signals.after_task_publish.receivers:
+            published(effects)
+        if self._conf.task_send_sent_event:
+            self._events().tell(effects)
+
+    def _events(self) -> SentEvents:
+        from .events.sent import SentEvents  # a program that tells nothing does not pay for it
+        from .remote.wiring import open_event_sink
+
+        if self._sent_events is None:
+            self._sent_events = SentEvents(lambda: open_event_sink(self._conf))
+        return self._sent_events
 
     def _set_going(self, starts: Sequence[Start]) -> None:
         """Send canvases whose ids are known, perhaps not for the first time."""

@@ -69,6 +69,15 @@ def _bounds(_: click.Context, __: click.Parameter, value: str | None) -> tuple[i
 @click.option(
     "--web", metavar="HOST:PORT", help="Serve /healthz and /readyz there; without a host on 127.0.0.1."
 )
+@click.option(
+    "-E",
+    "--task-events",
+    "--events",
+    is_flag=True,
+    help="Tell of tasks as they go (Flower, backbeat events).",
+)
+@click.option("--without-heartbeat", is_flag=True, help="Do not tell every two seconds that it lives.")
+@click.option("--heartbeat-interval", type=LIMIT, help="Tell so every so many seconds instead.")
 @loglevel_option("INFO")
 @click.pass_obj
 def worker(
@@ -85,12 +94,16 @@ def worker(
     hostname: str,
     grace: float | None,
     web: str | None,
+    task_events: bool,
+    without_heartbeat: bool,
+    heartbeat_interval: float | None,
     loglevel: str,
 ) -> None:
     """Run tasks. SIGTERM: what runs may end within the grace, the rest is handed back; a second one: the grace is over."""
     from . import killpoint, signals
     from .places import broker_url, store_url
     from .probe_server import ProbeServer, address_of
+    from .worker.afar import AfarOptions
     from .worker.listener import Listeners, LogListener
     from .worker.systemd import STOPPING_SECONDS, SystemdListener
     from .worker.vitals import WorkerVitals
@@ -115,6 +128,11 @@ def worker(
         name=hostname,
         grace=grace,
         loglevel=loglevel,
+        afar=AfarOptions(
+            tells_tasks=True if task_events else None,
+            tells_itself=not without_heartbeat,
+            heartbeat_seconds=heartbeat_interval,
+        ),
     )
     asked = {"queues": queues, "concurrency": concurrency, "pool": pool, "loglevel": loglevel}
     signals.celeryd_init.send(chosen.hostname, instance=app, conf=app.conf, options=asked)
@@ -124,6 +142,8 @@ def worker(
     pages = {"/healthz": vitals.healthz, "/readyz": vitals.readyz}
     probes = ProbeServer(*address_of(web), pages) if web is not None else None
     running = patiently(lambda: open_worker(app, options.app or "", chosen, listener), Unavailable)
+
+    running.shutdown = lambda: stop(signal.SIGTERM, None)
 
     def stop(number: int, _: object) -> None:
         how = "Warm" if running.goes_on else "Cold"

@@ -170,7 +170,14 @@ OBEYED = frozenset(
     canvas_mode
     canvas_wire
     cluster
+    control_exchange
+    control_queue_expires
+    control_queue_ttl
     enable_utc
+    event_exchange
+    event_queue_expires
+    event_queue_prefix
+    event_queue_ttl
     imports
     include
     outbox_table
@@ -198,6 +205,7 @@ OBEYED = frozenset(
     task_max_lost
     task_protocol
     task_routes
+    task_send_sent_event
     task_serializer
     task_soft_time_limit
     task_store_eager_result
@@ -205,12 +213,14 @@ OBEYED = frozenset(
     task_track_started
     timezone
     worker_concurrency
+    worker_enable_remote_control
     worker_grace_seconds
     worker_max_memory_per_child
     worker_max_tasks_per_child
     worker_pool
     worker_pool_start_method
     worker_prefetch_multiplier
+    worker_send_task_events
     """.split()
 )
 """What this version does something with. To set another one to anything but its default gives a warning, as nothing comes of it."""
@@ -222,6 +232,14 @@ _ONLY: dict[str, Any] = {
     "task_serializer": "json",
 }
 """Settings of which this version knows one value; any other is refused, as obeying it half would lose something."""
+
+
+_ENVIRONMENT = {
+    "broker_url": ("BACKBEAT_BROKER_URL", "CELERY_BROKER_URL"),
+    "result_backend": ("BACKBEAT_RESULT_BACKEND", "CELERY_RESULT_BACKEND"),
+    "security_keys": ("BACKBEAT_SECURITY_KEYS",),
+}
+"""The variables that a setting is read from where nothing was given, the first one first."""
 
 
 class Config(MutableMapping[str, Any]):
@@ -282,12 +300,12 @@ class Config(MutableMapping[str, Any]):
 
         The path of the file of keys comes from BACKBEAT_SECURITY_KEYS.
         """
-        for name in ("broker_url", "result_backend"):
-            for variable in (f"BACKBEAT_{name.upper()}", f"CELERY_{name.upper()}"):
-                if environ.get(variable) and not self.is_set(name):
-                    self[name] = environ[variable]
-        if environ.get("BACKBEAT_SECURITY_KEYS") and not self.is_set("security_keys"):
-            self["security_keys"] = environ["BACKBEAT_SECURITY_KEYS"]
+        for name, variables in _ENVIRONMENT.items():
+            if name in self._values:
+                continue  # each message that is sent asks, and each look into the environment costs a microsecond
+            found = next(filter(None, map(environ.get, variables)), None)
+            if found:
+                self[name] = found
 
 
 def _check_value(name: str, value: Any) -> None:

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any
 
 from msgspec import Struct, field
@@ -212,7 +213,12 @@ class Defaults:
 
 def _origin() -> str:
     """Who sends, in the form that Flower and operators know: gen<pid>@<host>."""
-    return f"gen{os.getpid()}@{socket.gethostname()}"
+    return f"gen{os.getpid()}@{_hostname()}"
+
+
+@cache
+def _hostname() -> str:
+    return socket.gethostname()
 
 
 def _check_size(call: Call, limit: int) -> None:

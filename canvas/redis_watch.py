@@ -28,7 +28,7 @@ class Watch:
         """`timers` is the sorted set by due time (microseconds); `head` a key that is written when its first one changes."""
         self._client = client
         self._asking: list[tuple[Any, ...]] = [
-            ("EXISTS", *lists),
+            ("EXISTS", *(lists or [f"{head}:nothing"])),  # the command wants one at least
             ("GET", head),
             _UNTRACKED,
             ("ZRANGE", timers, 0, 0, "WITHSCORES"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from .canvas_run import CanvasRun
@@ -12,12 +12,16 @@ from .config import Config
 from .connections import Connections
 from .errors import Unavailable
 from .message import Message
+from .places import store_url
 from .progress import Progress
 from .signum import signum_of
 from .stamping import revoked_stamps
 from .stated import stated
 from .value import flag, identities, identity
 from .wiring import keyring_of
+
+if TYPE_CHECKING:
+    from .control import Control
 
 logger = logging.getLogger(__name__)
 
@@ -26,12 +30,14 @@ class Steering:
     """Of an app with the settings `conf`."""
 
     conf: Config
+    control: Control
     _connections: Connections
 
     def revoke(
         self, ids: str | UUID | Sequence[str | UUID], terminate: bool = False, signal: str | int = "SIGTERM"
     ) -> None:
-        """See to it that these tasks do not start, also if they are sent only later; it is remembered for 30 days.
+        """See to it that these tasks do not start, also if they are sent only later; it is remembered for 30 days. Without a result backend
+        only the workers that run now are told, and remember it as long as they run.
 
         What waits is REVOKED at once. Those that run already go on, but with `terminate`: then the process that runs them gets
         `signal`, and they are REVOKED, too.
@@ -53,6 +59,10 @@ class Steering:
     def _revoke(self, keys: list[str], terminate: bool, signal: str | int) -> None:
         signum = signum_of(signal)  # also where nothing gets it: a wrong one is a mistake all the same
         is_ended = flag("terminate", terminate)
+        if store_url(self.conf) is None:
+            # nothing remembers it but the workers that run now (decisions K17)
+            self.control.revoke(keys, terminate=is_ended, signal=signum)
+            return
         with self._connections.client() as client:
             client.revoke(keys, signum if is_ended else None)
 

@@ -155,9 +155,16 @@ class Task(TaskAttributes, TaskHooks, Generic[P, R]):
         if self.options.typing is False:
             return
         try:
-            inspect.signature(self.run).bind(*args, **kwargs)
+            self._shape().bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"task {self.name}: {error}") from None
+
+    def _shape(self) -> inspect.Signature:
+        """What `run` takes: looked up at each call, as another function may have been put there, but read only once."""
+        known: tuple[Any, inspect.Signature] | None = self.__dict__.get("_known_shape")
+        if known is None or known[0] != self.run:
+            known = self.__dict__["_known_shape"] = self.run, inspect.signature(self.run)
+        return known[1]
 
     def s(self, *args: Any, **kwargs: Any) -> Signature:
         """A signature with these arguments; what a step before it returns comes in front of them."""

@@ -284,7 +284,7 @@ def _open_stateless(conf: Config, broker: str, worker: str, queues: Sequence[str
     # no `prefetch`: where nothing is stored a message is done in so short a time that the next ones should be there by then
     carrier, keyring = _open_broker(conf, broker, worker, queues, limits), keyring_of(conf)
     if not uses_rpc(conf):
-        return StatelessCommit(carrier, keyring=keyring)
+        return StatelessCommit(carrier, is_worker=bool(queues), keyring=keyring)
     from .results.replies import KombuReplies
 
     return StatelessCommit(
@@ -292,6 +292,7 @@ def _open_stateless(conf: Config, broker: str, worker: str, queues: Sequence[str
         replies=KombuReplies(broker, transport_options=conf.broker_transport_options),
         worker=worker,
         limits=limits,
+        is_worker=bool(queues),
         tracks_started=bool(conf.task_track_started),
         keyring=keyring,
     )

@@ -50,6 +50,10 @@ class Broker(Protocol):
         """
         ...
 
+    def serve(self, queues: Sequence[str]) -> None:
+        """Take from these queues from now on, and from no others; what was taken or sent ahead stays."""
+        ...
+
     def pause(self) -> None:
         """Nothing more is wanted for now: what was sent ahead and not taken goes back, to be taken at once by anyone, and no more is sent.
 

@@ -68,6 +68,13 @@ class Inlet:
         self._ahead = deque(kept)
         self._pump(self.line)
 
+    def serve(self, queues: Sequence[str]) -> None:
+        """Consume from these from now on."""
+        self._queues = list(queues)
+        if self._is_subscribed and self.line is not None:
+            self.line.cancel()
+            self._is_subscribed = False
+
     def read(self) -> Line:
         """Connect, subscribe unless it is paused, and receive what has come; the connection."""
         line = self._connected()

@@ -103,6 +103,10 @@ class KombuBroker:
                 self._keep_publishing()
             return taken
 
+    def serve(self, queues: Sequence[str]) -> None:
+        with self._seam(self._inlet.drop):
+            self._inlet.serve(queues)
+
     def pause(self) -> None:
         with self._seam(self._inlet.drop):
             self._inlet.pause()

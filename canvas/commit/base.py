@@ -19,6 +19,7 @@ from ..plan import Plan
 from ..progress import Progress
 from ..template import Rendered
 from .dead_letter import DeadLetters
+from .looking import Waiting
 from .taken import Taken
 from .transition import Exchange, Transition
 
@@ -114,6 +115,18 @@ class Commit(Protocol):
 
     def terminations(self, ids: Collection[str]) -> Mapping[str, int]:
         """Those of these running tasks that shall be ended, with the signal for it."""
+        ...
+
+    def serve(self, queues: Sequence[str]) -> None:
+        """Take from these queues from now on, and from no others."""
+        ...
+
+    def scheduled(self, limit: int) -> Sequence[Waiting]:
+        """Messages that wait for their time, the earliest first; of a store all, whatever queue they go to."""
+        ...
+
+    def revoked(self, limit: int) -> Sequence[str]:
+        """Ids, and keys of stamps, that shall not run, the latest first."""
         ...
 
     def tell(self, words: Sequence[Progress]) -> None:

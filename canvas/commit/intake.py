@@ -13,6 +13,7 @@ from ..delivery import Delivery
 from ..errors import Unavailable
 from ..message import Message
 from ..signing import NO_KEYS, Keyring
+from .looking import Waiting, waiting_of
 from .taken import Taken, decoded
 from .timers import Timers
 
@@ -47,6 +48,10 @@ class Intake:
         """All that is held here."""
         ready = [item.delivery for item in self._ready]
         return [*ready, *self._timers.held, *self._doubtful, *self._done]
+
+    def waiting(self, limit: int) -> list[Waiting]:
+        """What waits here for its time."""
+        return waiting_of(self._timers.first(limit), self._keyring)
 
     def ready(self, limit: int, now_us: int) -> list[Taken]:
         """Up to `limit` messages that may run now; they are here still until they are `given`. Raises Unavailable."""

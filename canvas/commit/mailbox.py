@@ -77,6 +77,10 @@ class Mailbox:
         """How many messages workers hold."""
         return len(self._held)
 
+    def timers(self, limit: int) -> list[tuple[int, str]]:
+        """When the first of them are due, and their texts."""
+        return [(timer.due_us, timer.text) for timer in heapq.nsmallest(limit, self._timers)]
+
     def next_us(self) -> int | None:
         """When the first timer is due."""
         return self._timers[0].due_us if self._timers else None

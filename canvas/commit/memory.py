@@ -22,6 +22,7 @@ from . import records
 from .base import Loaded, chains_after
 from .dead_letter import KeptLetter
 from .limits import DEFAULT_LIMITS, REVOKED_KEEP_US, Limits
+from .looking import Waiting, waiting_of
 from .memory_batch import MemoryBatch
 from .memory_store import MemoryStore
 from .role import OUTBOX, Role
@@ -174,6 +175,18 @@ class MemoryCommit:
                 document = word.document(now_us=self._now(), worker=worker, extended=extended)
                 documents[word.id] = to_text(document)
             self._store.changed.notify_all()
+
+    def serve(self, queues: Sequence[str]) -> None:
+        self._own_queues = [OUTBOX] if self._role is Role.STORE else list(queues)
+
+    def scheduled(self, limit: int) -> Sequence[Waiting]:
+        with self._store.changed:
+            found = self._store.state.mail.timers(limit)
+        return waiting_of(found, self._keyring)
+
+    def revoked(self, limit: int) -> Sequence[str]:
+        with self._store.changed:
+            return [*reversed(self._store.state.revoked)][:limit]
 
     def announce(self, name: str, value: str, seconds: float) -> str:
         with self._store.changed:

@@ -30,6 +30,7 @@ from . import records, redis_dead, redis_put, redis_records
 from .base import Loaded
 from .dead_letter import KeptLetter
 from .limits import DEFAULT_LIMITS, REVOKED_KEEP_US, Limits
+from .looking import Waiting, waiting_of
 from .redis_batch import REVOKED, RedisBatch, claim_row, exchange_of, may_revoke, revocation
 from .redis_claims import decided
 from .redis_clock import ServerClock, monotonic_us
@@ -220,6 +221,26 @@ class RedisCommit:
         with unavailable():
             first: Any = self._client.zrange(self._keys.own("timers"), 0, 0, withscores=True)
         return (int(first[0][1]) - self._clock.now_us()) / 1_000_000 if first else None
+
+    def serve(self, queues: Sequence[str]) -> None:
+        self._queues = [OUTBOX] if self._role is Role.STORE else list(queues)
+        if self._watch is not None:  # it watches the former ones
+            self._watch.close()
+            self._watch = None
+
+    def scheduled(self, limit: int) -> Sequence[Waiting]:
+        with unavailable():
+            found: Any = self._client.zrange(self._keys.own("timers"), 0, limit - 1, withscores=True)
+            members = [member for member, _ in found]
+            texts: Any = self._client.hmget(self._keys.own("timer-texts"), members) if members else []
+        pairs = zip(found, texts, strict=True)
+        waiting = ((int(due), text.decode()) for (_, due), text in pairs if text is not None)
+        return waiting_of(waiting, self._keyring)
+
+    def revoked(self, limit: int) -> Sequence[str]:
+        with unavailable():
+            ids: Any = self._client.zrange(self._keys.own("revoked"), 0, limit - 1, desc=True)
+        return [id_.decode() for id_ in ids]
 
     def dead_letters(self, limit: int, before: str = "") -> Sequence[KeptLetter]:
         with unavailable():

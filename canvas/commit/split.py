@@ -34,6 +34,7 @@ from ..signing import NO_KEYS, Keyring
 from .base import Loaded, Store
 from .dead_letter import DeadLetter, KeptLetter
 from .limits import DEFAULT_LIMITS, Limits
+from .looking import Waiting
 from .outgoing import Outgoing
 from .role import OUTBOX
 from .taken import Taken, decoded
@@ -222,6 +223,15 @@ class SplitCommit:
 
     def terminations(self, ids: Collection[str]) -> Mapping[str, int]:
         return self._store.terminations(ids)
+
+    def serve(self, queues: Sequence[str]) -> None:
+        self._broker.serve(queues)
+
+    def scheduled(self, limit: int) -> Sequence[Waiting]:
+        return self._store.scheduled(limit)
+
+    def revoked(self, limit: int) -> Sequence[str]:
+        return self._store.revoked(limit)
 
     def dead_letters(self, limit: int, before: str = "") -> Sequence[KeptLetter]:
         return self._store.dead_letters(limit, before)

@@ -42,6 +42,7 @@ from . import sql_announced, sql_dead, sql_held, sql_records, sql_revoked, sql_t
 from .base import Loaded
 from .dead_letter import KeptLetter
 from .limits import DEFAULT_LIMITS, Limits
+from .looking import Waiting, waiting_of
 from .role import OUTBOX, Role
 from .run import judge
 from .sql_batch import SqlBatch
@@ -73,15 +74,10 @@ class SqlCommit:
     ) -> None:
         self._engine = engine
         self._worker = worker
-        self._queues = [OUTBOX] if role is Role.STORE else list(queues)
         self._role = role
         self._limits = limits
         self._keyring = keyring
-        ready = message_table.c.queue.in_(self._queues) & (
-            message_table.c.visible_us <= dialect_of(engine).clock()
-        )
-        # once, as idle workers ask it all the time
-        self._any = select(message_table.c.seq).where(ready).limit(1)
+        self.serve(queues)
         self._waker: Waker | None = None
         with unavailable():
             ensure_tables(engine)
@@ -170,6 +166,23 @@ class SqlCommit:
     def seconds_to_timer(self) -> float | None:
         with reading(self._engine) as connection:
             return self._seconds_to_message(connection)
+
+    def serve(self, queues: Sequence[str]) -> None:
+        self._queues = [OUTBOX] if self._role is Role.STORE else list(queues)
+        ready = message_table.c.queue.in_(self._queues) & (
+            message_table.c.visible_us <= dialect_of(self._engine).clock()
+        )
+        # once, as idle workers ask it all the time
+        self._any = select(message_table.c.seq).where(ready).limit(1)
+
+    def scheduled(self, limit: int) -> Sequence[Waiting]:
+        with reading(self._engine) as connection:
+            found = sql_held.waiting(connection, now_us(connection), limit)
+        return waiting_of(found, self._keyring)
+
+    def revoked(self, limit: int) -> Sequence[str]:
+        with reading(self._engine) as connection:
+            return sql_revoked.newest(connection, limit)
 
     def dead_letters(self, limit: int, before: str = "") -> Sequence[KeptLetter]:
         with reading(self._engine) as connection:

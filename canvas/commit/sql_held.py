@@ -40,6 +40,14 @@ def release(connection: Connection, worker: str, held: Sequence[Taken], *, lost:
     wake_takers(connection)
 
 
+def waiting(connection: Connection, now_us: int, limit: int) -> list[tuple[int, str]]:
+    """When messages that nobody holds are due, the earliest first, and their envelopes."""
+    table = message_table.c
+    query = select(table.visible_us, table.body).where(table.visible_us > now_us, table.holder == "")
+    rows = connection.execute(query.order_by(table.visible_us).limit(limit))
+    return [(row.visible_us, row.body) for row in rows]
+
+
 def free_gone(connection: Connection) -> None:
     """Hand back what processes of this machine held that are over."""
     holding = select(message_table.c.holder).where(IS_HELD).distinct()

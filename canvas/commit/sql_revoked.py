@@ -44,6 +44,12 @@ def terminations(connection: Connection, ids: Collection[str]) -> Mapping[str, i
     return {row.id: row.signum for row in connection.execute(query.where(wanted))}
 
 
+def newest(connection: Connection, limit: int) -> list[str]:
+    """Those that were revoked last."""
+    query = select(revoked_table.c.id).order_by(revoked_table.c.at_us.desc()).limit(limit)
+    return [row.id for row in connection.execute(query)]
+
+
 def forget_old(connection: Connection, now_us: int) -> None:
     """What was revoked too long ago to be remembered."""
     connection.execute(delete(revoked_table).where(revoked_table.c.at_us <= now_us - REVOKED_KEEP_US))

@@ -46,15 +46,18 @@ from ..unique import Unique
 from .base import Loaded
 from .intake import Intake
 from .limits import DEFAULT_LIMITS, Limits
+from .looking import Waiting
 from .taken import Taken
 from .transition import Exchange, Transition
-from .verdict import Poison, Run, Verdict
+from .verdict import Poison, Run, Verdict, WasRevoked
 
 logger = logging.getLogger(__name__)
 
 FARTHEST_SECONDS = 900
 """An eta beyond this needs a place to wait in (decisions K16)."""
 
+MOST_REVOKED = 50_000
+"""So many ids that were revoked a worker remembers."""
 MOST_DEATHS = 10_000
 """Of so many messages a worker remembers how many processes were lost over them."""
 
@@ -71,8 +74,12 @@ class StatelessCommit:
         worker: str = "",
         limits: Limits = DEFAULT_LIMITS,
         tracks_started: bool = False,
+        is_worker: bool = False,
         keyring: Keyring = NO_KEYS,
     ) -> None:
+        self._is_worker = is_worker
+        self._revoked: dict[str, int | None] = {}
+        """Ids that this worker was told to revoke, the latest last, each with the signal that ends it."""
         self._broker = broker
         self._clock = clock or SystemClock()
         self._replies = replies
@@ -143,14 +150,32 @@ class StatelessCommit:
             timeout = max(0.0, min(timeout, (next_us - self._clock.now_us()) / 1_000_000))
         self._broker.wait(timeout, wakers)
 
-    def terminations(self, ids: Collection[str]) -> Mapping[str, int]:  # noqa: ARG002 - nobody could ask for one
-        return {}
+    def terminations(self, ids: Collection[str]) -> Mapping[str, int]:
+        found = {id_: self._revoked[id_] for id_ in ids if id_ in self._revoked}
+        return {id_: signum for id_, signum in found.items() if signum is not None}
 
-    def revoke(self, ids: Sequence[str], signum: int | None = None) -> None:  # noqa: ARG002 - nobody remembers
-        raise ImproperlyConfigured(
-            f"{len(ids)} task(s) cannot be revoked: there is no result backend that would remember it. "
-            "Write App(backend='redis://...') or postgresql://."
-        )
+    def revoke(self, ids: Sequence[str], signum: int | None = None) -> None:
+        """As long as this worker lives it remembers; a client, which does not, tells all workers (see Steering)."""
+        if not self._is_worker:
+            raise ImproperlyConfigured(
+                f"{len(ids)} task(s) cannot be revoked: there is no result backend that would remember it. "
+                "Write App(backend='redis://...') or postgresql://."
+            )
+        for id_ in ids:
+            self._revoked.pop(id_, None)
+            self._revoked[id_] = signum
+        while len(self._revoked) > MOST_REVOKED:
+            del self._revoked[next(iter(self._revoked))]
+
+    def serve(self, queues: Sequence[str]) -> None:
+        self._broker.serve(queues)
+
+    def scheduled(self, limit: int) -> Sequence[Waiting]:
+        """Those that this worker holds."""
+        return self._intake.waiting(limit)
+
+    def revoked(self, limit: int) -> Sequence[str]:
+        return [*reversed(self._revoked)][:limit]
 
     def tell(self, words: Sequence[Progress]) -> None:
         if self._replies is None:
@@ -223,6 +248,8 @@ class StatelessCommit:
         return taken
 
     def _verdict(self, message: Message, now_us: int) -> Verdict:
+        if not self._revoked.keys().isdisjoint(message.revocable_by):
+            return WasRevoked()
         lost = self._deaths.get(_identity(message), 0)
         return Poison(lost) if lost >= self._limits.max_lost else Run(lost, now_us)
 

@@ -72,6 +72,9 @@ class StoreBroker:
             taken = self._carrier.exchange([], take=limit).taken
         return [item.delivery for item in taken]
 
+    def serve(self, queues: Sequence[str]) -> None:
+        self._carrier.serve(queues)
+
     def pause(self) -> None:
         """A store sends nothing ahead."""
 

@@ -73,6 +73,11 @@ class Timers:
         """All of them."""
         return [timer.delivery for timer in self._waiting.values()]
 
+    def first(self, limit: int) -> list[tuple[int, str]]:
+        """When those that come first are due, and their envelopes."""
+        earliest = heapq.nsmallest(limit, ((key[3], key) for key in self._waiting))
+        return [(due_us, self._waiting[key].delivery.raw) for due_us, key in earliest]
+
     def park(self) -> list[Delivery]:
         """Those that are to be parked now, each only once."""
         found = []

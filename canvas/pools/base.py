@@ -111,6 +111,15 @@ class Pool(Protocol):
         """When (monotonic seconds) this job began to run, as far as the pool knows; None if it waits, or is not there."""
         ...
 
+    def pid_of(self, key: str) -> int | None:
+        """The process that has this job; None if it is not there."""
+        ...
+
+    @property
+    def pids(self) -> Sequence[int]:
+        """The processes that are ready, and get jobs."""
+        ...
+
     @property
     def oldest_before_others(self) -> float | None:
         """Since when that job runs which has run for longest of those behind which others wait; None if none waits."""

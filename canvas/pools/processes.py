@@ -155,6 +155,15 @@ class ProcessPool:
         line = self._busy.get(key)
         return None if line is None else line.jobs[key]
 
+    def pid_of(self, key: str) -> int | None:
+        line = self._busy.get(key)
+        return None if line is None else line.pid
+
+    @property
+    def pids(self) -> Sequence[int]:
+        lines = self._brood.lines.values()
+        return tuple(line.pid for line in lines if line.pid is not None and not line.retired)
+
     @property
     def oldest_before_others(self) -> float | None:
         return min((line.since for line in self._waited_for() if line.since is not None), default=None)
@@ -268,14 +277,6 @@ class ProcessPool:
 
     def restart(self) -> None:
         self._brood.restart()
-
-    # --- beyond the contract -------------------------------------------------------------------------------------------------
-
-    @property
-    def pids(self) -> tuple[int, ...]:
-        """The children that are ready, and get jobs."""
-        lines = self._brood.lines.values()
-        return tuple(line.pid for line in lines if line.pid is not None and not line.retired)
 
     # --- what the brood tells ------------------------------------------------------------------------------------------------
 

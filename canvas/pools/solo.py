@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from collections.abc import Sequence
@@ -44,6 +45,13 @@ class SoloPool:
 
     def since(self, key: str) -> float | None:  # noqa: ARG002 - nothing runs when anyone can ask
         return None
+
+    def pid_of(self, key: str) -> int | None:  # noqa: ARG002 - as above
+        return None
+
+    @property
+    def pids(self) -> Sequence[int]:
+        return (os.getpid(),)
 
     @property
     def oldest_before_others(self) -> float | None:

@@ -12,8 +12,8 @@ from typing import Any
 
 from kombu.messaging import Producer
 
+from ..kombu_client import KombuClient
 from ..readable import readable
-from .kombu_client import KombuClient
 from .reply import Reply
 
 logger = logging.getLogger(__name__)

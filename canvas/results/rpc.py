@@ -22,11 +22,11 @@ from kombu.messaging import Consumer
 from ..brokers.foreign import wire_of
 from ..errors import Unavailable
 from ..ids import draw
+from ..kombu_client import KombuClient
 from .base import Trace
 from .document import Document, from_text
 from .groups import NoSavedGroups, SavedGroups
 from .inbox import Inbox
-from .kombu_client import KombuClient
 from .losses import Losses
 
 logger = logging.getLogger(__name__)

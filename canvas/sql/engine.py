@@ -187,10 +187,11 @@ def _said(cause: object) -> tuple[int, str]:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A transaction that only reads, and is rolled back. Raises Unavailable."""
+    """A transaction that only reads. Raises Unavailable."""
     with unavailable(), engine.connect().execution_options(only_reads=True) as connection:
         yield connection
-        connection.rollback()
+        # not rolled back: for that psycopg forgets every prepared statement of the connection, and tells the server to
+        connection.commit()
 
 
 @contextmanager

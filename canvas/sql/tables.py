@@ -247,6 +247,19 @@ announced_table = Table(
     Column("until_us", BigInteger, nullable=False),
 )
 
+notice_table = Table(
+    "bb_notice",
+    metadata,
+    Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    Column("place", _Id, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("until_us", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    Index("bb_notice_place", "place", "seq"),
+    Index("bb_notice_until", "until_us"),
+)
+"""What is told to all who look (see notices.py)."""
+
 for _table in metadata.tables.values():
     _table.dialect_options["mysql"]["engine"] = "InnoDB"
 

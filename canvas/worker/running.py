@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..commit.taken import Taken
@@ -13,14 +13,7 @@ from ..outcome import Failure, Revoked, celery_error
 from ..perform import Execute
 from ..pools.base import Job, Pool
 from ..stamp import stamp_keys
-
-HardLimit = Callable[[Message], float | None]
-"""Tells after how many seconds the run of a message is ended; None and 0: never."""
-
-
-def time_limit_of(message: Message) -> float | None:
-    """The hard limit that the message itself asks for."""
-    return message.time_limit
+from .task_limits import TaskLimits
 
 
 @dataclass(slots=True)
@@ -42,9 +35,9 @@ class Running:
 class RunningTasks:
     """What `pool` has, and runs or will run next, by the key under which the pool knows it. Used by the worker's thread."""
 
-    def __init__(self, pool: Pool, hard_limit: HardLimit) -> None:
+    def __init__(self, pool: Pool, limits: TaskLimits) -> None:
         self._pool = pool
-        self._hard_limit = hard_limit
+        self._limits = limits
         self._running: dict[str, Running] = {}
         self._keys = itertools.count()
 
@@ -62,6 +55,10 @@ class RunningTasks:
     def __getitem__(self, key: str) -> Running:
         return self._running[key]
 
+    def items(self) -> Iterator[tuple[str, Running]]:
+        """Each with its key."""
+        return iter(self._running.items())
+
     def get(self, key: str) -> Running | None:
         """What has this key, if it still runs."""
         return self._running.get(key)
@@ -75,9 +72,10 @@ class RunningTasks:
         jobs = []
         for execute in executes:
             key, delivery = str(next(self._keys)), execute.taken.delivery
-            limit = self._hard_limit(execute.message)
+            limit = self._limits.hard(execute.message)
             self._running[key] = Running(execute.taken, execute.message, limit, execute.early)
-            jobs.append(Job(key, delivery.raw, delivery.queue, alone=execute.taken.suspect))
+            raw = self._limits.envelope(execute.message, delivery)
+            jobs.append(Job(key, raw, delivery.queue, alone=execute.taken.suspect))
         return jobs
 
     def submit(self, jobs: Sequence[Job]) -> None:

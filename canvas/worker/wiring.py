@@ -28,10 +28,12 @@ from ..setting import check_limit_settings
 from ..transaction import OutboxRelay
 from ..value import SECONDS, key
 from ..wiring import limits_of, open_commit, open_results
+from .afar import Afar, AfarOptions
 from .listener import Listener, Listeners
 from .outbox import OutboxThread
 from .signal_listener import SignalListener
 from .sizing import Sizing
+from .task_limits import TaskLimits
 from .worker import Worker
 
 MOST_AHEAD = 65_535
@@ -50,6 +52,7 @@ class WorkerOptions(Struct, frozen=True, kw_only=True):
     name: str = "celery@%h"
     grace: float | None = None
     loglevel: str = "INFO"
+    afar: AfarOptions | None = None
 
     @property
     def hostname(self) -> str:
@@ -157,7 +160,14 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
     grace = grace_of(app, options)
     me, limits = incarnation(options.hostname), limits_of(app.conf)
     ahead = Ahead(prefetch_of(app, options), int(app.conf.worker_prefetch_multiplier))
-    told = SignalListener(options.hostname, app)
+    told, queues = SignalListener(options.hostname, app), queues_of(app, options)
+    afar = Afar(
+        app,
+        options.hostname,
+        pool=options.pool or app.conf.worker_pool,
+        concurrency=concurrency_of(app, options),
+        options=options.afar,
+    )
     default = TimeLimits(app.conf.task_time_limit, app.conf.task_soft_time_limit)
     with contextlib.ExitStack() as opened:
         commit = opened.enter_context(contextlib.closing(_open_commit(app, options, me, ahead)))
@@ -172,16 +182,17 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
         commit,
         _performer(app, commit, results),
         pool,
-        Listeners([listener, told]),
+        Listeners([listener, told, *afar.listeners]),
         limits,
         grace_seconds=grace,
-        hard_limit=lambda message: time_limits_of(message, app.tasks, default).hard,
-        beside=_beside(results, relays, told),
+        task_limits=TaskLimits(lambda message: time_limits_of(message, app.tasks, default)),
+        beside=lambda worker: _beside(results, relays, told, afar.working(worker)),
         runs_tasks_in_loop=isinstance(pool, SoloPool),
         most=most_size(options.pool or app.conf.worker_pool),
         autoscale=options.autoscale,
     )
     ahead.sizing = worker.sizing
+    worker.inside.queues = queues
     told.made(worker)
     if isinstance(pool, SoloPool):
         signals.worker_process_init.send(options.hostname)  # it is the process that runs tasks, too
@@ -189,10 +200,16 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
 
 
 @contextlib.contextmanager
-def _beside(results: Results | None, relays: Sequence[OutboxRelay], told: SignalListener) -> Iterator[None]:
+def _beside(
+    results: Results | None,
+    relays: Sequence[OutboxRelay],
+    told: SignalListener,
+    afar: contextlib.AbstractContextManager[None],
+) -> Iterator[None]:
     """What there is while a worker runs, and is closed with it."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(told.working())
+        stack.enter_context(afar)
         if results is not None:
             stack.enter_context(contextlib.closing(results))
         if relays:

@@ -20,7 +20,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 from ..commit.base import Commit
@@ -35,12 +35,15 @@ from ..readable import readable
 from .appetite import FULL_SECONDS, Appetite
 from .bringing import Bringing
 from .chores import Chore, faults
+from .errands import Errands
+from .inside import Inside
 from .listener import Listener
-from .running import HardLimit, RunningTasks, time_limit_of
+from .running import RunningTasks
 from .sizing import Sizing
 from .stand_in import stand_in
 from .starting import Starting
 from .surviving import surviving
+from .task_limits import TaskLimits
 from .words import Words
 
 logger = logging.getLogger("backbeat.worker")
@@ -52,7 +55,7 @@ LOOK_SECONDS = 0.5
 
 
 class Worker:
-    """Runs tasks until it is stopped. `beside` is entered for as long as it runs; `runs_tasks_in_loop`: the pool runs them in `submit`.
+    """Runs tasks until it is stopped. What `beside` returns is entered for as long as it runs; `runs_tasks_in_loop`: the pool runs them in `submit`.
 
     Its pool may be resized up to `most`, and sizes itself between the two of `autoscale` (see sizing.py).
     """
@@ -66,8 +69,8 @@ class Worker:
         limits: Limits,
         *,
         grace_seconds: float = math.inf,
-        hard_limit: HardLimit = time_limit_of,
-        beside: contextlib.AbstractContextManager[object] | None = None,
+        task_limits: TaskLimits | None = None,
+        beside: Callable[[Worker], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
         runs_tasks_in_loop: bool = False,
         most: int = 1,
         autoscale: tuple[int, int] | None = None,
@@ -76,10 +79,11 @@ class Worker:
         self._performer = performer
         self._pool = pool
         self._listener = listener
-        self._beside = beside or contextlib.nullcontext()
+        self._beside = beside
         self._runs_tasks_in_loop = runs_tasks_in_loop
         self._grace_seconds = grace_seconds
-        self._running = RunningTasks(pool, hard_limit)
+        task_limits = task_limits or TaskLimits()
+        self._running = RunningTasks(pool, task_limits)
         self._words = Words(commit, self._running)
         self._reports: deque[Report] = deque()
         self._taken: deque[Taken] = deque()
@@ -92,9 +96,16 @@ class Worker:
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
         self.sizing = Sizing(pool, most, self._wake_up, autoscale)
+        self.errands = Errands(self._wake_up)
+        """What other threads ask of this one."""
+        self.inside = Inside(commit, pool, self._running, self._taken, task_limits)
+        """What can be told of it, and done to it; for this thread."""
+        self.shutdown: Callable[[], None] = self.stop
+        """What stops it when somebody far away tells it to: `stop`, unless the program has more to do then."""
         self._renewal = Chore(self._renew, limits.lease_seconds / 3)
         self._chores = (
             Chore(self._work_off),
+            Chore(self.errands.run),
             Chore(self._size),
             Chore(self._hand_back),
             Chore(lambda: self._running.kill_overdue(time.monotonic())),
@@ -119,7 +130,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until `stop` was called and what ran has ended."""
-        with self._beside:
+        with self._beside(self):
             self._work()
 
     def _work(self) -> None:

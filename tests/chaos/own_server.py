@@ -10,14 +10,13 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from support import servers
-from support.processes import wait_until
+from support.processes import free_port, wait_until
 
 SECONDS = 60.0
 RABBITMQ_PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -37,7 +36,7 @@ class OwnServer:
     def __init__(self, kind: str) -> None:
         servers.require_program(PROGRAMS[kind])
         self.kind = kind
-        self.port = _free_port()
+        self.port = free_port()
         self._directory = Path(tempfile.mkdtemp(prefix=f"backbeat-{kind}-"))
         self._directory.chmod(0o755)
         self._user, prepare, self._command, self._url = _RECIPES[kind](self._directory / "data", self.port)
@@ -156,7 +155,7 @@ def _rabbitmq(data: Path, port: int) -> Recipe:
     places = {
         "HOME": home,
         "RABBITMQ_NODENAME": f"backbeat{port}@localhost",
-        "RABBITMQ_DIST_PORT": _free_port(),
+        "RABBITMQ_DIST_PORT": free_port(),
         "RABBITMQ_CONF_ENV_FILE": "/dev/null",
         "RABBITMQ_CONFIG_FILE": home / "own.conf",
         "RABBITMQ_ADVANCED_CONFIG_FILE": home / "none.config",
@@ -204,10 +203,3 @@ def _ask_amqp(url: str) -> None:
 
 
 _ASK = {"redis": _ask_redis, "rabbitmq": _ask_amqp, "postgres": _ask_sql, "mariadb": _ask_sql}
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

@@ -19,7 +19,7 @@ from backbeat.canvas.tls import warn_unverified
 from backbeat.canvas.wiring import open_broker
 
 from support import servers
-from support.processes import wait_until
+from support.processes import free_port, wait_until
 
 SECONDS = 10.0
 
@@ -45,11 +45,6 @@ def certificates(tmp_path_factory):
         signing = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", f"{name}.ext"]
         openssl("x509", "-req", "-in", f"{name}.csr", *signing, "-out", f"{name}.pem", cwd=here)
     return here
-
-
-def free_port():
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        return server.getsockname()[1]
 
 
 def answers(port):

@@ -16,25 +16,21 @@ from .processes import wait_until
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def celery_python(version: str = "5.7.0") -> Path:
-    """The interpreter of an environment with this Celery. Fails with pip's own words if it cannot be made."""
-    home = ROOT / f".venv-celery-{version}"
+def celery_python(version: str = "5.7.0", *more: str) -> Path:
+    """The interpreter of an environment with this Celery, and with `more` packages, if any ("flower==2.2.0").
+
+    Fails with pip's own words if it cannot be made.
+    """
+    home = ROOT / "-".join([f".venv-celery-{version}", *(each.replace("==", "-") for each in more)])
     python = home / "bin" / "python"
     with (ROOT / ".venv-celery.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (home / ".complete").exists():
             venv.create(home, with_pip=True, clear=True)
-            pip = [
-                str(python),
-                "-m",
-                "pip",
-                "--disable-pip-version-check",
-                "-q",
-                "install",
-                f"celery[redis,solar]=={version}",
-            ]
-            done = subprocess.run(pip, capture_output=True, text=True, timeout=300)
-            assert done.returncode == 0, f"Celery {version} cannot be installed:\n{done.stdout}{done.stderr}"
+            pip = [str(python), "-m", "pip", "--disable-pip-version-check", "-q", "install"]
+            packages = [f"celery[redis,solar]=={version}", *more]
+            done = subprocess.run([*pip, *packages], capture_output=True, text=True, timeout=300)
+            assert done.returncode == 0, f"{packages} cannot be installed:\n{done.stdout}{done.stderr}"
             (home / ".complete").touch()
     return python
 

@@ -31,7 +31,8 @@ from backbeat.canvas.perform import Execute, Performer
 from backbeat.canvas.pools.base import Job
 from backbeat.canvas.results.document import Document
 from backbeat.canvas.sending import send
-from backbeat.canvas.worker.running import RunningTasks, time_limit_of
+from backbeat.canvas.worker.running import RunningTasks
+from backbeat.canvas.worker.task_limits import TaskLimits
 from msgspec.structs import replace
 
 from .backends import MemoryBackend
@@ -205,7 +206,7 @@ class _Pool:
 
 def _overdue(route: Execute) -> Failure:
     """What the worker makes of a task that its hard limit ends."""
-    running = RunningTasks(_Pool(), time_limit_of)  # type: ignore[arg-type]
+    running = RunningTasks(_Pool(), TaskLimits())  # type: ignore[arg-type]
     (job,) = running.enter([route])
     running.kill_overdue(now=101.0)
     fate = running[job.key].fate

@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -225,3 +226,10 @@ def _is_over(path: Path) -> bool:
         return (path / "stat").read_text(errors="replace").rpartition(")")[2].split()[0] in "ZX"
     except OSError:
         return True
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on just now, for a program that must be told one."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port

@@ -81,6 +81,9 @@ class CrashingBroker:
     def renew(self, deliveries: Sequence[Delivery]) -> None:
         self._inner.renew(deliveries)
 
+    def serve(self, queues: Sequence[str]) -> None:
+        self._inner.serve(queues)
+
     def pause(self) -> None:
         self._inner.pause()
 

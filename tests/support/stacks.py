@@ -126,7 +126,9 @@ def own_redis_database() -> Iterator[str]:
                 try:
                     yield f"{url}/{number}"
                 finally:
-                    client.flushdb()
+                    client.flushdb(
+                        asynchronous=True
+                    )  # a soak leaves a million keys, and others use this server
                 return
     raise RuntimeError("databases 4 to 13 of the Redis server are all in use")
 

@@ -205,6 +205,18 @@ def test_arguments_that_the_function_does_not_take_are_a_type_error_at_the_call(
         add.apply_async(args, kwargs)
 
 
+def test_a_task_that_is_given_another_function_takes_the_arguments_of_that():
+    own = App("own", broker="memory://", set_as_current=False)
+    task = own.task(name="changing")(lambda x: x)
+    task.delay(1)
+
+    task.run = lambda x, y: (x, y)
+
+    task.delay(1, 2)
+    with pytest.raises(TypeError, match="changing"):
+        task.delay(1)
+
+
 def test_self_is_not_an_argument_of_a_bound_task():
     with pytest.raises(TypeError):
         bound.delay()

@@ -14,7 +14,8 @@ from backbeat.canvas.message import Message
 from backbeat.canvas.outcome import Success
 from backbeat.canvas.perform import Execute
 from backbeat.canvas.pools.base import Ended, Lost, Requeue, Told
-from backbeat.canvas.worker.running import RunningTasks, time_limit_of
+from backbeat.canvas.worker.running import RunningTasks
+from backbeat.canvas.worker.task_limits import TaskLimits
 from backbeat.canvas.worker.words import PAUSE_SECONDS, Words
 
 
@@ -34,7 +35,7 @@ class World:
     def __init__(self):
         self.now = 100.0
         self.store = Store()
-        self.running = RunningTasks(None, time_limit_of)
+        self.running = RunningTasks(None, TaskLimits())
         self.words = Words(self.store, self.running, now=lambda: self.now)
 
     def run(self, id_, **known):

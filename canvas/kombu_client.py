@@ -1,4 +1,4 @@
-"""KombuClient: one connection with one channel to the broker, for the two sides of rpc, replies.py and rpc.py.
+"""KombuClient: one connection with one channel to the broker: for rpc results, events and remote control.
 
 kombu's own way to connect tries for long; who waits for a result, or has one to send, must be told soon.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from kombu.exceptions import KombuError
 
-from ..kombu_connection import KombuConnection
+from .kombu_connection import KombuConnection
 
 CONNECT_SECONDS = 4.0
 
