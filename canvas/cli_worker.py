@@ -15,7 +15,7 @@ from .cli import CONCURRENCY, LIMIT, SECONDS, Options, banner, loglevel_option, 
 from .errors import Unavailable
 from .url_text import without_password
 
-POOLS = ["processes", "prefork", "threads", "solo"]
+POOLS = ["processes", "prefork", "threads", "asyncio", "gevent", "eventlet", "solo"]
 COUNT = click.IntRange(1)
 
 
@@ -29,6 +29,20 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> list[str
     return names
 
 
+def _bounds(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """MAX,MIN; MAX alone means down to 0 with Celery, and down to 1 here."""
+    if value is None:
+        return None
+    most, _comma, least = value.partition(",")
+    try:
+        bounds = int(most), max(1, int(least or 0))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} must be two whole numbers, as 10,3") from None
+    if bounds[0] < bounds[1]:
+        raise click.BadParameter(f"{value!r}: the first number is the most tasks, the second the least")
+    return bounds
+
+
 @click.command()
 @click.option("-Q", "--queues", callback=_names, help="Queues to serve, with commas between them.")
 @click.option("-X", "--exclude-queues", callback=_names, help="Queues not to serve.")
@@ -36,7 +50,15 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> list[str
 @click.option(
     "--purge", is_flag=True, help="First revoke what waits in the queues to serve, and say how many."
 )
-@click.option("-c", "--concurrency", type=CONCURRENCY, help="Tasks side by side; default: one a processor.")
+@click.option(
+    "-c",
+    "--concurrency",
+    type=CONCURRENCY,
+    help="Tasks side by side; default: one a processor; asyncio, gevent, eventlet: 100.",
+)
+@click.option(
+    "--autoscale", callback=_bounds, metavar="MAX,MIN", help="Grow and shrink between these by itself."
+)
 @click.option("-P", "--pool", type=click.Choice(POOLS), help="prefork is another word for processes.")
 @click.option("--time-limit", type=LIMIT, help="End a task after so many seconds, if it has no limit itself.")
 @click.option("--soft-time-limit", type=LIMIT, help="Raise SoftTimeLimitExceeded in it, likewise.")
@@ -69,6 +91,7 @@ def worker(
     include: Sequence[str],
     purge: bool,
     concurrency: int | None,
+    autoscale: tuple[int, int] | None,
     pool: str | None,
     time_limit: float | None,
     soft_time_limit: float | None,
@@ -92,11 +115,11 @@ def worker(
     from .worker.vitals import WorkerVitals
     from .worker.wiring import (
         WorkerOptions,
-        concurrency_of,
         grace_of,
         open_worker,
         purged,
         queues_of,
+        side_by_side,
     )
 
     app = options.load_project()
@@ -115,6 +138,7 @@ def worker(
         queues=queues,
         excluded=exclude_queues,
         concurrency=concurrency,
+        autoscale=autoscale,
         pool=pool,
         name=hostname,
         grace=grace,
@@ -157,7 +181,7 @@ def worker(
             "app": app.name,
             "broker": without_password(broker_url(app.conf)),
             "results": without_password(store_url(app.conf) or app.conf.result_backend),
-            "pool": f"{chosen.pool or app.conf.worker_pool}, {concurrency_of(app, chosen)} at a time",
+            "pool": f"{chosen.pool or app.conf.worker_pool}, {side_by_side(app, chosen)} at a time",
             "queues": ", ".join(queues_of(app, chosen)),
             "tasks": ", ".join(sorted(app.tasks)) or "none",
         }

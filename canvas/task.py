@@ -86,6 +86,14 @@ class Task(TaskAttributes, TaskHooks, Generic[P, R]):
         """What a worker calls: the function, or the class's own `__call__` if it has one."""
         return self.run if type(self).__call__ is Task.__call__ else self
 
+    @property
+    def is_coroutine(self) -> bool:
+        """Whether calling it only makes a coroutine: then it may run beside others in one event loop."""
+        if type(self).__call__ is not Task.__call__:
+            return inspect.iscoroutinefunction(type(self).__call__)
+        run = self.run
+        return inspect.iscoroutinefunction(run.__wrapped__ if isinstance(run, ModelCall) else run)
+
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now."""
         return self.run(*args, **kwargs)

@@ -57,7 +57,11 @@ if TYPE_CHECKING:
 
 
 def open_commit(
-    conf: Config, *, worker: str = "", queues: Sequence[str] = (), prefetch: int | None = None
+    conf: Config,
+    *,
+    worker: str = "",
+    queues: Sequence[str] = (),
+    prefetch: int | Callable[[], int] | None = None,
 ) -> Commit:
     """A worker's Commit. `prefetch`: how many messages of a queue a broker may send ahead; None leaves it to the broker's class."""
     broker, store = broker_url(conf), store_url(conf)
@@ -317,7 +321,12 @@ def _open_stateless(conf: Config, broker: str, worker: str, queues: Sequence[str
 
 
 def _open_broker(
-    conf: Config, url: str, worker: str, queues: Sequence[str], limits: Limits, prefetch: int | None = None
+    conf: Config,
+    url: str,
+    worker: str,
+    queues: Sequence[str],
+    limits: Limits,
+    prefetch: int | Callable[[], int] | None = None,
 ) -> Broker:
     if kind_of(url) is Kind.KOMBU:
         from .brokers.kombu import PREFETCH, KombuBroker

@@ -44,9 +44,9 @@ LOOK_SECONDS = (0.002, 0.05)
 class KombuBroker:
     """A Broker over kombu.
 
-    `queues` are consumed from; `prefetch` messages of each are sent ahead and may be unacknowledged. With `create_queues` those
-    that are published to or consumed from are declared first as `table` has them; others durable, with a direct exchange of the same
-    name, as Celery does.
+    `queues` are consumed from; `prefetch` messages of each are sent ahead and may be unacknowledged; what changes holds after a `pause`. With
+    `create_queues` those that are published to or consumed from are declared first as `table` has them; others durable, with a direct
+    exchange of the same name, as Celery does.
     `open_line` makes a line over a kombu connection, where it is to be none of the two that are known.
     """
 
@@ -55,7 +55,7 @@ class KombuBroker:
         url: str,
         *,
         queues: Sequence[str] = (),
-        prefetch: int = PREFETCH,
+        prefetch: int | Callable[[], int] = PREFETCH,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
         connect_seconds: float = CONNECT_SECONDS,
         create_queues: bool = True,
@@ -66,7 +66,7 @@ class KombuBroker:
     ) -> None:
         self._create_queues = create_queues
         self._publishing: Line | None = None
-        self._inlet = Inlet(self._connect, queues, prefetch)
+        self._inlet = Inlet(self._connect, queues, prefetch if callable(prefetch) else lambda: prefetch)
         self._broker = KombuConnection(
             url, transport_options, connect_timeout=connect_seconds, heartbeat=heartbeat_seconds
         )

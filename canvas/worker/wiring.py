@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 from collections.abc import Iterator, Sequence
 
@@ -23,7 +22,7 @@ from ..places import Kind, broker_url, check_queue, has_exchanges, kind_of, stor
 from ..pools.base import Pool
 from ..pools.runner import RunnerSpec
 from ..pools.solo import SoloPool
-from ..pools.wiring import open_pool, size_of
+from ..pools.wiring import default_size, most_size, open_pool, size_of
 from ..queue_table import own_queue_name, queue_table
 from ..results.base import Results
 from ..setting import check_limit_settings
@@ -35,6 +34,7 @@ from .listener import Listener, Listeners
 from .outbox import OutboxThread
 from .purging import purge
 from .signal_listener import SignalListener
+from .sizing import Sizing
 from .task_limits import TaskLimits
 from .worker import Worker
 
@@ -48,6 +48,8 @@ class WorkerOptions(Struct, frozen=True, kw_only=True):
     queues: Sequence[str] = ()
     excluded: Sequence[str] = ()
     concurrency: int | None = None
+    autoscale: tuple[int, int] | None = None
+    """The most and the least tasks side by side, between which it finds its size itself."""
     pool: str | None = None
     name: str = "celery@%h"
     grace: float | None = None
@@ -102,26 +104,58 @@ def broadcasts_of(app: App, options: WorkerOptions, me: str) -> dict[str, str]:
 
 
 def concurrency_of(app: App, options: WorkerOptions) -> int:
-    """How many tasks run side by side; by default one for each processor, with solo always one. Raises ImproperlyConfigured."""
+    """How many tasks run side by side, at first; by default one for each processor, 100 where they wait most of their time (asyncio, gevent, eventlet), with solo always one. Raises ImproperlyConfigured."""
     asked = app.conf.worker_concurrency if options.concurrency is None else options.concurrency
     pool = options.pool or app.conf.worker_pool
-    size = size_of(pool, (os.cpu_count() or 1) if asked is None else asked)
+    size = size_of(pool, default_size(pool) if asked is None else asked)
     if options.concurrency is not None and size < options.concurrency:
         raise ImproperlyConfigured(
             f"-c {options.concurrency} cannot be: pool {pool} runs one task at a time. Use -P processes or -P threads, or leave -c out"
         )
-    return size
+    if options.autoscale is None:
+        return size
+    most, least = options.autoscale
+    if most_size(pool) == 1:
+        raise ImproperlyConfigured(
+            f"--autoscale {most},{least} cannot be: pool {pool} runs one task at a time. Use another pool, as -P processes"
+        )
+    size_of(pool, most)
+    return least if asked is None else max(least, min(most, size))
+
+
+def most_of(app: App, options: WorkerOptions) -> int:
+    """How many tasks it may come to run side by side without anybody's doing."""
+    return concurrency_of(app, options) if options.autoscale is None else options.autoscale[0]
+
+
+def side_by_side(app: App, options: WorkerOptions) -> str:
+    """How many tasks run at a time, for people."""
+    return "{1} to {0}".format(*options.autoscale) if options.autoscale else str(concurrency_of(app, options))
 
 
 def prefetch_of(app: App, options: WorkerOptions) -> int:
     """How many messages of a queue a broker may send ahead; 0 is without limit. Raises ImproperlyConfigured."""
-    prefetch = concurrency_of(app, options) * int(app.conf.worker_prefetch_multiplier)
+    prefetch = most_of(app, options) * int(app.conf.worker_prefetch_multiplier)
     if prefetch > MOST_AHEAD:
         raise ImproperlyConfigured(
-            f"worker_prefetch_multiplier = {app.conf.worker_prefetch_multiplier} is too much: with {concurrency_of(app, options)} tasks side "
+            f"worker_prefetch_multiplier = {app.conf.worker_prefetch_multiplier} is too much: with {most_of(app, options)} tasks side "
             f"by side {prefetch:,} messages would be sent ahead, and a broker sends {MOST_AHEAD:,} at most. Write 0 for no limit."
         )
     return prefetch
+
+
+class Ahead:
+    """How many messages of a queue a broker may send ahead to a worker: `first`, and once its pool is resized `multiplier` for each slot."""
+
+    def __init__(self, first: int, multiplier: int) -> None:
+        self._first = first
+        self._multiplier = multiplier
+        self.sizing: Sizing | None = None
+
+    def __call__(self) -> int:
+        if self.sizing is None:
+            return self._first
+        return min(MOST_AHEAD, self.sizing.limit * self._multiplier)
 
 
 def grace_of(app: App, options: WorkerOptions) -> float:
@@ -140,6 +174,7 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
     check_limit_settings(app.conf)
     grace = grace_of(app, options)
     me, limits = incarnation(options.hostname), limits_of(app.conf)
+    ahead = Ahead(prefetch_of(app, options), int(app.conf.worker_prefetch_multiplier))
     told, queues = SignalListener(options.hostname, app), queues_of(app, options)
     afar = Afar(
         app,
@@ -152,7 +187,7 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
     with contextlib.ExitStack() as opened:
         broadcasts = broadcasts_of(app, options, me)
         commit = opened.enter_context(
-            contextlib.closing(_open_commit(app, options, me, [*broadcasts.values()]))
+            contextlib.closing(_open_commit(app, options, me, [*broadcasts.values()], ahead))
         )
         has_results = store_url(app.conf) is not None
         results = opened.enter_context(contextlib.closing(open_results(app.conf))) if has_results else None
@@ -172,7 +207,10 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
         beside=lambda worker: _beside(results, relays, told, afar.working(worker)),
         runs_tasks_in_loop=isinstance(pool, SoloPool),
         broadcasts=broadcasts,
+        most=most_size(options.pool or app.conf.worker_pool),
+        autoscale=options.autoscale,
     )
+    ahead.sizing = worker.sizing
     worker.inside.queues = [*queues, *broadcasts.values()]
     told.made(worker)
     if isinstance(pool, SoloPool):
@@ -222,12 +260,12 @@ def refuse_limits(app: App, pool: str, kept: LimitsKept) -> None:
         raise ImproperlyConfigured(f"pool {pool} cannot keep {what}. Use -P processes or -P threads")
 
 
-def _open_commit(app: App, options: WorkerOptions, me: str, own: Sequence[str]) -> Commit:
+def _open_commit(app: App, options: WorkerOptions, me: str, own: Sequence[str], ahead: Ahead) -> Commit:
     return open_commit(
         app.conf,
         worker=me,
         queues=[*queues_of(app, options), *own],
-        prefetch=prefetch_of(app, options),
+        prefetch=ahead,
     )
 
 

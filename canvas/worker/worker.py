@@ -39,6 +39,7 @@ from .errands import Errands
 from .inside import Inside
 from .listener import Listener
 from .running import RunningTasks
+from .sizing import Sizing
 from .stand_in import stand_in
 from .starting import Starting
 from .surviving import surviving
@@ -59,6 +60,7 @@ class Worker:
     """Runs tasks until it is stopped. What `beside` returns is entered for as long as it runs; `runs_tasks_in_loop`: the pool runs them in `submit`.
 
     `broadcasts`: its own queue for each broadcast that it gets.
+    Its pool may be resized up to `most`, and sizes itself between the two of `autoscale` (see sizing.py).
     """
 
     def __init__(
@@ -74,6 +76,8 @@ class Worker:
         beside: Callable[[Worker], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
         runs_tasks_in_loop: bool = False,
         broadcasts: Mapping[str, str] | None = None,
+        most: int = 1,
+        autoscale: tuple[int, int] | None = None,
     ) -> None:
         self._commit = commit
         self._performer = performer
@@ -96,6 +100,7 @@ class Worker:
         self._grace_until = math.inf
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
+        self.sizing = Sizing(pool, most, self._wake_up, autoscale)
         self.errands = Errands(self._wake_up)
         """What other threads ask of this one."""
         self.inside = Inside(commit, pool, self._running, self._taken, task_limits)
@@ -107,6 +112,7 @@ class Worker:
             Chore(lambda: self._be_present(PRESENCE_SECONDS), PRESENCE_SECONDS / 3, again=SWEEP_SECONDS),
             Chore(self._work_off),
             Chore(self.errands.run),
+            Chore(self._size),
             Chore(self._hand_back),
             Chore(lambda: self._running.kill_overdue(time.monotonic())),
             Chore(self._look_for_terminations, LOOK_SECONDS, again=LOOK_SECONDS),
@@ -197,7 +203,7 @@ class Worker:
     def _step(self) -> bool:
         self._reports += self._words.sifted(self._pool.collect())
         self._words.bring()
-        self._appetite.look(time.monotonic(), is_free=bool(self._reports) or self._pool.free > 0)
+        self._appetite.look(time.monotonic(), is_free=bool(self._reports) or self._can_more)
         # what ended must be brought whatever failed: where the store is another server than the broker it may be there, and what is not
         # stored before its claim is over runs again
         fault = faults(self._chores, time.monotonic())
@@ -225,7 +231,13 @@ class Worker:
         is_queued = depth and self._pool.queue_limit
         if not is_queued and not self._runs_tasks_in_loop and self._appetite.spares(time.monotonic()):
             room += len(self._running) + self._pool.free
+        room += self.sizing.headroom  # what comes is what it grows by
         return max(0, room - len(self._taken) - len(self._performer.left))
+
+    @property
+    def _can_more(self) -> bool:
+        """Whether one more task could start, at once or as the pool can grow."""
+        return self._pool.free > 0 or self.sizing.headroom > 0
 
     @property
     def _depth(self) -> int:
@@ -264,7 +276,7 @@ class Worker:
         patience = self._appetite.patience if self._running else 0.0
         if patience and readable(wakers, patience):
             return
-        if self._stops == 0 and self._pool.free:
+        if self._stops == 0 and self._can_more:
             self._is_drained = False
             self._commit.wait(self._longest_wait(), wakers)
         else:  # what lies in the queues is no reason to wake: nothing can be taken
@@ -323,6 +335,10 @@ class Worker:
         if taken:
             self._release(taken)
         self._commit.pause()
+
+    def _size(self) -> None:
+        if self._stops == 0 and self.sizing.turn(lambda: self.busy, len(self._taken)):
+            self._commit.pause()  # what is sent ahead is told to the broker when it is asked for messages again
 
     def _look_for_terminations(self) -> None:
         if self._running:
