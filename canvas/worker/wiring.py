@@ -180,7 +180,6 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
         app,
         options.hostname,
         pool=options.pool or app.conf.worker_pool,
-        concurrency=concurrency_of(app, options),
         options=options.afar,
     )
     default = TimeLimits(app.conf.task_time_limit, app.conf.task_soft_time_limit)
