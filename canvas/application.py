@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 from uuid import UUID
 
+from .annotations import annotate
 from .awaitable import in_thread
 from .backend import Backend
 from .canvas_sender import CanvasSender
@@ -120,7 +121,13 @@ class App(Configuring, Preparing, Steering, Observing):
         """Add a task: an instance of a class of tasks, or such a class. Raises TypeError or ImproperlyConfigured for what is none."""
         made = registrable(task, self)
         self.tasks[made.name] = made
+        annotate(made, self.conf.task_annotations)
         return made
+
+    def import_modules(self) -> None:
+        super().import_modules()
+        for task in [*self.tasks.values()]:  # those that were there before the setting, and shared ones
+            annotate(task, self.conf.task_annotations)
 
     def add_periodic_task(
         self,

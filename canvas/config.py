@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
+from .annotations import read_annotations
 from .errors import ImproperlyConfigured
 from .former_settings import FORMER
 from .queue_table import read_queues
@@ -199,6 +200,7 @@ OBEYED = frozenset(
     task_acks_late
     task_allow_error_cb_on_chord_header
     task_always_eager
+    task_annotations
     task_create_missing_queue_type
     task_create_missing_queues
     task_default_exchange
@@ -323,6 +325,8 @@ class Config(MutableMapping[str, Any]):
 
 def _read(name: str, value: Any) -> Any:
     match name:
+        case "task_annotations":
+            return read_annotations(name, value)
         case "task_routes":
             return read_routes(name, value)
         case "task_queues":
