@@ -107,5 +107,5 @@ def test_what_says_nothing_of_tasks_is_refused_where_it_is_set(value, text):
 def test_an_option_that_cannot_be_meant_is_refused_with_the_task():
     app = app_with({"shop.add": {"time_limit": -1}})
 
-    with pytest.raises(ImproperlyConfigured, match="task shop.add: .*time_limit"):
+    with pytest.raises(ImproperlyConfigured, match=r"task shop\.add: .*time_limit"):
         app.task(name="shop.add")(add)

@@ -41,6 +41,7 @@ READ_BY_WHO_OBEYS = {
     "beat_schedule",
     "result_compression",
     "security_keys",
+    "task_annotations",
     "task_queues",
     "task_routes",
 }
