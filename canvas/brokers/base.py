@@ -54,6 +54,10 @@ class Broker(Protocol):
         """Take from these queues from now on, and from no others; what was taken or sent ahead stays."""
         ...
 
+    def counts(self, queues: Sequence[str]) -> Mapping[str, int]:
+        """How many messages wait in each of these queues; those that are not there are missing."""
+        ...
+
     def pause(self) -> None:
         """Nothing more is wanted for now: what was sent ahead and not taken goes back, to be taken at once by anyone, and no more is sent.
 

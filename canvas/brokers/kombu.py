@@ -110,6 +110,10 @@ class KombuBroker:
         with self._seam(self._inlet.drop):
             self._inlet.serve(queues)
 
+    def counts(self, queues: Sequence[str]) -> Mapping[str, int]:
+        with self._seam(self._drop_publishing):
+            return self._publisher().counts(queues)
+
     def pause(self) -> None:
         with self._seam(self._inlet.drop):
             self._inlet.pause()

@@ -131,6 +131,10 @@ class VirtualLine:
     def check(self, queues: Sequence[str]) -> None:
         """These transports fetch for themselves; there is no consumer that somebody else could forget."""
 
+    def counts(self, queues: Sequence[str]) -> dict[str, int]:
+        """How many messages wait in each, as far as the transport can tell."""
+        return {queue: int(self._channel._size(queue)) for queue in queues}
+
     def _receive(self, receive: Receive, queue: str, message: Any) -> None:
         self._outstanding.add(str(message.delivery_tag))
         receive(queue, str(message.delivery_tag), message)

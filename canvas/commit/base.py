@@ -121,6 +121,12 @@ class Commit(Protocol):
         """Take from these queues from now on, and from no others."""
         ...
 
+    def counts(self, queues: Sequence[str]) -> Mapping[str, int]:
+        """How many messages wait in each of these queues, to be taken now; those that are not there are missing. What a broker has sent ahead to
+        a worker is that worker's.
+        """
+        ...
+
     def scheduled(self, limit: int) -> Sequence[Waiting]:
         """Messages that wait for their time, the earliest first; of a store all, whatever queue they go to."""
         ...

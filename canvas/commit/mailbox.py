@@ -90,6 +90,11 @@ class Mailbox:
         """How many messages workers hold."""
         return len(self._held)
 
+    def waits(self, queue: str, now_us: int) -> int:
+        """How many messages of a queue could be taken now."""
+        due = sum(timer.queue == queue and timer.due_us <= now_us for timer in self._timers)
+        return len(self._queues.get(queue, ())) + due
+
     def timers(self, limit: int) -> list[tuple[int, str]]:
         """When the first of them are due, and their texts."""
         return [(timer.due_us, timer.text) for timer in heapq.nsmallest(limit, self._timers)]

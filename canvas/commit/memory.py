@@ -180,6 +180,11 @@ class MemoryCommit:
     def serve(self, queues: Sequence[str]) -> None:
         self._own_queues = [OUTBOX] if self._role is Role.STORE else list(queues)
 
+    def counts(self, queues: Sequence[str]) -> Mapping[str, int]:
+        with self._store.changed:
+            mail = self._store.state.mail
+            return {name: mail.waits(name, self._now()) for name in queues if name in mail.names()}
+
     def scheduled(self, limit: int) -> Sequence[Waiting]:
         with self._store.changed:
             found = self._store.state.mail.timers(limit)

@@ -229,6 +229,16 @@ class RedisCommit:
             self._watch.close()
             self._watch = None
 
+    def counts(self, queues: Sequence[str]) -> Mapping[str, int]:
+        pipeline = self._client.pipeline(transaction=False)
+        for queue in queues:
+            for name in self._keys.lists(queue):
+                pipeline.llen(name)
+        with unavailable():
+            lengths: Any = pipeline.execute() if queues else []
+        each = len(self._keys.lists(""))
+        return {queue: sum(lengths[index * each : (index + 1) * each]) for index, queue in enumerate(queues)}
+
     def scheduled(self, limit: int) -> Sequence[Waiting]:
         with unavailable():
             found: Any = self._client.zrange(self._keys.own("timers"), 0, limit - 1, withscores=True)

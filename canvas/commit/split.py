@@ -227,6 +227,9 @@ class SplitCommit:
     def serve(self, queues: Sequence[str]) -> None:
         self._broker.serve(queues)
 
+    def counts(self, queues: Sequence[str]) -> Mapping[str, int]:
+        return self._broker.counts(queues)
+
     def scheduled(self, limit: int) -> Sequence[Waiting]:
         return self._store.scheduled(limit)
 

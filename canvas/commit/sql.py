@@ -178,6 +178,10 @@ class SqlCommit:
         # once, as idle workers ask it all the time
         self._any = select(message_table.c.seq).where(ready).limit(1)
 
+    def counts(self, queues: Sequence[str]) -> Mapping[str, int]:
+        with reading(self._engine) as connection:
+            return sql_held.counts(connection, now_us(connection), queues)
+
     def scheduled(self, limit: int) -> Sequence[Waiting]:
         with reading(self._engine) as connection:
             found = sql_held.waiting(connection, now_us(connection), limit)

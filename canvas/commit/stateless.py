@@ -170,6 +170,9 @@ class StatelessCommit:
     def serve(self, queues: Sequence[str]) -> None:
         self._broker.serve(queues)
 
+    def counts(self, queues: Sequence[str]) -> Mapping[str, int]:
+        return self._broker.counts(queues)
+
     def scheduled(self, limit: int) -> Sequence[Waiting]:
         """Those that this worker holds."""
         return self._intake.waiting(limit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..brokers.base import Posted
 from ..delivery import Delivery
@@ -74,6 +74,9 @@ class StoreBroker:
 
     def serve(self, queues: Sequence[str]) -> None:
         self._carrier.serve(queues)
+
+    def counts(self, queues: Sequence[str]) -> Mapping[str, int]:
+        return self._carrier.counts(queues)
 
     def pause(self) -> None:
         """A store sends nothing ahead."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from msgspec import Struct
 
@@ -23,6 +23,7 @@ from ..pools.base import Pool
 from ..pools.runner import RunnerSpec
 from ..pools.solo import SoloPool
 from ..pools.wiring import default_size, most_size, open_pool, size_of
+from ..purging import purge
 from ..queue_table import own_queue_name, queue_table
 from ..results.base import Results
 from ..setting import check_limit_settings
@@ -32,7 +33,6 @@ from ..wiring import limits_of, open_commit, open_results
 from .afar import Afar, AfarOptions
 from .listener import Listener, Listeners
 from .outbox import OutboxThread
-from .purging import purge
 from .signal_listener import SignalListener
 from .sizing import Sizing
 from .task_limits import TaskLimits
@@ -217,7 +217,7 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
     return worker
 
 
-def purged(app: App, options: WorkerOptions) -> int:
+def purged(app: App, options: WorkerOptions, told: Callable[[int], object] = lambda _: None) -> int:
     """How many messages were in the queues that a worker with these options serves, all of which are revoked now.
 
     Not in the queue for joins and starts, and not what waits for its time. Raises Unavailable.
@@ -225,7 +225,7 @@ def purged(app: App, options: WorkerOptions) -> int:
     me = incarnation(options.hostname)
     queues = [queue for queue in queues_of(app, options) if queue != CONTROL_QUEUE]
     with contextlib.closing(open_commit(app.conf, worker=me, queues=queues)) as commit:
-        return purge(commit, _performer(app, commit, None))
+        return purge(commit, _performer(app, commit, None), told)
 
 
 @contextlib.contextmanager

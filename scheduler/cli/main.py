@@ -35,6 +35,8 @@ COMMANDS = {
     "explain": "backbeat.scheduler.cli.explain:explain",
     "simulate": "backbeat.scheduler.cli.simulate:simulate",
     "next": "backbeat.scheduler.cli.upcoming:upcoming",
+    "list": "backbeat.canvas.cli_queues:listing",
+    "purge": "backbeat.canvas.cli_queues:purge",
     "plan": "backbeat.scheduler.cli.schedules.diff:diff_",
     "report": "backbeat.canvas.cli_report:report",
     "result": "backbeat.canvas.cli:result",
