@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import click
 
 from .cli import CONCURRENCY, LIMIT, SECONDS, Options, banner, loglevel_option, patiently, set_up_logging
+from .cli_celery_flags import celery_flags
 from .errors import Unavailable
 from .url_text import without_password
 
@@ -82,7 +83,16 @@ def _bounds(_: click.Context, __: click.Parameter, value: str | None) -> tuple[i
 )
 @click.option("--without-heartbeat", is_flag=True, help="Do not tell every two seconds that it lives.")
 @click.option("--heartbeat-interval", type=LIMIT, help="Tell so every so many seconds instead.")
+@click.option(
+    "--prefetch-multiplier",
+    type=click.IntRange(0),
+    help="Messages that a broker may send ahead for each task side by side.",
+)
+@click.option(
+    "--pool-start-method", type=click.Choice(["forkserver", "spawn"]), help="How processes are started."
+)
 @loglevel_option("INFO")
+@celery_flags
 @click.pass_obj
 def worker(
     options: Options,
@@ -103,10 +113,13 @@ def worker(
     task_events: bool,
     without_heartbeat: bool,
     heartbeat_interval: float | None,
+    prefetch_multiplier: int | None,
+    pool_start_method: str | None,
     loglevel: str,
 ) -> None:
     """Run tasks. SIGTERM: what runs may end within the grace, the rest is handed back; a second one: the grace is over."""
     from . import killpoint, signals
+    from .bug_report import version_of
     from .places import broker_url, store_url
     from .probe_server import ProbeServer, address_of
     from .worker.afar import AfarOptions
@@ -127,6 +140,8 @@ def worker(
     given = {
         "task_time_limit": time_limit,
         "task_soft_time_limit": soft_time_limit,
+        "worker_prefetch_multiplier": prefetch_multiplier,
+        "worker_pool_start_method": pool_start_method,
         "worker_max_tasks_per_child": max_tasks_per_child,
         "worker_max_memory_per_child": max_memory_per_child,
     }
@@ -178,6 +193,7 @@ def worker(
         signal.signal(number, stop)
     if not options.quiet:
         lines = {
+            "version": version_of("backbeat") or "from a checkout",
             "app": app.name,
             "broker": without_password(broker_url(app.conf)),
             "results": without_password(store_url(app.conf) or app.conf.result_backend),

@@ -312,6 +312,28 @@ def test_a_pool_grows_shrinks_and_is_restarted_by_celerys_client(fleet):
     assert "at least 1" in fleet.ask_ours("pool_grow", n=0)["error"]
 
 
+def test_celerys_command_line_reads_results_purges_queues_and_hears_events_of_ours(fleet):
+    command = [str(celery_python()), "-m", "celery", "-b", fleet.broker, "events", "--dump"]
+    with subprocess.Popen(command, cwd="/", stdout=subprocess.PIPE, text=True) as listening:
+        try:
+            fleet.ask("enable_events")
+            heard = ""
+            (id_,), _ = fleet.send(["add", [20, 22], {}])
+            for line in listening.stdout:  # it hears the heartbeats of both at least
+                heard += line
+                if "a@new heartbeat" in heard or "a@new" in heard:
+                    break
+        finally:
+            listening.terminate()
+    wait_until(lambda: fleet.cli("--result-backend", fleet.backend, "result", id_).stdout.strip() == "42", 30)
+
+    send = "import sys; from celery import Celery; app = Celery(broker=sys.argv[1])\n"
+    send += "for _ in range(3): app.send_task('new.add', [1, 2], queue='to-purge')\nprint(3)"
+    assert fleet._run(send, fleet.broker) == 3
+    done = fleet.cli("purge", "-f", "-Q", "to-purge")
+    assert "Purged 3 messages" in done.stdout, done.stdout + done.stderr
+
+
 def test_shutdown_by_celerys_command_line_ends_a_worker_of_ours_in_good_order(tmp_path):
     with fleet_on("redis", tmp_path) as fleet:
         fleet.cli("control", "shutdown", "--destination", "a@new")
