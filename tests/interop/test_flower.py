@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from support import servers
-from support.celery_env import celery_python, ready_program
+from support.celery_env import NEWEST, celery_python, ready_program
 from support.processes import free_port, wait_until
 from support.stacks import own_redis_database
 
@@ -102,7 +102,7 @@ def flower_on(kind, home):
         )
         port = free_port()
         command = [
-            str(celery_python("5.7.0", "flower==2.2.0")),
+            str(celery_python(NEWEST, "flower==2.2.0")),
             "-m",
             "celery",
             "-A",
