@@ -6,6 +6,7 @@ from enum import Enum
 
 from .config import Config
 from .errors import ImproperlyConfigured
+from .sqs_name import is_plain, name_fault
 from .url_text import without_password
 
 
@@ -54,6 +55,11 @@ def kind_of(url: str) -> Kind:
     )
 
 
+def is_sqs(url: str) -> bool:
+    """Whether `url` leads to Amazon SQS."""
+    return url.partition(":")[0].lower() == "sqs"
+
+
 def broker_url(conf: Config) -> str:
     """The broker's URL. Raises ImproperlyConfigured if there is none."""
     conf.read_environment()
@@ -67,12 +73,17 @@ def broker_url(conf: Config) -> str:
 
 
 def check_queue(conf: Config, name: str) -> None:
-    """Raise ImproperlyConfigured for the name of a queue that the broker keeps to itself."""
-    if not name.startswith(RABBITMQS_OWN):
+    """Raise ImproperlyConfigured for the name of a queue that the broker keeps to itself, or cannot have."""
+    if is_plain(name) and not name.startswith(RABBITMQS_OWN):
         return
     conf.read_environment()
     url = str(conf.broker_write_url or conf.broker_url or "")
-    if url.partition(":")[0].lower() in _RABBITMQ:
+    if is_sqs(url):
+        options = conf.broker_transport_options or {}
+        fault = name_fault(name, str(options.get("queue_name_prefix") or ""))
+        if fault is not None and name not in (options.get("predefined_queues") or {}):
+            raise ImproperlyConfigured(fault)
+    if name.startswith(RABBITMQS_OWN) and url.partition(":")[0].lower() in _RABBITMQ:
         raise ImproperlyConfigured(
             f"queue {name!r:.80} cannot be: queue names that begin with {RABBITMQS_OWN} are RabbitMQ's own"
         )
@@ -88,6 +99,11 @@ def store_url(conf: Config) -> str | None:
                 raise ImproperlyConfigured(
                     "rpc:// sends results back through amqp:// or redis://; leave the backend out here: results are kept where "
                     "messages are"
+                )
+            if is_sqs(broker):
+                raise ImproperlyConfigured(
+                    "rpc:// is not for sqs://, where each client would leave a queue behind; write App(backend='redis://...') or "
+                    "postgresql://"
                 )
             return None
         if kind_of(backend) is Kind.KOMBU:

@@ -28,7 +28,8 @@ from ..tls import certificate_fault
 from .amqp import AmqpLine
 from .announcement import announce
 from .base import Posted
-from .inlet import Inlet, Line
+from .inlet import Inlet
+from .line import Line
 from .virtual import VirtualLine
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class KombuBroker:
 
     `queues` are consumed from; `prefetch` messages of each are sent ahead and may be unacknowledged. With `create_queues` those
     that are published to or consumed from are declared first, durable, with a direct exchange of the same name, as Celery does.
-    `open_line` makes a line over a kombu connection, where it is to be none of the two that are known.
+    `open_line` makes a line over a kombu connection, where it is to be none of the two that are known; `announce` keeps announcements where AMQP's way is none.
     """
 
     def __init__(
@@ -60,7 +61,9 @@ class KombuBroker:
         transport_options: Mapping[str, Any] | None = None,
         open_line: Callable[..., Line] | None = None,
         keyring: Keyring = NO_KEYS,
+        announce: Callable[[Any, str, str, float], str] = announce,
     ) -> None:
+        self._announce = announce
         self._create_queues = create_queues
         self._publishing: Line | None = None
         self._inlet = Inlet(self._connect, queues, prefetch)
@@ -149,7 +152,7 @@ class KombuBroker:
 
     def announce(self, name: str, value: str, seconds: float) -> str:
         with self._seam(self._drop_publishing):
-            return announce(self._broker.secure(), name, value, seconds)
+            return self._announce(self._broker.secure(), name, value, seconds)
 
     def close(self) -> None:
         self._drop_publishing()
