@@ -6,7 +6,7 @@ from enum import Enum
 
 from .config import Config
 from .errors import ImproperlyConfigured
-from .sqs_name import is_plain, name_fault
+from .sqs_name import is_plain, queue_fault
 from .url_text import without_password
 
 
@@ -74,15 +74,13 @@ def broker_url(conf: Config) -> str:
 
 def check_queue(conf: Config, name: str) -> None:
     """Raise ImproperlyConfigured for the name of a queue that the broker keeps to itself, or cannot have."""
-    if is_plain(name) and not name.startswith(RABBITMQS_OWN):
+    options = conf.broker_transport_options or {}
+    if is_plain(name) and not name.startswith(RABBITMQS_OWN) and "predefined_queues" not in options:
         return
     conf.read_environment()
     url = str(conf.broker_write_url or conf.broker_url or "")
-    if is_sqs(url):
-        options = conf.broker_transport_options or {}
-        fault = name_fault(name, str(options.get("queue_name_prefix") or ""))
-        if fault is not None and name not in (options.get("predefined_queues") or {}):
-            raise ImproperlyConfigured(fault)
+    if is_sqs(url) and (fault := queue_fault(name, options)) is not None:
+        raise ImproperlyConfigured(fault)
     if name.startswith(RABBITMQS_OWN) and url.partition(":")[0].lower() in _RABBITMQ:
         raise ImproperlyConfigured(
             f"queue {name!r:.80} cannot be: queue names that begin with {RABBITMQS_OWN} are RabbitMQ's own"

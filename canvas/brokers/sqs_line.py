@@ -126,6 +126,7 @@ class SqsLine:
         with suppress(*ERRORS):
             self._take_in()
             self.release([*self._held])
+        self._queues.close()
         self._pipe.close()
 
     def pump(self) -> None:

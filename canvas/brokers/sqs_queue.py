@@ -15,7 +15,7 @@ from typing import Any
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # botocore has no types
 
 from ..errors import ImproperlyConfigured
-from ..sqs_name import name_fault, sqs_name
+from ..sqs_name import predefined_name, queue_fault
 
 AT_ONCE = 10
 """So many entries SQS takes in one request."""
@@ -64,6 +64,7 @@ class SqsQueues:
         self._create = create
         self._lock = Lock()
         self._known: dict[str, SqsQueue] = {}
+        self._clients: dict[str, Any] = {}
         self.is_base64 = bool(channel.sqs_base64_encoding)
 
     def __getitem__(self, name: str) -> SqsQueue:
@@ -77,26 +78,26 @@ class SqsQueues:
         """boto's client for a queue."""
         # kombu makes it when it is first needed, and again when a role's credentials are over
         with self._lock:
-            return self._channel.sqs(queue=known_as)
+            client = self._channel.sqs(queue=known_as)
+            self._clients[known_as] = client
+        return client
+
+    def close(self) -> None:
+        """Close the connections that nobody uses now. Who calls still is served all the same."""
+        with self._lock:
+            for client in self._clients.values():
+                client.close()
 
     def _found(self, name: str) -> SqsQueue:
-        predefined, prefix = self._channel.predefined_queues, self._channel.queue_name_prefix
-        fault = name_fault(name, prefix)
-        written = sqs_name(name, prefix)
-        if predefined:
-            key = name if name in predefined else written
-            if key not in predefined:
-                raise ImproperlyConfigured(
-                    f"queue {name!r} is not in predefined_queues of broker_transport_options: add it there, with its url "
-                    "(workers also serve the queue 'backbeat')"
-                )
-            return SqsQueue(self, name, key, predefined[key]["url"])
-        if fault is not None:
+        options = self._channel.transport_options
+        if (fault := queue_fault(name, options)) is not None:
             raise ImproperlyConfigured(fault)
+        if (key := predefined_name(name, options)) is not None:
+            return SqsQueue(self, name, key, options["predefined_queues"][key]["url"])
         # kombu has no other way to them
         resolve = self._channel._new_queue if self._create else self._channel._resolve_queue_url
         with self._lock:
-            return SqsQueue(self, name, written, resolve(name))
+            return SqsQueue(self, name, self._channel.canonical_queue_name(name), resolve(name))
 
 
 def visibility_of(options: Mapping[str, Any]) -> int:

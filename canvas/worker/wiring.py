@@ -71,6 +71,7 @@ def queues_of(app: App, options: WorkerOptions) -> list[str]:
     for queue in asked:
         key("the name of a queue (-Q)", queue)
         check_queue(app.conf, queue)
+    check_queue(app.conf, CONTROL_QUEUE)
     for queue in options.excluded:
         if queue == CONTROL_QUEUE:
             raise ImproperlyConfigured(

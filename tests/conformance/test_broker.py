@@ -366,6 +366,7 @@ def test_what_is_renewed_is_held_for_longer_than_its_lease(broker_kind, queue):
         stolen += take_none(second, 0.05)
 
     assert stolen == []
+    assert take_none(first) == []  # nor did it come a second time to who holds it
 
 
 @every

@@ -10,7 +10,9 @@ import venv
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryFile
+from shutil import rmtree
+from tempfile import mkdtemp
+from typing import Any
 
 from .processes import wait_until
 
@@ -44,6 +46,7 @@ class SqsServer:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self._process: subprocess.Popen[bytes] | None = None
+        self._log = Path(mkdtemp(prefix="backbeat-sqs-")) / "log"
 
     @property
     def url(self) -> str:
@@ -58,14 +61,9 @@ class SqsServer:
     def start(self) -> None:
         """Until it answers."""
         command = [str(moto_server()), "-H", "127.0.0.1", "-p", str(self.port)]
-        with TemporaryFile() as log:
+        with self._log.open("a") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-            try:
-                wait_until(self._answers, 60, what="an answer of moto's server")
-            except AssertionError:
-                self.stop()
-                log.seek(0)
-                raise AssertionError(log.read().decode()) from None
+        wait_until(self._answers, 60, what=self._log.read_text)
 
     def _answers(self) -> bool:
         try:
@@ -81,24 +79,40 @@ class SqsServer:
             process.kill()
             process.wait()
 
-    def queues(self) -> Sequence[str]:
-        """The names of the queues that there are."""
-        return [url.rpartition("/")[2] for url in self.client().list_queues().get("QueueUrls", [])]
+    def close(self) -> None:
+        """Stop, and leave nothing."""
+        self.stop()
+        rmtree(self._log.parent)
 
-    def client(self):
+    @property
+    def requests(self) -> int:
+        """How many it has answered so far."""
+        return self._log.read_text().count('"POST / ')
+
+    def queues(self, region: str = "us-east-1") -> Sequence[str]:
+        """The names of the queues that there are."""
+        return [url.rpartition("/")[2] for url in self.client(region).list_queues().get("QueueUrls", [])]
+
+    def empty(self) -> None:
+        """Forget all queues."""
+        request = urllib.request.Request(f"{self.endpoint}/moto-api/reset", b"")
+        with urllib.request.urlopen(request, timeout=10):
+            pass
+
+    def client(self, region: str = "us-east-1") -> Any:
         """boto's own, to look behind the scenes."""
         import boto3
 
         known = {"aws_access_key_id": "testing", "aws_secret_access_key": "a/secret"}
-        return boto3.Session(**known).client("sqs", region_name="us-east-1", endpoint_url=self.endpoint)
+        return boto3.Session(**known).client("sqs", region_name=region, endpoint_url=self.endpoint)
 
 
 @contextmanager
 def own_sqs() -> Iterator[SqsServer]:
     """A new server without queues."""
     server = SqsServer()
-    server.start()
     try:
+        server.start()
         yield server
     finally:
-        server.stop()
+        server.close()
