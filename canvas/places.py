@@ -72,6 +72,13 @@ def broker_url(conf: Config) -> str:
     return _secured(str(url), conf.broker_use_ssl)
 
 
+def has_exchanges(conf: Config) -> bool:
+    """Whether the broker leads messages on by itself: RabbitMQ does."""
+    conf.read_environment()
+    url = str(conf.broker_write_url or conf.broker_url or "")
+    return url.partition(":")[0].lower() in _RABBITMQ
+
+
 def check_queue(conf: Config, name: str) -> None:
     """Raise ImproperlyConfigured for the name of a queue that the broker keeps to itself, or cannot have."""
     options = conf.broker_transport_options or {}
@@ -81,7 +88,7 @@ def check_queue(conf: Config, name: str) -> None:
     url = str(conf.broker_write_url or conf.broker_url or "")
     if is_sqs(url) and (fault := queue_fault(name, options)) is not None:
         raise ImproperlyConfigured(fault)
-    if name.startswith(RABBITMQS_OWN) and url.partition(":")[0].lower() in _RABBITMQ:
+    if name.startswith(RABBITMQS_OWN) and has_exchanges(conf):
         raise ImproperlyConfigured(
             f"queue {name!r:.80} cannot be: queue names that begin with {RABBITMQS_OWN} are RabbitMQ's own"
         )

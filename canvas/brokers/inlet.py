@@ -24,9 +24,11 @@ MOST_RETURNS = 10
 
 
 class Inlet:
-    """`connect` opens a line; `prefetch` messages of each queue are sent ahead and may be unacknowledged."""
+    """`connect` opens a line; `prefetch` says how many messages of each queue are sent ahead and may be unacknowledged, each time that it subscribes."""
 
-    def __init__(self, connect: Callable[[], Line], queues: Sequence[str], prefetch: int) -> None:
+    def __init__(
+        self, connect: Callable[[], Line], queues: Sequence[str], prefetch: Callable[[], int]
+    ) -> None:
         self._connect = connect
         self._queues = list(queues)
         self._prefetch = prefetch
@@ -75,7 +77,7 @@ class Inlet:
         line = self._connected()
         if not self._is_paused and not self._is_subscribed:
             try:
-                line.consume(self._queues, self._prefetch, self._receive)
+                line.consume(self._queues, self._prefetch(), self._receive)
             except BaseException:  # half a subscription is none
                 self.drop()
                 raise

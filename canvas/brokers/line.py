@@ -55,6 +55,10 @@ class Line(Protocol):
         """Send all messages."""
         ...
 
+    def counts(self, queues: Sequence[str]) -> dict[str, int]:
+        """How many messages wait in each; one that is not there is missing, as far as the transport can tell."""
+        ...
+
     def known(self) -> Posted:
         """What is known of the last batch, whatever became of the connection."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ def open_sqs(
     url: str,
     *,
     queues: Sequence[str] = (),
-    prefetch: int = PREFETCH,
+    prefetch: int | Callable[[], int] = PREFETCH,
     create_queues: bool = True,
     transport_options: Mapping[str, Any] | None = None,
     keyring: Keyring = NO_KEYS,

@@ -39,6 +39,7 @@ CONNECT_SECONDS = 4.0
 ANSWER_SECONDS = 10.0
 """How long a request may take, beyond what SQS was asked to wait."""
 MOST_CONNECTIONS = 50
+WAITING = "ApproximateNumberOfMessages"
 RENEW_PART = 3
 """What is held is prolonged when this part of the visibility timeout is over."""
 
@@ -156,6 +157,17 @@ class SqsLine:
         """A queue by its name. Raises ImproperlyConfigured if it cannot be, or may not be made."""
         with told():
             return self._queues[name]
+
+    def counts(self, queues: Sequence[str]) -> dict[str, int]:
+        """About how many messages wait in each, as SQS says; one that is not there is missing."""
+        found: dict[str, int] = {}
+        for name in queues:
+            with told():
+                queue = self._queues.get(name)
+                if queue is not None:
+                    answer = queue.call("get_queue_attributes", AttributeNames=[WAITING])
+                    found[name] = int(answer["Attributes"][WAITING])
+        return found
 
     def known(self) -> Posted:
         """Of a batch that failed nothing is known."""

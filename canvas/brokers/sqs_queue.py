@@ -13,6 +13,7 @@ from threading import Lock
 from typing import Any
 
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # botocore has no types
+from kombu.transport.SQS.exceptions import DoesNotExistQueueException
 
 from ..errors import ImproperlyConfigured
 from ..sqs_name import predefined_name, queue_fault
@@ -71,8 +72,15 @@ class SqsQueues:
         """Raises ImproperlyConfigured for a queue that cannot be, or may not be made."""
         known = self._known.get(name)
         if known is None:
-            known = self._known[name] = self._found(name)
+            known = self._known[name] = self._found(name, create=self._create)
         return known
+
+    def get(self, name: str) -> SqsQueue | None:
+        """The same, and None for a queue that is not there: none is made."""
+        try:
+            return self._known.get(name) or self._found(name, create=False)
+        except (ImproperlyConfigured, DoesNotExistQueueException):
+            return None
 
     def client(self, known_as: str) -> Any:
         """boto's client for a queue."""
@@ -88,14 +96,14 @@ class SqsQueues:
             for client in self._clients.values():
                 client.close()
 
-    def _found(self, name: str) -> SqsQueue:
+    def _found(self, name: str, *, create: bool) -> SqsQueue:
         options = self._channel.transport_options
         if (fault := queue_fault(name, options)) is not None:
             raise ImproperlyConfigured(fault)
         if (key := predefined_name(name, options)) is not None:
             return SqsQueue(self, name, key, options["predefined_queues"][key]["url"])
         # kombu has no other way to them
-        resolve = self._channel._new_queue if self._create else self._channel._resolve_queue_url
+        resolve = self._channel._new_queue if create else self._channel._resolve_queue_url
         with self._lock:
             return SqsQueue(self, name, self._channel.canonical_queue_name(name), resolve(name))
 

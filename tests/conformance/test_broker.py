@@ -22,10 +22,13 @@ from backbeat.canvas.commit.taken import decoded
 from backbeat.canvas.errors import Unavailable
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
+from backbeat.canvas.priority import step_of
+from backbeat.canvas.queue_table import QueueTable
 from backbeat.canvas.template import Rendered, template_of
 
 from support import servers
 from support.brokers import BrokerKind, take_all, take_none
+from support.processes import wait_until
 
 KINDS = ["memory", "sqlite", "postgres", "redis", "rabbitmq", "sqs"]
 WITH_SERVER = ["postgres", "redis", "rabbitmq"]
@@ -95,6 +98,99 @@ def test_what_is_published_is_confirmed_and_comes_as_it_was(broker_kind, queue):
         {"x": [1, {"y": None}]},
     )
     assert delivery.raw
+
+
+def ranked(queue, priorities, *, is_rendered=False):
+    """A message of each priority, and one without."""
+    found = [Message(id=f"{queue}-none", task="t", queue=queue)]
+    for number, priority in enumerate(priorities):
+        message = Message(
+            id=f"{queue}-{number}", task="t", root_id=f"{queue}-{number}", queue=queue, priority=priority
+        )
+        template = template_of(message) if is_rendered else None
+        found.append(
+            message if template is None else Rendered(template, message.id, Json("[]"), Json("{}"), ())
+        )
+    return found
+
+
+@pytest.mark.parametrize("is_rendered", [False, True])
+@every
+def test_the_highest_priority_comes_first_and_of_one_step_what_was_sent_first(
+    broker_kind, queue, is_rendered
+):
+    table = QueueTable(missing_arguments={"x-max-priority": 9})
+    priorities = [0, 5, 9, 3, 1, 7, 2, 9, 6, 4, 8, 0]
+    broker_kind.open(table=table).post(ranked(queue, priorities, is_rendered=is_rendered))
+
+    consumer = broker_kind.open(queue, table=table)
+    deliveries = take_all(consumer, 13)
+    taken = [decoded(delivery).message for delivery in deliveries]
+    consumer.ack(deliveries)
+
+    assert {message.queue for message in taken} == {queue}
+    steps = [step_of(message.priority) for message in taken]
+    assert steps == sorted(steps, reverse=True)
+    nines = [message.id for message in taken if message.priority == 9]
+    assert nines == [f"{queue}-2", f"{queue}-7"]
+
+
+@every
+def test_priorities_are_obeyed_by_every_take_of_a_few(broker_kind, queue):
+    table = QueueTable(missing_arguments={"x-max-priority": 9})
+    broker_kind.open(table=table).post(ranked(queue, [0, 3, 6, 9]))
+
+    consumer, came = broker_kind.open(queue, table=table), []
+    for _ in range(5):
+        came += take_all(consumer, 1)
+
+    assert [decoded(delivery).message.priority or 0 for delivery in came] == [9, 6, 3, 0, 0]
+
+
+@every
+def test_what_has_a_priority_and_is_handed_back_or_late_comes_by_its_priority_again(broker_kind, queue):
+    table = QueueTable(missing_arguments={"x-max-priority": 9})
+    consumer = broker_kind.open(queue, table=table)
+    consumer.post(ranked(queue, [9]))
+    held = take_all(consumer, 2)
+    consumer.release(held)
+
+    again = take_all(consumer, 2)
+
+    assert sorted(decoded(delivery).message.priority or 0 for delivery in again) == [0, 9]
+    assert {delivery.queue for delivery in again} == {queue}
+
+
+@every
+def test_who_is_present_gets_what_is_broadcast_until_its_time_is_over(broker_kind, queue):
+    broker, other = broker_kind.open(), broker_kind.open("bcast.b")
+    broker.present(queue, "bcast.a", 30.0)
+    broker.present(queue, "bcast.b", 30.0)
+    broker.present(f"{queue}-other", "bcast.c", 30.0)
+    if broker_kind.kind in {"rabbitmq", "sqs"}:  # its exchanges know; on SQS workers refuse broadcasts
+        assert broker.audience(queue) is None
+        return
+
+    assert sorted(other.audience(queue)) == ["bcast.a", "bcast.b"]
+    broker.post([*messages("bcast.b", 2, priority=9), *messages("bcast.b", 1)])
+    broker.present(queue, "bcast.b", 0)
+    assert other.audience(queue) == ["bcast.a"]
+    assert not take_none(other)  # nobody is there to take it
+    broker.present(queue, "bcast.b", 30.0)
+    assert sorted(other.audience(queue)) == ["bcast.a", "bcast.b"]
+
+
+@pytest.mark.parametrize("broker_kind", ["memory", "sqlite", "postgres", "redis"], indirect=True)
+def test_who_says_nothing_is_absent_after_its_time_and_what_still_comes_to_it_is_deleted(broker_kind, queue):
+    broker, late = broker_kind.open(), broker_kind.open("bcast.gone")
+    broker.present(queue, "bcast.gone", 0.05)
+    wait_until(lambda: broker.audience(queue) == [], 10.0)
+    broker.post(messages("bcast.gone", 1))
+
+    broker.present(queue, "bcast.here", 30.0)
+
+    assert broker.audience(queue) == ["bcast.here"]
+    assert not take_none(late)
 
 
 def rendered(queue, numbers, **known):

@@ -185,6 +185,14 @@ def test_flowers_buttons_act(flower, tmp_path):
     ]
     assert ["message" in answer for answer in answers] == [True] * 3, answers
 
+    assert "message" in flower.post("/api/worker/pool/grow/a@shop", n=1)
+    wait_until(
+        lambda: flower.json("/api/workers?refresh=1")["a@shop"]["stats"]["pool"]["max-concurrency"] == 3, 30
+    )
+    assert "message" in flower.post("/api/worker/pool/shrink/a@shop", n=1)
+    assert "message" in flower.post("/api/worker/pool/restart/a@shop")
+    assert "message" in flower.post("/api/worker/pool/autoscale/a@shop", max=3, min=2)
+
     never = tmp_path / "never"
     slow = flower.app.send_task("shop.wait", [str(never)])
     wait_until(lambda: flower.task(slow.id).get("state") == "STARTED", 30)

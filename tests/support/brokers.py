@@ -19,6 +19,7 @@ from backbeat.canvas.brokers.kombu import KombuBroker
 from backbeat.canvas.commit.limits import Limits
 from backbeat.canvas.commit.role import Role
 from backbeat.canvas.commit.store_broker import StoreBroker
+from backbeat.canvas.queue_table import NO_QUEUES, QueueTable
 from backbeat.canvas.sql.engine import open_engine
 
 from support.backends import MemoryBackend, SqlBackend
@@ -37,11 +38,11 @@ class BrokerKind:
     _opened: list[Any] = field(default_factory=list)
     _backend: Any = None
 
-    def open(self, *queues: str, worker: str = "") -> Broker:
+    def open(self, *queues: str, worker: str = "", table: QueueTable = NO_QUEUES) -> Broker:
         """A connection of its own, as another process would have it."""
         worker = worker or f"worker{len(self._opened)}"
         if self.kind == "rabbitmq":
-            broker: Broker = KombuBroker(self.address, queues=queues, prefetch=2_000)
+            broker: Broker = KombuBroker(self.address, queues=queues, prefetch=2_000, table=table)
         elif self.kind == "sqs":
             from backbeat.canvas.brokers.sqs import open_sqs
 

@@ -95,6 +95,9 @@ class CrashingBroker:
     def serve(self, queues: Sequence[str]) -> None:
         self._inner.serve(queues)
 
+    def counts(self, queues: Sequence[str]) -> Any:
+        return self._inner.counts(queues)
+
     def pause(self) -> None:
         self._inner.pause()
 
