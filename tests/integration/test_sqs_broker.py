@@ -217,6 +217,14 @@ def test_a_name_that_sqs_cannot_have_is_refused_by_the_client_and_by_the_broker(
     app.close()
 
 
+def test_what_waits_is_counted_and_a_queue_that_is_not_there_is_not_made(open_broker, sqs_server, queue):
+    broker = open_broker()
+    broker.post([message(queue, n) for n in range(3)])
+
+    assert broker.counts([queue, f"{queue}-missing"]) == {queue: 3}
+    assert f"{queue}-missing" not in sqs_server.queues()
+
+
 def test_a_fifo_queue_keeps_the_order(open_broker, queue):
     name = f"{queue}.fifo"
     broker = open_broker(name)
