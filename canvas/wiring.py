@@ -6,7 +6,7 @@
 | redis                             | the same, or not given| one store, one script                    |
 | any                               | another store         | split                                    |
 | amqp, other kombu                 | not given             | stateless: messages only (decisions K17) |
-| amqp, redis, other kombu          | rpc                   | stateless, results come back as messages |
+| amqp, redis, kombu but SQS         | rpc                   | stateless, results come back as messages |
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from .places import (
     broker_prefix,
     broker_url,
     is_one_store,
+    is_sqs,
     kind_of,
     result_db,
     result_prefix,
@@ -333,6 +334,10 @@ def _open_broker(
 
         ahead = PREFETCH if prefetch is None else prefetch
         options = conf.broker_transport_options or None
+        if is_sqs(url):
+            return _sqs()(
+                url, queues=queues, prefetch=ahead, transport_options=options, keyring=keyring_of(conf)
+            )
         return KombuBroker(
             url,
             queues=queues,
@@ -354,3 +359,13 @@ def _open_broker(
         keyring=keyring_of(conf),
     )
     return StoreBroker(own)
+
+
+def _sqs() -> Callable[..., Broker]:
+    try:
+        from .brokers.sqs import open_sqs
+    except ImportError as error:
+        raise ImproperlyConfigured(
+            f"sqs:// needs more packages ({error}): pip install 'backbeat[sqs]'"
+        ) from None
+    return open_sqs

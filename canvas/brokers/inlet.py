@@ -14,16 +14,13 @@ from typing import Any
 
 from ..delivery import Delivery
 from ..envelope import pack
-from .amqp import AmqpLine
 from .foreign import wire_of
-from .virtual import VirtualLine
+from .line import Line
 
 CHECK_SECONDS = 10.0
 """How long nothing may come before the broker is asked whether it still knows that somebody consumes."""
 MOST_RETURNS = 10
 """A quorum queue drops what was handed back too often: 20 times by default, counted so before RabbitMQ 4.3. Such a message is kept."""
-
-Line = AmqpLine | VirtualLine
 
 
 class Inlet:

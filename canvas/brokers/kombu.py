@@ -29,7 +29,8 @@ from ..tls import certificate_fault
 from .amqp import AmqpLine
 from .announcement import announce
 from .base import Posted
-from .inlet import Inlet, Line
+from .inlet import Inlet
+from .line import Line
 from .virtual import VirtualLine
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class KombuBroker:
     `queues` are consumed from; `prefetch` messages of each are sent ahead and may be unacknowledged; what changes holds after a `pause`. With
     `create_queues` those that are published to or consumed from are declared first as `table` has them; others durable, with a direct
     exchange of the same name, as Celery does.
-    `open_line` makes a line over a kombu connection, where it is to be none of the two that are known.
+    `open_line` makes a line over a kombu connection, where it is to be none of the two that are known; `announce` keeps announcements where AMQP's way is none.
     """
 
     def __init__(
@@ -62,8 +63,10 @@ class KombuBroker:
         transport_options: Mapping[str, Any] | None = None,
         open_line: Callable[..., Line] | None = None,
         keyring: Keyring = NO_KEYS,
+        announce: Callable[[Any, str, str, float], str] = announce,
         table: QueueTable = NO_QUEUES,
     ) -> None:
+        self._announce = announce
         self._create_queues = create_queues
         self._publishing: Line | None = None
         self._inlet = Inlet(self._connect, queues, prefetch if callable(prefetch) else lambda: prefetch)
@@ -156,7 +159,7 @@ class KombuBroker:
 
     def announce(self, name: str, value: str, seconds: float) -> str:
         with self._seam(self._drop_publishing):
-            return announce(self._broker.secure(), name, value, seconds)
+            return self._announce(self._broker.secure(), name, value, seconds)
 
     def present(self, broadcast: str, queue: str, seconds: float) -> None:  # noqa: ARG002 - the server knows by itself
         """A queue that is consumed from is bound to the exchange, and the server deletes it when nobody consumes from it for a while."""

@@ -77,6 +77,7 @@ def queues_of(app: App, options: WorkerOptions) -> list[str]:
         key("the name of a queue (-Q)", queue)
         check_queue(app.conf, queue)
         table.check(queue)
+    check_queue(app.conf, CONTROL_QUEUE)
     for queue in options.excluded:
         if queue == CONTROL_QUEUE:
             raise ImproperlyConfigured(
