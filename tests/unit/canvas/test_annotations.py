@@ -83,12 +83,11 @@ def test_tasks_that_were_there_before_have_it_when_the_app_imports_its_modules()
 
 def test_a_shared_task_has_it_too():
     task = shared_task(name="annotated.shared")(add)
-    app = app_with({"annotated.shared": {"time_limit": 9}})
+    app = app_with({"annotated.shared": {"resultrepr_maxsize": 9}})
 
     app.import_modules()
 
-    assert app.tasks["annotated.shared"].options.time_limit == 9
-    del task
+    assert app.tasks["annotated.shared"].resultrepr_maxsize == task.resultrepr_maxsize == 9
 
 
 @pytest.mark.parametrize(
