@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 from uuid import UUID
 
+from .annotations import annotate
 from .awaitable import in_thread
 from .backend import Backend
 from .canvas_sender import CanvasSender
@@ -38,7 +39,7 @@ from .tasks import Tasks
 from .transaction import OutboxRelay
 from .value import key
 from .watch import Watch
-from .wiring import open_client, open_eager, open_relays, open_results
+from .wiring import bound_elsewhere, open_client, open_eager, open_relays, open_results
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class App(Configuring, Preparing, Steering, Observing):
         if not self.conf.is_set("beat_schedule"):
             self.conf.beat_schedule = {}  # this app's own, to which a project may add
         self.tasks = Tasks(mapping_tasks(self))
-        self._defaults = Defaults(self.conf, self.tasks)
+        self._defaults = Defaults(self.conf, self.tasks, lambda foreign: bound_elsewhere(self.conf, foreign))
         self.periodic_tasks = PeriodicTasks()
         self._connections = Connections(lambda: open_client(self.conf), lambda: open_results(self.conf))
         self._handles = Handles(self)
@@ -120,7 +121,13 @@ class App(Configuring, Preparing, Steering, Observing):
         """Add a task: an instance of a class of tasks, or such a class. Raises TypeError or ImproperlyConfigured for what is none."""
         made = registrable(task, self)
         self.tasks[made.name] = made
+        annotate(made, self.conf.task_annotations)
         return made
+
+    def import_modules(self) -> None:
+        super().import_modules()
+        for task in [*self.tasks.values()]:  # those that were there before the setting, and shared ones
+            annotate(task, self.conf.task_annotations)
 
     def add_periodic_task(
         self,

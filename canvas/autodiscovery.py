@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 import sys
 from collections.abc import Callable, Iterable
 from types import ModuleType
 
 from msgspec import Struct
 
+from . import django_project
 from .errors import ImproperlyConfigured
 from .importing import imported
 
@@ -63,13 +63,10 @@ def _module(name: str) -> ModuleType | None:
 
 
 def _installed_apps() -> list[str]:
-    if not os.environ.get("DJANGO_SETTINGS_MODULE") and "django.conf" not in sys.modules:
+    if not django_project.is_used() and "django.conf" not in sys.modules:
         raise ImproperlyConfigured(
             "autodiscover_tasks() looks into the apps that Django has installed, and there is no Django: name packages, "
             "autodiscover_tasks(['proj.shop'])"
         )
-    django = importlib.import_module("django")
-    apps = importlib.import_module("django.apps").apps
-    if not apps.ready:
-        django.setup()
-    return [config.name for config in apps.get_app_configs()]
+    django_project.set_up()
+    return [config.name for config in importlib.import_module("django.apps").apps.get_app_configs()]

@@ -62,6 +62,8 @@ class Options:
     store: str | None = None
     as_json: bool = False
     quiet: bool = False
+    beside: Callable[[App, Callable[[], None]], contextlib.AbstractContextManager[object]] | None = None
+    """What runs beside a worker, given the app and what stops the worker: the scheduler has something."""
 
     def load_app(self, default: str | None = None) -> App:
         """The project's app, with the broker and backend of the command line. Raises ImproperlyConfigured if none is named."""

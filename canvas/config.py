@@ -13,8 +13,10 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
+from .annotations import read_annotations
 from .errors import ImproperlyConfigured
 from .former_settings import FORMER
+from .queue_table import read_queues
 from .route import read_routes
 from .setting import read_setting
 from .unneeded_settings import UNNEEDED
@@ -109,6 +111,7 @@ DEFAULTS: dict[str, Any] = {
     "task_lease_seconds": 10.0,
     "task_max_argument_bytes": 262_144,
     "task_max_lost": 3,
+    "task_priority_order": "highest",
     "task_protocol": 2,
     "task_publish_retry": True,
     "task_publish_retry_policy": {
@@ -197,14 +200,26 @@ OBEYED = frozenset(
     task_acks_late
     task_allow_error_cb_on_chord_header
     task_always_eager
+    task_annotations
+    task_create_missing_queue_type
+    task_create_missing_queues
+    task_default_exchange
+    task_default_exchange_type
+    task_default_priority
     task_default_queue
     task_default_rate_limit
+    task_default_queue_type
+    task_default_routing_key
     task_eager_propagates
     task_ignore_result
+    task_inherit_parent_priority
     task_lease_seconds
     task_max_argument_bytes
     task_max_lost
+    task_priority_order
     task_protocol
+    task_queue_max_priority
+    task_queues
     task_routes
     task_send_sent_event
     task_serializer
@@ -257,7 +272,7 @@ class Config(MutableMapping[str, Any]):
 
     def __setitem__(self, name: str, value: Any) -> None:
         _check(name)
-        read = read_routes(name, value) if name == "task_routes" else read_setting(name, value)
+        read = _read(name, value)
         _check_value(name, read)
         self._values[name] = read
 
@@ -308,6 +323,19 @@ class Config(MutableMapping[str, Any]):
             found = next(filter(None, map(environ.get, variables)), None)
             if found:
                 self[name] = found
+
+
+def _read(name: str, value: Any) -> Any:
+    match name:
+        case "task_annotations":
+            return read_annotations(name, value)
+        case "task_routes":
+            return read_routes(name, value)
+        case "task_queues":
+            read_queues(name, value)
+            return value if value is None or isinstance(value, Mapping | list) else list(value)
+        case _:
+            return read_setting(name, value)
 
 
 def _check_value(name: str, value: Any) -> None:

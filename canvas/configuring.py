@@ -8,7 +8,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any, NoReturn
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from . import signals
+from . import django_project, signals
 from .autodiscovery import Discovery, Packages
 from .config import Config
 from .current import running_task
@@ -124,6 +124,8 @@ class Configuring:
 
     def import_modules(self) -> None:
         """Import the modules that define tasks. Raises ImproperlyConfigured, as a worker without its tasks is of no use."""
+        if django_project.is_used():
+            django_project.set_up()
         signals.import_modules.send(self)
         for module in (*self.conf.imports, *self.conf.include):
             imported(module)

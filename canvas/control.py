@@ -14,11 +14,17 @@ from contextlib import closing
 from typing import Any
 from uuid import uuid4
 
+from .clock import SystemClock
 from .config import Config
 from .errors import ImproperlyConfigured
+from .incarnation import incarnation
+from .perform import Performer
+from .purging import purge
+from .queue_table import queue_table
 from .remote.base import Answer
 from .remote.request import MATCHERS, Request
 from .remote.wiring import open_office
+from .wiring import open_commit
 
 REPLY_SECONDS = 1.0
 """How long answers are waited for, where nothing else is said."""
@@ -30,8 +36,9 @@ Destination = Sequence[str] | str | None
 class Control:
     """Of an app with the settings `conf`. Raises ImproperlyConfigured where the broker carries no remote control, Unavailable where it is away."""
 
-    def __init__(self, conf: Config) -> None:
+    def __init__(self, conf: Config, queue_of: Callable[[str], str]) -> None:
         self._conf = conf
+        self._queue_of = queue_of
 
     def inspect(
         self,
@@ -126,6 +133,18 @@ class Control:
     ) -> Any:
         """As `revoke`, and end those that run."""
         return self.revoke(task_id, destination=destination, terminate=True, signal=signal, **more)
+
+    def purge(self, connection: Any = None) -> int:  # noqa: ARG002 - Celery's argument
+        """Revoke all messages that wait in the app's queues, without asking any worker; how many those were. What depends on them is settled.
+
+        What waits for its time, or runs, stays. Raises Unavailable.
+        """
+        names = [queue.name for queue in queue_table(self._conf)]
+        with closing(open_commit(self._conf, worker=incarnation("purge"), queues=names)) as commit:
+            performer = Performer(commit, None, now_us=SystemClock().now_us, queue_of=self._queue_of)
+            return purge(commit, performer)
+
+    discard_all = purge
 
     def rate_limit(
         self, task_name: str, rate_limit: str | float, destination: Destination = None, **more: Any

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from .address import ADDRESS, Address, Foreign, address_of, laid
+from .codec import loads
 from .config import Config
 from .errors import EncodeError, ImproperlyConfigured
 from .message import Message
 from .node import HOOKS, Call, Node, check_depth
 from .options import Given, checked, laid_on, map_calls, named
-from .places import check_queue
+from .places import check_queue, has_exchanges
+from .queue_table import QueueTable, queue_table
+from .request import running_request
+from .route import asks, route_of
 from .setting import check_limit_settings
 from .signature import Signature, links_of
 from .tasks import Tasks
@@ -26,6 +30,20 @@ from .value import check_limits, identity, key, keywords, optional, positional
 
 _OF_WHOLE = frozenset({"task_id", "failure_policy", "link", *HOOKS})
 """Options of a group or chord that are none of its members'."""
+_OURS = frozenset({"copies", "first_queue", "origin"})
+"""Options that were found out here, and are found out anew if the call is sent again."""
+_OF_TABLE = (
+    "task_queues",
+    "task_default_queue",
+    "task_default_exchange",
+    "task_default_exchange_type",
+    "task_default_routing_key",
+    "task_default_queue_type",
+    "task_create_missing_queues",
+    "task_create_missing_queue_type",
+    "task_queue_max_priority",
+)
+"""The settings that say which queues there are."""
 Bare = dict[str, dict[str, Any]]
 """The options of those calls of a canvas that have none of their own, by their tasks: most members of a group are alike, and get them at once."""
 
@@ -41,9 +59,29 @@ class Spread(Struct, frozen=True):
 class Defaults:
     """The options of the calls of one app. Reads its settings and tasks as they are at the time."""
 
-    def __init__(self, conf: Config, tasks: Tasks) -> None:
+    def __init__(
+        self,
+        conf: Config,
+        tasks: Tasks,
+        foreign: Callable[[Foreign], Sequence[str]] = lambda _foreign: (),
+    ) -> None:
         self._conf = conf
         self._tasks = tasks
+        self._foreign = foreign
+        self._table: tuple[Any, QueueTable] | None = None
+
+    @property
+    def table(self) -> QueueTable:
+        """The queues of the settings, as these are now."""
+        now = [self._conf[name] for name in _OF_TABLE]
+        if self._table is None or self._table[0] != now:
+            copied = [list(value) if isinstance(value, list) else value for value in now]
+            self._table = copied, queue_table(self._conf)
+        return self._table[1]
+
+    @property
+    def _has_exchanges(self) -> bool:
+        return has_exchanges(self._conf)
 
     def resolved(
         self,
@@ -65,7 +103,7 @@ class Defaults:
             signature = signature.clone().set(failure_policy=policy)
         node = signature.to_node()
         given_options = checked({name: value for name, value in given.items() if value is not None})
-        laid = laid_on(
+        whole = laid_on(
             node,
             Given(
                 args=positional(args),
@@ -75,7 +113,7 @@ class Defaults:
                 link_error=errbacks,
             ),
         )
-        node = named(self._with_defaults(laid, {} if bare is None else bare), id_)
+        node = named(self._with_defaults(whole, {} if bare is None else bare), id_)
         check_depth(node)
         if isinstance(node, Call):
             return callbacks_without_keys(node, self.is_unique)
@@ -147,8 +185,9 @@ class Defaults:
     def queue_of(self, name: str) -> str:
         """The queue of a task: its own, its route's, or the default one."""
         task = self._tasks.get(name)
-        own = task.options.queue if task is not None else None
-        return str(own or self._route(name).get("queue") or self._conf.task_default_queue)
+        options = self._usual(name, {} if task is None else task.options.sent())
+        found = address_of(options, self.table, has_exchanges=self._has_exchanges)
+        return found.queue if isinstance(found, Address) else str(self._conf.task_default_queue)
 
     def is_early(self, message: Message) -> bool:
         """Whether a message is acknowledged before it runs: at most once rather than at least once (decisions K9)."""
@@ -161,14 +200,14 @@ class Defaults:
     def _with_defaults(self, node: Node, bare: Bare) -> Node:
         """Each call with its task's and the settings' defaults under its own options; its callbacks too."""
 
-        limit = self._conf.task_max_argument_bytes
+        limit, is_asked = self._conf.task_max_argument_bytes, asks(self._conf.task_routes)
 
         def change(call: Call) -> Call:
             _check_size(call, limit)
             options = None if call.options else bare.get(call.task)
             if options is None:
                 options = self._options(call)
-                if not call.options:
+                if not call.options and not is_asked:
                     bare[call.task] = options
             links = tuple(self._with_defaults(link, bare) for link in call.link)
             errbacks = tuple(self._with_defaults(link, bare) for link in call.link_error)
@@ -179,22 +218,51 @@ class Defaults:
     def _options(self, call: Call) -> dict[str, Any]:
         key("a task's name", call.task)
         task = self._tasks.get(call.task)
-        defaults: dict[str, Any] = {"queue": self._conf.task_default_queue, "origin": _origin()}
-        if self._conf.task_ignore_result:
-            defaults["ignore_result"] = True
-        defaults |= self._limits()
-        defaults |= self._route(call.task)
-        if task is not None:
-            defaults |= task.options.sent()
-        options = checked(
-            {name: value for name, value in {**defaults, **call.options}.items() if name != "origin"}
-        )
-        options["origin"] = defaults["origin"]
-        check_queue(self._conf, options["queue"])
+        own = {name: value for name, value in call.options.items() if name not in _OURS}
+        nearer = laid({} if task is None else task.options.sent(), own)
+        options = checked(self._usual(call.task, nearer, call, task))
+        address = self._address(options)
+        options = {name: value for name, value in options.items() if name not in ADDRESS}
+        options |= address.options
+        options["origin"] = _origin()
+        check_queue(self._conf, address.queue)
         if task is not None and task.retry_queue is not None:
             check_queue(self._conf, task.retry_queue)  # later there is nobody to be told
         check_limits(call.options)
         return options
+
+    def _usual(
+        self, name: str, nearer: Mapping[str, Any], call: Call | None = None, task: Any = None
+    ) -> dict[str, Any]:
+        """The options of a call, `nearer` over those of its route and of the settings."""
+        defaults: dict[str, Any] = {"queue": self._conf.task_default_queue}
+        if self._conf.task_ignore_result:
+            defaults["ignore_result"] = True
+        if self._conf.task_default_priority is not None:
+            defaults["priority"] = self._conf.task_default_priority
+        found = laid(defaults | self._limits(), self._route(name, nearer, call, task))
+        if (inherited := self._inherited_priority()) is not None:
+            found["priority"] = inherited
+        return laid(found, nearer)
+
+    def _inherited_priority(self) -> int | None:
+        """That of the task that sends, where what it sends is to have it, too."""
+        request = running_request() if self._conf.task_inherit_parent_priority else None
+        return None if request is None else request.delivery_info.get("priority")
+
+    def _address(self, options: Mapping[str, Any]) -> Address:
+        found = address_of(options, self.table, has_exchanges=self._has_exchanges)
+        if isinstance(found, Address):
+            return found
+        if self._has_exchanges:
+            return Address("", (), found.exchange, found.routing_key)
+        queues = self._foreign(found)
+        if not queues:
+            raise ImproperlyConfigured(
+                f"no queue is bound to exchange {found.exchange!r:.80} by a key that fits {found.routing_key!r:.80}: declare one in the "
+                "setting task_queues, or name the queue"
+            )
+        return Address(queues[0], queues[1:])
 
     def _limits(self) -> dict[str, Any]:
         hard, soft = self._conf.task_time_limit, self._conf.task_soft_time_limit
@@ -203,12 +271,15 @@ class Defaults:
         limits = {"time_limit": hard, "soft_time_limit": soft}
         return {name: seconds for name, seconds in limits.items() if seconds is not None}
 
-    def _route(self, name: str) -> dict[str, Any]:
-        routes = self._conf.task_routes or {}
-        for pattern, route in routes.items():
-            if fnmatchcase(name, pattern):
-                return {"queue": route} if isinstance(route, str) else dict(route)
-        return {}
+    def _route(
+        self, name: str, options: Mapping[str, Any], call: Call | None = None, task: Any = None
+    ) -> dict[str, Any]:
+        routes = self._conf.task_routes
+        if not routes:
+            return {}
+        if call is None or not asks(routes):
+            return route_of(routes, name, options=options, task=task)
+        return route_of(routes, name, loads(call.args), loads(call.kwargs), options, task)
 
 
 def _origin() -> str:

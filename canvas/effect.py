@@ -11,10 +11,13 @@ Restart, ReopenJoin and KeepChain let a canvas that failed go on (see resume.py)
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from msgspec import Struct
+from msgspec.structs import replace
 
 from .continuation import ChainRecord, Counted, JoinRecord
-from .message import Message
+from .message import Message, copy_of
 from .node import Node
 from .outcome import Ending, Failure, Success
 from .plan import Plan, plan_of
@@ -25,6 +28,17 @@ class Publish(Struct, frozen=True):
 
     message: Message
     not_before_us: int | None = None
+
+
+def published(message: Message) -> Iterator[Publish]:
+    """A message, and a copy of it for each further queue that it goes to."""
+    if not message.copies:
+        yield Publish(message)
+        return
+    first = replace(message, copies=())
+    yield Publish(first)
+    for queue in message.copies:
+        yield Publish(copy_of(first, queue))
 
 
 class Settle(Struct, frozen=True):

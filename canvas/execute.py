@@ -1,12 +1,16 @@
-"""Execute: run the function of one message, and say how it ended. Every exception of the task becomes an outcome here."""
+"""Execute: run the function of one message, and say how it ended. Every exception of the task becomes an outcome here.
+
+There is one way of doing it, `execute_awaiting`. It waits for nothing but the task itself, where that is a coroutine and shares its event loop
+with others; so elsewhere, where each task has its thread, `driven` takes it from its beginning to its end in one step.
+"""
 
 from __future__ import annotations
 
 import inspect
 import json
 import random
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 from . import errors
 from .child import Child, sent_child
@@ -29,6 +33,7 @@ from .task import Task
 from .tasks import Tasks
 from .teller import Tell
 
+T = TypeVar("T")
 _system_now_us = SystemClock().now_us
 
 
@@ -63,12 +68,52 @@ def execute(
     raised: Callable[[BaseException], object] = lambda _exc: None,
     tell: Tell | None = None,
 ) -> Outcome:
-    """Run `message` and return its outcome. Raises Requeued and KeyboardInterrupt.
+    """Run `message` in this thread and return its outcome. Raises Requeued and KeyboardInterrupt.
 
     `now_us` tells the time from which the countdown of a retry counts; `draw` chooses its delay where there is jitter (0 to 1).
     `limit` keeps the soft one of `limits`, which are the message's own unless given. `raised` is told of the exception that is the failure.
     `tell` passes on what the run says of itself.
     """
+    call = execute_awaiting(
+        message,
+        tasks,
+        hostname,
+        limit,
+        limits,
+        tell,
+        now_us=now_us,
+        draw=draw,
+        is_eager=is_eager,
+        raised=raised,
+    )
+    return driven(call)
+
+
+def driven(coroutine: Coroutine[Any, Any, T]) -> T:
+    """What the coroutine returns, which waits for nothing."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+    coroutine.close()
+    raise RuntimeError("what was to run to its end in one step waits for something")
+
+
+async def execute_awaiting(
+    message: Message,
+    tasks: Tasks,
+    hostname: str,
+    limit: SoftLimit,
+    limits: TimeLimits | None = None,
+    tell: Tell | None = None,
+    *,
+    now_us: Callable[[], int] = _system_now_us,
+    draw: Callable[[], float] = random.random,
+    is_eager: bool = False,
+    raised: Callable[[BaseException], object] = lambda _exc: None,
+) -> Outcome:
+    """As `execute`; it waits as `limit.run` does."""
     task = tasks.get(message.task)
     if task is None:
         text = (
@@ -86,13 +131,13 @@ def execute(
     with running(request):
         ears.report.begins()
         try:
-            ended = _run(task, message, request, draw, limit, ears)
+            ended = await _run(task, message, request, draw, limit, ears)
         finally:
             ears.report.ends()
     return _retry(message, ended, now_us()) if isinstance(ended, errors.Retry) else ended
 
 
-def _run(
+async def _run(
     task: Task[Any, Any],
     message: Message,
     request: Request,
@@ -103,7 +148,10 @@ def _run(
     """Call the function; Retry where it, or its task's options, ask for another run."""
     try:
         ears.report.starts()
+        # what raises StopIteration must be called here: no coroutine lets that through
         value = _call(task, message, request, limit)
+        if inspect.iscoroutine(value):
+            value = await limit.run(value, request.timelimit[1])
     except errors.Retry as retry:
         return _again(retry, ears.report)
     except errors.Replaced as replaced:
@@ -175,11 +223,8 @@ def _call(task: Task[Any, Any], message: Message, request: Request, limit: SoftL
     # an immutable error callback gets nothing but its own arguments: the failed id is not in front of them
     if message.errback is not None and args[:1] == [message.errback.get("id")] and _wants_exception(task):
         args = _errback_args(message.errback, args[1:])
-    _, seconds = request.timelimit
-    with limit.over(seconds):
-        result = task.entry(*args, **request.kwargs)
-    # a coroutine function runs to its end here; the asyncio pool runs many side by side
-    return limit.run(result, seconds) if inspect.iscoroutine(result) else result
+    with limit.over(request.timelimit[1]):
+        return task.entry(*args, **request.kwargs)
 
 
 def _retry(message: Message, retry: errors.Retry, now_us: int) -> Outcome:

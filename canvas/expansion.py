@@ -19,18 +19,29 @@ from typing import Any
 from msgspec.structs import replace
 
 from .continuation import Counted
-from .effect import Effect, OpenCount, Publish
+from .effect import Effect, OpenCount, published
 from .errors import ImproperlyConfigured
 from .ids import derive
 from .json_text import EMPTY_LIST, Json, json_value, prepend
 from .mark import plain
-from .message import message_of
+from .message import Message, message_of
 from .node import Call, Chain, Group, Node, Policy, Tap, callbacks, first_calls, freeze
 from .node_data import node_to_data
 
 ACCUMULATE_TASK = "celery.accumulate"
 """Of Celery's, which every worker has: with `index` it returns that one of its arguments."""
-_OURS = frozenset(["errback", "first_attempt", "max_retries", "origin", "replaced_task_nesting", "retries"])
+_OURS = frozenset(
+    [
+        "copies",
+        "errback",
+        "first_queue",
+        "first_attempt",
+        "max_retries",
+        "origin",
+        "replaced_task_nesting",
+        "retries",
+    ]
+)
 """Options that mean nothing to Celery's workers."""
 
 Steps = tuple[Node, ...]
@@ -96,7 +107,7 @@ class _Sender:
         first, *rest = steps
         match first:
             case Call():
-                yield self._message(first, tuple(rest), part, value)
+                yield from published(self._message(first, tuple(rest), part, value))
             case Group(members=()) if rest:
                 yield from self.sent(tuple(rest), part, EMPTY_LIST)
             case Group() if rest:
@@ -113,18 +124,19 @@ class _Sender:
             case Chain() | Tap():
                 raise AssertionError("steps are flat, and taps were refused")
 
-    def _message(self, call: Call, rest: Steps, part: Counted | None, value: Json | None) -> Publish:
+    def _message(self, call: Call, rest: Steps, part: Counted | None, value: Json | None) -> Message:
         args = plain(call.args)
         if value is not None and not call.immutable:
             args = prepend(value, args)
         own = {name: option for name, option in call.options.items() if name not in _OURS}
-        bare = replace(call, options=own, kwargs=plain(call.kwargs), link=_frozen_links(call))
+        where = {name: call.options[name] for name in ("copies", "first_queue") if name in call.options}
+        bare = replace(call, options=own | where, kwargs=plain(call.kwargs), link=_frozen_links(call))
         message = message_of(
             bare, args=args, then=None if rest else part, root_id=self._root_id, parent_id=self._parent_id
         )
         if rest:
             message = replace(message, tail=json_value(_tail(rest, part)[::-1]))
-        return Publish(message)
+        return message
 
 
 def _tail(steps: Steps, part: Counted | None) -> list[Data]:

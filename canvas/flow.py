@@ -50,6 +50,7 @@ from .effect import (
     Revoke,
     Settle,
     planned,
+    published,
 )
 from .ids import derive
 from .joining import join_of, unstarted_of, value_of
@@ -232,17 +233,16 @@ def _enter(node: Node, value: Json | None, then: Continuation | None, scope: _Sc
     match node:
         case Call():
             args = node.args if value is None or node.immutable else prepend(value, node.args)
-            yield Publish(
-                message_of(
-                    node,
-                    args=args,
-                    then=then or counted_of(node),
-                    root_id=scope.root_id,
-                    parent_id=scope.parent_id,
-                    generation=scope.generation,
-                    stamps=scope.stamps,
-                )
+            message = message_of(
+                node,
+                args=args,
+                then=then or counted_of(node),
+                root_id=scope.root_id,
+                parent_id=scope.parent_id,
+                generation=scope.generation,
+                stamps=scope.stamps,
             )
+            yield from published(message)
         case Chain():
             yield from _enter_chain(node.steps, node.id, value, then, scope)
         case Group(members=()):

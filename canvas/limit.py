@@ -61,8 +61,11 @@ class SoftLimit(Protocol):
         """Inside, after `seconds`, SoftTimeLimitExceeded is raised: once, and never outside."""
         ...
 
-    def run(self, coroutine: Coroutine[Any, Any, Any], seconds: float | None) -> Any:
-        """Run the coroutine to its end, with the same exception in it after `seconds`."""
+    async def run(self, coroutine: Coroutine[Any, Any, Any], seconds: float | None) -> Any:
+        """Run the coroutine to its end, with the same exception in it after `seconds`.
+
+        Only where tasks share an event loop this waits by way of it; elsewhere it has ended when this is first driven.
+        """
         ...
 
 
@@ -74,17 +77,25 @@ class NoLimit:
     def over(self, seconds: float | None) -> AbstractContextManager[object]:  # noqa: ARG002 - none is kept
         return nullcontext()
 
-    def run(self, coroutine: Coroutine[Any, Any, Any], seconds: float | None) -> Any:  # noqa: ARG002 - none is kept
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return asyncio.run(coroutine)
-        # a thread has one event loop at a time, so this one goes to another thread
-        ended: Future[Any] = Future()
-        context = copy_context()
-        thread = Thread(target=_settle, args=(ended, lambda: context.run(asyncio.run, coroutine)))
-        thread.start()
-        return ended.result()
+    async def run(self, coroutine: Coroutine[Any, Any, Any], seconds: float | None) -> Any:  # noqa: ARG002 - none is kept
+        return run_here(coroutine)
+
+
+NO_LIMIT = NoLimit()
+
+
+def run_here(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run it to its end in an event loop of its own."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    # a thread has one event loop at a time, so this one goes to another thread
+    ended: Future[Any] = Future()
+    context = copy_context()
+    thread = Thread(target=_settle, args=(ended, lambda: context.run(asyncio.run, coroutine)))
+    thread.start()
+    return ended.result()
 
 
 def _settle(ended: Future[Any], call: Callable[[], Any]) -> None:
@@ -94,16 +105,13 @@ def _settle(ended: Future[Any], call: Callable[[], Any]) -> None:
         ended.set_exception(error)
 
 
-NO_LIMIT = NoLimit()
-
-
 def overdue_text(seconds: float) -> str:
     """What SoftTimeLimitExceeded says."""
     return f"the task ran longer than its soft time limit of {seconds} s"
 
 
 class LimitedCoroutine:
-    """Runs a coroutine in an event loop of its own, and throws SoftTimeLimitExceeded into it after `seconds`.
+    """Runs a coroutine, and throws SoftTimeLimitExceeded into it after `seconds`.
 
     It waits for the coroutine in its place: what the loop cancels at the limit is this one, which hands on the exception instead.
     """
@@ -118,14 +126,16 @@ class LimitedCoroutine:
         """The coroutine's own code runs now."""
 
     def run(self) -> Any:
-        return asyncio.run(self._main())
+        """In an event loop of its own."""
+        return asyncio.run(self.wait())
 
     def tell(self) -> bool:
         """True for the first who asks, who must then raise the exception in the coroutine."""
         first, self._told = not self._told, True
         return first
 
-    async def _main(self) -> Any:
+    async def wait(self) -> Any:
+        """In the loop and the asyncio task of the caller."""
         self._task = asyncio.current_task()
         timer = asyncio.get_running_loop().call_later(self._seconds, self._expire)
         try:

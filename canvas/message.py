@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from .continuation import Continuation, Counted, Member
+from .ids import derive
 from .json_text import EMPTY_LIST, EMPTY_MAP, Json
 from .node import Call, Node, callbacks, calls
 from .stamp import Stamps, stamp_keys, stamps_in
@@ -18,6 +19,8 @@ from .stamp import Stamps, stamp_keys, stamps_in
 DEFAULT_QUEUE = "celery"
 CONTROL_QUEUE = "backbeat"
 """The queue that every backbeat worker serves besides its own, for joins, starts and forwarded continuations."""
+BROADCAST_QUEUE = "bcast."
+"""How the names of the queues begin that workers have of their own for broadcasts, as those of Celery's workers do."""
 LONGEST_SECONDS = 100 * 366 * 86_400.0
 """The longest countdown or relative expiry; what is beyond would leave the calendar."""
 MAX_BYTES = 16 * 1024 * 1024
@@ -56,6 +59,14 @@ class Message(Struct, frozen=True, kw_only=True):
     expires_us: int | None = None
     expires_after: float | None = None
     queue: str = DEFAULT_QUEUE
+    exchange: str = ""
+    """With it, it is published to this exchange of the broker, with `queue` as routing key; what comes from a queue has none any more."""
+    first_queue: str = ""
+    """Of an exchange: the queue whose message keeps the id; those of other queues are copies. Without it all of them keep it."""
+    copies: tuple[str, ...] = ()
+    """Further queues that get a copy, see `effect.published`."""
+    copy_of: str | None = None
+    """The id of the message of which this is a copy."""
     priority: int | None = None
     ignore_result: bool = False
     time_limit: float | None = None
@@ -95,6 +106,30 @@ def guard_of(message: Message, seconds: float) -> Message:
     )
 
 
+def copy_of(message: Message, queue: str) -> Message:
+    """What queue `queue` gets of a message that goes to several: a task of its own, whose result nobody waits for.
+
+    What follows a task follows the message itself alone.
+    """
+    return replace(
+        message,
+        id=derive(message.id, f"copy/{queue}"),
+        copy_of=message.id,
+        queue=queue,
+        exchange="",
+        first_queue="",
+        copies=(),
+        then=None,
+        tail=None,
+        link=(),
+        link_error=(),
+        group_id=None,
+        group_index=None,
+        reply_to="",
+        ignore_result=True,
+    )
+
+
 _OPTIONS = frozenset(
     [
         *("group_id", "group_index", "countdown", "priority", "time_limit", "soft_time_limit"),
@@ -103,7 +138,16 @@ _OPTIONS = frozenset(
 )
 """Options of a call that a message has under the same names, and as they are."""
 _TRUE_OPTIONS = frozenset(
-    ["queue", "reply_to", "origin", "headers", "first_attempt", "replaced_task_nesting"]
+    [
+        "queue",
+        "exchange",
+        "first_queue",
+        "reply_to",
+        "origin",
+        "headers",
+        "first_attempt",
+        "replaced_task_nesting",
+    ]
 )
 """The same, of which anything empty, in whatever form another program writes it, is none."""
 
@@ -127,6 +171,10 @@ def message_of(
         for name, value in options.items()
         if (value is not None and name in _OPTIONS) or (value and name in _TRUE_OPTIONS)
     }
+    if "exchange" in known:
+        known["queue"] = options.get("routing_key") or known["exchange"]
+    if options.get("copies"):
+        known["copies"] = tuple(options["copies"])
     if options.get("retries"):
         known["attempt"] = options["retries"]
     if options.get("ignore_result"):
@@ -219,8 +267,8 @@ def _is_index(value: Any) -> bool:
 _HOLDS: tuple[tuple[str, Callable[[Any], bool]], ...] = tuple(
     (name, holds)
     for holds, names in (
-        (_is_key, ("id", "task", "root_id", "parent_id", "group_id", "queue", "guards")),
-        (_is_text, ("shadow", "reply_to", "origin")),
+        (_is_key, ("id", "task", "root_id", "parent_id", "group_id", "queue", "guards", "copy_of")),
+        (_is_text, ("shadow", "reply_to", "origin", "exchange", "first_queue")),
         (_is_seconds, ("countdown", "expires_after")),
         (_is_limit, ("time_limit", "soft_time_limit")),
         (_is_count, ("attempt", "first_attempt", "replaced_task_nesting", "generation")),

@@ -21,13 +21,14 @@ class Observing:
     """Of an app with the settings `conf`."""
 
     conf: Config
+    queue_of: Callable[[str], str]
 
     @cached_property
     def control(self) -> Control:
         """Asks workers and gives them orders."""
         from .control import Control
 
-        return Control(self.conf)
+        return Control(self.conf, self.queue_of)
 
     @cached_property
     def events(self) -> Events:

@@ -14,6 +14,7 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from .address import unaddressed
 from .argument_fault import named_fault
 from .codec import dumps, loads
 from .errors import EncodeError, ImproperlyConfigured
@@ -72,7 +73,6 @@ def checked(options: Mapping[str, Any]) -> dict[str, Any]:
     if stamps:
         out |= {**stamps, STAMPED: list(stamps)}
     out.update(checked_unique(out))
-    _choose_queue(out)
     return out
 
 
@@ -101,17 +101,25 @@ def check_stamp_names(stamps: Mapping[str, Any]) -> None:
         )
 
 
-def _choose_queue(out: dict[str, Any]) -> None:
-    """Messages go to queues by name; a routing key through the default exchange is one."""
-    queue = out.get("queue") or out.get("routing_key")
-    for name in ("exchange", "routing_key"):
-        value = out.pop(name, None)
-        if value not in (None, "", queue):
-            raise ImproperlyConfigured(
-                f"{name} {value!r} is not supported by this version: name the queue, queue={value!r}"
-            )
-    if queue and "queue" not in out:
-        out["queue"] = key("queue", queue)
+def to_one_queue(options: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """Checked options with the queue that they name, by its name or as the routing key of the exchange without a name.
+
+    Raises ImproperlyConfigured for an exchange: `what` goes to one queue.
+    """
+    out = dict(options)
+    routing_key, exchange = out.pop("routing_key", None), out.pop("exchange", None)
+    if exchange:
+        raise ImproperlyConfigured(
+            f"{what} goes to one queue, and not to exchange {exchange!r}: name the queue"
+        )
+    if routing_key:
+        out.setdefault("queue", routing_key)
+    return out
+
+
+def _named_or_text(read: Read) -> Read:
+    """A name, or an object of kombu's that has one."""
+    return lambda name, value: read(name, getattr(value, "alias", None) or getattr(value, "name", value))
 
 
 def _headers(name: str, value: Any) -> dict[str, Any]:
@@ -171,6 +179,7 @@ _INDEX = Bound(highest=LARGEST_COUNT, whole=True)
 _READERS: dict[str, Read] = {
     "countdown": _seconds,
     "eta": _moment,
+    "exchange": _named_or_text(label),
     "expires": _expiry,
     "group_id": identity,
     "group_index": _INDEX,
@@ -179,10 +188,11 @@ _READERS: dict[str, Read] = {
     "max_retries": _count_of_retries,
     "parent_id": identity,
     "priority": Bound(highest=255, whole=True),
-    "queue": key,
+    "queue": _named_or_text(key),
     "reply_to": label,
     "retries": _INDEX,
     "root_id": identity,
+    "routing_key": label,
     "serializer": _serializer,
     "shadow": label,
     "soft_time_limit": LIMIT,
@@ -206,7 +216,7 @@ def laid_on(node: Node, given: Given) -> Node:
 def _on_first(node: Node, given: Given) -> Node:
     match node:
         case Call():
-            options = overlaid(node.options, given.options)
+            options = overlaid(unaddressed(node.options, given.options), given.options)
             if node.immutable:
                 return replace(node, options=options)
             try:

@@ -27,10 +27,10 @@ from .commit.verdict import Later, Poison, Run, Settled, Stale, Standing, WasRev
 from .continuation import JoinRecord, join_above
 from .effect import Effect, Publish, Settle
 from .errors import DecodeError
-from .json_text import json_list, json_string
+from .json_text import NULL, json_list, json_string
 from .killpoint import reach
 from .led_to import led_to
-from .message import CONTROL_QUEUE, DEFAULT_QUEUE, Message
+from .message import CONTROL_QUEUE, DEFAULT_QUEUE, Message, copy_of
 from .outcome import (
     Error,
     Failure,
@@ -48,6 +48,8 @@ from .results.base import Results
 
 logger = logging.getLogger(__name__)
 
+ABSENT_PAUSE_US = 1_000_000
+"""After it a broadcast is looked at again that nobody was there to get."""
 RESULT_BYTES = 1024 * 1024
 """Bytes of a result, at most, unless the setting `result_max_bytes` says another number (decisions K19)."""
 
@@ -81,12 +83,14 @@ class Performer:
         now_us: Callable[[], int],
         queue_of: Callable[[str], str] = lambda _task: DEFAULT_QUEUE,
         is_early: Callable[[Message], bool] = lambda _message: False,
+        is_broadcast: Callable[[str], bool] = lambda _queue: False,
         result_bytes: int = RESULT_BYTES,
     ) -> None:
         self._commit = commit
         self._now_us = now_us
         self._queue_of = queue_of
         self._is_early = is_early
+        self._is_broadcast = is_broadcast
         self._result_bytes = result_bytes
         self._chains = ChainCache(commit)
         self._built_in = BuiltIn(commit, results, self._chains, now_us)
@@ -236,6 +240,8 @@ class Performer:
     def _start(self, taken: Taken, message: Message) -> Route:
         if message.expires_us is not None and message.expires_us <= self._now_us():
             return self.finished(taken, message, Revoked(reason="expired"))
+        if message.copy_of is None and self._is_broadcast(message.queue):
+            return self._hand_out(taken, message)
         if message.task not in BUILT_IN:
             return Execute(taken, message, self._is_early(message))
         try:
@@ -253,6 +259,20 @@ class Performer:
             extra = {"action": "message_refused", "id": message.id}
             logger.error("refused message %s: %s", message.id, text, extra=extra)  # noqa: TRY400 - a stranger's fault
             return self.dead(taken, message, Failure(error=celery_error("Reject", text, message.id)))
+
+    def _hand_out(self, taken: Taken, message: Message) -> Transition:
+        """Of a broadcast every worker that is there gets a copy, in the step that acknowledges it; that is all that it comes to."""
+        queues = self._commit.audience(message.queue)
+        if queues is None:
+            whole = copy_of(message, message.queue)
+            copies = [replace(whole, exchange=message.queue, first_queue=message.queue)]
+        elif queues:
+            copies = [copy_of(message, queue) for queue in queues]
+        else:  # this worker was away for so long that it does not count: it will soon again
+            again = Publish(message, self._now_us() + ABSENT_PAUSE_US)
+            return Transition(effects=(again,), delivery=taken.delivery)
+        done = self.finished(taken, message, Success(value=NULL))
+        return replace(done, effects=(*done.effects, *map(Publish, copies)))
 
     def _stands(self, taken: Taken, message: Message, standing: Standing) -> Transition:
         is_older = (standing.generation, standing.attempt) > (message.generation, message.attempt)

@@ -6,6 +6,7 @@ from enum import Enum
 
 from .config import Config
 from .errors import ImproperlyConfigured
+from .sqs_name import is_plain, queue_fault
 from .url_text import without_password
 
 
@@ -54,6 +55,11 @@ def kind_of(url: str) -> Kind:
     )
 
 
+def is_sqs(url: str) -> bool:
+    """Whether `url` leads to Amazon SQS."""
+    return url.partition(":")[0].lower() == "sqs"
+
+
 def broker_url(conf: Config) -> str:
     """The broker's URL. Raises ImproperlyConfigured if there is none."""
     conf.read_environment()
@@ -66,13 +72,23 @@ def broker_url(conf: Config) -> str:
     return _secured(str(url), conf.broker_use_ssl)
 
 
+def has_exchanges(conf: Config) -> bool:
+    """Whether the broker leads messages on by itself: RabbitMQ does."""
+    conf.read_environment()
+    url = str(conf.broker_write_url or conf.broker_url or "")
+    return url.partition(":")[0].lower() in _RABBITMQ
+
+
 def check_queue(conf: Config, name: str) -> None:
-    """Raise ImproperlyConfigured for the name of a queue that the broker keeps to itself."""
-    if not name.startswith(RABBITMQS_OWN):
+    """Raise ImproperlyConfigured for the name of a queue that the broker keeps to itself, or cannot have."""
+    options = conf.broker_transport_options or {}
+    if is_plain(name) and not name.startswith(RABBITMQS_OWN) and "predefined_queues" not in options:
         return
     conf.read_environment()
     url = str(conf.broker_write_url or conf.broker_url or "")
-    if url.partition(":")[0].lower() in _RABBITMQ:
+    if is_sqs(url) and (fault := queue_fault(name, options)) is not None:
+        raise ImproperlyConfigured(fault)
+    if name.startswith(RABBITMQS_OWN) and has_exchanges(conf):
         raise ImproperlyConfigured(
             f"queue {name!r:.80} cannot be: queue names that begin with {RABBITMQS_OWN} are RabbitMQ's own"
         )
@@ -88,6 +104,11 @@ def store_url(conf: Config) -> str | None:
                 raise ImproperlyConfigured(
                     "rpc:// sends results back through amqp:// or redis://; leave the backend out here: results are kept where "
                     "messages are"
+                )
+            if is_sqs(broker):
+                raise ImproperlyConfigured(
+                    "rpc:// is not for sqs://, where each client would leave a queue behind; write App(backend='redis://...') or "
+                    "postgresql://"
                 )
             return None
         if kind_of(backend) is Kind.KOMBU:

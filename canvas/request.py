@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -187,14 +186,20 @@ def running_request() -> Request | None:
     return _current.get()
 
 
-@contextmanager
-def running(request: Request) -> Iterator[Request]:
+class running:  # noqa: N801 - used as what contextlib has, which costs a microsecond for each task
     """Make `request` the current one."""
-    token = _current.set(request)
-    try:
-        yield request
-    finally:
-        _current.reset(token)
+
+    __slots__ = ("_request", "_token")
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def __enter__(self) -> Request:
+        self._token = _current.set(self._request)
+        return self._request
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
 
 
 def request_of(message: Message, hostname: str) -> Request:

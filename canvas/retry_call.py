@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from .errors import ImproperlyConfigured
-from .options import checked
+from .options import checked, to_one_queue
 from .retrying import count_of
 from .value import check_limits, keywords, positional
 
@@ -56,8 +56,9 @@ def retry_call(given: Mapping[str, Any]) -> RetryCall:
         raise ImproperlyConfigured(
             f"max_retries must be a whole number from 0 on, found {max_retries!r:.100}"
         )
-    wanted = checked(
-        {name: given[name] for name in given if name in CHANGEABLE or name in ("eta", "countdown")}
+    wanted = to_one_queue(
+        checked({name: given[name] for name in given if name in CHANGEABLE or name in ("eta", "countdown")}),
+        "a retry",
     )
     eta, countdown = wanted.pop("eta", None), wanted.pop("countdown", None)
     check_limits(wanted)

@@ -111,6 +111,25 @@ def _wire(name: str, value: Any) -> Any:
     return value
 
 
+def _queue_type(name: str, value: Any) -> Any:
+    """A type of RabbitMQ's queues."""
+    if value not in ("classic", "quorum"):
+        raise ImproperlyConfigured(f"{name} must be 'classic' or 'quorum', found {value!r:.80}")
+    return value
+
+
+def _priority_order(name: str, value: Any) -> Any:
+    if value not in ("highest", "lowest"):
+        raise ImproperlyConfigured(f"{name} must be 'highest' or 'lowest', found {value!r:.80}")
+    return value
+
+
+def _exchange_type(name: str, value: Any) -> Any:
+    if value not in ("direct", "topic", "fanout"):
+        raise ImproperlyConfigured(f"{name} must be 'direct', 'topic' or 'fanout', found {value!r:.80}")
+    return value
+
+
 _READERS: dict[str, Read] = {
     "accept_content": _content_types,
     "beat_cron_starting_deadline": optional(SECONDS),
@@ -147,13 +166,23 @@ _READERS: dict[str, Read] = {
     "task_acks_late": flag,
     "task_allow_error_cb_on_chord_header": flag,
     "task_always_eager": flag,
+    "task_create_missing_queue_type": optional(_queue_type),
+    "task_create_missing_queues": flag,
+    "task_default_exchange": optional(key),
+    "task_default_exchange_type": _exchange_type,
+    "task_default_priority": optional(Bound(highest=255, whole=True)),
     "task_default_queue": key,
     "task_default_rate_limit": _rate,
+    "task_default_queue_type": optional(_queue_type),
+    "task_default_routing_key": optional(key),
     "task_eager_propagates": flag,
     "task_ignore_result": flag,
+    "task_inherit_parent_priority": flag,
     "task_lease_seconds": LEASE,
     "task_max_argument_bytes": Bound(lowest=1, highest=MAX_BYTES, whole=True),
     "task_max_lost": COUNT,
+    "task_priority_order": _priority_order,
+    "task_queue_max_priority": optional(Bound(highest=255, whole=True)),
     "task_send_sent_event": flag,
     "task_soft_time_limit": optional(LIMIT),
     "task_store_eager_result": flag,

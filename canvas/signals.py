@@ -120,7 +120,20 @@ worker_before_create_process = _signal(
     never="children are born of a process that has imported the app and nothing else; use worker_process_init",
 )
 user_preload_options = _signal("user_preload_options", never="the command line takes no options of projects")
-eventlet_pool_started = _signal("eventlet_pool_started", never="there is no eventlet pool")
-eventlet_pool_preshutdown = _signal("eventlet_pool_preshutdown", never="there is no eventlet pool")
-eventlet_pool_postshutdown = _signal("eventlet_pool_postshutdown", never="there is no eventlet pool")
-eventlet_pool_apply = _signal("eventlet_pool_apply", "target args kwargs", never="there is no eventlet pool")
+eventlet_pool_started = _signal(
+    "eventlet_pool_started",
+    never="a pool of eventlet has a process of its own, which sends worker_process_init",
+)
+eventlet_pool_preshutdown = _signal(
+    "eventlet_pool_preshutdown",
+    never="a pool of eventlet has a process of its own, which sends worker_process_init",
+)
+eventlet_pool_postshutdown = _signal(
+    "eventlet_pool_postshutdown",
+    never="a pool of eventlet has a process of its own, which sends worker_process_init",
+)
+eventlet_pool_apply = _signal(
+    "eventlet_pool_apply",
+    "target args kwargs",
+    never="a pool of eventlet has a process of its own, which sends worker_process_init",
+)

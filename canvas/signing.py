@@ -29,7 +29,7 @@ from .node import Call, Node, callbacks, calls
 from .node_data import node_from_data
 from .own_tasks import CHORD_TASK, JOIN_TASK, START_TASK
 from .replacing import VALUE_TASK
-from .wire import SIGNATURE, Wire, to_wire
+from .wire import SIGNATURE, Wire, sent_to, to_wire
 
 SHORTEST_SECRET = 16
 """Bytes of a secret, at least; write 32 random ones (`python -c "import secrets; print(secrets.token_hex(32))"`)."""
@@ -133,7 +133,7 @@ class Keyring:
         if len(wire.body) > MAX_BYTES:
             raise SignatureError(f"its body has {len(wire.body)} bytes, more than {MAX_BYTES}")
         try:
-            head = _head(key, wire.headers, wire.properties, queue)
+            head = _head(key, wire.headers, wire.properties, sent_to(wire.headers, queue))
         except (TypeError, ValueError, RecursionError):
             raise SignatureError("its headers cannot be verified") from None
         if version != VERSION or not hmac.compare_digest(_mac(key, head, wire.body), mac):

@@ -10,9 +10,11 @@ from typing import Any, ClassVar, Generic, NoReturn, ParamSpec, Self, TypeVar, c
 
 from . import errors
 from .awaitable import in_thread
+from .django_project import on_commit
 from .eager_result import EagerResult
 from .growing import added_to_chord
 from .header import check_size
+from .ids import draw
 from .model_call import ModelCall
 from .outcome import READY_STATES
 from .request import Request, current_request
@@ -84,6 +86,14 @@ class Task(TaskAttributes, TaskHooks, Generic[P, R]):
         """What a worker calls: the function, or the class's own `__call__` if it has one."""
         return self.run if type(self).__call__ is Task.__call__ else self
 
+    @property
+    def is_coroutine(self) -> bool:
+        """Whether calling it only makes a coroutine: then it may run beside others in one event loop."""
+        if type(self).__call__ is not Task.__call__:
+            return inspect.iscoroutinefunction(type(self).__call__)
+        run = self.run
+        return inspect.iscoroutinefunction(run.__wrapped__ if isinstance(run, ModelCall) else run)
+
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now."""
         return self.run(*args, **kwargs)
@@ -120,6 +130,28 @@ class Task(TaskAttributes, TaskHooks, Generic[P, R]):
     ) -> AsyncResult[R]:
         """As `apply_async`, for coroutines."""
         return await in_thread(self.apply_async, args, kwargs, **options)
+
+    def delay_on_commit(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+        """As `delay`, when the transaction of Django's that is open commits."""
+        return self.apply_async_on_commit(args, kwargs)
+
+    def apply_async_on_commit(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        using: str | None = None,
+        **options: Any,
+    ) -> AsyncResult[R]:
+        """As `apply_async`, when the transaction of Django's that is open on the database `using` commits; never if it is rolled back, now if none
+        is open. The id is known at once. Arguments are checked at once, too; what Celery would raise when it is sent comes out of the commit.
+
+        A process that dies between the commit and the sending sends nothing: with SQLAlchemy `app.transaction` leaves no such moment.
+        """
+        self._check(positional(args or ()), keywords(kwargs or {}))
+        options = {**options, "task_id": options.get("task_id") or draw()}
+        on_commit(lambda: self.apply_async(args, kwargs, **options), using)
+        return cast("AsyncResult[R]", self.app.AsyncResult(options["task_id"]))
 
     def apply(
         self,

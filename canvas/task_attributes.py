@@ -69,6 +69,7 @@ class TaskAttributes:
     run: Callable[..., Any]
 
     queue: str | None = None
+    exchange: str | None = None
     routing_key: str | None = None
     priority: int | None = _from_setting("task_default_priority")
     expires: Any = None

@@ -47,7 +47,7 @@ class TaskOptionTypes(TypedDict, total=False):
     backend: None
     compression: None
     delivery_mode: Literal[2, "persistent"] | None
-    exchange: Literal[""] | None
+    exchange: str | None
     exchange_type: Literal["direct"] | None
     immediate: Literal[False] | None
     mandatory: bool | None

@@ -28,6 +28,7 @@ SENT_OPTIONS = frozenset(
         "ignore_result",
         "time_limit",
         "soft_time_limit",
+        "exchange",
         "routing_key",
         "serializer",
     }
@@ -49,8 +50,7 @@ FIXED: dict[str, tuple[tuple[Any, ...], str]] = {
     "acks_on_timeout": ((True, None), "a task that reached its time limit has failed, and is acknowledged"),
     "compression": ((None,), "messages are not compressed"),
     "delivery_mode": ((None, 2, "persistent"), "every message is durable"),
-    "exchange": ((None, ""), "messages go to queues by their names: use queue"),
-    "exchange_type": ((None, "direct"), "messages go to queues by their names: use queue"),
+    "exchange_type": ((None, "direct"), "the type of an exchange is said in the setting task_queues"),
     "immediate": ((None, False), "brokers have no such flag any more"),
     "mandatory": ((None, False, True), "the app's own queues are declared before anything is sent there"),
     "backend": ((None,), "the results of all tasks are kept where the setting result_backend says"),
@@ -90,6 +90,7 @@ class TaskOptions(Struct, frozen=True, kw_only=True):
 
     bind: bool = False
     queue: str | None = None
+    exchange: str | None = None
     routing_key: str | None = None
     priority: int | None = None
     expires: float | None = None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 
 from .json_text import Json
@@ -13,14 +12,19 @@ Tell = Callable[[str, Json], bool]
 _current: ContextVar[Tell | None] = ContextVar("backbeat_teller", default=None)
 
 
-@contextmanager
-def telling(tell: Tell) -> Iterator[None]:
-    """Lend it to the job that runs in the block."""
-    token = _current.set(tell)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+class telling:  # noqa: N801 - used as what contextlib has, which costs a microsecond for each task
+    """Lend `tell` to the job that runs in the block."""
+
+    __slots__ = ("_tell", "_token")
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._tell)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
 
 
 def teller() -> Tell | None:

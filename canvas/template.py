@@ -169,7 +169,7 @@ def template_of(
     """
     if message.eta_us is not None or message.countdown is not None or message.expires_after is not None:
         return None  # the broker's clock decides about these
-    if message.id != (message.root_id or message.id) or message.then is not None:
+    if message.id != (message.root_id or message.id) or message.then is not None or message.exchange:
         return None
     template = Template(message, headers, dated=dated, keyring=keyring)
     if len(template._envelope) > LARGEST:

@@ -12,15 +12,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from .embed import ARGUMENTS, embed_of, nodes_of, then_of
 from .errors import MessageError
 from .json_text import Json, json_value, parsed
 from .mark import plain
-from .message import MAX_BYTES, Message, checked, iso_of_us, us_of_iso
+from .message import BROADCAST_QUEUE, MAX_BYTES, Message, checked, copy_of, iso_of_us, us_of_iso
 from .stamp import stamps_of_headers
 from .stub import STUB_HEADERS, stub_headers
 
+EXCHANGE = "backbeat_exchange"
+"""The header of what is published to an exchange: which one, the queue whose message keeps the id, and the routing key."""
 SIGNATURE = "backbeat_signature"
 """The header that holds a message's signature (see signing.py)."""
 
@@ -92,7 +95,19 @@ def _headers(message: Message, args: Json, kwargs: Json) -> dict[str, Any]:
         headers["backbeat_guards"] = message.guards
     if message.paced_us is not None:
         headers["backbeat_paced"] = message.paced_us
+    if message.exchange:
+        headers[EXCHANGE] = [message.exchange, message.first_queue, message.queue]
+    if message.copy_of is not None:
+        headers["backbeat_copy_of"] = message.copy_of
     return headers | stub_headers(message)
+
+
+def sent_to(headers: Mapping[str, Any], queue: str) -> str:
+    """The routing key that a message was published with which came from `queue`: its name, but for what an exchange led there."""
+    match headers.get(EXCHANGE):
+        case [_, _, str(routing_key)]:
+            return routing_key
+    return queue
 
 
 def repr_of(text: Json, limit: int = 1024) -> str:
@@ -100,14 +115,17 @@ def repr_of(text: Json, limit: int = 1024) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def from_wire(wire: Wire, queue: str) -> Message:
-    """The message of a delivery. Raises MessageError, with the task's id where there is one, for what is not protocol 2 in JSON."""
+def from_wire(wire: Wire, queue: str, *, is_moved: bool = False) -> Message:
+    """The message of a delivery. Raises MessageError, with the task's id where there is one, for what is not protocol 2 in JSON.
+
+    `is_moved`: `queue` is where it is still to be sent, and not where it came from.
+    """
     headers = wire.headers
     id_ = id_in(headers)
     if id_ is None:
         raise MessageError("the message has no id")
     try:
-        return _decode(wire, headers, id_, queue)
+        return _decode(wire, headers, id_, queue, is_moved)
     except MessageError as error:
         raise MessageError(str(error), id_, headers) from error
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
@@ -115,7 +133,7 @@ def from_wire(wire: Wire, queue: str) -> Message:
         raise MessageError(text, id_, headers) from error
 
 
-def _decode(wire: Wire, headers: Mapping[str, Any], id_: str, queue: str) -> Message:
+def _decode(wire: Wire, headers: Mapping[str, Any], id_: str, queue: str, is_moved: bool) -> Message:
     args, kwargs, embed = _body(wire)
     then, errbacks = then_of(embed, headers.get("group"), headers.get("group_index"))
     hard, soft = headers.get("timelimit") or (None, None)
@@ -151,8 +169,18 @@ def _decode(wire: Wire, headers: Mapping[str, Any], id_: str, queue: str) -> Mes
         errback=headers.get("backbeat_errback"),
         guards=headers.get("backbeat_guards"),
         paced_us=headers.get("backbeat_paced"),
+        copy_of=headers.get("backbeat_copy_of"),
     )
-    return checked(message)
+    return _delivered(checked(message), headers.get(EXCHANGE), is_moved)
+
+
+def _delivered(message: Message, published: Any, is_moved: bool) -> Message:
+    """A message that an exchange led to a queue is a copy, but in one of them; on its way there it still knows the exchange."""
+    exchange, first, _ = ("", "", "") if published is None else map(str, published)
+    if is_moved:
+        return replace(message, exchange=exchange, first_queue=first) if exchange else message
+    is_own = message.queue.startswith(BROADCAST_QUEUE) and message.copy_of is None
+    return copy_of(message, message.queue) if is_own or (first and first != message.queue) else message
 
 
 def _users_own(headers: Mapping[str, Any]) -> dict[str, Any]:
@@ -186,6 +214,8 @@ OWN_HEADERS = frozenset(
         "backbeat_errback",
         "backbeat_guards",
         "backbeat_paced",
+        "backbeat_copy_of",
+        EXCHANGE,
         *STUB_HEADERS,
         SIGNATURE,
         "compression",

@@ -6,7 +6,7 @@
 | redis                             | the same, or not given| one store, one script                    |
 | any                               | another store         | split                                    |
 | amqp, other kombu                 | not given             | stateless: messages only (decisions K17) |
-| amqp, redis, other kombu          | rpc                   | stateless, results come back as messages |
+| amqp, redis, kombu but SQS         | rpc                   | stateless, results come back as messages |
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from . import flow
+from .address import Foreign
 from .brokers.base import Broker
 from .commit.base import Commit, DeadLetterCommit
 from .commit.chord_times import times_of
@@ -36,12 +38,14 @@ from .places import (
     broker_prefix,
     broker_url,
     is_one_store,
+    is_sqs,
     kind_of,
     result_db,
     result_prefix,
     store_url,
     uses_rpc,
 )
+from .queue_table import queue_table
 from .results.base import Results
 from .results.compression import method_of
 from .signing import NO_KEYS, Keyring
@@ -54,7 +58,11 @@ if TYPE_CHECKING:
 
 
 def open_commit(
-    conf: Config, *, worker: str = "", queues: Sequence[str] = (), prefetch: int | None = None
+    conf: Config,
+    *,
+    worker: str = "",
+    queues: Sequence[str] = (),
+    prefetch: int | Callable[[], int] | None = None,
 ) -> Commit:
     """A worker's Commit. `prefetch`: how many messages of a queue a broker may send ahead; None leaves it to the broker's class."""
     broker, store = broker_url(conf), store_url(conf)
@@ -170,6 +178,24 @@ def open_results(conf: Config) -> Results:
             )
 
 
+def bound_elsewhere(conf: Config, foreign: Foreign) -> Sequence[str]:
+    """The queues that others have bound to an exchange that `task_queues` does not have; none where nobody could tell."""
+    url = broker_url(conf)
+    if kind_of(url) is not Kind.REDIS:
+        return ()
+    from .brokers.bindings import bound_queues
+
+    client = _redis_of(url, os.getpid())
+    return bound_queues(client, broker_prefix(conf), foreign.exchange, foreign.routing_key)
+
+
+@cache
+def _redis_of(url: str, pid: int) -> Any:  # noqa: ARG001 - a fork must not use its parent's connections
+    from .redis_client import open_redis
+
+    return open_redis(url)
+
+
 def reply_queue(results: Results, id_: str) -> str:
     """The queue for the reply to task `id_`, which is sent next. `results` are those of an app that `uses_rpc`."""
     from .results.rpc import RpcResults
@@ -265,6 +291,7 @@ def limits_of(conf: Config) -> Limits:
         extended=bool(conf.result_extended),
         compression=method_of(conf.result_compression),
         chords=times_of(conf, expires_seconds(conf)),
+        lowest_first=conf.task_priority_order == "lowest",
     )
 
 
@@ -295,13 +322,22 @@ def _open_stateless(conf: Config, broker: str, worker: str, queues: Sequence[str
 
 
 def _open_broker(
-    conf: Config, url: str, worker: str, queues: Sequence[str], limits: Limits, prefetch: int | None = None
+    conf: Config,
+    url: str,
+    worker: str,
+    queues: Sequence[str],
+    limits: Limits,
+    prefetch: int | Callable[[], int] | None = None,
 ) -> Broker:
     if kind_of(url) is Kind.KOMBU:
         from .brokers.kombu import PREFETCH, KombuBroker
 
         ahead = PREFETCH if prefetch is None else prefetch
         options = conf.broker_transport_options or None
+        if is_sqs(url):
+            return _sqs()(
+                url, queues=queues, prefetch=ahead, transport_options=options, keyring=keyring_of(conf)
+            )
         return KombuBroker(
             url,
             queues=queues,
@@ -309,6 +345,7 @@ def _open_broker(
             heartbeat_seconds=float(conf.broker_heartbeat or 0),
             transport_options=options,
             keyring=keyring_of(conf),
+            table=queue_table(conf),
         )
     from .commit.store_broker import StoreBroker
 
@@ -322,3 +359,13 @@ def _open_broker(
         keyring=keyring_of(conf),
     )
     return StoreBroker(own)
+
+
+def _sqs() -> Callable[..., Broker]:
+    try:
+        from .brokers.sqs import open_sqs
+    except ImportError as error:
+        raise ImproperlyConfigured(
+            f"sqs:// needs more packages ({error}): pip install 'backbeat[sqs]'"
+        ) from None
+    return open_sqs

@@ -20,6 +20,7 @@ from ..canvas.outcome import Failure, Ignored, Outcome, Rejected, Retry, Revoked
 from ..canvas.own_tasks import START_TASK
 from ..canvas.worker.worker import Worker
 from .beat import Beat
+from .beat_thread import running_beat
 from .firing import Firing
 from .leader import Term
 from .skip import Skip
@@ -171,31 +172,14 @@ class Display:
 
 
 def run_both(beat: Beat, worker: Worker, seconds: float | None) -> None:
-    """Run both until the worker is stopped, or for `seconds`; the beat in a thread of its own, and it stops first."""
-    stopping = threading.Event()
-    failures: list[BaseException] = []
-
-    def run_beat() -> None:
-        try:
-            beat.run(stopping.is_set)
-        except BaseException as error:
-            failures.append(error)
-            worker.stop()
-            raise
-
-    thread = threading.Thread(target=run_beat, name="beat")
+    """Run both until the worker is stopped, or for `seconds`; the beat in a thread of its own."""
     timer = None if seconds is None else threading.Timer(seconds, worker.stop)
-    thread.start()
-    if timer is not None:
-        timer.daemon = True
-        timer.start()
-    try:
-        worker.run()
-    finally:
-        stopping.set()
-        beat.wake()
-        thread.join()
+    with running_beat(beat, worker.stop):
         if timer is not None:
-            timer.cancel()
-    if failures:
-        raise failures[0]
+            timer.daemon = True
+            timer.start()
+        try:
+            worker.run()
+        finally:
+            if timer is not None:
+                timer.cancel()

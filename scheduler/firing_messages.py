@@ -28,6 +28,7 @@ from ..canvas.message import CONTROL_QUEUE, Message, iso_of_us, message_of
 from ..canvas.node import Call, Node
 from ..canvas.node_data import node_to_data
 from ..canvas.own_tasks import START_TASK
+from ..canvas.route import asks
 from ..canvas.signing import NO_KEYS, Keyring
 from ..canvas.template import Rendered, Sendable, Template, template_of
 from .entry import is_canvas
@@ -81,6 +82,8 @@ class FiringMessages:
         self._canvases: dict[int, tuple[Mapping[str, Any], Json]] = {}
         self._canvases_bytes = 0
         self._argument_bytes = 0
+        self._is_asked = False
+        """Whether a router looks at each call: then what two calls have in common cannot be told."""
         self._dated: tuple[int, str] = (0, iso_of_us(0))
 
     def warm(self) -> None:
@@ -92,6 +95,7 @@ class FiringMessages:
         made: list[Sendable] = []
         refused: list[Refused] = []
         self._argument_bytes = self._app.conf.task_max_argument_bytes
+        self._is_asked = asks(self._app.conf.task_routes)
         sentry, traced = bool(self._app.conf.beat_sentry_monitors), self._trace.begin()
         for firing in firings:
             names: _Texts = NAMES
@@ -109,7 +113,7 @@ class FiringMessages:
 
     def _sendable(self, firing: Firing, names: _Texts, headers: _Texts) -> Sendable:
         payload = firing.payload
-        key = _kind_of(firing, names)
+        key = None if self._is_asked and not is_canvas(payload) else _kind_of(firing, names)
         template, expires_us = self._templates.get(key, (None, 0)) if key is not None else (None, 0)
         if template is None:
             return self._learn(firing, key, names, headers)
@@ -143,6 +147,8 @@ class FiringMessages:
                 self._seen.clear()
             self._seen.add(mark)
             return message
+        if message.task == START_TASK and not is_canvas(firing.payload):
+            return message  # its arguments are more than the payload's
         template = template_of(message, names, dated=undated.expires_after is not None, keyring=self._keyring)
         size = template.bytes if template is not None else len(repr(key))
         self._templates_bytes += size
@@ -159,20 +165,14 @@ class FiringMessages:
         if not is_canvas(firing.payload):
             node = self._app.resolved_from_data(firing.payload)
             assert isinstance(node, Call)
+            if node.options.get("copies"):
+                # one firing is one message: the worker that starts it sends it to each of its queues
+                data = node_to_data(node, json.loads)
+                return _starting(firing, Json(json.dumps([data])), ours)
             call = replace(node, id=firing.task_id)
             message = message_of(call, args=call.args, then=None, root_id=firing.task_id, parent_id=None)
             return replace(message, headers={**message.headers, **ours})
-        id_ = firing.task_id
-        args = self._canvas(firing.payload)
-        return Message(
-            id=id_,
-            task=START_TASK,
-            args=args,
-            root_id=id_,
-            queue=CONTROL_QUEUE,
-            headers=ours,
-            expires_after=_expiry(firing.payload),
-        )
+        return _starting(firing, self._canvas(firing.payload), ours)
 
     def _canvas(self, payload: Mapping[str, Any]) -> Json:
         """The arguments of `backbeat.start`. They are kept for as long as there is room, with the payload that they are of."""
@@ -186,6 +186,18 @@ class FiringMessages:
             self._canvases_bytes = len(text)
         self._canvases[id(payload)] = (payload, text)
         return text
+
+
+def _starting(firing: Firing, args: Json, headers: dict[str, Any]) -> Message:
+    return Message(
+        id=firing.task_id,
+        task=START_TASK,
+        args=args,
+        root_id=firing.task_id,
+        queue=CONTROL_QUEUE,
+        headers=headers,
+        expires_after=_expiry(firing.payload),
+    )
 
 
 def _kind_of(firing: Firing, names: _Texts) -> Any:

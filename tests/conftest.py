@@ -32,6 +32,15 @@ def amqp_url():
         yield url
 
 
+@pytest.fixture(scope="session")
+def sqs_server():
+    """An emulator of Amazon SQS."""
+    from support.sqs_server import own_sqs
+
+    with own_sqs() as server:
+        yield server
+
+
 @pytest.fixture
 def redis_prefixed():
     """A Redis URL and a key prefix."""

@@ -1,7 +1,7 @@
 """The suite in lanes side by side, for `make test`: python tests/lanes.py [pytest arguments].
 
 Most of the suite waits: for a lease to pass, a process to start, a server to answer. Two lanes have the tests with real processes, beats and
-workers apart, two those of every implementation of a seam, two those with real servers, one all others; each test has a database, a vhost or
+workers apart, two those of every implementation of a seam, two those with real servers, one those with a real Celery, one all others; each test has a database, a vhost or
 a key prefix of its own, so none sees the others. What a lane but the first says is shown when all are done.
 """
 
@@ -26,7 +26,8 @@ APART = (
     ("integration",),
     ("conformance/test_commit.py", "conformance/test_signed_messages.py"),
     (),
-    ("integration/test_beat_*.py", "integration/test_crash_points.py"),
+    ("integration/test_beat_*.py", "integration/test_crash_points.py", "conformance/test_broker.py"),
+    ("interop",),
 )
 """What each lane has, in the order in which they begin; of a directory what no other lane has by its name; () is for all that is left."""
 FIRST = "acceptance"

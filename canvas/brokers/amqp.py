@@ -11,6 +11,7 @@ import logging
 import select
 import time
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from struct import error as struct_error
 from struct import unpack_from
 from typing import Any
@@ -19,6 +20,7 @@ from amqp import spec  # type: ignore[import-untyped]  # py-amqp has no types
 from amqp.exceptions import (  # type: ignore[import-untyped]  # py-amqp has no types
     ChannelError,
     FrameSyntaxError,
+    NotFound,
     PreconditionFailed,
     UnexpectedFrame,
 )
@@ -26,6 +28,7 @@ from kombu.connection import Connection
 
 from ..errors import EncodeError
 from ..message import Message, sent_at
+from ..queue_table import NO_QUEUES, QueueTable
 from ..signing import NO_KEYS, Keyring
 from ..template import Rendered, Sendable
 from .base import Posted
@@ -50,8 +53,16 @@ _METHOD, _PROPERTIES = 1, 2
 class AmqpLine:
     """One connection with one channel. Raises the errors of py-amqp and OSError; then it is of no use any more."""
 
-    def __init__(self, connection: Connection, *, create_queues: bool, keyring: Keyring = NO_KEYS) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        create_queues: bool,
+        keyring: Keyring = NO_KEYS,
+        table: QueueTable = NO_QUEUES,
+    ) -> None:
         self._keyring = keyring
+        self._table = table
         self._create_queues = create_queues
         self._declared: set[str] = set()
         self.blocked = False
@@ -163,23 +174,44 @@ class AmqpLine:
     # --- queues --------------------------------------------------------------------------------------------------------------
 
     def declare(self, queues: Iterable[str]) -> None:
-        """Declare queues as Celery does. One that exists with other arguments is used as it is."""
+        """Declare queues as the table says, or else as Celery does. One that exists with other arguments is used as it is."""
         for queue in sorted(set(queues) - self._declared):
             self._declared.add(queue)
-            if self._create_queues:
+            if self._create_queues and self._table.makes(queue):
                 self._declare(queue)
 
     def _declare(self, queue: str) -> None:
+        known = self._table.queue(queue)
         try:
             with self._amqp.channel() as channel:
-                channel.queue_declare(queue=queue, durable=True, auto_delete=False)
-                channel.exchange_declare(exchange=queue, type="direct", durable=True, auto_delete=False)
-                channel.queue_bind(queue=queue, exchange=queue, routing_key=queue)
+                channel.queue_declare(
+                    queue=queue,
+                    durable=known.durable,
+                    auto_delete=known.auto_delete,
+                    arguments=dict(known.arguments),
+                )
+                for binding in known.bindings:
+                    channel.exchange_declare(
+                        exchange=binding.exchange,
+                        type=binding.type,
+                        durable=binding.durable,
+                        auto_delete=False,
+                    )
+                    channel.queue_bind(queue=queue, exchange=binding.exchange, routing_key=binding.key)
         except PreconditionFailed as error:
             logger.info("queue %s is used as it is: %s", queue, error, extra={"action": "queue_kept"})
         except (ChannelError, struct_error, ValueError, FrameSyntaxError) as error:
             # who publishes to it gets the message back; who consumes from it is told by the server
             logger.error("queue %s cannot be declared: %s", queue, error, extra={"action": "queue_refused"})  # noqa: TRY400
+
+    def counts(self, queues: Iterable[str]) -> dict[str, int]:
+        """How many messages are ready in each; one that is not there is missing."""
+        found: dict[str, int] = {}
+        for queue in queues:
+            # a channel of its own: the server closes it where there is no such queue
+            with suppress(NotFound), self._amqp.channel() as channel:
+                found[queue] = channel.queue_declare(queue=queue, passive=True).message_count
+        return found
 
     # --- publishing ----------------------------------------------------------------------------------------------------------
 
@@ -188,7 +220,7 @@ class AmqpLine:
         self.pump()
         if self.blocked:
             return Posted((), [item.id for item in items])  # nothing was written
-        self.declare(item.queue for item in items)
+        self.declare(queue for item in items for queue in self._queues_for(item))
         self._select_confirms()
         self._confirms.begin()
         self._written = []
@@ -203,6 +235,12 @@ class AmqpLine:
         while self._confirms.waiting and (left := deadline - time.monotonic()) > 0:
             self.pump(left)
         return self._confirms.posted()
+
+    def _queues_for(self, item: Sendable) -> Sequence[str]:
+        """The queues of ours that it is to reach."""
+        if isinstance(item, Message) and item.exchange:
+            return self._table.queues_of(item.exchange)
+        return (item.queue,)
 
     def known(self) -> Posted:
         """What is known of the last batch, whatever became of the connection."""
@@ -238,7 +276,7 @@ class AmqpLine:
 
     def _send_message(self, message: Message) -> None:
         # not basic_publish, which looks for news after each message
-        arguments = (0, "", message.queue, True, False)
+        arguments = (0, message.exchange, message.queue, True, False)
         content = content_of(self._keyring.wire(sent_at(message, time.time_ns() // 1000)))
         self._frames.fit(content)
         self._channel.send_method(spec.Basic.Publish, PUBLISH_FORMAT, arguments, content)
@@ -249,11 +287,12 @@ class AmqpLine:
             self._transport.write(b"".join(written))
             self._amqp.bytes_sent += 1  # py-amqp counts writes, to know when a heartbeat is due
 
-    def _on_return(self, error: Exception, _exchange: str, queue: str, message: Any) -> None:
+    def _on_return(self, error: Exception, exchange: str, queue: str, message: Any) -> None:
         """Comes before the confirm of the same message. The queue is gone, so it is declared again before the next one."""
         self._confirms.refuse(message.properties.get("correlation_id", ""))
-        self._declared.discard(queue)
-        logger.warning("a message to queue %s came back: %s", queue, error, extra={"action": "returned"})
+        self._declared -= {queue, *self._table.queues_of(exchange)}
+        where = f"exchange {exchange} by key {queue}" if exchange else f"queue {queue}"
+        logger.warning("a message to %s came back: %s", where, error, extra={"action": "returned"})
 
     def _block(self, reason: str) -> None:
         self.blocked = True

@@ -54,6 +54,10 @@ class Broker(Protocol):
         """Take from these queues from now on, and from no others; what was taken or sent ahead stays."""
         ...
 
+    def counts(self, queues: Sequence[str]) -> Mapping[str, int]:
+        """How many messages wait in each of these queues; those that are not there are missing."""
+        ...
+
     def pause(self) -> None:
         """Nothing more is wanted for now: what was sent ahead and not taken goes back, to be taken at once by anyone, and no more is sent.
 
@@ -83,6 +87,17 @@ class Broker(Protocol):
 
     def announce(self, name: str, value: str, seconds: float) -> str:
         """Keep `value` under `name` for about so many seconds, unless another value is kept there; returns the one that stands."""
+        ...
+
+    def present(self, broadcast: str, queue: str, seconds: float) -> None:
+        """Queue `queue` gets a copy of what is broadcast under this name for so many seconds from now; with 0 no more. Idempotent.
+
+        What lies in queues whose time is over is deleted: nobody will take it.
+        """
+        ...
+
+    def audience(self, broadcast: str) -> Sequence[str] | None:
+        """The queues that get a copy now; None where a message to the exchange of this name gets into all of them."""
         ...
 
     def close(self) -> None:

@@ -14,22 +14,21 @@ from typing import Any
 
 from ..delivery import Delivery
 from ..envelope import pack
-from .amqp import AmqpLine
 from .foreign import wire_of
-from .virtual import VirtualLine
+from .line import Line
 
 CHECK_SECONDS = 10.0
 """How long nothing may come before the broker is asked whether it still knows that somebody consumes."""
 MOST_RETURNS = 10
 """A quorum queue drops what was handed back too often: 20 times by default, counted so before RabbitMQ 4.3. Such a message is kept."""
 
-Line = AmqpLine | VirtualLine
-
 
 class Inlet:
-    """`connect` opens a line; `prefetch` messages of each queue are sent ahead and may be unacknowledged."""
+    """`connect` opens a line; `prefetch` says how many messages of each queue are sent ahead and may be unacknowledged, each time that it subscribes."""
 
-    def __init__(self, connect: Callable[[], Line], queues: Sequence[str], prefetch: int) -> None:
+    def __init__(
+        self, connect: Callable[[], Line], queues: Sequence[str], prefetch: Callable[[], int]
+    ) -> None:
         self._connect = connect
         self._queues = list(queues)
         self._prefetch = prefetch
@@ -78,7 +77,7 @@ class Inlet:
         line = self._connected()
         if not self._is_paused and not self._is_subscribed:
             try:
-                line.consume(self._queues, self._prefetch, self._receive)
+                line.consume(self._queues, self._prefetch(), self._receive)
             except BaseException:  # half a subscription is none
                 self.drop()
                 raise

@@ -21,6 +21,7 @@ from amqp.exceptions import ChannelError, PreconditionFailed  # type: ignore[imp
 from ..delivery import Delivery
 from ..errors import Unavailable
 from ..kombu_connection import KombuConnection
+from ..queue_table import NO_QUEUES, QueueTable
 from ..readable import readable
 from ..signing import NO_KEYS, Keyring
 from ..template import Sendable
@@ -28,7 +29,8 @@ from ..tls import certificate_fault
 from .amqp import AmqpLine
 from .announcement import announce
 from .base import Posted
-from .inlet import Inlet, Line
+from .inlet import Inlet
+from .line import Line
 from .virtual import VirtualLine
 
 logger = logging.getLogger(__name__)
@@ -43,9 +45,10 @@ LOOK_SECONDS = (0.002, 0.05)
 class KombuBroker:
     """A Broker over kombu.
 
-    `queues` are consumed from; `prefetch` messages of each are sent ahead and may be unacknowledged. With `create_queues` those
-    that are published to or consumed from are declared first, durable, with a direct exchange of the same name, as Celery does.
-    `open_line` makes a line over a kombu connection, where it is to be none of the two that are known.
+    `queues` are consumed from; `prefetch` messages of each are sent ahead and may be unacknowledged; what changes holds after a `pause`. With
+    `create_queues` those that are published to or consumed from are declared first as `table` has them; others durable, with a direct
+    exchange of the same name, as Celery does.
+    `open_line` makes a line over a kombu connection, where it is to be none of the two that are known; `announce` keeps announcements where AMQP's way is none.
     """
 
     def __init__(
@@ -53,23 +56,26 @@ class KombuBroker:
         url: str,
         *,
         queues: Sequence[str] = (),
-        prefetch: int = PREFETCH,
+        prefetch: int | Callable[[], int] = PREFETCH,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
         connect_seconds: float = CONNECT_SECONDS,
         create_queues: bool = True,
         transport_options: Mapping[str, Any] | None = None,
         open_line: Callable[..., Line] | None = None,
         keyring: Keyring = NO_KEYS,
+        announce: Callable[[Any, str, str, float], str] = announce,
+        table: QueueTable = NO_QUEUES,
     ) -> None:
+        self._announce = announce
         self._create_queues = create_queues
         self._publishing: Line | None = None
-        self._inlet = Inlet(self._connect, queues, prefetch)
+        self._inlet = Inlet(self._connect, queues, prefetch if callable(prefetch) else lambda: prefetch)
         self._broker = KombuConnection(
             url, transport_options, connect_timeout=connect_seconds, heartbeat=heartbeat_seconds
         )
         self._connection, self._shown = self._broker.kombu, self._broker.shown
         is_amqp = self._connection.transport.driver_name == "py-amqp"
-        self._open = open_line or partial(AmqpLine if is_amqp else VirtualLine, keyring=keyring)
+        self._open = open_line or partial(AmqpLine if is_amqp else VirtualLine, keyring=keyring, table=table)
 
     keeps_timers = False
 
@@ -106,6 +112,10 @@ class KombuBroker:
     def serve(self, queues: Sequence[str]) -> None:
         with self._seam(self._inlet.drop):
             self._inlet.serve(queues)
+
+    def counts(self, queues: Sequence[str]) -> Mapping[str, int]:
+        with self._seam(self._drop_publishing):
+            return self._publisher().counts(queues)
 
     def pause(self) -> None:
         with self._seam(self._inlet.drop):
@@ -149,7 +159,16 @@ class KombuBroker:
 
     def announce(self, name: str, value: str, seconds: float) -> str:
         with self._seam(self._drop_publishing):
-            return announce(self._broker.secure(), name, value, seconds)
+            return self._announce(self._broker.secure(), name, value, seconds)
+
+    def present(self, broadcast: str, queue: str, seconds: float) -> None:  # noqa: ARG002 - the server knows by itself
+        """A queue that is consumed from is bound to the exchange, and the server deletes it when nobody consumes from it for a while."""
+        if seconds > 0:
+            with self._seam(self._inlet.drop):
+                self._inlet.read()
+
+    def audience(self, broadcast: str) -> None:  # noqa: ARG002 - the server knows
+        return None
 
     def close(self) -> None:
         self._drop_publishing()

@@ -16,6 +16,7 @@ from kombu.entity import Exchange, Queue
 
 from ..errors import EncodeError
 from ..message import sent_at
+from ..queue_table import NO_QUEUES, QueueTable
 from ..signing import NO_KEYS, Keyring
 from ..template import Rendered, Sendable
 from .base import Posted
@@ -27,7 +28,15 @@ logger = logging.getLogger(__name__)
 class VirtualLine:
     """One connection with one channel. Raises the errors of its transport."""
 
-    def __init__(self, connection: Connection, *, create_queues: bool, keyring: Keyring = NO_KEYS) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        create_queues: bool,
+        keyring: Keyring = NO_KEYS,
+        table: QueueTable = NO_QUEUES,
+    ) -> None:
+        self._table = table
         self._keyring = keyring
         self._create_queues = create_queues
         self._declared: set[str] = set()
@@ -122,6 +131,10 @@ class VirtualLine:
     def check(self, queues: Sequence[str]) -> None:
         """These transports fetch for themselves; there is no consumer that somebody else could forget."""
 
+    def counts(self, queues: Sequence[str]) -> dict[str, int]:
+        """How many messages wait in each, as far as the transport can tell."""
+        return {queue: int(self._channel._size(queue)) for queue in queues}
+
     def _receive(self, receive: Receive, queue: str, message: Any) -> None:
         self._outstanding.add(str(message.delivery_tag))
         receive(queue, str(message.delivery_tag), message)
@@ -145,7 +158,7 @@ class VirtualLine:
             self._limit()
 
     def _declare(self, queue: str) -> None:
-        if self._create_queues and queue not in self._declared:
+        if self._create_queues and queue not in self._declared and self._table.makes(queue):
             exchange = Exchange(queue, type="direct")  # type: ignore[no-untyped-call]  # kombu has no types
             declaration: Any = Queue(queue, exchange, routing_key=queue)  # type: ignore[no-untyped-call]  # the same
             declaration(self._channel).declare()

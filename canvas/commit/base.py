@@ -121,6 +121,12 @@ class Commit(Protocol):
         """Take from these queues from now on, and from no others."""
         ...
 
+    def counts(self, queues: Sequence[str]) -> Mapping[str, int]:
+        """How many messages wait in each of these queues, to be taken now; those that are not there are missing. What a broker has sent ahead to
+        a worker is that worker's.
+        """
+        ...
+
     def scheduled(self, limit: int) -> Sequence[Waiting]:
         """Messages that wait for their time, the earliest first; of a store all, whatever queue they go to."""
         ...
@@ -138,6 +144,17 @@ class Commit(Protocol):
 
     def announce(self, name: str, value: str, seconds: float) -> str:
         """Keep `value` under `name` for so many seconds, unless another value is kept there; returns the one that stands."""
+        ...
+
+    def present(self, broadcast: str, queue: str, seconds: float) -> None:
+        """Queue `queue` gets a copy of what is broadcast under this name for so many seconds from now; with 0 no more. Idempotent.
+
+        What lies in queues whose time is over is deleted: nobody will take it.
+        """
+        ...
+
+    def audience(self, broadcast: str) -> Sequence[str] | None:
+        """The queues that get a copy now; None where a message to the exchange of this name gets into all of them."""
         ...
 
     def close(self) -> None:

@@ -482,21 +482,23 @@ local function taken_of(list, queue, text, wanted)
   return taken
 end
 
--- Few tasks have priorities: of the lists below the first of each queue mostly none is there.
-local function last_step()
+-- The highest priority first, or the lowest, as Celery's workers do. Few tasks have priorities: of the lists besides the first of each
+-- queue mostly none is there.
+local function steps_in_order()
   local keys = {}
   for step = 2, #STEPS do
     for _, queue in ipairs(argument.queues) do
       if queue ~= OUTBOX then keys[#keys + 1] = list_of(queue, step) end
     end
   end
-  return #keys > 0 and redis.call('EXISTS', unpack(keys)) > 0 and #STEPS or 1
+  if #keys == 0 or redis.call('EXISTS', unpack(keys)) == 0 then return {1} end
+  return argument.lowest_first and {1, 2, 3, 4} or {4, 3, 2, 1}
 end
 
 local function take(limit)
   send_due_timers()
   local taken, wanted = {}, {}
-  for step = 1, last_step() do
+  for _, step in ipairs(steps_in_order()) do
     for _, queue in ipairs(argument.queues) do
       local left = limit - #taken
       if left > 0 and (step == 1 or queue ~= OUTBOX) then

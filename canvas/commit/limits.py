@@ -16,6 +16,10 @@ REVOKED_KEEP_US = 30 * 86_400 * 1_000_000
 """How long a revoked id is remembered; a message that waits for longer than that may start."""
 
 
+ABSENT_KEEP_US = 86_400 * 1_000_000
+"""How long a queue is known, and emptied, whose worker is gone."""
+
+
 class Limits(Struct, frozen=True, kw_only=True):
     """What every store of a fleet should agree on."""
 
@@ -31,6 +35,9 @@ class Limits(Struct, frozen=True, kw_only=True):
     """How results are compressed (`result_compression`); not in memory."""
     chords: ChordTimes = DEFAULT_TIMES
     """How the books of Celery's chords are kept; in Redis alone."""
+
+    lowest_first: bool = False
+    """Whether the lowest priority is the most urgent one (`task_priority_order`); RabbitMQ does not ask."""
 
     @property
     def known_seconds(self) -> float:

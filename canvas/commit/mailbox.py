@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..delivery import Delivery
+from ..priority import lanes, queue_of_lane
 
 
 class _Timer(NamedTuple):
@@ -31,7 +32,10 @@ class _Held:
 
 
 class Mailbox:
-    """Queues, timers and what is held. Times are microseconds."""
+    """Queues, timers and what is held. Times are microseconds.
+
+    What is put somewhere, and what is taken from, are lanes of queues (see priority.py).
+    """
 
     def __init__(self) -> None:
         self._queues: dict[str, deque[str]] = defaultdict(deque)
@@ -58,13 +62,22 @@ class Mailbox:
         heapq.heapify(self._timers)
         return count
 
+    def drop(self, queue: str) -> None:
+        """Forget what waits there."""
+        for name in lanes(queue):
+            self._queues.pop(name, None)
+
     def waiting(self) -> dict[str, list[str]]:
         """The messages of each queue that has any."""
-        return {queue: list(texts) for queue, texts in self._queues.items() if texts}
+        found: dict[str, list[str]] = {}
+        for name, texts in self._queues.items():
+            if texts:
+                found.setdefault(queue_of_lane(name), []).extend(texts)
+        return found
 
     def queues(self) -> set[str]:
         """Where messages wait, now or once they are due."""
-        return {*self.waiting(), *(timer.queue for timer in self._timers)}
+        return {*self.waiting(), *(queue_of_lane(timer.queue) for timer in self._timers)}
 
     def count(self) -> int:
         """How many messages wait, now or for their time."""
@@ -72,12 +85,17 @@ class Mailbox:
 
     def names(self) -> list[str]:
         """Every queue that a message was ever sent to, by name."""
-        return sorted(self._queues)
+        return sorted({queue_of_lane(name) for name in self._queues})
 
     @property
     def held(self) -> int:
         """How many messages workers hold."""
         return len(self._held)
+
+    def waits(self, queue: str, now_us: int) -> int:
+        """How many messages of a queue could be taken now."""
+        due = sum(timer.queue == queue and timer.due_us <= now_us for timer in self._timers)
+        return len(self._queues.get(queue, ())) + due
 
     def timers(self, limit: int) -> list[tuple[int, str]]:
         """When the first of them are due, and their texts."""
@@ -109,7 +127,7 @@ class Mailbox:
         """A message that is nobody else's until then."""
         tag = f"{holder}:{next(self._serial)}"
         self._held[tag] = _Held(queue, text, until_us)
-        return Delivery(tag, queue, None, text)
+        return Delivery(tag, queue_of_lane(queue), None, text)
 
     def renew(self, tag: str, until_us: int) -> None:
         """Hold it longer, if it is still held."""

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from ..continuation import JoinRecord, chain_needed
 from ..incarnation import is_gone, name_of
 from ..plan import plan_from_text
+from ..priority import in_order, lane
 from ..progress import Progress
 from ..readable import readable
 from ..results.document import from_text, to_text
@@ -21,7 +22,7 @@ from ..template import Rendered
 from . import records
 from .base import Loaded, chains_after
 from .dead_letter import KeptLetter
-from .limits import DEFAULT_LIMITS, REVOKED_KEEP_US, Limits
+from .limits import ABSENT_KEEP_US, DEFAULT_LIMITS, REVOKED_KEEP_US, Limits
 from .looking import Waiting, waiting_of
 from .memory_batch import MemoryBatch
 from .memory_store import MemoryStore
@@ -69,7 +70,7 @@ class MemoryCommit:
     def put(self, items: Sequence[Rendered]) -> Collection[str]:
         with self._store.changed:
             for item in items:
-                self._store.state.mail.put(item.queue, item.envelope())
+                self._store.state.mail.put(lane(item.queue, item.priority), item.envelope())
             self._store.changed.notify_all()
         return ()
 
@@ -186,6 +187,11 @@ class MemoryCommit:
     def serve(self, queues: Sequence[str]) -> None:
         self._own_queues = [OUTBOX] if self._role is Role.STORE else list(queues)
 
+    def counts(self, queues: Sequence[str]) -> Mapping[str, int]:
+        with self._store.changed:
+            mail = self._store.state.mail
+            return {name: mail.waits(name, self._now()) for name in queues if name in mail.names()}
+
     def scheduled(self, limit: int) -> Sequence[Waiting]:
         with self._store.changed:
             found = self._store.state.mail.timers(limit)
@@ -203,6 +209,20 @@ class MemoryCommit:
             self._store.state.announced[name] = (value, self._now() + round(seconds * 1_000_000))
             return value
 
+    def present(self, broadcast: str, queue: str, seconds: float) -> None:
+        with self._store.changed:
+            state, now = self._store.state, self._now()
+            known = state.audiences.setdefault(broadcast, {})
+            known[queue] = now + round(seconds * 1_000_000)
+            for absent in [name for name, until_us in known.items() if until_us <= now]:
+                state.mail.drop(absent)
+            state.audiences[broadcast] = {q: us for q, us in known.items() if us > now - ABSENT_KEEP_US}
+
+    def audience(self, broadcast: str) -> Sequence[str]:
+        with self._store.changed:
+            known, now = self._store.state.audiences.get(broadcast, {}), self._now()
+            return [queue for queue, until_us in known.items() if until_us > now]
+
     def close(self) -> None:
         """Nothing to let go of."""
 
@@ -214,7 +234,9 @@ class MemoryCommit:
 
     @property
     def _queues(self) -> Sequence[str]:
-        return self._store.state.mail.names() if self._own_queues is None else self._own_queues
+        """The lanes that it takes from."""
+        names = self._store.state.mail.names() if self._own_queues is None else self._own_queues
+        return in_order(names, lowest_first=self._limits.lowest_first)
 
     def _now(self) -> int:
         return self._store.clock.now_us()

@@ -30,6 +30,7 @@ from ..incarnation import name_of
 from ..message import Message, sent_at
 from ..own_tasks import join_message
 from ..plan import plan_to_text
+from ..priority import lane
 from ..results.document import document_of, to_text
 from ..signing import NO_KEYS, Keyring
 from ..stamp import is_stamp_key
@@ -260,7 +261,7 @@ class MemoryBatch:
 
     def _publish(self, message: Message, text: str, not_before_us: int | None) -> None:
         mail = self.state.mail
-        queue = OUTBOX if self.role is Role.STORE else message.queue
+        queue = OUTBOX if self.role is Role.STORE else lane(message.queue, message.priority)
         due = not_before_us if not_before_us is not None else message.eta_us
         if due is not None and due > self.now_us:
             mail.put_timer(queue, text, message.id, due)

@@ -34,6 +34,8 @@ class State:
     joins: MemoryJoins = field(default_factory=MemoryJoins)
     revoked: dict[str, tuple[int | None, int]] = field(default_factory=dict)
     announced: dict[str, tuple[str, int]] = field(default_factory=dict)
+    audiences: dict[str, dict[str, int]] = field(default_factory=dict)
+    """By broadcast, until when each queue is there."""
     dead: MemoryDead = field(default_factory=MemoryDead)
     holds: dict[str, Hold] = field(default_factory=dict)
     lanes: dict[str, Lane] = field(default_factory=dict)

@@ -26,7 +26,7 @@ from ..results.document import to_text
 from ..series import Series
 from ..signing import NO_KEYS, Keyring
 from ..template import Rendered
-from . import records, redis_dead, redis_put, redis_records
+from . import records, redis_audience, redis_dead, redis_put, redis_records
 from .base import Loaded
 from .dead_letter import KeptLetter
 from .limits import DEFAULT_LIMITS, REVOKED_KEEP_US, Limits
@@ -140,6 +140,7 @@ class RedisCommit:
             "transitions": [batch.transition(transition) for transition in transitions],
             "claim": [claim_row(item.message) for item in claim if item.message is not None],
             "take": take,
+            "lowest_first": self._limits.lowest_first,
             "queues": self._queues,
             "role": self._role.value,
             "is_signed": self._keyring.signs,
@@ -230,6 +231,16 @@ class RedisCommit:
             self._watch.close()
             self._watch = None
 
+    def counts(self, queues: Sequence[str]) -> Mapping[str, int]:
+        pipeline = self._client.pipeline(transaction=False)
+        for queue in queues:
+            for name in self._keys.lists(queue):
+                pipeline.llen(name)
+        with unavailable():
+            lengths: Any = pipeline.execute() if queues else []
+        each = len(self._keys.lists(""))
+        return {queue: sum(lengths[index * each : (index + 1) * each]) for index, queue in enumerate(queues)}
+
     def scheduled(self, limit: int) -> Sequence[Waiting]:
         with unavailable():
             found: Any = self._client.zrange(self._keys.own("timers"), 0, limit - 1, withscores=True)
@@ -282,6 +293,17 @@ class RedisCommit:
                 self._client.set(key, value, px=milliseconds)
                 return value
             return str(kept.decode())
+
+    def present(self, broadcast: str, queue: str, seconds: float) -> None:
+        self._meet()
+        with unavailable():
+            now_us = self._clock.now_us()
+            redis_audience.present(self._client, self._keys, broadcast, queue, now_us, seconds)
+
+    def audience(self, broadcast: str) -> Sequence[str]:
+        self._meet()
+        with unavailable():
+            return redis_audience.audience(self._client, self._keys, broadcast, self._clock.now_us())
 
     def close(self) -> None:
         if self._watch is not None:

@@ -39,6 +39,7 @@ from ..message import Message, sent_at
 from ..outcome import GoingOn, Outcome, Revoked, outcome_from_data, outcome_to_data
 from ..own_tasks import join_message
 from ..plan import plan_to_text
+from ..priority import step_of
 from ..quota import Ask
 from ..results.compression import compressed
 from ..results.document import Document, document_of, to_text
@@ -52,7 +53,6 @@ from .dead_letter import part_without_join
 from .lane import ring_of
 from .limits import Limits
 from .redis_dead import letter_to_text
-from .redis_keys import step_of
 from .role import OUTBOX, Role
 from .sent import STEP_SECONDS, WAITING_SECONDS, sent_by
 from .taken import Taken, decoded

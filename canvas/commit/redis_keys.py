@@ -5,16 +5,10 @@ The scripts (store.lua) build the same names.
 
 from __future__ import annotations
 
-import bisect
-
 from msgspec import Struct
 
+from ..priority import SEPARATOR, STEPS
 from .role import OUTBOX
-
-SEPARATOR = "\x06\x16"
-"""kombu's, between the name of a queue and a priority."""
-STEPS = (0, 3, 6, 9)
-"""kombu's priorities: each has a list of its own, the lowest is taken first."""
 
 
 class RedisKeys(Struct, frozen=True):
@@ -32,8 +26,3 @@ class RedisKeys(Struct, frozen=True):
             return [self.own("outbox")]
         name = f"{self.prefix}{queue}"
         return [name if step == 0 else f"{name}{SEPARATOR}{step}" for step in STEPS]
-
-
-def step_of(priority: int | None) -> int:
-    """The place, from 1, of the list for a priority; kombu rounds down."""
-    return max(1, bisect.bisect(STEPS, priority or 0))

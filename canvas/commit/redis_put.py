@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
 
+from ..priority import step_of
 from ..redis_client import Redis, ResponseError
 from ..template import Rendered
-from .redis_keys import RedisKeys, step_of
+from .redis_keys import RedisKeys
 
 logger = logging.getLogger(__name__)
 

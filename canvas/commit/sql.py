@@ -20,6 +20,7 @@ from ..continuation import JoinRecord
 from ..delivery import Delivery
 from ..errors import Unavailable
 from ..incarnation import is_gone, name_of
+from ..priority import in_order, queue_of_lane, urgency_of
 from ..progress import Progress
 from ..results.document import to_text
 from ..signing import NO_KEYS, Keyring
@@ -38,7 +39,17 @@ from ..sql.tables import (
 )
 from ..sql.wake import Waker, open_waker
 from ..template import Rendered
-from . import sql_announced, sql_dead, sql_held, sql_lanes, sql_records, sql_revoked, sql_told, sql_unique
+from . import (
+    sql_announced,
+    sql_audience,
+    sql_dead,
+    sql_held,
+    sql_lanes,
+    sql_records,
+    sql_revoked,
+    sql_told,
+    sql_unique,
+)
 from .base import Loaded
 from .dead_letter import KeptLetter
 from .limits import DEFAULT_LIMITS, Limits
@@ -178,12 +189,18 @@ class SqlCommit:
             return self._seconds_to_message(connection)
 
     def serve(self, queues: Sequence[str]) -> None:
-        self._queues = [OUTBOX] if self._role is Role.STORE else list(queues)
+        is_store, lowest_first = self._role is Role.STORE, self._limits.lowest_first
+        self._queues = [OUTBOX] if is_store else in_order(queues, lowest_first=lowest_first)
+        """The lanes that it takes from, see priority.py."""
         ready = message_table.c.queue.in_(self._queues) & (
             message_table.c.visible_us <= dialect_of(self._engine).clock()
         )
         # once, as idle workers ask it all the time
         self._any = select(message_table.c.seq).where(ready).limit(1)
+
+    def counts(self, queues: Sequence[str]) -> Mapping[str, int]:
+        with reading(self._engine) as connection:
+            return sql_held.counts(connection, now_us(connection), queues)
 
     def scheduled(self, limit: int) -> Sequence[Waiting]:
         with reading(self._engine) as connection:
@@ -218,6 +235,13 @@ class SqlCommit:
     def announce(self, name: str, value: str, seconds: float) -> str:
         return self._transact(lambda connection: sql_announced.announce(connection, name, value, seconds))
 
+    def present(self, broadcast: str, queue: str, seconds: float) -> None:
+        self._transact(lambda connection: sql_audience.present(connection, broadcast, queue, seconds))
+
+    def audience(self, broadcast: str) -> Sequence[str]:
+        with reading(self._engine) as connection:
+            return sql_audience.audience(connection, broadcast)
+
     def close(self) -> None:
         waker, self._waker = self._waker, None
         if waker is not None:
@@ -245,9 +269,10 @@ class SqlCommit:
         connection = batch.connection
         hold = {"visible_us": batch.now_us + self._limits.lease_us, "holder": self._worker}
         rows = hold_ready(connection, self._queues, batch.now_us, limit, hold)
+        sign = 1 if self._limits.lowest_first else -1
         deliveries = [
-            Delivery(f"{row.seq}@{self._worker}", row.queue, None, row.body)
-            for row in sorted(rows, key=lambda row: row.seq)
+            Delivery(f"{row.seq}@{self._worker}", queue_of_lane(row.queue), None, row.body)
+            for row in sorted(rows, key=lambda row: (sign * urgency_of(row.queue), row.seq))
         ]
         return self._claim(batch, [decoded(delivery, self._keyring) for delivery in deliveries])
 

@@ -35,6 +35,7 @@ from ..incarnation import name_of
 from ..message import Message, sent_at
 from ..own_tasks import join_message
 from ..plan import plan_to_text
+from ..priority import lane
 from ..results.compression import compressed_text
 from ..results.document import document_of, to_text
 from ..series import Series
@@ -306,7 +307,7 @@ class SqlBatch:
         due = not_before_us if not_before_us is not None else message.eta_us
         visible = self.now_us if due is None else max(due, self.now_us)
         row = {
-            "queue": message.queue,
+            "queue": lane(message.queue, message.priority),
             "visible_us": visible,
             "holder": "",
             "body": self._series.text(message),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from ..incarnation import is_gone
 from ..sql.engine import now_us
@@ -46,6 +46,14 @@ def waiting(connection: Connection, now_us: int, limit: int) -> list[tuple[int, 
     query = select(table.visible_us, table.body).where(table.visible_us > now_us, table.holder == "")
     rows = connection.execute(query.order_by(table.visible_us).limit(limit))
     return [(row.visible_us, row.body) for row in rows]
+
+
+def counts(connection: Connection, now_us: int, queues: Sequence[str]) -> dict[str, int]:
+    """How many messages can be taken of each queue; there are no queues without messages."""
+    table = message_table.c
+    query = select(table.queue, func.count()).where(table.queue.in_(queues), table.visible_us <= now_us)
+    found = {row[0]: int(row[1]) for row in connection.execute(query.group_by(table.queue))}
+    return {queue: found.get(queue, 0) for queue in queues}
 
 
 def free_gone(connection: Connection) -> None:

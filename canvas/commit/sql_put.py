@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from ..effect import Effect
 from ..message import Message
+from ..priority import lane
 from ..signing import NO_KEYS, Keyring
 from ..sql.engine import now_us
 from ..template import Sendable
@@ -27,7 +28,8 @@ def put_messages(connection: Connection, items: Sequence[Sendable], keyring: Key
         if isinstance(item, Message):
             batch.publish(item)
         else:
-            row = {"queue": item.queue, "visible_us": batch.now_us, "holder": "", "body": item.envelope()}
+            queue = lane(item.queue, item.priority)
+            row = {"queue": queue, "visible_us": batch.now_us, "holder": "", "body": item.envelope()}
             batch.messages.append({**row, "task_id": item.id})
     batch.write_messages()
     batch.notify()

@@ -170,6 +170,9 @@ class StatelessCommit:
     def serve(self, queues: Sequence[str]) -> None:
         self._broker.serve(queues)
 
+    def counts(self, queues: Sequence[str]) -> Mapping[str, int]:
+        return self._broker.counts(queues)
+
     def scheduled(self, limit: int) -> Sequence[Waiting]:
         """Those that this worker holds."""
         return self._intake.waiting(limit)
@@ -201,6 +204,12 @@ class StatelessCommit:
 
     def announce(self, name: str, value: str, seconds: float) -> str:
         return self._broker.announce(name, value, seconds)
+
+    def present(self, broadcast: str, queue: str, seconds: float) -> None:
+        self._broker.present(broadcast, queue, seconds)
+
+    def audience(self, broadcast: str) -> Sequence[str] | None:
+        return self._broker.audience(broadcast)
 
     def close(self) -> None:
         self._broker.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..brokers.base import Posted
 from ..delivery import Delivery
@@ -75,6 +75,9 @@ class StoreBroker:
     def serve(self, queues: Sequence[str]) -> None:
         self._carrier.serve(queues)
 
+    def counts(self, queues: Sequence[str]) -> Mapping[str, int]:
+        return self._carrier.counts(queues)
+
     def pause(self) -> None:
         """A store sends nothing ahead."""
 
@@ -95,6 +98,12 @@ class StoreBroker:
 
     def announce(self, name: str, value: str, seconds: float) -> str:
         return self._carrier.announce(name, value, seconds)
+
+    def present(self, broadcast: str, queue: str, seconds: float) -> None:
+        self._carrier.present(broadcast, queue, seconds)
+
+    def audience(self, broadcast: str) -> Sequence[str] | None:
+        return self._carrier.audience(broadcast)
 
     def close(self) -> None:
         self._carrier.close()

@@ -60,7 +60,7 @@ def _decoded(delivery: Delivery, keyring: Keyring, is_moved: bool) -> Taken:
         wire = wire or unpack(delivery.raw)
         queue = _sent_to(wire) if is_moved else queue
         key = keyring.verify(wire, queue)
-        message = from_wire(wire, queue)
+        message = from_wire(wire, queue, is_moved=is_moved)
     except SignatureError:
         raise
     except MessageError as error:

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from ..errors import SoftTimeLimitExceeded
-from ..limit import LimitedCoroutine, LimitsKept, NoLimit, overdue_text
+from ..limit import LimitedCoroutine, LimitsKept, overdue_text, run_here
 
 
 class Alarm:
@@ -61,10 +61,10 @@ class AlarmLimit:
     def over(self, seconds: float | None) -> AbstractContextManager[object]:
         return Alarm(seconds) if seconds and _in_main_thread() else nullcontext()
 
-    def run(self, coroutine: Coroutine[Any, Any, Any], seconds: float | None) -> Any:
+    async def run(self, coroutine: Coroutine[Any, Any, Any], seconds: float | None) -> Any:
         """By its event loop; by the alarm if the coroutine does not let the loop run."""
         if not seconds or not _in_main_thread():
-            return NoLimit().run(coroutine, None)
+            return run_here(coroutine)
         limited = LimitedCoroutine(coroutine, seconds)
         with Alarm(seconds, lambda: limited.stepping and limited.tell()):
             return limited.run()

@@ -146,6 +146,26 @@ class Pool(Protocol):
         """
         ...
 
+    @property
+    def size(self) -> int:
+        """How many jobs run side by side at most."""
+        ...
+
+    def resize(self, size: int) -> None:
+        """Let this be so many from now on. What runs ends first; what waits may be taken back, and is reported as Unstarted.
+
+        Raises ImproperlyConfigured for a size that it cannot have: a pool without processes has always one.
+        """
+        ...
+
+    def restart(self) -> None:
+        """Have each process replaced by one that has imported the app anew. What runs ends first; what waits may be taken back.
+
+        It returns at once. An app that cannot be imported any more changes nothing, and is told in the log. Raises ImproperlyConfigured where
+        there are no processes.
+        """
+        ...
+
     def wakers(self) -> Sequence[int]:
         """File descriptors that can be read when there is something to collect."""
         ...

@@ -10,6 +10,9 @@ is the pipe read to its end, so a report that was written before the death count
 
 If the nursery itself is killed, the children in the middle of a job finish it (orphans: then their pipe is all we know of them),
 and a new nursery starts the others.
+
+A restart begins with a fresh nursery, and one child of it. When that is ready the fresh nursery takes over, and all children of the former one are
+let go, which lives until the last of them is gone. An app that cannot be imported anew changes nothing, but for a line in the log.
 """
 
 from __future__ import annotations
@@ -21,11 +24,13 @@ import os
 import selectors
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from .line import Line
+from .nurseries import Nurseries
 from .nursery import Nursery, StartMethod
 from .pipe import Frame, pack
 from .runner import ChildSpec
@@ -53,6 +58,10 @@ class Keeper(Protocol):
         """The child is no more, with the jobs that it still has."""
         ...
 
+    def let_go(self, line: Line) -> None:
+        """The child shall get no more jobs, and end when it has done what it has."""
+        ...
+
 
 class Brood:
     """`size` children, all alike. It never waits but in `turn`. Used by one thread.
@@ -64,8 +73,6 @@ class Brood:
         self, size: int, spec: ChildSpec, method: StartMethod, keeper: Keeper, *, spare: bool
     ) -> None:
         self._size = size
-        self._spec = spec
-        self._method = method
         self._keeper = keeper
         self._spare = spare
         self._selector = selectors.DefaultSelector()
@@ -77,10 +84,7 @@ class Brood:
         self._last_number = 0
         self._deaths_on_start = 0
         self._closing = False
-        self._preload = True
-        self._nursery: Nursery | None = None
-        self._nursery_ready = self._nursery_retires = False
-        self._open_nursery()
+        self._nurseries = Nurseries(spec, method, self._selector)
 
     def fileno(self) -> int:
         return self._selector.fileno()
@@ -93,8 +97,8 @@ class Brood:
             line = found.data
             if found.fileobj is self._nudged:
                 self._nudged.recv(4096)
-            elif line is None:
-                self._hear()
+            elif isinstance(line, Nursery):
+                self._hear(line)
             elif line.number in self.lines:  # else it was buried in this very turn
                 if events & selectors.EVENT_WRITE:
                     line.flush()
@@ -110,6 +114,16 @@ class Brood:
     def nudge(self) -> None:
         """Have `fileno` be readable until the next turn."""
         self._nudge.send(b".")
+
+    def nudge_in(self, seconds: float) -> None:
+        """Likewise after so many seconds, for what is to be looked at then. Seldom: it takes a thread."""
+        timer = threading.Timer(seconds, self._nudge_later)
+        timer.daemon = True
+        timer.start()
+
+    def _nudge_later(self) -> None:
+        with contextlib.suppress(OSError):  # it may be closed by now
+            self.nudge()
 
     def say(self, line: Line, frame: Frame) -> None:
         line.say(pack(frame))
@@ -135,8 +149,7 @@ class Brood:
         line.doomed = True
         self.retire(line)
         line.end()
-        if self._nursery is not None and not line.orphan:
-            self._nursery.kill(line.number, 0, LEAVE_SECONDS)
+        self._kill(line, 0, LEAVE_SECONDS)
 
     def end(self, line: Line, signum: int = signal.SIGKILL, seconds: float = 0.0) -> None:
         """End a child by a signal, and by SIGKILL if it lives so many seconds later."""
@@ -144,19 +157,18 @@ class Brood:
         self.retire(line)
         if line.orphan:
             self._kill_orphan(line)
-        elif self._nursery is not None:
-            self._nursery.kill(line.number, signum, seconds)
+        else:
+            self._kill(line, signum, seconds)
 
     def end_unless_it_answers(self, line: Line, seconds: float) -> None:
         """Kill it after so many seconds, which `answered` takes back."""
         line.unanswered += 1
-        if self._nursery is not None and not line.orphan:
-            self._nursery.kill(line.number, 0, seconds)
+        self._kill(line, 0, seconds)
 
     def answered(self, line: Line) -> None:
         line.unanswered -= 1
-        if not line.unanswered and not line.doomed and self._nursery is not None and not line.orphan:
-            self._nursery.kill(line.number, 0, math.inf)
+        if not line.unanswered and not line.doomed:
+            self._kill(line, 0, math.inf)
 
     def forget(self, line: Line, reason: str = "") -> None:
         """It is gone, and so is what it ran; its place is free."""
@@ -168,42 +180,80 @@ class Brood:
         self._keeper.changed(line)
         self._keeper.gone(line, reason)
         line.close()
+        self._nurseries.drop_childless([line.nursery for line in self.lines.values() if not line.orphan])
         self._refill()
+
+    def resize(self, size: int) -> None:
+        """Be so many from now on; who is too many must be let go."""
+        self._size = size
+        self._refill()
+
+    @property
+    def surplus(self) -> int:
+        """How many more there are than should be."""
+        return (
+            sum(not line.retired for line in self.lines.values()) - self._wanted - (self._herald is not None)
+        )
+
+    def restart(self) -> None:
+        """Have all children replaced by such as have imported the app anew; see above. One that is under way begins anew, too."""
+        self._give_up_fresh()
+        self._nurseries.open_fresh()
 
     def have_no_more(self) -> None:
         """Start none from now on."""
         self._closing = True
 
     def close(self) -> None:
-        """End the nursery, and what children it still has."""
-        if self._nursery is not None:
-            self._selector.unregister(self._nursery)
-            self._nursery.close(kill=not self._nursery_ready)
-            self._nursery = None
+        """End the nurseries, and what children they still have."""
+        self._nurseries.close_all()
         self._selector.close()
         self._nudged.close()
         self._nudge.close()
 
     # --- what it hears -------------------------------------------------------------------------------------------------------
 
-    def _hear(self) -> None:
-        assert self._nursery is not None
-        notes, alive = self._nursery.hear()
+    def _hear(self, nursery: Nursery) -> None:
+        if nursery not in self._nurseries:
+            return  # it was closed in this very turn
+        notes, alive = nursery.hear()
         for note in notes:
             match note:
                 case ["ready"]:
-                    self._nursery_ready = True
+                    nursery.is_ready = True
+                    if nursery is self._nurseries.fresh:
+                        self._bear(nursery)
                     self._refill()
                 case ["unsafe", str(why)]:
-                    self._preload, self._nursery_retires = False, True
+                    nursery.is_unsafe = True
                     extra = {"action": "pool_preload_refused"}
                     logger.info("%s, so each child imports it for itself", why, extra=extra)
                 case ["broken", str(text)]:
-                    self.broken = text
-                case ["died", int(number), int(pid), str(reason)]:
+                    self._cannot_start(nursery, text)
+                case ["died", int(number), int(pid), str(reason)] if number in self.lines:
                     self._bury(self.lines[number], pid, reason)
-        if not alive:
-            self._nursery_died()
+        if not alive and nursery in self._nurseries:
+            self._nursery_died(nursery)
+
+    def _cannot_start(self, nursery: object, text: str) -> None:
+        """The app cannot be imported: the end of the pool, or of a restart."""
+        if nursery in self._nurseries.former:
+            return  # it is not needed any more
+        if nursery is not self._nurseries.fresh:
+            self.broken = text
+            return
+        extra = {"action": "pool_restart_failed"}
+        logger.error(
+            "the app cannot be imported anew, so its processes stay as they are: %s", text, extra=extra
+        )
+        self._give_up_fresh()
+
+    def _give_up_fresh(self) -> None:
+        nursery = self._nurseries.fresh
+        if nursery is not None:
+            self._nurseries.drop(nursery)
+            self._nurseries.close(nursery)
+            self._forget_children(nursery, "the restart was given up")
 
     def _read(self, line: Line) -> None:
         """Take what the child wrote. Its end is not its death, unless it is an orphan."""
@@ -214,8 +264,10 @@ class Brood:
                     line.pid = pid
                     self._deaths_on_start = 0
                     self._keeper.changed(line)
+                    if line.nursery is self._nurseries.fresh:
+                        self._take_over()
                 case ["broken", str(text)]:
-                    self.broken = text
+                    self._cannot_start(line.nursery, text)
                 case _:
                     self._keeper.heard(line, note)
         if not more and line.number in self.lines:
@@ -236,22 +288,41 @@ class Brood:
 
     # --- births and deaths ---------------------------------------------------------------------------------------------------
 
-    def _open_nursery(self) -> None:
-        self._nursery = Nursery(self._spec, self._method, preload=self._preload)
-        self._nursery_ready = self._nursery_retires = False
-        self._selector.register(self._nursery, selectors.EVENT_READ)
+    @property
+    def _wanted(self) -> int:
+        """How many children there should be, the spare one included."""
+        return self._size + (self._spare and self._nurseries.import_in_children)
+
+    @property
+    def _herald(self) -> Line | None:
+        """The first child of a restart."""
+        lines = self.lines.values()
+        return next(
+            (line for line in lines if line.nursery is self._nurseries.fresh and not line.retired), None
+        )
 
     def _refill(self) -> None:
         """Ask for as many children as are missing."""
-        if self._nursery is None or not self._nursery_ready or self._closing or self.broken is not None:
+        nursery = self._nurseries.current
+        if nursery is None or not nursery.is_ready or self._closing or self.broken is not None:
             return
-        imports = self._method is StartMethod.SPAWN or not self._preload
-        missing = self._size + (self._spare and imports)
-        missing -= sum(not line.retired for line in self.lines.values())
-        for _ in range(missing):
-            self._last_number += 1
-            line = self.lines[self._last_number] = self._nursery.bear(self._last_number)
-            self._selector.register(line.pipe, line.events, line)
+        for _ in range(-self.surplus):
+            self._bear(nursery)
+
+    def _bear(self, nursery: Nursery) -> None:
+        self._last_number += 1
+        line = self.lines[self._last_number] = nursery.bear(self._last_number)
+        self._selector.register(line.pipe, line.events, line)
+
+    def _take_over(self) -> None:
+        """The fresh nursery has a child that is ready."""
+        self._nurseries.take_over()
+        extra = {"action": "pool_restarted"}
+        logger.info("the app is imported anew; what runs in its former processes ends there", extra=extra)
+        for line in [each for each in self.lines.values() if each.nursery is not self._nurseries.current]:
+            self._keeper.let_go(line)
+        self._nurseries.drop_childless([line.nursery for line in self.lines.values() if not line.orphan])
+        self._refill()
 
     def _bury(self, line: Line, pid: int, reason: str) -> None:
         """The nursery has waited for it, so all that it ever wrote is in the pipe now."""
@@ -262,37 +333,59 @@ class Brood:
             ran = ", ".join(sorted(key for key, since in line.jobs.items() if since is not None))
             extra = {"action": "pool_child_died", "id": ran or None}
             logger.warning("child %s died: %s%s", pid, reason, f"; it ran {ran}" if ran else "", extra=extra)
+            if line.pid is None and line.nursery is self._nurseries.fresh:
+                self._cannot_start(line.nursery, f"its process died as soon as it started: {reason}")
+                return
             if line.pid is None:
                 self._count_death_on_start(f"children die as soon as they start: {reason}")
         self.forget(line, reason)
 
-    def _nursery_died(self) -> None:
-        assert self._nursery is not None
-        self._selector.unregister(self._nursery)
-        how = self._nursery.close(kill=True)
-        self._nursery = None
-        for line in list(self.lines.values()):
+    def _nursery_died(self, nursery: Nursery) -> None:
+        how = self._nurseries.close(nursery, kill=True)
+        was_fresh = nursery is self._nurseries.fresh
+        self._nurseries.drop(nursery)
+        if was_fresh:
+            self._reopen_fresh(nursery, how)
+        self._forget_children(nursery, f"the process that started the child died ({how})")
+        if self._nurseries.current is not None or self._closing or self.broken is not None:
+            return
+        if not nursery.is_unsafe:
+            extra = {"action": "pool_nursery_died"}
+            logger.warning("the process that starts the children died: %s", how, extra=extra)
+            if not nursery.is_ready:
+                self._count_death_on_start(f"the process that starts the children dies: {how}")
+        if self.broken is None:
+            self._nurseries.open_current(after=nursery)
+
+    def _reopen_fresh(self, nursery: Nursery, how: str) -> None:
+        if nursery.is_unsafe and not self._closing:
+            self._nurseries.open_fresh(preload=False)
+        elif not self._closing:
+            extra = {"action": "pool_restart_failed"}
+            text = "the process that was to import the app anew died (%s), so the others stay as they are"
+            logger.error(text, how, extra=extra)
+
+    def _forget_children(self, nursery: Nursery, reason: str) -> None:
+        """Those of a nursery that is no more."""
+        for line in [each for each in self.lines.values() if each.nursery is nursery]:
             line.orphan = self._hears(line)
             if line.orphan and line.doomed:
                 self._kill_orphan(line)
             if line.jobs and line.orphan:
                 self.retire(line)
             else:
-                self.forget(line, f"the process that started the child died ({how})")
-        if self._closing or self.broken is not None:
-            return
-        if not self._nursery_retires:
-            extra = {"action": "pool_nursery_died"}
-            logger.warning("the process that starts the children died: %s", how, extra=extra)
-            if not self._nursery_ready:
-                self._count_death_on_start(f"the process that starts the children dies: {how}")
-        if self.broken is None:
-            self._open_nursery()
+                self.forget(line, reason)
 
     def _count_death_on_start(self, text: str) -> None:
         self._deaths_on_start += 1
         if self._deaths_on_start >= _DEATHS_ON_START and self.broken is None:
             self.broken = text
+
+    @staticmethod
+    def _kill(line: Line, signum: int, seconds: float) -> None:
+        """By its nursery. Of an orphan only the pipe is known."""
+        if not line.orphan:
+            line.nursery.kill(line.number, signum, seconds)
 
     @staticmethod
     def _kill_orphan(line: Line) -> None:

@@ -1,7 +1,8 @@
 """Child: what happens inside a process that runs tasks: it announces itself, then reads jobs and writes reports until its pipe ends.
 
 It is started by nursery_main.py, and knows one pipe, one turnstile and one runner. The pipe is not its standard output, which stays the task's own.
-With one slot a job runs in the main thread, when it has its turn; with more each runs in a thread of its own, and the main thread does nothing but read.
+Of what kind it is (runner.Kind) says how its jobs run: one at a time in the main thread, each when it has its turn; each in a thread of its own, and
+the main thread does nothing but read (crew.py); those that are coroutines in one event loop (loop_crew.py); each in a greenlet (green_crew.py).
 
 A child ends when its pipe and its turns end, or when it is ordered to, or by SIGKILL; other signals are for its task (child_signal.py).
 """
@@ -14,13 +15,15 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
+from typing import Any
 
-from .. import signals
+from .. import django_project, signals
+from ..application import App
 from ..envelope import unpack
 from ..errors import MessageError
-from ..execute import Requeued, execute, time_limits_of
+from ..execute import Requeued, driven, execute_awaiting, time_limits_of
 from ..failure import error_of, traceback_of
 from ..find_app import find_app
 from ..killpoint import arm, reach
@@ -37,9 +40,11 @@ from .base import Ended, Job, Requeue
 from .child_signal import TaskSignals, keep_signals, release_forks, take_user_signal
 from .crew import Crew
 from .given import Given
-from .pipe import pack, read_frame
+from .green_crew import GreenCrew
+from .loop_crew import LoopCrew
+from .pipe import orders_of, pack, read_frame
 from .post import Post, say
-from .runner import ChildSpec, Runner, child_spec_of
+from .runner import ChildSpec, Kind, Runner, child_spec_of
 from .turnstile import Turns
 
 LOG_FORMAT = "[%(asctime)s: %(levelname)s/%(process)d] %(message)s"
@@ -56,44 +61,79 @@ def make_runner(
     time_limit: float | None = None,
     soft_time_limit: float | None = None,
     loglevel: str = "INFO",
+    include: str = "",
 ) -> Runner:
     """A runner over the tasks of the app at `app_spec` ("module:attribute"), which is imported here, with all its task modules.
 
     `broker` and `backend` are those of the worker, so that what a task sends goes the same way; the limits, in seconds, are for
-    messages and tasks that have none; `loglevel` is the worker's, too.
+    messages and tasks that have none; `loglevel` is the worker's, too, and so is the setting `include`, with
+    commas between its modules.
     """
     app = find_app(app_spec)
+    if django_project.is_used():
+        django_project.attach()
     # what tasks log shall be seen, unless the app has set up logging of its own
     set_up_logging(loglevel, LOG_FORMAT)
     if broker:
         app.conf.broker_url = broker
     if backend:
         app.conf.result_backend = backend
+    if include:
+        app.conf.include = include.split(",")
     app.import_modules()
-    tasks, default = app.tasks, TimeLimits(time_limit, soft_time_limit)
+    return TaskRunner(app, hostname, TimeLimits(time_limit, soft_time_limit))
 
-    def run(job: Job, limit: SoftLimit, /) -> Report:
-        return run_job(job, tasks, hostname, limit, default)
 
-    run.node, run.app = hostname, app  # type: ignore[attr-defined]  # for who tells of this process
-    return run
+class TaskRunner:
+    """Runs jobs that are messages to the tasks of `app`. `default` limits are for those that have none."""
+
+    def __init__(self, app: App, node: str, default: TimeLimits) -> None:
+        self.app, self.node = app, node  # for who tells of this process, too
+        self._tasks = app.tasks
+        self._default = default
+
+    def __call__(self, job: Job, limit: SoftLimit, /) -> Report:
+        return run_job(job, self._tasks, self.node, limit, self._default)
+
+    def awaited(self, job: Job, limit: SoftLimit, /) -> Coroutine[Any, Any, Report] | None:
+        """The coroutine that runs it; None if its task is no coroutine function, or if there is none: then `run_job` says why."""
+        try:
+            message = from_wire(unpack(job.raw), job.queue)
+        except Exception:  # noqa: BLE001 - see above
+            return None
+        task = self._tasks.get(message.task)
+        if task is None or not task.is_coroutine:
+            return None
+        return _run_job(job, self._tasks, self.node, limit, self._default, message)
 
 
 def run_job(
     job: Job, tasks: Tasks, hostname: str, limit: SoftLimit, default: TimeLimits = _NO_LIMITS
 ) -> Report:
-    """Decode the job's message and execute it.
+    """Decode the job's message and execute it, in this thread.
 
     A message that cannot be decoded is a job that failed; so is one whose limits are not kept here. `default` is for those that have none.
     """
+    return driven(_run_job(job, tasks, hostname, limit, default))
+
+
+async def _run_job(
+    job: Job,
+    tasks: Tasks,
+    hostname: str,
+    limit: SoftLimit,
+    default: TimeLimits,
+    message: Message | None = None,
+) -> Report:
     began = time.perf_counter()
     try:
-        message = from_wire(unpack(job.raw), job.queue)
+        if message is None:
+            message = from_wire(unpack(job.raw), job.queue)
         limits = time_limits_of(message, tasks, default)
         if missing := limit.kept.missing(limits):
             return Ended(job.key, _refusal(message, missing), time.perf_counter() - began)
         reach("child.starting")
-        outcome = execute(message, tasks, hostname, limit=limit, limits=limits, tell=teller())
+        outcome = await execute_awaiting(message, tasks, hostname, limit, limits, teller())
         reach("child.ran")
         return Ended(job.key, outcome, time.perf_counter() - began)
     except Requeued:
@@ -140,7 +180,7 @@ def live(pipe: socket.socket, turnstile: socket.socket, spec: ChildSpec, make: C
     keep_signals()
     arm()
     turns = Turns(turnstile)
-    for_task = TaskSignals(turns) if spec.slots == 1 else None
+    for_task = TaskSignals(turns) if spec.kind is Kind.ALONE else None
     release_forks()
     try:
         runner = make()
@@ -154,12 +194,33 @@ def live(pipe: socket.socket, turnstile: socket.socket, spec: ChildSpec, make: C
         app.on_after_fork.send(app)
     signals.worker_process_init.send(node)
     if say(pipe, pack([["ready", os.getpid()]])):
-        post = Post(pipe, spec.max_memory_kib)
+        post = Post(pipe, spec.max_memory_kib, is_green=spec.kind.is_green)
         if for_task is not None:
             _serve(Given(pipe, turns), runner, post, for_task)
         else:
-            Crew(runner, spec.slots, post).serve(lambda: _next_orders(pipe))
+            _serve_many(pipe, spec, runner, post)
     signals.worker_process_shutdown.send(node, pid=os.getpid(), exitcode=0)
+
+
+def _serve_many(pipe: socket.socket, spec: ChildSpec, runner: Runner, post: Post) -> None:
+    """Jobs side by side."""
+
+    def orders() -> list[Job | str] | None:
+        return _next_orders(pipe)
+
+    match spec.kind:
+        case Kind.ASYNCIO:
+            LoopCrew(runner, post).serve(pipe)
+        case Kind.GEVENT:
+            from .gevent_green import GeventGreen
+
+            GreenCrew(runner, post, GeventGreen()).serve(orders)
+        case Kind.EVENTLET:
+            from .eventlet_green import EventletGreen
+
+            GreenCrew(runner, post, EventletGreen()).serve(orders)
+        case _:
+            Crew(runner, post, ready=spec.slots).serve(orders)
 
 
 def _serve(given: Given, runner: Runner, post: Post, for_task: TaskSignals) -> None:
@@ -183,6 +244,4 @@ def _next_orders(pipe: socket.socket) -> list[Job | str] | None:
         frame = read_frame(pipe)
     except ConnectionError:
         return None
-    if frame is None:
-        return None
-    return [Job(*note) if len(note) == 3 else note[1] for note in frame]  # noqa: PLR2004 - see pipe.py
+    return None if frame is None else orders_of(frame)

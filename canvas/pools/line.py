@@ -9,11 +9,20 @@ import contextlib
 import selectors
 import socket
 import time
+from typing import Protocol
 
 from .pipe import BACK, Frame, Inbox, pack
 from .turnstile import Turnstile
 
 _CHUNK = 1 << 18
+
+
+class Undertaker(Protocol):
+    """What a line knows of its child's nursery (nursery.py)."""
+
+    def kill(self, number: int, signum: int = ..., seconds: float = ...) -> None:
+        """Send the child a signal, and SIGKILL if it lives so many seconds later."""
+        ...
 
 
 class Line:
@@ -28,7 +37,9 @@ class Line:
         "given",
         "haunted",
         "jobs",
+        "leaving",
         "number",
+        "nursery",
         "orphan",
         "pid",
         "pipe",
@@ -37,8 +48,10 @@ class Line:
         "unanswered",
     )
 
-    def __init__(self, number: int, pipe: socket.socket, turnstile: Turnstile) -> None:
+    def __init__(self, number: int, pipe: socket.socket, turnstile: Turnstile, nursery: Undertaker) -> None:
         self.number = number
+        self.nursery = nursery
+        """The one that bore it, and alone can end it."""
         self.pipe = pipe
         self.turnstile = turnstile
         self.pid: int | None = None
@@ -50,7 +63,9 @@ class Line:
         self.retired = False
         """It gets no more jobs, and has a successor; it ends when those that it has are reported."""
         self.haunted = 0
-        """So many jobs that were reported lost still run in its threads: it cannot end by itself."""
+        """So many jobs that were reported lost still run in it: it cannot end by itself."""
+        self.leaving: dict[str, float] = {}
+        """Those of them that may end without it, and when (monotonic seconds) that is given up."""
         self.unanswered = 0
         """So many jobs it was told to drop, and has not said so."""
         self.doomed = False

@@ -18,7 +18,7 @@ from enum import StrEnum
 
 from .line import Line
 from .pipe import COMMAND, OUR_SIGNALS, Frame, Inbox, pack
-from .runner import ChildSpec
+from .runner import ChildSpec, Kind
 from .turnstile import Turnstile
 
 _END_SECONDS = 5.0
@@ -38,12 +38,22 @@ class Nursery:
     """One nursery process. Commands are sent at once; `hear` gives what it said. Used by one thread."""
 
     def __init__(self, spec: ChildSpec, method: StartMethod, *, preload: bool) -> None:
+        self.preload = preload
+        """It is to import the app itself, if that is safe."""
+        self.is_ready = False
+        """It has said that it can bear children."""
+        self.is_unsafe = False
+        """It has said that the app is not safe to fork, and ends."""
         self._launch = pack([spec.to_data()])
         self._spawns = method is StartMethod.SPAWN
+        if spec.kind.is_green and not self._spawns:
+            raise ValueError(
+                f"a child of kind {spec.kind} must be a program of its own, as it is patched first"
+            )
         self._inbox = Inbox()
         self._control, theirs = socket.socketpair()
         with theirs:
-            argv = _argv("child") if self._spawns else None
+            argv = _argv("child", _PATCHES.get(spec.kind, "")) if self._spawns else None
             setup = [spec.to_data(), [preload and not self._spawns, argv]]
             self._control.sendall(_path() + pack(setup))
             # the mask is inherited: signals wait until the nursery has handlers, and this thread until it has a nursery
@@ -72,7 +82,7 @@ class Nursery:
         with theirs, contextlib.suppress(ConnectionError):  # a dead nursery is noticed by `hear`
             ends = [theirs.fileno(), turnstile.exit.fileno()]
             socket.send_fds(self._control, [COMMAND.pack(b"B", number, 0, 0.0)], ends)
-        line = Line(number, ours, turnstile)
+        line = Line(number, ours, turnstile, self)
         if self._spawns:
             line.say(_path() + self._launch)
         return line
@@ -118,11 +128,23 @@ def _path() -> bytes:
     return marshal.dumps([str(entry) for entry in sys.path])
 
 
-def _argv(module: str) -> list[str]:
-    """A command that runs `main` of a module of this package on the descriptor given as last argument, with our sys.path."""
+_PATCHES = {
+    Kind.GEVENT: "from gevent import monkey; monkey.patch_all(); ",
+    # that it is being retired the worker says, once; pools/wiring.py
+    Kind.EVENTLET: "import warnings; warnings.filterwarnings('ignore', r'\\s*Eventlet is deprecated'); "
+    "import eventlet; eventlet.monkey_patch(); ",
+}
+
+
+def _argv(module: str, patch: str = "") -> list[str]:
+    """A command that runs `main` of a module of this package on the descriptor given as last argument, with our sys.path.
+
+    `patch` is done before anything is imported: what is imported earlier would keep what it has taken of the standard library.
+    """
     code = (
         "import marshal, sys; fd = int(sys.argv.pop()); "
         "sys.path[:] = marshal.load(open(fd, 'rb', 0, closefd=False)); "
+        f"{patch}"
         f"from {__package__}.{module} import main; main(fd)"
     )
     flags = [f"-W{option}" for option in sys.warnoptions]

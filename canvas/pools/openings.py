@@ -15,35 +15,43 @@ QUEUE_LIMIT = 32
 
 class Openings:
     """`lines` are all children, by number, each with `slots` jobs at most that run side by side, and no more than `total` in all of them: one that is
-    retired may still run some beside its successor. A child gets `max_tasks` jobs in its life.
+    retired may still run some beside its successor. A child gets `max_tasks` jobs in its life. `is_shared`: its jobs are in one process,
+    and none waits there.
     """
 
-    def __init__(self, lines: Mapping[int, Line], *, slots: int, total: int, max_tasks: int | None) -> None:
+    def __init__(
+        self, lines: Mapping[int, Line], *, slots: int, total: int, max_tasks: int | None, is_shared: bool
+    ) -> None:
         self._lines = lines
         self._slots = slots
         self._total = total
         self._max_tasks = max_tasks
+        self._is_shared = is_shared
         self._open: dict[int, Line] = {}
 
     def __iter__(self) -> Iterator[Line]:
         return iter([*self._open.values()])
 
+    def resize(self, *, slots: int, total: int) -> None:
+        """Run so many side by side from now on; what runs already goes on."""
+        self._slots, self._total = slots, total
+
     def look_at(self, line: Line) -> None:
-        """It became ready, was given a job, or retired."""
-        if line.pid is None or line.retired or line.given == self._max_tasks:
+        """It became ready, was given a job, was told to drop one or has answered, or retired."""
+        if line.pid is None or line.retired or line.unanswered or line.given == self._max_tasks:
             self._open.pop(line.number, None)
         else:
             self._open[line.number] = line
 
     @property
     def queue_limit(self) -> int:
-        return QUEUE_LIMIT if self._slots == 1 else 0
+        return 0 if self._is_shared else QUEUE_LIMIT
 
     def room(self, depth: int, reserved: int, *, behind_long: bool = False) -> int:
         """As Pool.room; so many jobs are to run besides, and no child has them yet. `behind_long`: also behind jobs that have run for long."""
         unused = self._unused(reserved)
-        if self._slots > 1:
-            return min(sum(self._space(line, 0) for line in self._open.values()), unused)
+        if self._is_shared:
+            return max(0, min(sum(self._space(line, 0) for line in self._open.values()), unused))
         depth, places = min(depth, QUEUE_LIMIT), 0
         for line in self._open.values():
             if not line.jobs:
@@ -55,11 +63,19 @@ class Openings:
         return places
 
     def in_turn(self, reserved: int, depth: int) -> Iterator[Line]:
-        """The child for each further job, as long as there is room: one that can start it at once, else where fewest wait."""
+        """The child for each further job, as long as there is room: one that can start it at once, else where fewest wait.
+
+        Jobs that share a process all go to the same one as long as it has room.
+        """
+        if self._is_shared:
+            for number in sorted(self._open, key=lambda number: (not self._open[number].jobs, number)):
+                while (line := self._open.get(number)) and self._space(line, 0):
+                    yield line
+            return
         free = self._idle()[: self._unused(reserved)]
         lines = [*free, *(line for line in self._open.values() if line.jobs)]
         # what was young when the room was counted may be so no more: then it waits there for a moment, until it is taken back
-        heap = [(self._is_long(line) and self._slots == 1, len(line.jobs), line.number) for line in lines]
+        heap = [(self._is_long(line), len(line.jobs), line.number) for line in lines]
         heapify(heap)
         while heap:
             is_long, count, number = heappop(heap)

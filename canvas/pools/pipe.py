@@ -11,6 +11,7 @@ machine, and nothing from outside is ever decoded here: a job's message travels 
                       [["told", key, state, value]]                        it says something of itself, and goes on
                       [["full", KiB]]                                      I am too large: no more jobs
                       [["dropped", key]]                                   the answer to a drop
+                      [["left", key]]                                      what was dropped has ended
     pool -> nursery   "B" + number, with ends of a pipe and a turnstile    a child shall be born
                       "K" + number, signum, seconds                        send it the signal, and SIGKILL so much later (inf: never)
     nursery -> pool   [["ready"]] | [["unsafe", why]] | [["broken", traceback]]  once
@@ -27,7 +28,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..outcome import lost, outcome_from_data, outcome_to_data
-from .base import Ended, Requeue
+from .base import Ended, Job, Requeue
 
 Frame = list[list[Any]]
 COMMAND = struct.Struct("!cIid")
@@ -65,6 +66,11 @@ def report_of(note: list[Any]) -> Ended | Requeue:
         case ["requeue", str(key)]:
             return Requeue(key)
     raise ValueError(f"not a report: {note!r:.200}")
+
+
+def orders_of(frame: Frame) -> list[Job | str]:
+    """Jobs, and the keys of jobs that are to be dropped."""
+    return [Job(*note) if len(note) == 3 else note[1] for note in frame]  # noqa: PLR2004 - see above
 
 
 def read_frame(pipe: socket.socket) -> Frame | None:

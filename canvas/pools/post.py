@@ -26,12 +26,13 @@ MOST_TOLD = 1 << 20
 
 
 class Post:
-    """One end of a child's pipe, for all of its threads."""
+    """One end of a child's pipe, for all of its threads. `is_green`: these are greenlets, all in one."""
 
-    def __init__(self, pipe: socket.socket, max_memory_kib: int | None) -> None:
+    def __init__(self, pipe: socket.socket, max_memory_kib: int | None, *, is_green: bool = False) -> None:
         self._pipe = pipe
         self._max_memory_kib = max_memory_kib
         self._pid = os.getpid()
+        self._is_green = is_green
         self.is_full = False
         """The pool has been told that this process is too large."""
         self._writing = threading.Lock()
@@ -56,6 +57,11 @@ class Post:
         self._words.pop(key, None)
         return self._write(pack([["dropped", key]]))
 
+    def left(self, key: str) -> bool:
+        """A job that was dropped has ended."""
+        self._words.pop(key, None)
+        return self._write(pack([["left", key]]))
+
     def tell(self, key: str, state: str, value: Json) -> bool:
         """Pass on what a job says of itself, from any of its threads; False if it cannot go this way, as from a process that it forked."""
         if os.getpid() != self._pid or len(value) > MOST_TOLD:
@@ -72,12 +78,16 @@ class Post:
             return say(self._pipe, frame)
 
     def _write_words(self) -> None:
-        # they are for the main thread, which a signal must wake
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        if not self._is_green:
+            # they are for the main thread, which a signal must wake
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             while True:
                 key = self._told.get()
-                self._await_room()
+                if (
+                    not self._is_green
+                ):  # only one of them may wait for room at a time, and it may be the one with a report
+                    self._await_room()
                 with self._writing:  # a report waits for it, so no word comes behind one
                     frame = self._words.pop(key, None)
                     if frame is not None and not say(self._pipe, frame):

@@ -1,16 +1,18 @@
 """ProcessPool: jobs run in child processes. A child that dies costs the jobs that it ran, and is replaced at once.
 
-Two pools are made of it: *processes* has many children with one job each, in their main threads; *threads* has one child with many jobs, each
-in a thread of its own. Also there the tasks are not in the worker's process: it stays free to renew what it holds whatever they do.
+Several pools are made of it (runner.Kind): *processes* has many children with one job each, in their main threads; *threads*, *asyncio*, *gevent* and
+*eventlet* have one child with many jobs, in threads, one event loop or greenlets. Also there the tasks are not in the worker's process: it stays
+free to renew what it holds whatever they do.
 
-A child with one slot may be given more jobs, which wait behind the one that it runs (turnstile.py); until they start they can be taken back.
+A child that runs one job at a time may be given more jobs, which wait behind the one that it runs (turnstile.py); until they start they can be taken back.
 
 A child that has run its number of jobs, or that says that it has grown too large, is retired: it gets no more jobs, its successor is born at
 once, and it ends when what it has is reported. More jobs than slots never run side by side, however many children there are meanwhile.
 
 A job is ended by ending its process. A thread cannot be ended; so where a process is shared, the job is reported as lost there and then, its
 process is retired, and killed as soon as the others have ended: they are not lost for it. Only if it holds the interpreter, so that none of
-them can go on, they are. When a shared process dies nobody knows which of its jobs did it; so a job that was in one that died runs alone the next
+them can go on, they are. A coroutine or greenlet can be ended, if it does not resist: such a process is given no jobs until it has answered, and
+retired only if it does not answer soon, or if the job has not left it after a few seconds. When a shared process dies nobody knows which of its jobs did it; so a job that was in one that died runs alone the next
 time (`Job.alone`), in a child that is retired for it.
 """
 
@@ -24,19 +26,22 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import BackbeatError
+from ..errors import BackbeatError, ImproperlyConfigured
 from ..json_text import Json
 from ..limit import LimitsKept
 from .base import Ended, Job, Lost, Report, Requeue, Told, Unstarted
 from .brood import LEAVE_SECONDS, Brood
+from .leaving import ANSWER_SECONDS, Leaving
 from .line import Line
 from .nursery import StartMethod
 from .openings import Openings
 from .pipe import report_of
-from .runner import ChildSpec, RunnerSpec
+from .runner import ChildSpec, Kind, RunnerSpec
 
 logger = logging.getLogger(__name__)
 
+MOST = 10_000
+"""Jobs side by side, unless said otherwise."""
 _KILL_SECONDS = 5.0
 """How long the system may take to end a child that was sent SIGKILL."""
 TERMINATE_SECONDS = 5.0
@@ -50,8 +55,10 @@ class ChildrenCannotStart(BackbeatError):
 class ProcessPool:
     """The pool over `size` processes of `slots` jobs, each with a runner that it makes itself (runner.py). See base.Pool for the contract.
 
+    kind              how a process runs its jobs; unless said, one in its main thread, or several in threads
     max_tasks         a process is replaced after so many jobs
     max_memory_kib    and once it is larger, after a job
+    most              it never runs more jobs side by side, however it is resized
     spare             one more process is kept ready where a new one takes an import (spawn, or an app that is not safe to fork)
 
     Raises ChildrenCannotStart from `collect`, then and ever after: the app cannot be imported, or children die as soon as they start.
@@ -63,15 +70,25 @@ class ProcessPool:
         runner: RunnerSpec,
         start_method: StartMethod = StartMethod.FORKSERVER,
         *,
+        kind: Kind | None = None,
         slots: int = 1,
         max_tasks: int | None = None,
         max_memory_kib: int | None = None,
         spare: bool = False,
+        most: int = MOST,
         terminate_seconds: float = TERMINATE_SECONDS,
     ) -> None:
         if size < 1 or slots < 1:
             raise ValueError(f"a pool of {size} processes for {slots} jobs each")
+        self._kind = kind or (Kind.ALONE if slots == 1 else Kind.THREADS)
+        if self._kind.is_green:
+            start_method = StartMethod.SPAWN  # patched before anything else is imported
+        if slots > 1 and not self._kind.is_shared:
+            raise ValueError(f"a process for {slots} jobs that runs one at a time")
+        self._is_shared = self._kind.is_shared
         self._slots = slots
+        self._size = size
+        self._most = most
         self._max_tasks = max_tasks
         self._terminate_seconds = terminate_seconds
         self._busy: dict[str, Line] = {}
@@ -81,9 +98,16 @@ class ProcessPool:
         self._told: dict[str, Told] = {}
         """By key, what jobs say of themselves."""
         self._stopping = False
-        spec = ChildSpec(runner, slots, max_memory_kib)
+        spec = ChildSpec(runner, self._kind, slots, max_memory_kib)
         self._brood = Brood(size, spec, start_method, self, spare=spare)
-        self._openings = Openings(self._brood.lines, slots=slots, total=size * slots, max_tasks=max_tasks)
+        self._leaving = Leaving(self._brood.nudge_in)
+        self._openings = Openings(
+            self._brood.lines,
+            slots=slots,
+            total=size * slots,
+            max_tasks=max_tasks,
+            is_shared=self._is_shared,
+        )
 
     # --- the contract --------------------------------------------------------------------------------------------------------
 
@@ -114,10 +138,10 @@ class ProcessPool:
         batches: defaultdict[Line, list[Job]] = defaultdict(list)
         turn = self._openings.in_turn(len(self._alone), self.queue_limit)
         # where processes are shared a job that runs alone may retire the only one that is open; elsewhere it needs one that is free
-        for job in sorted(jobs, key=lambda job: job.alone == (self._slots > 1)):
+        for job in sorted(jobs, key=lambda job: job.alone == self._is_shared):
             if job.key in self._busy:
                 raise ValueError(f"job {job.key!r} runs already")
-            if job.alone and self._slots > 1:
+            if job.alone and self._is_shared:
                 self._alone.append(job)
                 self._give_alone()
             else:
@@ -162,10 +186,10 @@ class ProcessPool:
 
     def _give(self, line: Line, jobs: Sequence[Job]) -> None:
         frame = [[job.key, job.raw, job.queue] for job in jobs]
-        if self._slots == 1:
-            self._brood.give(line, frame)
-        else:
+        if self._is_shared:
             self._brood.say(line, frame)
+        else:
+            self._brood.give(line, frame)
 
     def _give_alone(self) -> None:
         """Each to a child without jobs; where there is none, one is retired, so that it is followed by one that has none."""
@@ -182,6 +206,8 @@ class ProcessPool:
     def collect(self) -> list[Report | Told]:
         if not self._stopping:
             self._brood.turn(0)
+            for line in self._leaving.stuck(list(self._brood.lines.values())):
+                self._replace_stuck(line)
             if self._brood.broken is not None:
                 # what was reported meanwhile is returned by stop
                 raise ChildrenCannotStart(self._brood.broken)
@@ -195,7 +221,7 @@ class ProcessPool:
         if line is None:
             self._forget_alone(key)
             return
-        if self._slots > 1:
+        if self._is_shared:
             self._abandon(line, key)
             return
         if not line.doomed:
@@ -228,6 +254,30 @@ class ProcessPool:
         reports, self._reports = self._reports, []
         return reports
 
+    @property
+    def size(self) -> int:
+        return self._size * self._slots
+
+    def resize(self, size: int) -> None:
+        if not 1 <= size <= self._most:
+            raise ImproperlyConfigured(
+                f"a pool of {size:,} cannot be: it runs 1 to {self._most:,} tasks side by side, now {self.size:,}"
+            )
+        if self._is_shared:
+            self._slots = size
+        else:
+            self._size = size
+            self._brood.resize(size)
+        self._openings.resize(slots=self._slots, total=self.size)
+        lines = [line for line in self._brood.lines.values() if not line.retired]
+        # first those that are not ready yet, and those without a job
+        lines.sort(key=lambda line: (line.pid is not None, len(line.jobs), -line.number))
+        for line in lines[: max(0, self._brood.surplus)]:
+            self.let_go(line)
+
+    def restart(self) -> None:
+        self._brood.restart()
+
     # --- what the brood tells ------------------------------------------------------------------------------------------------
 
     def heard(self, line: Line, note: list[Any]) -> None:
@@ -236,10 +286,18 @@ class ProcessPool:
                 extra = {"action": "pool_child_full", "kib": kib}
                 logger.info("child %s has %s KiB, and is replaced", line.pid, f"{kib:,}", extra=extra)
                 self._brood.retire(line)
-                if self._slots == 1 and not line.doomed:
+                if not self._is_shared and not line.doomed:
                     self._take_back(line)
-            case ["dropped", str()]:
+            case ["dropped", str(key)]:
                 self._brood.answered(line)
+                if key in line.leaving:
+                    self._leaving.expect(line, key, self._terminate_seconds)
+                self.changed(line)
+            case ["left", str(key)]:
+                line.haunted -= 1
+                line.leaving.pop(key, None)
+                if not line.haunted:
+                    self._has_less(line)
             case ["told", str(key), str(state), str(value)]:
                 if key in line.jobs:
                     self._told[key] = Told(key, state, Json(value))
@@ -250,8 +308,15 @@ class ProcessPool:
         self._openings.look_at(line)
         self._give_alone()
 
+    def let_go(self, line: Line) -> None:
+        self._brood.retire(line)
+        if not self._is_shared and not line.doomed:
+            self._take_back(line)
+        if not line.jobs and not line.doomed:
+            self._brood.dismiss(line)
+
     def gone(self, line: Line, reason: str) -> None:
-        if self._slots == 1:
+        if not self._is_shared:
             self._back(line.take_back())
         count = len(line.jobs) + line.haunted
         shared = count > 1 and not line.doomed
@@ -306,16 +371,30 @@ class ProcessPool:
     # --- ending --------------------------------------------------------------------------------------------------------------
 
     def _abandon(self, line: Line, key: str) -> None:
+        """End a job of a process that it shares, and report it now."""
         del self._busy[key]
         del line.jobs[key]
         line.haunted += 1
-        self._reports.append(Lost(key, "it was ended, and the process in which its thread ran is replaced"))
+        how = ", and the process in which its thread ran is replaced"
+        self._reports.append(Lost(key, f"it was ended{'' if self._kind.can_cancel else how}"))
         self._brood.nudge()
-        self._brood.retire(line)
-        if line.jobs:
+        if self._kind.can_cancel:
+            self._leaving.expect(line, key, ANSWER_SECONDS)
+        else:
+            self._brood.retire(line)
+        if line.jobs or self._kind.can_cancel:
             self._brood.say(line, [["drop", key]])
             self._brood.end_unless_it_answers(line, self._terminate_seconds)
+            self.changed(line)
         else:
+            self._brood.end(line)
+
+    def _replace_stuck(self, line: Line) -> None:
+        extra = {"action": "pool_child_stuck"}
+        text = "a job of child %s was ended and goes on, so the process is replaced"
+        logger.warning(text, line.pid, extra=extra)
+        self._brood.retire(line)
+        if not line.jobs:
             self._brood.end(line)
 
     def _end_children(self, grace_seconds: float) -> None:

@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Sequence
 
+from ..errors import ImproperlyConfigured
 from ..limit import LimitsKept
 from .alarm import AlarmLimit
 from .base import Job, Report, Told
@@ -58,6 +59,19 @@ class SoloPool:
 
     def take_back(self, before: float) -> None:
         """Nothing: no job waits."""
+
+    @property
+    def size(self) -> int:
+        return 1
+
+    def resize(self, size: int) -> None:
+        if size != 1:
+            raise ImproperlyConfigured(
+                f"pool solo runs one task at a time, in the worker itself: it cannot run {size:,}"
+            )
+
+    def restart(self) -> None:
+        raise ImproperlyConfigured("pool solo has no processes that could be replaced: restart the worker")
 
     def submit(self, jobs: Sequence[Job]) -> None:
         if len(jobs) > self.free:

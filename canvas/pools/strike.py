@@ -21,7 +21,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from ..errors import SoftTimeLimitExceeded
-from ..limit import LimitedCoroutine, LimitsKept, NoLimit, overdue_text
+from ..limit import LimitedCoroutine, LimitsKept, overdue_text, run_here
 
 
 class Strike:
@@ -74,9 +74,9 @@ class StrikeLimit:
     def over(self, seconds: float | None) -> AbstractContextManager[object]:
         return _SoftStrike(self, seconds) if seconds else nullcontext()
 
-    def run(self, coroutine: Coroutine[Any, Any, Any], seconds: float | None) -> Any:
+    async def run(self, coroutine: Coroutine[Any, Any, Any], seconds: float | None) -> Any:
         """By its event loop: a coroutine that does not let the loop run is not told."""
-        return LimitedCoroutine(coroutine, seconds).run() if seconds else NoLimit().run(coroutine, None)
+        return LimitedCoroutine(coroutine, seconds).run() if seconds else run_here(coroutine)
 
     def arm(self, strike: Strike) -> None:
         """Let it land when it is due. Wakes the clock if it would sleep too long, which is seldom: most tasks end long before their limit."""

@@ -6,9 +6,9 @@ Requests and answers are not durable: who is not there does not get them, and no
 from __future__ import annotations
 
 import json
-import logging
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -16,15 +16,13 @@ from kombu.clocks import LamportClock
 from msgspec.structs import replace
 
 from ..brokers.foreign import wire_of
-from ..errors import MessageError, SignatureError
 from ..kombu_line import KombuLine
 from ..signing import NO_KEYS, Keyring
+from .arriving import request_or_none
 from .base import Answer
 from .belief import headers_of, request_of_text
 from .layout import Layout, answers_exchange
 from .request import ReplyTo, Request
-
-logger = logging.getLogger(__name__)
 
 
 class KombuMailbox:
@@ -47,7 +45,8 @@ class KombuMailbox:
     def take(self, seconds: float) -> list[Request]:
         with self._line.reaching():
             messages = self._line.take(seconds)
-        return [request for message in messages if (request := self._request_of(message)) is not None]
+        found = [request_or_none(partial(self._read, message)) for message in messages]
+        return [request for request in found if request is not None]
 
     def reply(self, request: Request, payload: Any) -> None:
         if request.reply_to is None:
@@ -61,18 +60,10 @@ class KombuMailbox:
     def close(self) -> None:
         self._line.close()
 
-    def _request_of(self, message: Any) -> Request | None:
-        try:
-            wire = wire_of(message)
-            self._clock.adjust(_number(wire.headers.get("clock")))
-            return request_of_text(wire.headers, wire.body, self._keyring)
-        except SignatureError as error:
-            text, action = "refused an order that is not believed: %s", "control_forged"
-            logger.error(text, error, extra={"action": action})  # noqa: TRY400 - a stranger's fault
-        except (MessageError, ValueError, KeyError, TypeError, AttributeError) as error:
-            extra = {"action": "control_refused"}
-            logger.error("refused an order that cannot be read: %s", error, extra=extra)  # noqa: TRY400 - the same
-        return None
+    def _read(self, message: Any) -> Request:
+        wire = wire_of(message)
+        self._clock.adjust(_number(wire.headers.get("clock")))
+        return request_of_text(wire.headers, wire.body, self._keyring)
 
 
 class KombuOffice:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 from msgspec.structs import replace
 
-from ..errors import MessageError, SignatureError
 from ..signing import NO_KEYS, Keyring
 from ..sql.notices import Notices
+from .arriving import request_or_none
 from .base import Answer
 from .belief import headers_of, request_of_text
 from .request import ReplyTo, Request
-
-logger = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 60.0
 FOR_EVER_SECONDS = 300.0
@@ -35,7 +33,8 @@ class SqlMailbox:
 
     def take(self, seconds: float) -> list[Request]:
         texts = self._reader.take(seconds)
-        return [request for text in texts if (request := self._request_of(text)) is not None]
+        found = [request_or_none(partial(self._read, text)) for text in texts]
+        return [request for request in found if request is not None]
 
     def reply(self, request: Request, payload: Any) -> None:
         if request.reply_to is not None:
@@ -45,17 +44,9 @@ class SqlMailbox:
     def close(self) -> None:
         """Nothing is held."""
 
-    def _request_of(self, text: str) -> Request | None:
-        try:
-            data = json.loads(text)
-            return request_of_text(data["headers"], data["body"].encode(), self._keyring)
-        except SignatureError as error:
-            text, action = "refused an order that is not believed: %s", "control_forged"
-            logger.error(text, error, extra={"action": action})  # noqa: TRY400 - a stranger's fault
-        except (MessageError, ValueError, KeyError, TypeError, AttributeError) as error:
-            extra = {"action": "control_refused"}
-            logger.error("refused an order that cannot be read: %s", error, extra=extra)  # noqa: TRY400 - the same
-        return None
+    def _read(self, text: str) -> Request:
+        data = json.loads(text)
+        return request_of_text(data["headers"], data["body"].encode(), self._keyring)
 
 
 class SqlOffice:

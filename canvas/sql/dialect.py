@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -31,6 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
+from ..priority import urgency_of
 from .tables import message_table
 
 Values = Mapping[str, Any]
@@ -94,9 +95,17 @@ def family_of(place: Connection | Engine) -> str:
 
 def heads(connection: Connection, queues: Sequence[str]) -> dict[str, int]:
     """For each queue that has messages when the first of them is there for whoever asks. Costs the same whatever is in them."""
-    table = message_table.c
     if not queues:
         return {}
+    return {
+        row.queue: row.us for row in connection.execute(_heads_query(tuple(queues))) if row.us is not None
+    }
+
+
+@lru_cache(maxsize=64)
+def _heads_query(queues: tuple[str, ...]) -> Executable:
+    """Made once, as a worker asks it with each take."""
+    table = message_table.c
     # one by one: together they would be searched from end to end
     firsts = [
         select(literal(queue).label("queue"), func.min(table.visible_us).label("us")).where(
@@ -104,7 +113,7 @@ def heads(connection: Connection, queues: Sequence[str]) -> dict[str, int]:
         )
         for queue in queues
     ]
-    return {row.queue: row.us for row in connection.execute(union_all(*firsts)) if row.us is not None}
+    return union_all(*firsts)
 
 
 class ReadyMessages(Struct, frozen=True):
@@ -125,7 +134,9 @@ class ReadyMessages(Struct, frozen=True):
 def hold_ready(
     connection: Connection, queues: Sequence[str], now_us: int, limit: int, hold: Values
 ) -> Sequence[Row[Any]]:
-    """Dialect.hold for several queues: one by one, that with the oldest message first.
+    """Dialect.hold for several queues: one by one, the most urgent lanes first, and of these that with the oldest message.
+
+    `queues` are lanes in the order of their urgency.
 
     A query over several would sort all that is ready, however few are wanted; and InnoDB locks all rows that are sorted.
     """
@@ -141,7 +152,9 @@ def _ripe_queues(connection: Connection, queues: Sequence[str], now_us: int) -> 
     if len(queues) == 1:
         return queues
     firsts = heads(connection, queues)
-    return sorted((queue for queue, us in firsts.items() if us <= now_us), key=firsts.__getitem__)
+    urgencies = [*dict.fromkeys(map(urgency_of, queues))]
+    ripe = [queue for queue, us in firsts.items() if us <= now_us]
+    return sorted(ripe, key=lambda queue: (urgencies.index(urgency_of(queue)), firsts[queue]))
 
 
 def _hold(seqs: Any, hold: Values) -> Update:

@@ -256,6 +256,13 @@ def _missing_indexes(engine: Engine) -> list[Index]:
     return [index for table in tables for index in table.indexes if index.name not in there]
 
 
+audience_table = Table(
+    "bb_audience",
+    metadata,
+    Column("broadcast", _Id, primary_key=True),
+    Column("queue", _Id, primary_key=True),
+    Column("until_us", BigInteger, nullable=False),
+)
 announced_table = Table(
     "bb_announced",
     metadata,

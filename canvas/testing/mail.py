@@ -10,6 +10,7 @@ from ..commit.taken import decoded
 from ..delivery import Delivery
 from ..errors import BackbeatError
 from ..own_tasks import START_TASK
+from ..priority import queue_of_lane
 from ..signing import NO_KEYS
 from .fault import Faults
 from .sent import Sent, sent_of
@@ -41,6 +42,7 @@ class WatchedMailbox(Mailbox):
 
     def _note(self, queue: str, text: str, due_us: int | None) -> bool:
         """Whether it is to be delivered twice."""
+        queue = queue_of_lane(queue)
         message = decoded(Delivery("", queue, None, text), self.keyring).message
         if message is None or message.task in INNER or message.guards is not None:
             return False

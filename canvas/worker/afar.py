@@ -37,14 +37,11 @@ class AfarOptions(Struct, frozen=True, kw_only=True):
 class Afar:
     """Of the worker called `hostname`."""
 
-    def __init__(
-        self, app: App, hostname: str, *, pool: str, concurrency: int, options: AfarOptions | None = None
-    ) -> None:
+    def __init__(self, app: App, hostname: str, *, pool: str, options: AfarOptions | None = None) -> None:
         options = options or AfarOptions()
         self._app = app
         self._hostname = hostname
         self._pool = pool
-        self._concurrency = concurrency
         self._clock = LamportClock()
         self._tally = Tally()
         self._sink = open_event_sink(app.conf)
@@ -93,5 +90,4 @@ class Afar:
             self._events,
             self._clock,
             pool=self._pool,
-            concurrency=self._concurrency,
         )

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ..config import Config
+from ..queue_table import Binding, DeclaredQueue
 from ..url_text import without_password
 
 PORTS = {"amqp": 5672, "pyamqp": 5672, "amqps": 5671, "redis": 6379, "rediss": 6379}
@@ -39,11 +40,13 @@ def broker_info(url: str, conf: Config) -> dict[str, Any]:
     }
 
 
-def queue_info(name: str) -> dict[str, Any]:
-    """A queue with a direct exchange of its own name, as all are that are declared without more."""
+def queue_info(queue: DeclaredQueue) -> dict[str, Any]:
+    """A queue, and the exchange that it is bound to: the first one, if there are several. Times are seconds, as kombu has them."""
+    bound, *_ = (*queue.bindings, Binding("", "direct", queue.name))
+    arguments = queue.arguments
     exchange = {
-        "name": name,
-        "type": "direct",
+        "name": bound.exchange,
+        "type": bound.type,
         "arguments": None,
         "durable": True,
         "passive": False,
@@ -52,22 +55,26 @@ def queue_info(name: str) -> dict[str, Any]:
         "no_declare": False,
     }
     return {
-        "name": name,
+        "name": queue.name,
         "exchange": exchange,
-        "routing_key": name,
-        "queue_arguments": None,
+        "routing_key": bound.key,
+        "queue_arguments": dict(arguments) or None,
         "binding_arguments": None,
         "consumer_arguments": None,
-        "durable": True,
+        "durable": queue.durable,
         "exclusive": False,
-        "auto_delete": False,
+        "auto_delete": queue.auto_delete,
         "no_ack": False,
         "alias": None,
         "bindings": [],
         "no_declare": None,
-        "expires": None,
-        "message_ttl": None,
-        "max_length": None,
-        "max_length_bytes": None,
-        "max_priority": None,
+        "expires": _seconds(arguments.get("x-expires")),
+        "message_ttl": _seconds(arguments.get("x-message-ttl")),
+        "max_length": arguments.get("x-max-length"),
+        "max_length_bytes": arguments.get("x-max-length-bytes"),
+        "max_priority": arguments.get("x-max-priority"),
     }
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000

@@ -136,6 +136,44 @@ def heartbeat(state: WorkerState, **_: Any) -> Any:
         state.events.tell_beat()
 
 
+@control_command(args=[("n", int)], signature="[N=1]")
+def pool_grow(state: WorkerState, n: int = 1, **_: Any) -> Any:
+    """Run N more tasks side by side."""
+    state.worker.sizing.grow(n)
+    return ok("pool will grow")
+
+
+@control_command(args=[("n", int)], signature="[N=1]")
+def pool_shrink(state: WorkerState, n: int = 1, **_: Any) -> Any:
+    """Run N tasks less side by side; what runs ends first."""
+    state.worker.sizing.shrink(n)
+    return ok("pool will shrink")
+
+
+@control_command
+def pool_restart(
+    state: WorkerState,
+    modules: Sequence[str] | None = None,
+    reload: bool = False,
+    reloader: Any = None,
+    **_: Any,
+) -> Any:
+    """Replace the processes that run tasks by ones that import the app anew; what runs ends first."""
+    # a new process imports everything anew, so there is nothing of single modules to do
+    state.worker.sizing.restart()
+    return ok("reload started")
+
+
+@control_command(args=[("max", int), ("min", int)], signature="[max [min]]")
+def autoscale(state: WorkerState, max: int | None = None, min: int | None = None, **_: Any) -> Any:
+    """Run between MIN and MAX tasks side by side, as there are any."""
+    sizing = state.worker.sizing
+    most, least = sizing.bounds or (sizing.size, 1)
+    most, least = most if max is None else max, least if min is None else min
+    sizing.autoscale(most, least)
+    return ok(f"autoscale now max={most} min={least}")
+
+
 @control_command(signature="[msg]", args=[("msg", str)])
 def shutdown(state: WorkerState, msg: str = "it was told to, by remote control", **_: Any) -> Any:
     """Stop: what runs may end within the grace, the rest is handed back."""

@@ -15,6 +15,7 @@ from ..built_in import BUILT_IN
 from ..message import CONTROL_QUEUE
 from ..places import broker_url
 from ..pools.memory import resident_kib
+from ..queue_table import queue_table
 from .broker_info import broker_info, queue_info
 from .panel import inspect_command
 from .state import WorkerState
@@ -79,6 +80,8 @@ def stats(state: WorkerState, **_: Any) -> Any:
     """What it runs with, and how much it has done."""
     conf = state.app.conf
     processes = state.in_loop(lambda: [*state.worker.inside.pids])
+    bounds = state.worker.sizing.bounds
+    scaling = {} if bounds is None else {"autoscaler": _scaling(bounds, state)}
     return {
         "total": dict(state.tally.total),
         "pid": os.getpid(),
@@ -86,7 +89,7 @@ def stats(state: WorkerState, **_: Any) -> Any:
         "uptime": state.tally.seconds,
         "pool": {
             "implementation": f"backbeat.canvas.pools:{state.pool}",
-            "max-concurrency": state.concurrency,
+            "max-concurrency": state.worker.sizing.size,
             "processes": processes,
             "max-tasks-per-child": conf.worker_max_tasks_per_child or "N/A",
             "put-guarded-by-semaphore": False,
@@ -94,9 +97,15 @@ def stats(state: WorkerState, **_: Any) -> Any:
             "writes": {"inqueues": {"active": state.tally.busy, "total": len(processes)}},
         },
         "broker": broker_info(broker_url(conf), conf),
-        "prefetch_count": state.concurrency * int(conf.worker_prefetch_multiplier),
+        "prefetch_count": state.worker.sizing.size * int(conf.worker_prefetch_multiplier),
         "rusage": _usage(),
+        **scaling,
     }
+
+
+def _scaling(bounds: tuple[int, int], state: WorkerState) -> dict[str, int]:
+    most, least = bounds
+    return {"max": most, "min": least, "current": state.worker.sizing.size, "qty": state.tally.busy}
 
 
 def _usage() -> dict[str, float]:
@@ -108,7 +117,8 @@ def _usage() -> dict[str, float]:
 def active_queues(state: WorkerState, **_: Any) -> Sequence[Any]:
     """Queues that it serves."""
     names = state.in_loop(lambda: [*state.worker.inside.queues])
-    return [queue_info(name) for name in names if name != CONTROL_QUEUE]
+    table = queue_table(state.app.conf)
+    return [queue_info(table.queue(name)) for name in names if name != CONTROL_QUEUE]
 
 
 @inspect_command(args=[("ids", str)], variadic="ids", signature="[id1 [id2 [... [idN]]]]")

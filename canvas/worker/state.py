@@ -32,7 +32,6 @@ class WorkerState:
         clock: LamportClock,
         *,
         pool: str,
-        concurrency: int,
     ) -> None:
         self.app = app
         self.hostname = hostname
@@ -41,7 +40,6 @@ class WorkerState:
         self.events = events
         self.clock = clock
         self.pool = pool
-        self.concurrency = concurrency
 
     def in_loop(self, call: Callable[[], T]) -> T:
         """What the worker's thread returns or raises for `call`. Raises Unavailable if it does not come round in time."""

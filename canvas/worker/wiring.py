@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from msgspec import Struct
 
@@ -19,11 +18,13 @@ from ..incarnation import incarnation
 from ..limit import LimitsKept, TimeLimits
 from ..message import CONTROL_QUEUE
 from ..perform import Performer
-from ..places import broker_url, check_queue, store_url
+from ..places import Kind, broker_url, check_queue, has_exchanges, kind_of, store_url
 from ..pools.base import Pool
 from ..pools.runner import RunnerSpec
 from ..pools.solo import SoloPool
-from ..pools.wiring import open_pool, size_of
+from ..pools.wiring import default_size, most_size, open_pool, size_of
+from ..purging import purge
+from ..queue_table import own_queue_name, queue_table
 from ..results.base import Results
 from ..setting import check_limit_settings
 from ..transaction import OutboxRelay
@@ -34,6 +35,7 @@ from .afar import Afar, AfarOptions
 from .listener import Listener, Listeners
 from .outbox import OutboxThread
 from .signal_listener import SignalListener
+from .sizing import Sizing
 from .task_limits import TaskLimits
 from .worker import Worker
 
@@ -47,6 +49,8 @@ class WorkerOptions(Struct, frozen=True, kw_only=True):
     queues: Sequence[str] = ()
     excluded: Sequence[str] = ()
     concurrency: int | None = None
+    autoscale: tuple[int, int] | None = None
+    """The most and the least tasks side by side, between which it finds its size itself."""
     pool: str | None = None
     name: str = "celery@%h"
     grace: float | None = None
@@ -64,14 +68,17 @@ class WorkerOptions(Struct, frozen=True, kw_only=True):
 
 
 def queues_of(app: App, options: WorkerOptions) -> list[str]:
-    """The queues that a worker serves: those asked for, else the default one; and always the one for joins and starts.
+    """The queues that a worker serves: those asked for, else those of `task_queues`, or the default one; and always the one for joins and starts.
 
     Raises ImproperlyConfigured for names that no queue can have, and for leaving out a queue that was not to be served, or must be.
     """
-    asked = list(options.queues) or [app.conf.task_default_queue]
+    table = queue_table(app.conf)
+    asked = list(options.queues) or [queue.name for queue in table]
     for queue in asked:
         key("the name of a queue (-Q)", queue)
         check_queue(app.conf, queue)
+        table.check(queue)
+    check_queue(app.conf, CONTROL_QUEUE)
     for queue in options.excluded:
         if queue == CONTROL_QUEUE:
             raise ImproperlyConfigured(
@@ -87,27 +94,70 @@ def queues_of(app: App, options: WorkerOptions) -> list[str]:
     return [*dict.fromkeys([*left, CONTROL_QUEUE])]
 
 
+def broadcasts_of(app: App, options: WorkerOptions, me: str) -> dict[str, str]:
+    """The worker's own queue for each broadcast that it serves. Raises ImproperlyConfigured where the broker cannot do that."""
+    table = queue_table(app.conf)
+    found = {name: own_queue_name(name, me) for name in queues_of(app, options) if table.is_broadcast(name)}
+    if found and kind_of(broker_url(app.conf)) is Kind.KOMBU and not has_exchanges(app.conf):
+        raise ImproperlyConfigured(
+            f"{', '.join(found)}: of kombu's transports only that of RabbitMQ has broadcasts. Use amqp://, redis:// or a database"
+        )
+    return found
+
+
 def concurrency_of(app: App, options: WorkerOptions) -> int:
-    """How many tasks run side by side; by default one for each processor, with solo always one. Raises ImproperlyConfigured."""
+    """How many tasks run side by side, at first; by default one for each processor, 100 where they wait most of their time (asyncio, gevent, eventlet), with solo always one. Raises ImproperlyConfigured."""
     asked = app.conf.worker_concurrency if options.concurrency is None else options.concurrency
     pool = options.pool or app.conf.worker_pool
-    size = size_of(pool, (os.cpu_count() or 1) if asked is None else asked)
+    size = size_of(pool, default_size(pool) if asked is None else asked)
     if options.concurrency is not None and size < options.concurrency:
         raise ImproperlyConfigured(
             f"-c {options.concurrency} cannot be: pool {pool} runs one task at a time. Use -P processes or -P threads, or leave -c out"
         )
-    return size
+    if options.autoscale is None:
+        return size
+    most, least = options.autoscale
+    if most_size(pool) == 1:
+        raise ImproperlyConfigured(
+            f"--autoscale {most},{least} cannot be: pool {pool} runs one task at a time. Use another pool, as -P processes"
+        )
+    size_of(pool, most)
+    return least if asked is None else max(least, min(most, size))
+
+
+def most_of(app: App, options: WorkerOptions) -> int:
+    """How many tasks it may come to run side by side without anybody's doing."""
+    return concurrency_of(app, options) if options.autoscale is None else options.autoscale[0]
+
+
+def side_by_side(app: App, options: WorkerOptions) -> str:
+    """How many tasks run at a time, for people."""
+    return "{1} to {0}".format(*options.autoscale) if options.autoscale else str(concurrency_of(app, options))
 
 
 def prefetch_of(app: App, options: WorkerOptions) -> int:
     """How many messages of a queue a broker may send ahead; 0 is without limit. Raises ImproperlyConfigured."""
-    prefetch = concurrency_of(app, options) * int(app.conf.worker_prefetch_multiplier)
+    prefetch = most_of(app, options) * int(app.conf.worker_prefetch_multiplier)
     if prefetch > MOST_AHEAD:
         raise ImproperlyConfigured(
-            f"worker_prefetch_multiplier = {app.conf.worker_prefetch_multiplier} is too much: with {concurrency_of(app, options)} tasks side "
+            f"worker_prefetch_multiplier = {app.conf.worker_prefetch_multiplier} is too much: with {most_of(app, options)} tasks side "
             f"by side {prefetch:,} messages would be sent ahead, and a broker sends {MOST_AHEAD:,} at most. Write 0 for no limit."
         )
     return prefetch
+
+
+class Ahead:
+    """How many messages of a queue a broker may send ahead to a worker: `first`, and once its pool is resized `multiplier` for each slot."""
+
+    def __init__(self, first: int, multiplier: int) -> None:
+        self._first = first
+        self._multiplier = multiplier
+        self.sizing: Sizing | None = None
+
+    def __call__(self) -> int:
+        if self.sizing is None:
+            return self._first
+        return min(MOST_AHEAD, self.sizing.limit * self._multiplier)
 
 
 def grace_of(app: App, options: WorkerOptions) -> float:
@@ -127,17 +177,20 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
     refuse_keys(app)
     grace = grace_of(app, options)
     me, limits = incarnation(options.hostname), limits_of(app.conf)
+    ahead = Ahead(prefetch_of(app, options), int(app.conf.worker_prefetch_multiplier))
     told, queues = SignalListener(options.hostname, app), queues_of(app, options)
     afar = Afar(
         app,
         options.hostname,
         pool=options.pool or app.conf.worker_pool,
-        concurrency=concurrency_of(app, options),
         options=options.afar,
     )
     default = TimeLimits(app.conf.task_time_limit, app.conf.task_soft_time_limit)
     with contextlib.ExitStack() as opened:
-        commit = opened.enter_context(contextlib.closing(_open_commit(app, options, me)))
+        broadcasts = broadcasts_of(app, options, me)
+        commit = opened.enter_context(
+            contextlib.closing(_open_commit(app, options, me, [*broadcasts.values()], ahead))
+        )
         has_results = store_url(app.conf) is not None
         results = opened.enter_context(contextlib.closing(open_results(app.conf))) if has_results else None
         pool = _open_pool(app, spec, options)
@@ -156,12 +209,27 @@ def open_worker(app: App, spec: str, options: WorkerOptions, listener: Listener)
         admission=_admission(app),
         beside=lambda worker: _beside(results, relays, told, afar.working(worker)),
         runs_tasks_in_loop=isinstance(pool, SoloPool),
+        broadcasts=broadcasts,
+        most=most_size(options.pool or app.conf.worker_pool),
+        autoscale=options.autoscale,
     )
-    worker.inside.queues = queues
+    ahead.sizing = worker.sizing
+    worker.inside.queues = [*queues, *broadcasts.values()]
     told.made(worker)
     if isinstance(pool, SoloPool):
         signals.worker_process_init.send(options.hostname)  # it is the process that runs tasks, too
     return worker
+
+
+def purged(app: App, options: WorkerOptions, told: Callable[[int], object] = lambda _: None) -> int:
+    """How many messages were in the queues that a worker with these options serves, all of which are revoked now.
+
+    Not in the queue for joins and starts, and not what waits for its time. Raises Unavailable.
+    """
+    me = incarnation(options.hostname)
+    queues = [queue for queue in queues_of(app, options) if queue != CONTROL_QUEUE]
+    with contextlib.closing(open_commit(app.conf, worker=me, queues=queues)) as commit:
+        return purge(commit, _performer(app, commit, None), told)
 
 
 @contextlib.contextmanager
@@ -210,12 +278,12 @@ def refuse_keys(app: App) -> None:
         )
 
 
-def _open_commit(app: App, options: WorkerOptions, me: str) -> Commit:
+def _open_commit(app: App, options: WorkerOptions, me: str, own: Sequence[str], ahead: Ahead) -> Commit:
     return open_commit(
         app.conf,
         worker=me,
-        queues=queues_of(app, options),
-        prefetch=prefetch_of(app, options),
+        queues=[*queues_of(app, options), *own],
+        prefetch=ahead,
     )
 
 
@@ -226,6 +294,7 @@ def _performer(app: App, commit: Commit, results: Results | None) -> Performer:
         now_us=SystemClock().now_us,
         queue_of=app.queue_of,
         is_early=app.is_early,
+        is_broadcast=queue_table(app.conf).is_broadcast,
         result_bytes=int(app.conf.result_max_bytes),
     )
 
@@ -241,6 +310,7 @@ def _open_pool(app: App, spec: str, options: WorkerOptions) -> Pool:
             app.conf.task_time_limit,
             app.conf.task_soft_time_limit,
             options.loglevel.upper(),
+            ",".join(app.conf.include),
         ),
     )
     return open_pool(

@@ -20,7 +20,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
 from msgspec.structs import replace
@@ -42,6 +42,7 @@ from .errands import Errands
 from .inside import Inside
 from .listener import Listener
 from .running import RunningTasks
+from .sizing import Sizing
 from .stand_in import stand_in
 from .starting import Starting
 from .surviving import surviving
@@ -52,12 +53,18 @@ logger = logging.getLogger("backbeat.worker")
 
 LONGEST_WAIT_SECONDS = 1.0
 SWEEP_SECONDS = 2.0
+PRESENCE_SECONDS = 30.0
+"""How long a worker that says nothing still gets copies of broadcasts; longer than what it held takes to come back."""
 LOOK_SECONDS = 0.5
 """How often the store is asked whether something that runs shall be ended."""
 
 
 class Worker:
-    """Runs tasks until it is stopped. What `beside` returns is entered for as long as it runs; `runs_tasks_in_loop`: the pool runs them in `submit`."""
+    """Runs tasks until it is stopped. What `beside` returns is entered for as long as it runs; `runs_tasks_in_loop`: the pool runs them in `submit`.
+
+    `broadcasts`: its own queue for each broadcast that it gets.
+    Its pool may be resized up to `most`, and sizes itself between the two of `autoscale` (see sizing.py).
+    """
 
     def __init__(
         self,
@@ -72,6 +79,9 @@ class Worker:
         admission: Admission | None = None,
         beside: Callable[[Worker], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
         runs_tasks_in_loop: bool = False,
+        broadcasts: Mapping[str, str] | None = None,
+        most: int = 1,
+        autoscale: tuple[int, int] | None = None,
     ) -> None:
         self._commit = commit
         self._performer = performer
@@ -79,6 +89,7 @@ class Worker:
         self._listener = listener
         self._beside = beside
         self._runs_tasks_in_loop = runs_tasks_in_loop
+        self._broadcasts = dict(broadcasts or {})
         self._grace_seconds = grace_seconds
         task_limits, admission = task_limits or TaskLimits(), admission or Admission({})
         self._running = RunningTasks(pool, task_limits)
@@ -100,6 +111,7 @@ class Worker:
         self._grace_until = math.inf
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
+        self.sizing = Sizing(pool, most, self._wake_up, autoscale)
         self.errands = Errands(self._wake_up)
         """What other threads ask of this one."""
         self.inside = Inside(commit, pool, self._running, self._taken, task_limits, admission)
@@ -108,8 +120,10 @@ class Worker:
         """What stops it when somebody far away tells it to: `stop`, unless the program has more to do then."""
         self._renewal = Chore(self._renew, limits.lease_seconds / 3)
         self._chores = (
+            Chore(lambda: self._be_present(PRESENCE_SECONDS), PRESENCE_SECONDS / 3, again=SWEEP_SECONDS),
             Chore(self._work_off),
             Chore(self.errands.run),
+            Chore(self._size),
             Chore(self._hand_back),
             Chore(lambda: self._running.kill_overdue(time.monotonic())),
             Chore(self._look_for_terminations, LOOK_SECONDS, again=LOOK_SECONDS),
@@ -137,6 +151,8 @@ class Worker:
             self._work()
 
     def _work(self) -> None:
+        with contextlib.suppress(Unavailable):  # the chore says so
+            self._be_present(PRESENCE_SECONDS)
         self._listener.ready()
         try:
             while self._stops == 0 or ((self._running or self._bringing) and not self._is_over):
@@ -198,7 +214,7 @@ class Worker:
     def _step(self) -> bool:
         self._reports += self._words.sifted(self._pool.collect())
         self._words.bring()
-        self._appetite.look(time.monotonic(), is_free=bool(self._reports) or self._pool.free > 0)
+        self._appetite.look(time.monotonic(), is_free=bool(self._reports) or self._can_more)
         # what ended must be brought whatever failed: where the store is another server than the broker it may be there, and what is not
         # stored before its claim is over runs again
         fault = faults(self._chores, time.monotonic())
@@ -226,7 +242,13 @@ class Worker:
         is_queued = depth and self._pool.queue_limit
         if not is_queued and not self._runs_tasks_in_loop and self._appetite.spares(time.monotonic()):
             room += len(self._running) + self._pool.free
+        room += self.sizing.headroom  # what comes is what it grows by
         return max(0, room - len(self._taken) - len(self._performer.left))
+
+    @property
+    def _can_more(self) -> bool:
+        """Whether one more task could start, at once or as the pool can grow."""
+        return self._pool.free > 0 or self.sizing.headroom > 0
 
     @property
     def _depth(self) -> int:
@@ -265,7 +287,7 @@ class Worker:
         patience = self._appetite.patience if self._running else 0.0
         if patience and readable(wakers, patience):
             return
-        if self._stops == 0 and self._pool.free:
+        if self._stops == 0 and self._can_more:
             self._is_drained = False
             self._commit.wait(self._longest_wait(), wakers)
         else:  # what lies in the queues is no reason to wake: nothing can be taken
@@ -325,6 +347,10 @@ class Worker:
             self._release(taken)
         self._commit.pause()
 
+    def _size(self) -> None:
+        if self._stops == 0 and self.sizing.turn(lambda: self.busy, len(self._taken)):
+            self._commit.pause()  # what is sent ahead is told to the broker when it is asked for messages again
+
     def _look_for_terminations(self) -> None:
         if self._running:
             self._running.terminate(self._commit.terminations(self._running.ids), time.monotonic())
@@ -337,6 +363,10 @@ class Worker:
         for record in self._commit.sweep():
             with surviving():
                 self._performer.settle_interrupted(record)
+
+    def _be_present(self, seconds: float) -> None:
+        for broadcast, queue in self._broadcasts.items():
+            self._commit.present(broadcast, queue, seconds)
 
     def _shut_down(self) -> None:
         """What ended is committed; what did not is handed back, uncounted; but what was acknowledged early must not run again."""
@@ -356,6 +386,7 @@ class Worker:
                 self._release(unfinished)
             if killed:
                 self._release(killed, lost=True)
+            self._be_present(0)
         except Unavailable as error:
             logger.warning(
                 "%s; what was held comes back after its lease", error, extra={"action": "unavailable"}

@@ -35,6 +35,8 @@ COMMANDS = {
     "explain": "backbeat.scheduler.cli.explain:explain",
     "simulate": "backbeat.scheduler.cli.simulate:simulate",
     "next": "backbeat.scheduler.cli.upcoming:upcoming",
+    "list": "backbeat.canvas.cli_queues:listing",
+    "purge": "backbeat.canvas.cli_queues:purge",
     "plan": "backbeat.scheduler.cli.schedules.diff:diff_",
     "report": "backbeat.canvas.cli_report:report",
     "result": "backbeat.canvas.cli:result",
@@ -43,7 +45,7 @@ COMMANDS = {
     "shell": "backbeat.canvas.cli_report:shell",
     "status": "backbeat.scheduler.cli.status:status",
     "systemd": "backbeat.scheduler.cli.units:systemd",
-    "worker": "backbeat.canvas.cli_worker:worker",
+    "worker": "backbeat.scheduler.cli.worker:worker",
 }
 """Each command's name, and where it is: module:attribute."""
 

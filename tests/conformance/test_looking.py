@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from support.commit_world import CommitWorld
 from support.kinds import KINDS, open_backend
+from support.processes import wait_until
 
 
 @pytest.fixture(params=KINDS)
@@ -55,3 +56,20 @@ def test_a_worker_takes_from_the_queues_that_it_was_told_last(world):
     assert [item.message.id for item in world.take(commit)] == [second.id]
     world.do(commit, Publish(world.message()))
     assert world.none(commit)
+
+
+def test_messages_that_wait_are_counted_and_neither_those_that_are_held_nor_those_that_have_time(world):
+    commit = world.open(queues=[DEFAULT_QUEUE])
+    later = replace(world.message(), eta_us=world.now_us() + 3_600_000_000)
+    held = world.message()
+    world.do(commit, Publish(held))
+    (taken,) = world.take(commit)
+    world.do(commit, *map(Publish, [world.message(), world.message(), later]))
+
+    commit.pause()  # else RabbitMQ sends them ahead
+
+    asker = world.open()
+    wait_until(lambda: asker.counts([DEFAULT_QUEUE]) == {DEFAULT_QUEUE: 2}, 10)
+    assert asker.counts(["queue-that-nobody-has-ever-seen"]).get("queue-that-nobody-has-ever-seen", 0) == 0
+    assert asker.counts([]) == {}
+    assert taken.message.id == held.id

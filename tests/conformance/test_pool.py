@@ -1,4 +1,4 @@
-"""The contract of canvas.pools.base.Pool, over every implementation: solo, threads, processes (fork server), processes (spawn)."""
+"""The contract of canvas.pools.base.Pool, over every implementation: solo, threads, asyncio, gevent, eventlet, processes (fork server), processes (spawn)."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ from support.pool_jobs import SECONDS, job, make_spec, run_all, value_of, wait_f
 POOLS = {
     "solo": ("solo", "forkserver"),
     "threads": ("threads", "forkserver"),
+    "asyncio": ("asyncio", "forkserver"),
+    "gevent": ("gevent", "forkserver"),
+    "eventlet": ("eventlet", "forkserver"),
     "processes": ("processes", "forkserver"),
     "spawn": ("processes", "spawn"),
 }
@@ -136,7 +139,15 @@ def test_an_idle_pool_stops_at_once_whatever_the_grace(new_pool):
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("solo", SoloPool), ("threads", ProcessPool), ("processes", ProcessPool), ("prefork", ProcessPool)],
+    [
+        ("solo", SoloPool),
+        ("threads", ProcessPool),
+        ("asyncio", ProcessPool),
+        ("gevent", ProcessPool),
+        ("eventlet", ProcessPool),
+        ("processes", ProcessPool),
+        ("prefork", ProcessPool),
+    ],
 )
 def test_pools_are_opened_by_name(name, kind):
     pool = open_pool(name, size=1, runner=make_spec())

@@ -75,14 +75,25 @@ def wait_until_known(backend, world, run):
 @pytest.mark.parametrize("faults", FAULTS)
 @pytest.mark.parametrize("name", KINDS)
 def test_k6_what_failed_runs_again_and_what_depends_on_it_and_nothing_else(name, faults, request):
+    try_canvases(check, name, faults, request)
+
+
+@pytest.mark.parametrize("faults", FAULTS)
+@pytest.mark.parametrize("name", KINDS)
+def test_k6_a_canvas_may_be_retried_at_any_moment_and_in_the_end_it_has_succeeded(name, faults, request):
+    try_canvases(retry_while_it_runs, name, faults, request)
+
+
+def try_canvases(trial, name, faults, request):
+    """`trial(backend, world, canvas)` with random canvases over one implementation."""
     seed = random.randrange(1_000_000)
     print(f"seed {seed}")
     backend = open_backend(name, request)
     try:
         for number in range(FACTOR * CANVASES.get(name, 1)):
             rng = random.Random(f"{seed}/{number}")
-            node = freeze(random_canvas(rng), derive("resume", f"{seed}/{number}"))
-            check(backend, FlowWorld(backend, rng, FAULTS[faults]), node)
+            node = freeze(random_canvas(rng), derive(trial.__name__, f"{seed}/{number}"))
+            trial(backend, FlowWorld(backend, rng, FAULTS[faults]), node)
     finally:
         backend.clear()
         backend.close()
@@ -119,22 +130,6 @@ def check(backend, world, node):
             assert after[id_] == before[id_]
     finally:
         world.close()
-
-
-@pytest.mark.parametrize("faults", FAULTS)
-@pytest.mark.parametrize("name", KINDS)
-def test_k6_a_canvas_may_be_retried_at_any_moment_and_in_the_end_it_has_succeeded(name, faults, request):
-    seed = random.randrange(1_000_000)
-    print(f"seed {seed}")
-    backend = open_backend(name, request)
-    try:
-        for number in range(FACTOR * CANVASES.get(name, 1)):
-            rng = random.Random(f"{seed}/{number}")
-            node = freeze(random_canvas(rng), derive("resume while it runs", f"{seed}/{number}"))
-            retry_while_it_runs(backend, FlowWorld(backend, rng, FAULTS[faults]), node)
-    finally:
-        backend.clear()
-        backend.close()
 
 
 def retry_while_it_runs(backend, world, node):

@@ -10,7 +10,7 @@ from backbeat.canvas.codec import loads
 from backbeat.canvas.envelope import pack
 from backbeat.canvas.limit import LimitsKept
 from backbeat.canvas.message import Message
-from backbeat.canvas.outcome import Failure, Success, is_refusal
+from backbeat.canvas.outcome import Failure, Rejected, Success, is_refusal
 from backbeat.canvas.pools.base import Job, Lost
 from backbeat.canvas.pools.runner import RunnerSpec
 from backbeat.canvas.pools.wiring import open_pool
@@ -22,7 +22,11 @@ POOLS = {
     "solo": LimitsKept(soft=True, hard=False),
     "processes": LimitsKept(soft=True, hard=True),
     "threads": LimitsKept(soft=True, hard=True),
+    "asyncio": LimitsKept(soft=True, hard=True),
+    "gevent": LimitsKept(soft=True, hard=True),
+    "eventlet": LimitsKept(soft=True, hard=True),
 }
+GREEN = ["gevent", "eventlet"]
 ENDED_BY_KILL = [name for name, kept in POOLS.items() if kept.hard]
 
 
@@ -67,12 +71,18 @@ def test_each_pool_says_which_limits_it_keeps(pool):
 # --- soft ----------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("task", ["spin", "await_forever"])
+def told_in(every, others):
+    """What each pool can tell: these, and those in all but greenlets, which are told only where they wait, and are no coroutines."""
+    cases = [(name, task) for name in POOLS for task in (every if name in GREEN else every + others)]
+    return pytest.mark.parametrize(("pool", "task"), cases, indirect=["pool"])
+
+
+@told_in(["linger"], ["spin", "await_forever"])
 def test_a_task_is_ended_at_its_soft_limit(pool, task):
     assert_overdue(outcome_of(pool, task, soft_time_limit=0.05))
 
 
-@pytest.mark.parametrize("task", ["tidy", "await_tidily"])
+@told_in(["tidy"], ["await_tidily"])
 def test_a_task_may_catch_its_soft_limit_and_end_well(pool, task):
     outcome = outcome_of(pool, task, soft_time_limit=0.05)
 
@@ -81,7 +91,7 @@ def test_a_task_may_catch_its_soft_limit_and_end_well(pool, task):
 
 
 def test_a_soft_limit_ends_a_sleep_or_comes_after_it(pool):
-    seconds = 0.2 if pool.name == "threads" else SECONDS
+    seconds = 0.2 if pool.name in ("threads", "asyncio") else SECONDS
     before = time.monotonic()
 
     assert_overdue(outcome_of(pool, "sleep", seconds, soft_time_limit=0.05))
@@ -97,6 +107,22 @@ def test_a_coroutine_that_keeps_its_loop_busy_is_told_in_a_main_thread(name):
         assert_overdue(outcome_of(pool, "spin_in_loop", soft_time_limit=0.05))
     finally:
         pool.stop(0)
+
+
+@pytest.mark.parametrize("pool", GREEN, indirect=True)
+def test_a_greenlet_that_computes_is_not_told_and_none_that_comes_after_it(pool):
+    outcomes = [outcome_of(pool, "spin_for", 0.15, soft_time_limit=0.05)]
+    outcomes.append(outcome_of(pool, "sleep", 0.1))
+
+    assert all(isinstance(outcome, Success) for outcome in outcomes)
+
+
+@pytest.mark.parametrize("pool", GREEN, indirect=True)
+def test_a_coroutine_is_rejected_where_greenlets_run(pool):
+    outcome = outcome_of(pool, "await_forever")
+
+    assert isinstance(outcome, Rejected)  # so its message is kept as a dead letter
+    assert "serve its queue with -P asyncio, processes or threads" in outcome.reason
 
 
 def test_a_task_that_ends_in_time_is_not_told_and_knows_its_limits(pool):
@@ -115,9 +141,9 @@ def test_the_worker_s_limits_hold_for_messages_and_tasks_that_have_none(name):
     pool = open_limited(name, default=(None, 0.04))
 
     try:
-        assert_overdue(outcome_of(pool, "spin"), 0.04)
+        assert_overdue(outcome_of(pool, "linger"), 0.04)
         assert_overdue(outcome_of(pool, "limited"), 0.05)
-        assert_overdue(outcome_of(pool, "spin", soft_time_limit=0.06), 0.06)
+        assert_overdue(outcome_of(pool, "linger", soft_time_limit=0.06), 0.06)
     finally:
         pool.stop(0)
 

@@ -18,7 +18,7 @@ def beside():
     return [*children, *(thread.name for thread in threading.enumerate())]
 
 
-@pytest.mark.parametrize("pool", ["processes", "threads"])
+@pytest.mark.parametrize("pool", ["processes", "threads", "asyncio", "gevent", "eventlet"])
 def test_a_worker_whose_outbox_cannot_be_opened_leaves_no_pool_behind(pool):
     app = App("a", broker="memory://", set_as_current=False)
     app.conf.outbox_url = "nothing://like-this"

@@ -187,7 +187,7 @@ def test_a_nursery_that_is_killed_costs_no_job(new_pool, job_gate):
     held = job_gate.arrival()
     (idle,) = set(pool.pids) - {held.pid}
 
-    os.kill(pool._brood._nursery.pid, signal.SIGKILL)
+    os.kill(pool._brood._nurseries.current.pid, signal.SIGKILL)
     wait_until(pool, lambda: pool.free and idle not in pool.pids, [])
     wait_dead(idle)
     assert alive(held.pid)
@@ -203,9 +203,9 @@ def test_an_orphan_can_be_killed_and_can_die(new_pool, job_gate):
         pool = new_pool(size=1)
         pool.submit([job("held", "wait")])
         held = job_gate.arrival()
-        nursery = pool._brood._nursery.pid
+        nursery = pool._brood._nurseries.current.pid
         os.kill(nursery, signal.SIGKILL)
-        wait_until(pool, lambda pool=pool, nursery=nursery: pool._brood._nursery.pid != nursery, [])
+        wait_until(pool, lambda pool=pool, nursery=nursery: pool._brood._nurseries.current.pid != nursery, [])
 
         end(pool, held)
         (report,) = wait_free(pool, 1)
@@ -311,7 +311,7 @@ def test_nothing_is_left_behind(new_pool, job_gate, method):
     before = descriptors(), processes()
 
     pool = new_pool(size=3, method=method)
-    nursery = pool._brood._nursery.pid
+    nursery = pool._brood._nurseries.current.pid
     run_all(pool, [job(n, *(["echo", n] if n % 5 else ["kill"])) for n in range(20)])
     pool.submit([job("held", "wait")])
     held = job_gate.arrival()

@@ -291,7 +291,7 @@ def test_a_nursery_that_is_killed_costs_no_job_that_waits(new_pool, job_gate):
     pool.submit([job("held", "wait"), *echoes("a")])
     held = job_gate.arrival()
 
-    os.kill(pool._brood._nursery.pid, signal.SIGKILL)
+    os.kill(pool._brood._nurseries.current.pid, signal.SIGKILL)
     held.let_go()
 
     assert [value_of(report) for report in collected(pool, 2)] == ["held", "a"]

@@ -178,7 +178,7 @@ def test_what_ends_a_process_elsewhere_ends_its_own_job_only(pool, job_gate):
 def test_a_nursery_that_is_killed_costs_no_job(pool, job_gate):
     held = held_at(job_gate, pool, "a", "b")
 
-    os.kill(pool._brood._nursery.pid, signal.SIGKILL)
+    os.kill(pool._brood._nurseries.current.pid, signal.SIGKILL)
     assert wait_free(pool, 1) == []
     pool.kill("a")
     held["b"].let_go()

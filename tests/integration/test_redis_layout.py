@@ -116,15 +116,16 @@ def test_a_kombu_consumer_receives_and_acknowledges_our_message(shared):
     assert shared.client.hlen(shared.key("unacked")) == 0
 
 
-def test_we_take_what_a_kombu_producer_sent_the_lower_priority_first(shared):
+@pytest.mark.parametrize(("lowest_first", "order"), [(False, "9630"), (True, "0369")])
+def test_we_take_what_a_kombu_producer_sent_in_the_order_of_priorities(shared, lowest_first, order):
     connection = shared.kombu()
     for priority in (9, 3, 0, 6):
         send_with_kombu(connection, f"p{priority}", priority=priority)
-    worker = shared.ours()
+    worker = shared.ours(limits=Limits(lowest_first=lowest_first))
 
     taken = worker.exchange([], take=3).taken + worker.exchange([], take=3).taken
 
-    assert [item.message.id for item in taken] == ["p0", "p3", "p6", "p9"]
+    assert [item.message.id for item in taken] == [f"p{priority}" for priority in order]
     assert all(item.verdict == Run() for item in taken)
     worker.exchange([Transition(delivery=item.delivery) for item in taken])
     assert not {"unacked", "unacked_index", "backbeat:leases"} & shared.names()

@@ -145,6 +145,20 @@ def test_events_shows_what_workers_and_tasks_do(shop):
     assert any(event["type"] == "worker-heartbeat" and event["freq"] == 0.5 for event in events)
 
 
+def test_list_queues_tells_what_waits_and_who_serves_it_and_purge_takes_it_away(shop):
+    for _ in range(3):
+        shop.run("call", "shop_app.add", "-a", "[1, 2]", "-Q", "unserved")
+    ((served, unserved),) = [shop.data("list", "queues", "-Q", "unserved")]
+    assert (served["name"], served["workers"]) == ("celery", ["a@shop"])
+    assert (unserved["name"], unserved["messages"], unserved["workers"]) == ("unserved", 3, [])
+    assert "unserved" in shop.run("list", "queues", "-Q", "unserved").stdout
+
+    refused = shop.run("purge", "-Q", "unserved", input="n\n")
+    assert (refused.returncode, "There is no undo" in refused.stderr) == (1, True)
+    assert shop.data("purge", "-f", "-Q", "unserved") == {"purged": 3, "queues": ["unserved"]}
+    assert shop.data("list", "queues", "-Q", "unserved")[1]["messages"] == 0
+
+
 def test_report_shows_versions_and_settings_and_no_password(shop):
     done = shop.run("report")
 

@@ -110,3 +110,17 @@ def test_answers_are_waited_for_no_longer_than_they_can_come(app, worker):
     assert time.monotonic() - began < 20
     assert app.control.inspect(["nobody@notes"], timeout=0.2).ping() is None
     assert app.control.broadcast("heartbeat") is None
+
+
+def test_what_waits_in_the_apps_queues_is_purged_from_code_and_settles(broker):
+    with (
+        own_redis_database() as backend,
+        App("client", broker=broker, backend=backend, set_as_current=False) as app,
+    ):
+        waiting = [app.send_task("notes.note", ["x"]) for _ in range(3)]
+        followed = app.signature("notes.note", ["x"]) | app.signature("notes.note", ["y"])
+        last = followed.apply_async()
+
+        assert app.control.purge() == 4
+        assert [str(each.state) for each in (*waiting, last)] == ["REVOKED"] * 3 + ["FAILURE"]
+        assert app.control.discard_all() == 0

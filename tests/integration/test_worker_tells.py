@@ -15,7 +15,7 @@ from support.processes import wait_until
 from support.telling_app import NAME, PATH, app, step
 
 SECONDS = 30.0
-POOLS = ["solo", "threads", "processes"]
+POOLS = ["solo", "threads", "processes", "asyncio", "gevent", "eventlet"]
 
 
 @contextmanager

@@ -45,6 +45,7 @@ app = Celery("client", broker=broker)
 answer = app.control.broadcast(method, arguments=arguments, reply=True, timeout=8, limit=int(sys.argv[4]))
 print(json.dumps({node: payload for each in answer for node, payload in each.items()}))
 """
+ONLY_OURS = ASK.replace("reply=True", "reply=True, destination=['a@new']").replace("int(sys.argv[4])", "1")
 SEND = """
 import json, sys
 from celery import Celery
@@ -68,6 +69,11 @@ class Fleet:
         found = self._run(ASK, self.broker, method, json.dumps(arguments), str(limit))
         assert len(found) == limit, (method, found)
         return [payload for _, payload in sorted(found.items())]
+
+    def ask_ours(self, method, **arguments):
+        """What ours alone answers."""
+        (answer,) = self._run(ONLY_OURS, self.broker, method, json.dumps(arguments)).values()
+        return answer
 
     def send(self, *tasks):
         """Send each to both; their ids, of ours and of Celery's."""
@@ -212,6 +218,8 @@ def test_orders_are_answered_word_for_word(fleet):
         ("cancel_consumer", {"queue": "other"}),
         ("time_limit", {"task_name": "nobodys", "hard": 2}),
         ("rate_limit", {"task_name": "nobodys", "rate_limit": "10/m"}),
+        ("pool_grow", {"n": 1}),
+        ("pool_shrink", {"n": 1}),
     ):
         ours, theirs = fleet.ask(method, **arguments)
         assert words(ours) == words(theirs), (method, ours, theirs)
@@ -259,13 +267,8 @@ def test_a_queue_that_is_added_while_it_runs_is_served_and_no_more_when_it_is_ca
     fleet.ask("cancel_consumer", queue="later")
     assert "later" not in [queue["name"] for queue in fleet.ask("active_queues")[0]]
 
-    assert fleet._run(ONLY_OURS, fleet.broker, "add_consumer", json.dumps({"queue": "ours-only"})) == {
-        "a@new": {"ok": "add consumer ours-only"}
-    }
+    assert fleet.ask_ours("add_consumer", queue="ours-only") == {"ok": "add consumer ours-only"}
     assert fleet._run(send, fleet.broker, fleet.backend) == 42
-
-
-ONLY_OURS = ASK.replace("reply=True", "reply=True, destination=['a@new']").replace("int(sys.argv[4])", "1")
 
 
 @pytest.mark.parametrize(
@@ -295,6 +298,48 @@ def test_celerys_command_line_shows_our_worker(fleet, command):
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "a@new: OK" in done.stdout
+
+
+def test_a_pool_grows_shrinks_and_is_restarted_by_celerys_client(fleet):
+    def pool():
+        return fleet.ask("stats")[0]["pool"]
+
+    before = pool()["processes"]
+    assert fleet.ask_ours("pool_grow", n=2) == {"ok": "pool will grow"}
+    wait_until(lambda: len(pool()["processes"]) == 4, 30)
+    assert pool()["max-concurrency"] == 4
+    assert fleet.ask_ours("pool_shrink", n=2) == {"ok": "pool will shrink"}
+    wait_until(lambda: len(pool()["processes"]) == 2, 30)
+
+    assert fleet.ask_ours("pool_restart") == {"ok": "reload started"}
+    wait_until(lambda: len(pool()["processes"]) == 2 and not {*pool()["processes"]} & {*before}, 30)
+
+    assert fleet.ask_ours("autoscale", max=3, min=1) == {"ok": "autoscale now max=3 min=1"}
+    scaling = fleet.ask("stats")[0]["autoscaler"]
+    assert (scaling["max"], scaling["min"]) == (3, 1)
+    assert "at least 1" in fleet.ask_ours("pool_grow", n=0)["error"]
+
+
+def test_celerys_command_line_reads_results_purges_queues_and_hears_events_of_ours(fleet):
+    command = [str(celery_python()), "-m", "celery", "-b", fleet.broker, "events", "--dump"]
+    with subprocess.Popen(command, cwd="/", stdout=subprocess.PIPE, text=True) as listening:
+        try:
+            fleet.ask("enable_events")
+            heard = ""
+            (id_,), _ = fleet.send(["add", [20, 22], {}])
+            for line in listening.stdout:  # it hears the heartbeats of both at least
+                heard += line
+                if "a@new heartbeat" in heard or "a@new" in heard:
+                    break
+        finally:
+            listening.terminate()
+    wait_until(lambda: fleet.cli("--result-backend", fleet.backend, "result", id_).stdout.strip() == "42", 30)
+
+    send = "import sys; from celery import Celery; app = Celery(broker=sys.argv[1])\n"
+    send += "for _ in range(3): app.send_task('new.add', [1, 2], queue='to-purge')\nprint(3)"
+    assert fleet._run(send, fleet.broker) == 3
+    done = fleet.cli("purge", "-f", "-Q", "to-purge")
+    assert "Purged 3 messages" in done.stdout, done.stdout + done.stderr
 
 
 def test_shutdown_by_celerys_command_line_ends_a_worker_of_ours_in_good_order(tmp_path):

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from support import servers
-from support.celery_env import celery_python, ready_program
+from support.celery_env import NEWEST, celery_python, ready_program
 from support.processes import free_port, wait_until
 from support.stacks import own_redis_database
 
@@ -102,7 +102,7 @@ def flower_on(kind, home):
         )
         port = free_port()
         command = [
-            str(celery_python("5.7.0", "flower==2.2.0")),
+            str(celery_python(NEWEST, "flower==2.2.0")),
             "-m",
             "celery",
             "-A",
@@ -184,6 +184,14 @@ def test_flowers_buttons_act(flower, tmp_path):
         flower.post("/api/task/timeout/shop.add", soft=5, hard=9, workername="a@shop"),
     ]
     assert ["message" in answer for answer in answers] == [True] * 3, answers
+
+    assert "message" in flower.post("/api/worker/pool/grow/a@shop", n=1)
+    wait_until(
+        lambda: flower.json("/api/workers?refresh=1")["a@shop"]["stats"]["pool"]["max-concurrency"] == 3, 30
+    )
+    assert "message" in flower.post("/api/worker/pool/shrink/a@shop", n=1)
+    assert "message" in flower.post("/api/worker/pool/restart/a@shop")
+    assert "message" in flower.post("/api/worker/pool/autoscale/a@shop", max=3, min=2)
 
     never = tmp_path / "never"
     slow = flower.app.send_task("shop.wait", [str(never)])

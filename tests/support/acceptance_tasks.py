@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import threading
@@ -38,9 +39,37 @@ def note_firing(self: Any, log: str) -> str:
     return str(fields["fire_time"])
 
 
+@app.task(bind=True)
+def take_time(self: Any, seconds: float, log: str) -> None:
+    """Takes so long, and writes down when it began and ended."""
+    write_line(log, event="began", id=self.request.id, at=time.time())
+    threading.Event().wait(seconds)
+    known = {"root": self.request.root_id, "worker": self.request.hostname}
+    write_line(log, event="ended", id=self.request.id, at=time.time(), **known)
+
+
 @app.task
 def add(x: int, y: int) -> int:
     return x + y
+
+
+@app.task
+async def nap(seconds: float) -> str:
+    """Wait without a thread."""
+    await asyncio.sleep(seconds)
+    return "rested"
+
+
+@app.task
+async def await_gate(log: str, gate: str) -> str:
+    """As `wait_at_gate`, as a coroutine."""
+    write_line(log, event="started", pid=os.getpid())
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not Path(gate).exists():  # noqa: ASYNC240 - a look at a file takes no time
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{gate} did not open")
+        await asyncio.sleep(0.02)
+    return "done"
 
 
 @app.task

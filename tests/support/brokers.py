@@ -5,18 +5,21 @@ python -m support.brokers KIND ADDRESS PREFIX QUEUE COUNT
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from backbeat.canvas.brokers.base import Broker
 from backbeat.canvas.brokers.kombu import KombuBroker
 from backbeat.canvas.commit.limits import Limits
 from backbeat.canvas.commit.role import Role
 from backbeat.canvas.commit.store_broker import StoreBroker
+from backbeat.canvas.queue_table import NO_QUEUES, QueueTable
 from backbeat.canvas.sql.engine import open_engine
 
 from support.backends import MemoryBackend, SqlBackend
@@ -35,17 +38,27 @@ class BrokerKind:
     _opened: list[Any] = field(default_factory=list)
     _backend: Any = None
 
-    def open(self, *queues: str, worker: str = "") -> Broker:
+    def open(self, *queues: str, worker: str = "", table: QueueTable = NO_QUEUES) -> Broker:
         """A connection of its own, as another process would have it."""
         worker = worker or f"worker{len(self._opened)}"
         if self.kind == "rabbitmq":
-            broker: Broker = KombuBroker(self.address, queues=queues, prefetch=2_000)
+            broker: Broker = KombuBroker(self.address, queues=queues, prefetch=2_000, table=table)
+        elif self.kind == "sqs":
+            from backbeat.canvas.brokers.sqs import open_sqs
+
+            seconds = max(1, math.ceil(self.lease_seconds))  # SQS counts whole ones
+            options = {"visibility_timeout": seconds, "wait_time_seconds": 1}
+            broker = open_sqs(self.address, queues=queues, prefetch=2_000, transport_options=options)
         else:
             limits = Limits(lease_seconds=self.lease_seconds)
             commit = self.backend.open(worker, role=Role.BROKER, limits=limits, queues=queues)
             broker = StoreBroker(commit, sweep_seconds=0.02)
         self._opened.append(broker)
         return broker
+
+    def many(self, count: int) -> int:
+        """As many messages as a test should send: the emulator of SQS looks at all that are held for each that it hands out."""
+        return min(count, {"sqlite": 600, "sqs": 200}.get(self.kind, count))
 
     @property
     def backend(self) -> Any:
@@ -73,6 +86,8 @@ class BrokerKind:
                 self.backend._client.lpush(f"{self.prefix}{queue}", text)
             case "rabbitmq":
                 self._inject_amqp(queue, text)
+            case "sqs":
+                self._inject_sqs(queue, text)
             case _:
                 from backbeat.canvas.sql.tables import message_table
 
@@ -87,6 +102,16 @@ class BrokerKind:
             channel.queue_declare(queue=queue, durable=True, auto_delete=False)
             message = channel.prepare_message(text.encode())
             channel.basic_publish(message, "", queue)
+
+    def _inject_sqs(self, queue: str, text: str) -> None:
+        import boto3
+
+        parts = urlsplit(self.address)
+        known = {"aws_access_key_id": parts.username, "aws_secret_access_key": parts.password}
+        endpoint = f"http://{parts.hostname}:{parts.port}"
+        client = boto3.Session(**known).client("sqs", region_name="us-east-1", endpoint_url=endpoint)
+        url = client.get_queue_url(QueueName=queue)["QueueUrl"]
+        client.send_message(QueueUrl=url, MessageBody=text)
 
     def close(self) -> None:
         for broker in self._opened:

@@ -7,11 +7,13 @@ from typing import Any
 from backbeat.canvas.sql.engine import open_engine
 
 from support.backends import MemoryBackend, RedisBackend, SqlBackend
-from support.split_backend import SplitBackend, amqp_broker, memory_broker
+from support.split_backend import SplitBackend, amqp_broker, memory_broker, sqs_broker
 
 STORES = ["memory", "sqlite", "postgres", "mariadb", "redis"]
 SPLIT = ["split-memory", "split-rabbitmq-redis", "split-rabbitmq-postgres"]
 KINDS = STORES + SPLIT
+ON_SQS = "split-sqs-redis"
+"""For the contract of Commit alone: the emulator is slow, and what else runs over a Commit does not know its broker."""
 OUTBOXES = [*SPLIT, "split-rabbitmq-mariadb"]
 """The pairs for what only a split commit does."""
 
@@ -29,5 +31,8 @@ def open_backend(kind: str, request: Any) -> Any:
             store = MemoryBackend()
             return SplitBackend(memory_broker(MemoryBackend(store.clock)), store)
     store_kind = kind.rsplit("-", 1)[1]
+    if kind.startswith("split-sqs"):
+        server = request.getfixturevalue("sqs_server")
+        return SplitBackend(sqs_broker(server.url), open_backend(store_kind, request), forget=server.empty)
     url = request.getfixturevalue("amqp_url")
     return SplitBackend(amqp_broker(url), open_backend(store_kind, request), amqp_url=url)

@@ -17,9 +17,28 @@ def _spin():
         pass
 
 
+def _linger():
+    """Wait as often as it computes, so that greenlets can be told, too."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
 @app.task(name="spin")
 def spin():
     _spin()
+
+
+@app.task(name="linger")
+def linger():
+    _linger()
+
+
+@app.task(name="spin_for")
+def spin_for(seconds):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        pass
 
 
 @app.task(name="sleep")
@@ -30,7 +49,7 @@ def sleep(seconds):
 @app.task(name="tidy")
 def tidy():
     try:
-        _spin()
+        _linger()
     except SoftTimeLimitExceeded as exc:
         return f"{type(exc).__name__}: {exc}"
 
@@ -57,7 +76,7 @@ async def spin_in_loop():
 
 @app.task(name="limited", soft_time_limit=0.05)
 def limited():
-    _spin()
+    _linger()
 
 
 @app.task(name="add", bind=True)

@@ -20,7 +20,7 @@ for each in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
 gate, method = sys.argv[1:]
 pool = ProcessPool(2, make_spec(gate), StartMethod(method))
 wait_free(pool, 2)
-print("up", json.dumps([os.getpid(), pool._brood._nursery.pid, *pool.pids]), flush=True)
+print("up", json.dumps([os.getpid(), pool._brood._nurseries.current.pid, *pool.pids]), flush=True)
 reports = []
 pool.submit([job("held", "wait")])
 wait_until(pool, lambda: reports, reports)

@@ -176,7 +176,13 @@ def working(app: App) -> Iterator[None]:
     pool = SoloPool(lambda job, limit: run_job(job, app.tasks, HOSTNAME, limit))
     limits = limits_of(app.conf)
     worker = Worker(
-        commit, performer, pool, LogListener(), limits, beside=closing(results), runs_tasks_in_loop=True
+        commit,
+        performer,
+        pool,
+        LogListener(),
+        limits,
+        beside=lambda _: closing(results),
+        runs_tasks_in_loop=True,
     )
     thread = threading.Thread(target=worker.run, name="worker")
     thread.start()

@@ -10,6 +10,7 @@ from typing import Any
 from amqp.exceptions import NotFound
 from backbeat.canvas.brokers.base import Broker, Posted
 from backbeat.canvas.brokers.kombu import KombuBroker
+from backbeat.canvas.brokers.sqs import open_sqs
 from backbeat.canvas.commit.base import Commit
 from backbeat.canvas.commit.limits import Limits
 from backbeat.canvas.commit.role import Role
@@ -43,6 +44,16 @@ def amqp_broker(url: str) -> BrokerFactory:
 
     def open_broker(worker: str, queues: Sequence[str], **signing: Any) -> Broker:
         return KombuBroker(url, queues=queues, prefetch=8, **signing)
+
+    return open_broker
+
+
+def sqs_broker(url: str) -> BrokerFactory:
+    """Brokers over an emulator of Amazon SQS, for `SplitBackend`."""
+
+    def open_broker(worker: str, queues: Sequence[str], **signing: Any) -> Broker:
+        options = {"visibility_timeout": 5, "wait_time_seconds": 1}
+        return open_sqs(url, queues=queues, prefetch=8, transport_options=options, **signing)
 
     return open_broker
 
@@ -84,6 +95,9 @@ class CrashingBroker:
     def serve(self, queues: Sequence[str]) -> None:
         self._inner.serve(queues)
 
+    def counts(self, queues: Sequence[str]) -> Any:
+        return self._inner.counts(queues)
+
     def pause(self) -> None:
         self._inner.pause()
 
@@ -119,7 +133,15 @@ class CrashingStore:
 class SplitBackend:
     """A broker and a store. `store` must be a backend whose `open` takes a role, limits and queues."""
 
-    def __init__(self, open_broker: BrokerFactory, store: Backend, *, amqp_url: str = "") -> None:
+    def __init__(
+        self,
+        open_broker: BrokerFactory,
+        store: Backend,
+        *,
+        amqp_url: str = "",
+        forget: Callable[[], object] = list,
+    ) -> None:
+        self._forget = forget
         self._open_broker = open_broker
         self._store = store
         self._amqp_url = amqp_url
@@ -155,6 +177,7 @@ class SplitBackend:
 
     def clear(self) -> None:
         self._store.clear()
+        self._forget()
         if self._amqp_url:
             with Connection(self._amqp_url) as connection:
                 # not purged: what a consumer held that has just gone may come back after that

@@ -25,6 +25,9 @@ TASKS = "support.acceptance_tasks"
     [
         ("sqlite", "processes", 0.5),
         ("sqlite", "threads", SHORT_LEASE),
+        ("sqlite", "asyncio", SHORT_LEASE),
+        ("sqlite", "gevent", SHORT_LEASE),
+        ("sqlite", "eventlet", SHORT_LEASE),
         ("sqlite", "solo", 0.5),
         ("redis", "solo", SHORT_LEASE),
         ("rabbitmq+postgres", "processes", SHORT_LEASE),

@@ -217,7 +217,12 @@ def test_without_packages_it_is_the_apps_that_django_has_installed(app, package,
     package("disco_h", tasks=TASKS.format(name="disco_h"))
     called = []
     apps = SimpleNamespace(ready=False, get_app_configs=lambda: [SimpleNamespace(name="disco_h")])
-    module("django", setup=lambda: called.append(1))
+
+    def setup():
+        called.append(1)
+        apps.ready = True
+
+    module("django", setup=setup)
     module("django.apps", apps=apps)
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "disco.settings")
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from backbeat.canvas import App
+from backbeat.canvas import App, Task
 from backbeat.canvas.continuation import Member
 from backbeat.canvas.effect import Publish
 from backbeat.canvas.errors import Ignore, Reject, SoftTimeLimitExceeded
-from backbeat.canvas.execute import Requeued, execute
+from backbeat.canvas.execute import Requeued, driven, execute
 from backbeat.canvas.flow import next_steps
 from backbeat.canvas.message import Message, us_of
 from backbeat.canvas.node import Call
@@ -484,3 +485,47 @@ def test_an_exception_that_the_task_throws_is_expected_and_a_failure(app):
     assert isinstance(expected, Failure)
     assert (expected.expected, run(app, message()).expected) == (True, False)
     assert "KeyError" in expected.traceback
+
+
+# --- one way for all pools -----------------------------------------------------------------------------------------------------
+
+
+def test_what_waits_for_something_cannot_be_driven_to_its_end():
+    async def waits():
+        await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError, match="in one step waits for something"):
+        driven(waits())
+
+
+def test_a_function_that_raises_stop_iteration_has_failed_with_that():
+    app = App("x", set_as_current=False)
+
+    @app.task(name="t")
+    def first():
+        return next(iter([]))
+
+    outcome = execute(Message(id="t1", task="t"), app.tasks, "celery@test")
+
+    assert outcome.error.type == "StopIteration"
+
+
+def test_only_a_coroutine_function_is_called_in_an_event_loop():
+    app = App("x", set_as_current=False)
+
+    @app.task(name="plain")
+    def plain(): ...
+
+    @app.task(name="awaited", bind=True)
+    async def awaited(self): ...
+
+    class Called(Task):
+        async def __call__(self): ...
+
+    class CalledPlainly(Task):
+        def __call__(self): ...
+
+    by_class = app.task(name="a", base=Called)(plain.run)
+    plainly = app.task(name="b", base=CalledPlainly)(awaited.run)
+
+    assert [task.is_coroutine for task in (plain, awaited, by_class, plainly)] == [False, True, True, False]

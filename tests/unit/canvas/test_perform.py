@@ -17,7 +17,7 @@ from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
 from backbeat.canvas.node import Call, Chain, Group, calls, freeze, root_of
 from backbeat.canvas.outcome import Error, Failure, Revoked, Success
-from backbeat.canvas.perform import RESULT_BYTES, Execute, Performer
+from backbeat.canvas.perform import ABSENT_PAUSE_US, RESULT_BYTES, Execute, Performer
 from backbeat.canvas.sending import send
 from msgspec.structs import replace
 
@@ -53,6 +53,55 @@ def test_k7_what_another_worker_runs_is_put_back_as_a_timer_and_acknowledged(per
     later = taken(message(), Later(9, "w"))
 
     assert performer.route(later) == Transition(effects=(Publish(message(), 9),), delivery=later.delivery)
+
+
+@pytest.fixture
+def herald(fleet):
+    """A performer to whom queue `news` is a broadcast, and its commit."""
+    commit = fleet.open("w", "news")
+    return Performer(commit, fleet.app.results, now_us=fleet.clock.now_us, is_broadcast="news".__eq__), commit
+
+
+def test_a_broadcast_ends_as_it_is_handed_out_to_all_who_are_there_and_twice_under_the_same_ids(herald):
+    performer, commit = herald
+    for name in ("a", "b"):
+        commit.present("news", f"bcast.news.{name}", 30.0)
+    sent = message(queue="news", then=Member("j", 0))
+
+    once, twice = performer.route(taken(sent)), performer.route(taken(sent))
+
+    part, *copies = once.effects
+    assert once == twice
+    assert (once.outcome, once.delivery.tag, part.outcome) == (
+        Success(value="null"),
+        "tag",
+        Success(value="null"),
+    )
+    assert [each.message.queue for each in copies] == ["bcast.news.a", "bcast.news.b"]
+    assert {each.message.copy_of for each in copies} == {"t1"}
+    assert len({"t1", *(each.message.id for each in copies)}) == 3
+    assert all(isinstance(performer.route(taken(each.message)), Execute) for each in copies)
+
+
+def test_a_broadcast_for_which_nobody_is_there_is_looked_at_again(herald, fleet):
+    performer, _ = herald
+    sent = message(queue="news")
+
+    again = performer.route(taken(sent))
+
+    assert again.outcome is None
+    assert again.effects == (Publish(sent, fleet.clock.now_us() + ABSENT_PAUSE_US),)
+
+
+def test_a_broadcast_that_was_revoked_or_is_too_late_is_handed_out_to_nobody(herald):
+    performer, commit = herald
+    commit.present("news", "bcast.news.a", 30.0)
+
+    revoked = performer.route(taken(message(queue="news"), WasRevoked()))
+    late = performer.route(taken(message(queue="news", expires_us=0)))
+
+    assert (revoked.outcome, late.outcome) == (Revoked(reason="revoked"), Revoked(reason="expired"))
+    assert (revoked.effects, late.effects) == ((), ())
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, timedelta
 from decimal import Decimal
 
@@ -40,6 +41,8 @@ READ_BY_WHO_OBEYS = {
     "beat_schedule",
     "result_compression",
     "security_keys",
+    "task_annotations",
+    "task_queues",
     "task_routes",
 }
 
@@ -100,11 +103,34 @@ def test_a_flag_is_true_or_false_and_never_a_text_that_would_count_as_true(name,
         ("redis_backend_use_ssl", 1, "must be True, False, None, or a map such as"),
         ("include", ["tasks", ""], "each of include must be a printable text"),
         ("imports", 5, "a list or a tuple"),
-        ("task_routes", [("a.*", "q")], "a map such as {'tasks.*': 'queue'}"),
-        ("task_routes", "proj.route", "a map such as"),
+        ("task_routes", 5, "a map such as {'tasks.*': 'queue'}, a function"),
+        ("task_routes", [{"a": "q"}, 5], "task_routes[1] must be a map such as"),
+        ("task_routes", [("a.*", "q", 3)], "task_routes must be a list of pairs"),
+        ("task_routes", [("a.*", "")], "task_routes['a.*'] must be a printable text"),
+        ("task_routes", "a b", "task_routes must be the path of a router, such as 'project.routers.route'"),
+        (
+            "task_routes",
+            {re.compile("a.*"): {"queu": 1}},
+            "task_routes['a.*']: apply_async() has no option 'queu'",
+        ),
+        ("task_queues", "a", "task_queues must be a list of queues or names"),
+        ("task_queues", ["a", 5], "task_queues[1] must be a queue of kombu's or a name"),
+        ("task_queues", ["a", "a"], "task_queues has queue 'a' twice"),
+        ("task_queues", {"a": {"exchnge": "x"}}, "task_queues['a']: there is no option 'exchnge'"),
+        ("task_queues", {"a": {"exchange_type": "x"}}, "exchange type 'x' is not supported by this version"),
+        ("task_queues", {"a": {"max_priority": 300}}, "max_priority must be a whole number from 0 to 255"),
+        ("task_queues", {"a": {"durable": "yes"}}, "durable must be True or False"),
+        ("task_queues", {"bcast.a": None}, "write kombu.common.Broadcast('name')"),
+        (
+            "task_queues",
+            {"a": {"exchange": "x"}, "b": {"exchange": "x", "exchange_type": "topic"}},
+            "exchange 'x' is direct and topic: it has one type",
+        ),
+        ("task_default_queue_type", "fast", "must be 'classic' or 'quorum'"),
+        ("task_default_exchange_type", "headers", "must be 'direct', 'topic' or 'fanout'"),
         ("task_routes", {"a.*": ""}, "task_routes['a.*'] must be a printable text"),
         ("task_routes", {"a.*": 5}, "task_routes['a.*'] must be a printable text"),
-        ("task_routes", {5: "q"}, "a map with texts as keys"),
+        ("task_routes", {5: "q"}, "a map with texts as keys, or compiled regular expressions"),
         ("task_routes", {"": "q"}, "task_routes has an empty pattern"),
         ("task_routes", {"a.*": {5: "q"}}, "task_routes['a.*'] must be a map with texts as keys"),
         ("task_routes", {"a.*": {"queue": ""}}, "task_routes['a.*']: queue must be a printable text"),
@@ -114,11 +140,7 @@ def test_a_flag_is_true_or_false_and_never_a_text_that_would_count_as_true(name,
             {"b": "q", "a": {"queu": "q"}},
             "task_routes['a']: apply_async() has no option 'queu'; did you mean",
         ),
-        (
-            "task_routes",
-            {"a": {"exchange": "x", "queue": "q"}},
-            "task_routes['a']: exchange 'x' is not supported",
-        ),
+        ("task_routes", {"a": {"exchange": 5}}, "task_routes['a']: exchange must be a printable text"),
         ("task_routes", {"a": {"headers": {"x": NAN}}}, "task_routes['a']: headers cannot be written: 'x'"),
         (
             "task_routes",
@@ -156,7 +178,14 @@ def test_an_error_about_urls_shows_none_as_they_may_have_passwords_in_them(name)
         ("outbox_url", ["sqlite:///a.db", "sqlite:///b.db"]),
         ("task_acks_late", False),
         ("task_lease_seconds", 0.5),
+        ("task_queues", ["a", "b"]),
+        (
+            "task_queues",
+            {"a": {"exchange": "media", "exchange_type": "topic", "routing_key": "media.#"}, "b": {}},
+        ),
         ("task_routes", {"a.*": "q", "b": {"queue": "r", "priority": 3}}),
+        ("task_routes", [("a.*", "q"), (re.compile("b"), {"exchange": "x", "routing_key": "k"})]),
+        ("task_routes", ([("a.*", "q")], "project.routers.route", print)),
         ("task_time_limit", 0.5),
         ("timezone", UTC),
         ("timezone", "Europe/Berlin"),

@@ -37,7 +37,7 @@ def test_the_command_line_goes_before_the_setting(app):
 
 
 @pytest.mark.parametrize("value", [0, -1, float("nan"), 1.5, True, "4", 10**9])
-@pytest.mark.parametrize("pool", ["processes", "prefork", "threads"])
+@pytest.mark.parametrize("pool", ["processes", "prefork", "threads", "asyncio", "gevent", "eventlet"])
 def test_a_number_of_tasks_that_cannot_be_is_refused(app, pool, value):
     with pytest.raises(
         ImproperlyConfigured, match=r"the concurrency of pool .* must be a whole number from 1 to"
@@ -45,7 +45,10 @@ def test_a_number_of_tasks_that_cannot_be_is_refused(app, pool, value):
         concurrency_of(app, WorkerOptions(pool=pool, concurrency=value))
 
 
-@pytest.mark.parametrize(("pool", "most"), [("processes", 1_000), ("prefork", 1_000), ("threads", 10_000)])
+@pytest.mark.parametrize(
+    ("pool", "most"),
+    [("processes", 1_000), ("prefork", 1_000), ("threads", 10_000), ("asyncio", 10_000), ("gevent", 10_000)],
+)
 def test_each_pool_has_a_size_beyond_which_a_machine_falls_over(pool, most):
     assert size_of(pool, most) == most
     with pytest.raises(
@@ -159,3 +162,29 @@ def test_a_queue_that_is_rabbitmq_s_own_is_not_served(app, scheme):
 
 def test_on_another_broker_a_queue_may_have_such_a_name(app):
     assert "amq.x" in queues_of(app, WorkerOptions(queues=["amq.x"]))
+
+
+@pytest.mark.parametrize("pool", ["asyncio", "gevent", "eventlet"])
+def test_a_pool_of_tasks_that_wait_has_a_hundred_of_them_where_nobody_says(app, pool):
+    assert concurrency_of(app, WorkerOptions(pool=pool)) == 100
+    app.conf.worker_concurrency = 7
+    assert concurrency_of(app, WorkerOptions(pool=pool)) == 7
+
+
+# --- autoscale -------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_pool_that_sizes_itself_begins_small_and_has_enough_sent_ahead_for_its_largest_size(app):
+    options = WorkerOptions(autoscale=(10, 3))
+
+    assert concurrency_of(app, options) == 3
+    assert prefetch_of(app, options) == 10
+    assert concurrency_of(app, WorkerOptions(autoscale=(10, 3), concurrency=6)) == 6
+    assert concurrency_of(app, WorkerOptions(autoscale=(10, 3), concurrency=60)) == 10
+
+
+def test_bounds_beyond_what_the_pool_can_be_are_refused(app):
+    with pytest.raises(ImproperlyConfigured, match=r"pool processes .* to 1,000, found 2000"):
+        concurrency_of(app, WorkerOptions(autoscale=(2_000, 3)))
+    with pytest.raises(ImproperlyConfigured, match=r"--autoscale 2,1 cannot be: pool solo"):
+        concurrency_of(app, WorkerOptions(autoscale=(2, 1), pool="solo"))

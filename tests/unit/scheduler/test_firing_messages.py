@@ -9,6 +9,7 @@ from backbeat.canvas import App, chain, group
 from backbeat.canvas.codec import loads
 from backbeat.canvas.envelope import pack
 from backbeat.canvas.message import Message
+from backbeat.canvas.own_tasks import START_TASK
 from backbeat.canvas.template import Rendered
 from backbeat.canvas.wire import from_wire, to_wire
 from backbeat.scheduler.entry import Terms
@@ -300,3 +301,26 @@ def test_each_firing_begins_a_trace_of_its_own_where_opentelemetry_is_set_up(app
     parents = [message_of(item).headers["traceparent"] for item in items]
     assert all(parent.startswith("00-") for parent in parents)
     assert len({parent.split("-")[1] for parent in parents}) == 4
+
+
+def test_a_router_is_asked_for_each_firing(app):
+    app.conf.task_routes = lambda name, args, kwargs, options, task=None: f"q{args[0]}"
+    messages = FiringMessages(app)
+
+    found = [made(messages, fired(signature(args=[n]), due_us=DUE_US + n)) for n in range(5)]
+
+    assert [item.queue for item in found] == [f"q{n}" for n in range(5)]
+
+
+def test_a_firing_that_goes_to_several_queues_is_one_message_that_starts_it(app):
+    media = {"exchange": "media", "exchange_type": "topic"}
+    app.conf.task_queues = {"video": {**media, "routing_key": "m.v"}, "all": {**media, "routing_key": "m.#"}}
+    messages = FiringMessages(app)
+    what = [signature(args=[n], known={"exchange": "media", "routing_key": "m.v"}) for n in range(4)]
+
+    found = [message_of(made(messages, fired(each, due_us=DUE_US + n))) for n, each in enumerate(what)]
+
+    assert {item.task for item in found} == {START_TASK}
+    options = [loads(item.args)[0]["options"] for item in found]
+    assert [(each["queue"], each["copies"]) for each in options] == [("video", ["all"])] * 4
+    assert [loads(item.args)[0]["args"] for item in found] == [[n] for n in range(4)]

@@ -1,0 +1,1 @@
+"""The modules that Celery projects of Django's import."""
