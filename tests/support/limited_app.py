@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 
 from backbeat.canvas import App
 
-from .acceptance_tasks import wait_for_gate
 from .journal import write_line
 
 NAME = "support.limited_app"
@@ -36,37 +34,3 @@ def paced_early(log: str, number: int) -> int:
 def plain(log: str, number: int) -> int:
     write_line(log, event="plain", at=time.time(), number=number)
     return number
-
-
-@app.task
-def at_gate(log: str, gate: str) -> str:
-    write_line(log, event="waits", at=time.time())
-    wait_for_gate(gate)
-    return "done"
-
-
-@app.task(limit_key="tenant:{tenant}", rate_limit="20/s")
-def by_tenant(log: str, tenant: str, number: int) -> int:
-    write_line(log, event=tenant, at=time.time(), number=number)
-    return number
-
-
-def _tenant(_log: str, tenant: str, *_: object) -> str | None:
-    return None if tenant == "free" else f"two-of-{tenant}"
-
-
-@app.task(limit_key=_tenant, limit_concurrency=2)
-def two_at_once(log: str, tenant: str, number: int, gate: str = "") -> int:
-    began = time.time()
-    write_line(log, event=f"begins {tenant}", at=began, number=number)
-    if gate:
-        wait_for_gate(gate)
-    else:
-        threading.Event().wait(0.05)
-    write_line(log, event=f"ends {tenant}", at=time.time(), began=began, number=number)
-    return number
-
-
-@app.task(limit_key=lambda: 1 / 0, limit_concurrency=1)
-def without_key() -> None:
-    """It cannot start."""

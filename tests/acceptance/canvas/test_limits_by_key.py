@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from support.journal import read_events
-from support.limited_app import NAME
+from support.keyed_app import NAME, PLAIN
 from support.processes import wait_until
 from support.stacks import SHORT_LEASE, STACKS, open_stack
 
@@ -33,7 +33,7 @@ def test_r19_four_workers_together_start_no_more_of_a_key_than_they_may_and_bloc
     log = tmp_path / "log.jsonl"
     limited = [stack.app.send_task(f"{NAME}.by_tenant", [str(log), "acme", number]) for number in range(70)]
     others = [stack.app.send_task(f"{NAME}.by_tenant", [str(log), "other", number]) for number in range(5)]
-    plain = [stack.app.send_task(f"{NAME}.plain", [str(log), number]) for number in range(20)]
+    plain = [stack.app.send_task(PLAIN, [str(log), number]) for number in range(20)]
     for _ in range(4):
         start_worker(concurrency=2)
 
@@ -73,7 +73,7 @@ def test_r19_a_slot_of_a_killed_worker_is_free_again_soon_after_its_lease(start_
     wait_until(lambda: len(read_events(log, "begins acme")) == 2)
     waiting = [stack.app.send_task(KEYED, [str(log), "acme", number, str(gate)]) for number in range(2, 6)]
     start_worker(concurrency=4)
-    plain = [stack.app.send_task(f"{NAME}.plain", [str(log), number]) for number in range(5)]
+    plain = [stack.app.send_task(PLAIN, [str(log), number]) for number in range(5)]
     assert [handle.get(timeout=30) for handle in plain] == list(
         range(5)
     )  # those that wait have been put off by then
@@ -81,7 +81,7 @@ def test_r19_a_slot_of_a_killed_worker_is_free_again_soon_after_its_lease(start_
 
     victim.send_to_group(signal.SIGKILL)
     wait_until(lambda: len(read_events(log, "begins acme")) == 4, SHORT_LEASE + 10)
-    again = stack.app.send_task(f"{NAME}.plain", [str(log), 99])
+    again = stack.app.send_task(PLAIN, [str(log), 99])
     assert again.get(timeout=30) == 99
     assert len(read_events(log, "begins acme")) == 4  # and no more
     gate.touch()
