@@ -29,10 +29,13 @@ from backbeat.canvas.template import Rendered, template_of
 from support import servers
 from support.brokers import BrokerKind, take_all, take_none
 from support.processes import wait_until
+from support.stacks import IS_WHOLE
 
-KINDS = ["memory", "sqlite", "postgres", "redis", "rabbitmq", "sqs"]
+SQS = ["sqs"] if IS_WHOLE else []
+"""The emulator is slow; tests/integration/test_sqs_broker.py and tests/acceptance/canvas/test_sqs_worker.py are always there."""
+KINDS = ["memory", "sqlite", "postgres", "redis", "rabbitmq", *SQS]
 WITH_SERVER = ["postgres", "redis", "rabbitmq"]
-ACROSS_PROCESSES = ["sqlite", *WITH_SERVER, "sqs"]
+ACROSS_PROCESSES = ["sqlite", *WITH_SERVER, *SQS]
 
 
 def make(kind, request) -> BrokerKind:

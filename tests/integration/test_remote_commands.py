@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from support import servers
 from support.celery_env import ready_program
 from support.processes import CLI, wait_until
-from support.stacks import own_redis_database
+from support.stacks import IS_WHOLE, own_redis_database
 
 PROJECT = """
 from backbeat.canvas import App
@@ -54,7 +54,7 @@ class Shop:
         return json.loads(done.stdout)
 
 
-@pytest.fixture(scope="module", params=["redis", "rabbitmq", "sqlite"])
+@pytest.fixture(scope="module", params=["redis", "rabbitmq", "sqlite"] if IS_WHOLE else ["rabbitmq"])
 def shop(request, tmp_path_factory):
     home = tmp_path_factory.mktemp("shop")
     with ExitStack() as lent:

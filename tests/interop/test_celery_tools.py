@@ -13,7 +13,7 @@ import pytest
 from support import servers
 from support.celery_env import celery_python, ready_program
 from support.processes import wait_until
-from support.stacks import own_redis_database
+from support.stacks import IS_WHOLE, own_redis_database
 
 TASKS = """
 import time
@@ -110,7 +110,7 @@ def fleet_on(kind, home):
         yield Fleet(home, broker, backend)
 
 
-@pytest.fixture(scope="module", params=["redis", "rabbitmq"])
+@pytest.fixture(scope="module", params=["redis", "rabbitmq"] if IS_WHOLE else ["redis"])
 def fleet(request, tmp_path_factory):
     with fleet_on(request.param, tmp_path_factory.mktemp("fleet")) as opened:
         yield opened

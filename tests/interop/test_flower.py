@@ -15,7 +15,7 @@ import pytest
 from support import servers
 from support.celery_env import NEWEST, celery_python, ready_program
 from support.processes import free_port, wait_until
-from support.stacks import own_redis_database
+from support.stacks import IS_WHOLE, own_redis_database
 
 PROJECT = """
 import time
@@ -122,7 +122,7 @@ def flower_on(kind, home):
         yield flower
 
 
-@pytest.fixture(scope="module", params=["redis", "rabbitmq"])
+@pytest.fixture(scope="module", params=["redis", "rabbitmq"] if IS_WHOLE else ["redis"])
 def flower(request, tmp_path_factory):
     with flower_on(request.param, tmp_path_factory.mktemp("flower")) as opened:
         yield opened

@@ -5,8 +5,14 @@ from __future__ import annotations
 import signal
 import time
 
+import pytest
+
 from support.journal import read_lines
 from support.processes import wait_until
+from support.stacks import IS_WHOLE, STACKS
+
+pytestmark = pytest.mark.parametrize("stack", STACKS if IS_WHOLE else ["redis"], indirect=True)
+"""What is shown here is the worker's own doing; all brokers have their part in the conformance suites."""
 
 TASK = "support.acceptance_tasks.take_time"
 LONG_SECONDS, SHORT_SECONDS, SHORTS = 30.0, 0.05, 100

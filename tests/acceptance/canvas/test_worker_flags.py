@@ -9,7 +9,10 @@ import pytest
 from support.acceptance_tasks import NAME
 from support.journal import read_lines
 from support.processes import wait_until
-from support.stacks import states
+from support.stacks import IS_WHOLE, STACKS, states
+
+pytestmark = pytest.mark.parametrize("stack", STACKS if IS_WHOLE else ["redis"], indirect=True)
+"""What is shown here is the worker's own doing; all brokers have their part in the conformance suites."""
 
 EXTRA = """
 from backbeat.canvas import shared_task
