@@ -22,6 +22,8 @@ class KombuClient:
     def __init__(self, url: str, transport_options: Mapping[str, Any] | None) -> None:
         self._broker = KombuConnection(url, transport_options, connect_timeout=CONNECT_SECONDS)
         self._connection = self._broker.kombu
+        # nobody is there to send heartbeats while a thread waits, so none are promised, whatever the URL says
+        self._connection.heartbeat = 0
         transport = self._connection.transport
         self.errors: tuple[type[Exception], ...] = (
             *transport.connection_errors,

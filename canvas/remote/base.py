@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from ..errors import Unavailable
 from .request import Request
 
 Answer = tuple[str, Any]
 """The name of a node, and what it says."""
+
+
+class NameTaken(Unavailable):
+    """Another worker has this name, and what is for it comes to that one."""
 
 
 class Mailbox(Protocol):

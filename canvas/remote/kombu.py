@@ -12,14 +12,16 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
+from amqp.exceptions import ResourceLocked  # type: ignore[import-untyped]  # py-amqp has no types
 from kombu.clocks import LamportClock
 from msgspec.structs import replace
 
 from ..brokers.foreign import wire_of
+from ..errors import Unavailable
 from ..kombu_line import KombuLine
 from ..signing import NO_KEYS, Keyring
 from .arriving import request_or_none
-from .base import Answer
+from .base import Answer, NameTaken
 from .belief import headers_of, request_of_text
 from .layout import Layout, answers_exchange
 from .request import ReplyTo, Request
@@ -38,13 +40,20 @@ class KombuMailbox:
         clock: LamportClock | None = None,
         keyring: Keyring = NO_KEYS,
     ) -> None:
+        self._node = node
         self._line = KombuLine(url, transport_options, layout.queue_of(node))
         self._clock = clock or LamportClock()
         self._keyring = keyring
 
     def take(self, seconds: float) -> list[Request]:
-        with self._line.reaching():
-            messages = self._line.take(seconds)
+        try:
+            with self._line.reaching():
+                messages = self._line.take(seconds)
+        except Unavailable as error:
+            if isinstance(error.__cause__, ResourceLocked):
+                text = f"another worker is called {self._node}, and gets what is asked of it: give each a name of its own (-n)"
+                raise NameTaken(text) from error
+            raise
         found = [request_or_none(partial(self._read, message)) for message in messages]
         return [request for request in found if request is not None]
 

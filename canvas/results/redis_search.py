@@ -18,9 +18,11 @@ DEEPEST = 10_000
 
 
 def shares_with_kombu(client: Redis, prefix: str) -> bool:
-    """True if a program that uses kombu (Celery's clients and workers) ever declared a queue in this database."""
+    """True if a program that uses kombu (Celery's clients and workers) ever declared a queue of tasks in this database. Queues of remote control
+    and events are declared by backbeat's own workers and those who watch, too.
+    """
     found = client.scan_iter(match=f"{_literal(prefix)}_kombu.binding.*", count=AT_ONCE)
-    return next(iter(found), None) is not None
+    return any(not key.endswith((b".pidbox", b".celeryev")) for key in found)
 
 
 def waiting_among(client: Redis, prefix: str, ids: Collection[str]) -> set[str]:

@@ -14,13 +14,15 @@ from typing import Any
 
 from ..errors import MessageError, Unavailable
 from ..patience import Patience
-from ..remote.base import Mailbox
+from ..remote.base import Mailbox, NameTaken
 from ..remote.request import Request
 from .panel import SILENT, Panel
 from .state import WorkerState
 
 logger = logging.getLogger("backbeat.worker")
 
+TAKEN_SECONDS = 60.0
+"""How often is tried again whether the name is free."""
 TURN_SECONDS = 1.0
 """How long it waits at a time, and so about how long it may take to end."""
 
@@ -49,6 +51,10 @@ class RemoteControl:
             try:
                 requests = self._mailbox.take(TURN_SECONDS)
                 self._patience.reset()
+            except NameTaken as error:
+                logger.warning("remote control: %s", error, extra={"action": "name_taken"})
+                self._stopped.wait(TAKEN_SECONDS)
+                continue
             except Unavailable as error:
                 self._pause(error)
                 continue

@@ -10,6 +10,7 @@ import pytest
 from backbeat.canvas.config import Config
 from backbeat.canvas.control import request_to
 from backbeat.canvas.errors import ImproperlyConfigured, Unavailable
+from backbeat.canvas.remote.base import NameTaken
 from backbeat.canvas.remote.wiring import open_event_sink, open_event_source, open_mailbox, open_office
 from kombu.clocks import LamportClock
 from msgspec.structs import replace
@@ -155,6 +156,15 @@ def test_a_key_that_may_send_some_tasks_only_gives_no_orders_but_those_that_it_n
 
     assert [request.method for request in take(box)] == ["ping"]
     assert "may not send task 'backbeat.control.shutdown'" in caplog.text
+
+
+@pytest.mark.parametrize("conf", ["rabbitmq"], indirect=True)
+def test_two_workers_of_one_name_are_told_of_it(conf, mailbox, opened):
+    mailbox("a@one")
+    other = opened(open_mailbox(conf, "a@one", LamportClock()))
+
+    with pytest.raises(NameTaken, match=r"another worker is called a@one, .*give each a name of its own"):
+        other.take(0.1)
 
 
 def event(number=0, type_="task-succeeded"):

@@ -47,6 +47,7 @@ def start_worker(programs, stack, tmp_path):
             proxy = opened.enter_context(closing(Proxy(port)))
             broker = stack.broker.replace(f":{port}", f":{proxy.port}")
             options = ["-A", "computing:app", "-b", broker, "--result-backend", stack.backend, "worker"]
+            options += ["-n", f"{queue}@here"]  # RabbitMQ gives what is for a name to one
             worker = programs.start(*options, "-P", pool, "-c", 1, "-Q", queue, environ={"PYTHONPATH": path})
             return worker, proxy
 
