@@ -24,6 +24,7 @@ APART = (
     ("acceptance/canvas",),
     ("conformance",),
     ("integration",),
+    ("integration/test_[p-z]*.py",),
     ("conformance/test_commit.py", "conformance/test_signed_messages.py"),
     (),
     ("integration/test_beat_*.py", "integration/test_crash_points.py", "conformance/test_broker.py"),

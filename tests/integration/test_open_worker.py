@@ -11,6 +11,8 @@ from backbeat.canvas.errors import ImproperlyConfigured
 from backbeat.canvas.worker.listener import LogListener
 from backbeat.canvas.worker.wiring import WorkerOptions, open_worker
 
+from support.stacks import GREEN_POOLS
+
 
 def beside():
     """The processes and threads of this program besides its main ones."""
@@ -18,7 +20,7 @@ def beside():
     return [*children, *(thread.name for thread in threading.enumerate())]
 
 
-@pytest.mark.parametrize("pool", ["processes", "threads", "asyncio", "gevent", "eventlet"])
+@pytest.mark.parametrize("pool", ["processes", "threads", "asyncio", *GREEN_POOLS])
 def test_a_worker_whose_outbox_cannot_be_opened_leaves_no_pool_behind(pool):
     app = App("a", broker="memory://", set_as_current=False)
     app.conf.outbox_url = "nothing://like-this"

@@ -21,10 +21,11 @@ from backbeat.canvas.wire import to_wire
 
 from support import processes
 from support.pool_jobs import run_all, value_of, wait_dead, wait_free, wait_until
+from support.stacks import GREEN_POOLS
 
 SLOTS = 4
 RUNNER = RunnerSpec("backbeat.canvas.pools.child:make_runner", ("support.green_app:app", "me@here"))
-KINDS = ["gevent", "eventlet"]
+KINDS = GREEN_POOLS
 
 
 def call(key, task, *args, **options):

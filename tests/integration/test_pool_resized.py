@@ -13,6 +13,7 @@ from backbeat.canvas.pools.solo import SoloPool
 from backbeat.canvas.pools.wiring import open_pool
 
 from support.pool_jobs import SECONDS, job, make_spec, run_all, value_of, wait_dead, wait_free, wait_until
+from support.stacks import GREEN_POOLS, IS_WHOLE
 
 POOLS = {
     "processes": ("processes", "forkserver"),
@@ -20,7 +21,7 @@ POOLS = {
     "threads": ("threads", "forkserver"),
     "asyncio": ("asyncio", "forkserver"),
     "gevent": ("gevent", "spawn"),
-    "eventlet": ("eventlet", "spawn"),
+    **({"eventlet": ("eventlet", "spawn")} if IS_WHOLE else {}),
 }
 
 
@@ -254,7 +255,7 @@ def test_resizes_and_restarts_at_random_lose_no_job(open_one):
     assert {type(report) for report in reports} <= {Ended, Unstarted}
 
 
-@pytest.mark.parametrize("name", ["threads", "asyncio", "gevent", "eventlet"])
+@pytest.mark.parametrize("name", ["threads", "asyncio", *GREEN_POOLS])
 def test_a_process_that_is_shared_is_replaced_when_it_is_too_large(open_one, name):
     pool = open_one(*POOLS[name], max_memory_kib=1)
     pids = []

@@ -12,10 +12,11 @@ from backbeat.canvas.worker.wiring import WorkerOptions, open_worker
 
 from support.journal import read_lines
 from support.processes import wait_until
+from support.stacks import GREEN_POOLS
 from support.telling_app import NAME, PATH, app, step
 
 SECONDS = 30.0
-POOLS = ["solo", "threads", "processes", "asyncio", "gevent", "eventlet"]
+POOLS = ["solo", "threads", "processes", "asyncio", *GREEN_POOLS]
 
 
 @contextmanager

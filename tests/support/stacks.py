@@ -23,6 +23,8 @@ STACKS = (
     else ["sqlite", "redis", "rabbitmq+postgres"]
 )
 """Each server is in one of the three; the other two pairs of them take as long again."""
+GREEN_POOLS = ["gevent", "eventlet"] if IS_WHOLE else ["gevent"]
+"""The pools of greenlets, where real workers run: both are one code over two libraries, which the conformance suites try always."""
 SHORT_LEASE = 2.0
 """Seconds, for workers that a test lets die."""
 

@@ -10,10 +10,10 @@ from backbeat.canvas.errors import TaskRevokedError, WorkerLostError
 
 from support.journal import read_events, read_lines
 from support.processes import wait_until
-from support.stacks import open_stack, states
+from support.stacks import GREEN_POOLS, open_stack, states
 
 TASKS = "support.acceptance_tasks"
-POOLS = ["processes", "threads", "asyncio", "gevent", "eventlet"]
+POOLS = ["processes", "threads", "asyncio", *GREEN_POOLS]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from backbeat.canvas import chord
 
 from support.journal import read_events, read_lines
 from support.processes import wait_until
-from support.stacks import open_stack, states
+from support.stacks import GREEN_POOLS, open_stack, states
 
 TASKS = "support.acceptance_tasks"
 
@@ -28,7 +28,7 @@ def stack(tmp_path):
         yield opened
 
 
-@pytest.mark.parametrize("pool", ["processes", "threads", "asyncio", "gevent", "eventlet"])
+@pytest.mark.parametrize("pool", ["processes", "threads", "asyncio", *GREEN_POOLS])
 def test_a_task_beyond_the_worker_s_limit_ends_and_its_neighbour_goes_on(stack, programs, tmp_path, pool):
     log, gate = tmp_path / "log.jsonl", tmp_path / "gate"
     limits = ["--time-limit", "300", "--soft-time-limit", "2", "--max-tasks-per-child", "50"]

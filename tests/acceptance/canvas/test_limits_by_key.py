@@ -9,12 +9,12 @@ import pytest
 from support.journal import read_events
 from support.keyed_app import NAME, PLAIN
 from support.processes import wait_until
-from support.stacks import SHORT_LEASE, STACKS, open_stack
+from support.stacks import IS_WHOLE, SHORT_LEASE, STACKS, open_stack
 
 KEYED = f"{NAME}.two_at_once"
 
 
-@pytest.fixture(params=STACKS)
+@pytest.fixture(params=STACKS if IS_WHOLE else ["redis"])
 def stack(request, tmp_path):
     with open_stack(request.param, tmp_path) as opened:
         opened.tasks = f"{NAME}:app"

@@ -8,10 +8,10 @@ from support import servers
 from support.journal import read_events
 from support.limited_app import INTERVAL_SECONDS, NAME, UNLIMITED
 from support.processes import wait_until
-from support.stacks import STACKS, Stack, open_stack
+from support.stacks import IS_WHOLE, STACKS, Stack, open_stack
 
 
-@pytest.fixture(params=[*STACKS, "rabbitmq without a store"])
+@pytest.fixture(params=[*(STACKS if IS_WHOLE else ["redis"]), "rabbitmq without a store"])
 def stack(request, tmp_path):
     if request.param in STACKS:
         with open_stack(request.param, tmp_path) as opened:

@@ -10,7 +10,7 @@ from backbeat.canvas import App
 
 from support.journal import read_lines
 from support.processes import wait_until
-from support.stacks import open_stack
+from support.stacks import GREEN_POOLS, open_stack
 from support.telling_app import NAME, PATH
 
 
@@ -26,7 +26,7 @@ def told(tmp_path):
     return tmp_path / "told"
 
 
-@pytest.mark.parametrize("pool", ["processes", "threads", "asyncio", "gevent", "eventlet", "solo"])
+@pytest.mark.parametrize("pool", ["processes", "threads", "asyncio", *GREEN_POOLS, "solo"])
 def test_a_worker_tells_of_its_life_and_its_children_of_theirs(programs, stack, told, pool):
     worker = programs.start(*stack.options, "worker", "-c", "1", "-P", pool, environ={PATH: str(told)})
     worker.wait_for("^ours: ready$")
