@@ -63,6 +63,7 @@ from .sql_joins import SqlJoins
 from .sql_lanes import SqlLanes
 from .sql_revoked import forget, hasten, remember, revoked_of
 from .sql_runs import SqlRuns, empty_run
+from .touched import effects_of, growing_ids, join_ids, limit_keys, run_ids
 from .transition import Transition, settled_document
 from .verdict import Standing
 
@@ -107,11 +108,11 @@ class SqlBatch:
 
     def apply(self, transitions: Sequence[Transition]) -> list[Standing | None]:
         """Decide all transitions, in order, and write what they change."""
-        self._lanes.lock(_limit_keys(transitions))
+        self._lanes.lock(limit_keys(transitions))
         transitions = [transition.dated(self.now_us) for transition in transitions]
-        self.runs.lock(_run_ids(transitions), are_known=True)
+        self.runs.lock(run_ids(transitions), are_known=True)
         self._open_chains_and_joins(transitions)
-        self._joins.lock(_join_ids(transitions), _growing_ids(transitions))
+        self._joins.lock(join_ids(transitions), growing_ids(transitions))
         standing = [self._apply(transition) for transition in transitions]
         for join_id in self._joins.write_parts():
             self.publish(join_message(join_id, self._joins.generation_of(join_id)))
@@ -332,7 +333,7 @@ class SqlBatch:
         chains: list[Row] = []
         joins: list[Row] = []
         plans: list[Row] = []
-        for effect in _effects(transitions):
+        for effect in effects_of(transitions):
             match effect:
                 case OpenChain(record):
                     chains.append({"chain_id": record.chain_id, "record": records.chain_to_text(record)})
@@ -379,42 +380,3 @@ class SqlBatch:
             ]
             dialect = dialect_of(self.connection)
             self.connection.execute(dialect.overwrite(result_table, tuple(rows[0])), rows)
-
-
-def _effects(transitions: Sequence[Transition]) -> list[Effect]:
-    return [effect for transition in transitions for effect in transition.effects]
-
-
-def _run_ids(transitions: Sequence[Transition]) -> set[str]:
-    own = {t.message.id for t in transitions if t.message is not None and t.outcome is not None}
-    own |= {t.early.id for t in transitions if t.early is not None}
-    own |= {t.puts_off.message.id for t in transitions if t.puts_off is not None}
-    own |= {t.admits.message.id for t in transitions if t.admits is not None}
-    own |= {
-        id_
-        for effect in _effects(transitions)
-        if isinstance(effect, Revoke | Restart | GrowJoin)
-        for id_ in effect.ids
-    }
-    return own | {effect.id for effect in _effects(transitions) if isinstance(effect, Settle)}
-
-
-def _limit_keys(transitions: Sequence[Transition]) -> set[str]:
-    asked = {t.admits.quota.key for t in transitions if t.admits is not None}
-    return asked | {t.frees for t in transitions if t.frees is not None}
-
-
-def _join_ids(transitions: Sequence[Transition]) -> set[str]:
-    closed = {t.closes.join_id for t in transitions if t.closes is not None}
-    return closed | {
-        e.join_id for e in _effects(transitions) if isinstance(e, AddPart | ReopenJoin | SealJoin | GrowJoin)
-    }
-
-
-def _growing_ids(transitions: Sequence[Transition]) -> set[str]:
-    """The joins of which it matters by what they were grown."""
-    return {
-        e.join_id
-        for e in _effects(transitions)
-        if isinstance(e, GrowJoin | SealJoin) or (isinstance(e, AddPart) and e.key)
-    }

@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -38,9 +37,11 @@ from .admission import Admission
 from .appetite import FULL_SECONDS, Appetite
 from .bringing import Bringing
 from .chores import Chore, faults
+from .doorbell import Doorbell
 from .errands import Errands
 from .inside import Inside
 from .listener import Listener
+from .presence import PRESENCE_SECONDS, Presence
 from .running import RunningTasks
 from .sizing import Sizing
 from .stand_in import stand_in
@@ -53,8 +54,6 @@ logger = logging.getLogger("backbeat.worker")
 
 LONGEST_WAIT_SECONDS = 1.0
 SWEEP_SECONDS = 2.0
-PRESENCE_SECONDS = 30.0
-"""How long a worker that says nothing still gets copies of broadcasts; longer than what it held takes to come back."""
 LOOK_SECONDS = 0.5
 """How often the store is asked whether something that runs shall be ended."""
 
@@ -89,7 +88,7 @@ class Worker:
         self._listener = listener
         self._beside = beside
         self._runs_tasks_in_loop = runs_tasks_in_loop
-        self._broadcasts = dict(broadcasts or {})
+        self._presence = Presence(commit, broadcasts or {})
         self._grace_seconds = grace_seconds
         task_limits, admission = task_limits or TaskLimits(), admission or Admission({})
         self._running = RunningTasks(pool, task_limits)
@@ -109,10 +108,9 @@ class Worker:
         )
         self._stops = 0
         self._grace_until = math.inf
-        self._woken, self._wake = os.pipe()
-        os.set_blocking(self._wake, False)
-        self.sizing = Sizing(pool, most, self._wake_up, autoscale)
-        self.errands = Errands(self._wake_up)
+        self._doorbell = Doorbell()
+        self.sizing = Sizing(pool, most, self._doorbell.ring, autoscale)
+        self.errands = Errands(self._doorbell.ring)
         """What other threads ask of this one."""
         self.inside = Inside(commit, pool, self._running, self._taken, task_limits, admission)
         """What can be told of it, and done to it; for this thread."""
@@ -120,7 +118,7 @@ class Worker:
         """What stops it when somebody far away tells it to: `stop`, unless the program has more to do then."""
         self._renewal = Chore(self._renew, limits.lease_seconds / 3)
         self._chores = (
-            Chore(lambda: self._be_present(PRESENCE_SECONDS), PRESENCE_SECONDS / 3, again=SWEEP_SECONDS),
+            Chore(self._presence.tell, PRESENCE_SECONDS / 3, again=SWEEP_SECONDS),
             Chore(self._work_off),
             Chore(self.errands.run),
             Chore(self._size),
@@ -139,11 +137,7 @@ class Worker:
         """Stop, orderly; called a second time: at once. Safe in a signal handler and from other threads."""
         self._stops += 1
         self._grace_until = min(self._grace_until, time.monotonic() + self._grace_seconds)
-        self._wake_up()
-
-    def _wake_up(self) -> None:
-        with contextlib.suppress(OSError):  # a full pipe means that the loop is awake anyhow
-            os.write(self._wake, b"s")
+        self._doorbell.ring()
 
     def run(self) -> None:
         """Work until `stop` was called and what ran has ended."""
@@ -152,7 +146,7 @@ class Worker:
 
     def _work(self) -> None:
         with contextlib.suppress(Unavailable):  # the chore says so
-            self._be_present(PRESENCE_SECONDS)
+            self._presence.tell()
         self._listener.ready()
         try:
             while self._stops == 0 or ((self._running or self._bringing) and not self._is_over):
@@ -166,11 +160,7 @@ class Worker:
         finally:
             self._pool.stop(0)
             self._commit.close()
-            # forgotten first: a late stop() must not write into whatever gets the number next
-            ends = self._woken, self._wake
-            self._woken = self._wake = -1
-            for end in ends:
-                os.close(end)
+            self._doorbell.close()
 
     @property
     def goes_on(self) -> bool:
@@ -201,14 +191,14 @@ class Worker:
             self._patience.reset()
             if not moved and (self._stops == 0 or self._running):
                 self._wait()
-                self._drain_wake()
+                self._doorbell.hear()
         except Unavailable as error:
             fault = str(error)
             pause, is_told = self._patience.next()
             level, extra = logging.WARNING if is_told else logging.DEBUG, {"action": "unavailable"}
             logger.log(level, "%s; trying again in %.1f s", error, pause, extra={**extra, "pause": pause})
-            readable([self._woken], pause)
-            self._drain_wake()
+            readable([self._doorbell.fileno()], pause)
+            self._doorbell.hear()
         self._listener.passed(self.busy, fault)
 
     def _step(self) -> bool:
@@ -283,7 +273,7 @@ class Worker:
         return stand_in((Chore(self._hand_back), self._renewal), min(FULL_SECONDS, self._renewal.seconds))
 
     def _wait(self) -> None:
-        wakers = [self._woken, *self._pool.wakers()]
+        wakers = [self._doorbell.fileno(), *self._pool.wakers()]
         patience = self._appetite.patience if self._running else 0.0
         if patience and readable(wakers, patience):
             return
@@ -364,10 +354,6 @@ class Worker:
             with surviving():
                 self._performer.settle_interrupted(record)
 
-    def _be_present(self, seconds: float) -> None:
-        for broadcast, queue in self._broadcasts.items():
-            self._commit.present(broadcast, queue, seconds)
-
     def _shut_down(self) -> None:
         """What ended is committed; what did not is handed back, uncounted; but what was acknowledged early must not run again."""
         self._reports.extend(report for report in self._pool.stop(0) if self._is_settling(report))
@@ -386,7 +372,7 @@ class Worker:
                 self._release(unfinished)
             if killed:
                 self._release(killed, lost=True)
-            self._be_present(0)
+            self._presence.leave()
         except Unavailable as error:
             logger.warning(
                 "%s; what was held comes back after its lease", error, extra={"action": "unavailable"}
@@ -397,7 +383,3 @@ class Worker:
         return isinstance(report, Ended) or (
             isinstance(report, Lost | Unstarted) and self._running[report.key].fate is not None
         )
-
-    def _drain_wake(self) -> None:
-        while readable([self._woken], 0):
-            os.read(self._woken, 4096)
