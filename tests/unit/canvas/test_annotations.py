@@ -63,7 +63,7 @@ class Annotate:
         return {"priority": 3}
 
 
-def test_an_object_may_say_it(monkeypatch):
+def test_an_object_may_say_it():
     app = app_with([Annotate(), {"mail.send": {"priority": 9}}])
     shop, mail = app.task(name="shop.add")(add), app.task(name="mail.send")(add)
 
