@@ -137,6 +137,16 @@ def loglevel_option(default: str) -> Callable[[Callable[..., Any]], Callable[...
     )
 
 
+def names(_: click.Context, __: click.Parameter, value: str | None) -> list[str]:
+    """Names with commas between them. An empty one is a mistake, such as a variable of the shell that is not set."""
+    if value is None:
+        return []
+    found = [name.strip() for name in value.split(",")]
+    if not all(found):
+        raise click.BadParameter(f"{value!r} has an empty name in it: write one name, or several as a,b")
+    return found
+
+
 def set_up_logging(level: str) -> None:
     """Celery's line format on standard error, unless the project has set up logging of its own."""
     log_setup.set_up_logging(level, LOG_FORMAT)

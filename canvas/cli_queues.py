@@ -9,13 +9,7 @@ from typing import Any
 import click
 
 from .cli import Options
-
-
-def _names(_: click.Context, __: click.Parameter, value: str | None) -> list[str]:
-    names = [] if value is None else [name.strip() for name in value.split(",")]
-    if not all(names):
-        raise click.BadParameter(f"{value!r} has an empty name in it: write one name, or several as a,b")
-    return names
+from .cli import names as names_of_option
 
 
 @click.group(name="list")
@@ -24,7 +18,9 @@ def listing() -> None:
 
 
 @listing.command()
-@click.option("-Q", "--queues", "asked", callback=_names, help="These, besides those that the app knows.")
+@click.option(
+    "-Q", "--queues", "asked", callback=names_of_option, help="These, besides those that the app knows."
+)
 @click.pass_obj
 def queues(options: Options, asked: Sequence[str]) -> None:
     """List the queues of the app and of the workers that run, with how many messages wait in each."""
@@ -71,8 +67,10 @@ def _of(app: Any) -> list[str]:
 
 @click.command()
 @click.option("-f", "--force", is_flag=True, help="Do not ask first.")
-@click.option("-Q", "--queues", callback=_names, help="These; default: those that the app's workers serve.")
-@click.option("-X", "--exclude-queues", callback=_names, help="But not these.")
+@click.option(
+    "-Q", "--queues", callback=names_of_option, help="These; default: those that the app's workers serve."
+)
+@click.option("-X", "--exclude-queues", callback=names_of_option, help="But not these.")
 @click.pass_obj
 def purge(options: Options, force: bool, queues: Sequence[str], exclude_queues: Sequence[str]) -> None:
     """Revoke all messages that wait in queues; what depends on them is settled. What waits for its time, and what runs, stays."""

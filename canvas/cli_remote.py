@@ -12,18 +12,9 @@ from typing import Any
 
 import click
 
-from .cli import EXIT_FAILED, EXIT_UNAVAILABLE, LIMIT, Options
+from .cli import EXIT_FAILED, EXIT_UNAVAILABLE, LIMIT, Options, names
 
 F = Callable[..., Any]
-
-
-def _destination(_: click.Context, __: click.Parameter, value: str | None) -> list[str] | None:
-    if value is None:
-        return None
-    names = [name.strip() for name in value.split(",") if name.strip()]
-    if not names:
-        raise click.BadParameter("it names no worker")
-    return names
 
 
 def asking(command: F) -> F:
@@ -31,7 +22,7 @@ def asking(command: F) -> F:
     for option in (
         click.option("-j", "--json", "also_json", is_flag=True, help="Machine-readable output."),
         click.option(
-            "-d", "--destination", callback=_destination, help="Names of workers, with commas between them."
+            "-d", "--destination", callback=names, help="Names of workers, with commas between them."
         ),
         click.option(
             "-t", "--timeout", type=LIMIT, help="Seconds to wait for answers.  [default: 1, or what it takes]"
@@ -52,7 +43,7 @@ def inspect(
     question: str | None,
     arguments: Sequence[str],
     timeout: float | None,
-    destination: list[str] | None,
+    destination: list[str],
     also_json: bool,
     is_list: bool,
 ) -> None:
@@ -71,7 +62,7 @@ def control(
     order: str | None,
     arguments: Sequence[str],
     timeout: float | None,
-    destination: list[str] | None,
+    destination: list[str],
     also_json: bool,
     is_list: bool,
 ) -> None:
@@ -85,7 +76,7 @@ def _run(
     name: str | None,
     arguments: Sequence[str],
     timeout: float | None,
-    destination: list[str] | None,
+    destination: list[str],
     also_json: bool,
     is_list: bool,
 ) -> None:
@@ -105,7 +96,7 @@ def _run(
     if not options.app:
         app = options.load_app()
     options.as_json = options.as_json or also_json
-    request = request_to(command.name, known, destination, wants_reply=True)
+    request = request_to(command.name, known, destination or None, wants_reply=True)
     seconds = timeout or max(command.seconds, 1.0)
     found: dict[str, Any] = {}
     for node, payload in app.control.ask(request, seconds):
@@ -127,7 +118,7 @@ def counted(number: int) -> str:
     return f"{number} node{'' if number == 1 else 's'} online"
 
 
-def nobody(options: Options, app: Any, destination: Sequence[str] | None, seconds: float) -> None:
+def nobody(options: Options, app: Any, destination: Sequence[str], seconds: float) -> None:
     """Say that nobody answered, who was asked, and why that may be; and end."""
     from .places import broker_url
     from .url_text import without_password

@@ -11,23 +11,23 @@ from collections.abc import Sequence
 
 import click
 
-from .cli import CONCURRENCY, LIMIT, SECONDS, Options, banner, loglevel_option, patiently, set_up_logging
+from .cli import (
+    CONCURRENCY,
+    LIMIT,
+    SECONDS,
+    Options,
+    banner,
+    loglevel_option,
+    names,
+    patiently,
+    set_up_logging,
+)
 from .cli_celery_flags import celery_flags
 from .errors import Unavailable
 from .url_text import without_password
 
 POOLS = ["processes", "prefork", "threads", "asyncio", "gevent", "eventlet", "solo"]
 COUNT = click.IntRange(1)
-
-
-def _names(_: click.Context, __: click.Parameter, value: str | None) -> list[str]:
-    """Names with commas between them. An empty one is a mistake, such as a variable of the shell that is not set."""
-    if value is None:
-        return []
-    names = [name.strip() for name in value.split(",")]
-    if not all(names):
-        raise click.BadParameter(f"{value!r} has an empty name in it: write one name, or several as a,b")
-    return names
 
 
 def _bounds(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -45,9 +45,9 @@ def _bounds(_: click.Context, __: click.Parameter, value: str | None) -> tuple[i
 
 
 @click.command()
-@click.option("-Q", "--queues", callback=_names, help="Queues to serve, with commas between them.")
-@click.option("-X", "--exclude-queues", callback=_names, help="Queues not to serve.")
-@click.option("-I", "--include", callback=_names, help="Modules with tasks to import besides, with commas.")
+@click.option("-Q", "--queues", callback=names, help="Queues to serve, with commas between them.")
+@click.option("-X", "--exclude-queues", callback=names, help="Queues not to serve.")
+@click.option("-I", "--include", callback=names, help="Modules with tasks to import besides, with commas.")
 @click.option(
     "--purge", is_flag=True, help="First revoke what waits in the queues to serve, and say how many."
 )
