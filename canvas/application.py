@@ -12,6 +12,7 @@ from uuid import UUID
 from .annotations import annotate
 from .awaitable import in_thread
 from .backend import Backend
+from .call_options import CallOptions
 from .canvas_sender import CanvasSender
 from .commit.base import Commit
 from .configuring import Configuring
@@ -77,7 +78,8 @@ class App(Configuring, Preparing, Steering, Observing):
         if not self.conf.is_set("beat_schedule"):
             self.conf.beat_schedule = {}  # this app's own, to which a project may add
         self.tasks = Tasks(mapping_tasks(self))
-        self._defaults = Defaults(self.conf, self.tasks, lambda foreign: bound_elsewhere(self.conf, foreign))
+        self._calls = CallOptions(self.conf, self.tasks, lambda foreign: bound_elsewhere(self.conf, foreign))
+        self._defaults = Defaults(self._calls, self.tasks)
         self.periodic_tasks = PeriodicTasks()
         self._connections = Connections(lambda: open_client(self.conf), lambda: open_results(self.conf))
         self._handles = Handles(self)

@@ -98,6 +98,11 @@ class Options:
         # a lone surrogate, which JSON can hold and UTF-8 cannot
         click.echo(shown.encode("utf-8", "backslashreplace").decode())
 
+    def bar(self, label: str, length: int) -> Any:
+        """A progress bar for what takes long; its block gets what `update(steps)` moves. Only terminals show it, and none with --quiet."""
+        hidden = self.quiet or not sys.stderr.isatty()
+        return click.progressbar(length=length, label=label, file=sys.stderr, hidden=hidden)
+
 
 class Cli(click.Group):
     """A group whose errors end in one sentence and in the right exit code."""

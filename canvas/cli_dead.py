@@ -72,12 +72,14 @@ def requeue(options: Options, keys: Sequence[str], everything: bool, task: str |
 
     with _opened(options) as commit:
         done, left = [], []
-        keyring = _keyring(options)
-        for reading in _chosen(commit, keys, everything, task, keyring):
-            if reading.message is None or reading.forged:
-                left.append(reading)
-            elif again(commit, reading):
-                done.append(reading.kept.key)
+        chosen = _chosen(commit, keys, everything, task, _keyring(options))
+        with options.bar("requeue", len(chosen)) as bar:
+            for reading in chosen:
+                if reading.message is None or reading.forged:
+                    left.append(reading)
+                elif again(commit, reading):
+                    done.append(reading.kept.key)
+                bar.update(1)
     for reading in left:
         why = (
             f"is not to be believed: {reading.forged}"
@@ -108,7 +110,9 @@ def drop(
     with _opened(options) as commit:
         chosen = _chosen(commit, keys, everything or older_than is not None, task)
         limit_us = None if older_than is None else (time.time() - older_than * 86_400) * 1_000_000
-        dropped = delete(commit, [r.kept.key for r in chosen if limit_us is None or r.kept.at_us < limit_us])
+        known = [r.kept.key for r in chosen if limit_us is None or r.kept.at_us < limit_us]
+        with options.bar("drop", len(known)) as bar:
+            dropped = delete(commit, known, bar.update)
     options.show({"dropped": dropped}, f"{dropped} dropped")
 
 

@@ -9,17 +9,19 @@ from __future__ import annotations
 import difflib
 import os
 import warnings
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from .annotations import read_annotations
+from .declared_queue import read_queues
 from .errors import ImproperlyConfigured
 from .former_settings import FORMER
-from .queue_table import read_queues
 from .route import read_routes
 from .setting import read_setting
 from .unneeded_settings import UNNEEDED
+
+T = TypeVar("T")
 
 DEFAULTS: dict[str, Any] = {
     **UNNEEDED,
@@ -57,7 +59,9 @@ DEFAULTS: dict[str, Any] = {
     "control_queue_ttl": 300,
     "database_create_tables_at_setup": True,
     "database_engine_options": None,
+    "database_pickled_rows": None,
     "database_table_names": None,
+    "database_table_schemas": None,
     "database_url": None,
     "enable_utc": True,
     "event_exchange": "celeryev",
@@ -176,6 +180,10 @@ OBEYED = frozenset(
     control_exchange
     control_queue_expires
     control_queue_ttl
+    database_pickled_rows
+    database_table_names
+    database_table_schemas
+    database_url
     enable_utc
     event_exchange
     event_queue_expires
@@ -264,20 +272,30 @@ class Config(MutableMapping[str, Any]):
 
     def __init__(self, values: Mapping[str, Any] | None = None) -> None:
         object.__setattr__(self, "_values", {})
+        object.__setattr__(self, "_edition", 0)
+        object.__setattr__(self, "_kept", {})
         self.update(values or {})
 
     def __getitem__(self, name: str) -> Any:
-        _check(name)
-        return self._values.get(name, DEFAULTS[name])
+        values = self._values  # each message that is sent looks up some thirty settings
+        if name in values:
+            return values[name]
+        try:
+            return DEFAULTS[name]
+        except KeyError:
+            _check(name)
+            raise
 
     def __setitem__(self, name: str, value: Any) -> None:
         _check(name)
         read = _read(name, value)
         _check_value(name, read)
         self._values[name] = read
+        self._changed()
 
     def __delitem__(self, name: str) -> None:
         self._values.pop(name, None)
+        self._changed()
 
     def __contains__(self, name: object) -> bool:
         return name in DEFAULTS
@@ -296,6 +314,23 @@ class Config(MutableMapping[str, Any]):
     def __setattr__(self, name: str, value: Any) -> None:
         self[name] = value
 
+    @property
+    def edition(self) -> int:
+        """Another number after each setting that was given. What is inside a list or a mapping may change without it."""
+        return int(self._edition)
+
+    def kept(self, read: Callable[[Config], T]) -> T:
+        """What `read` makes of the settings, asked once in each edition; for who is asked for each message, and looks into no list or mapping."""
+        known: tuple[int, T] | None = self._kept.get(read)
+        if known is not None and known[0] == self._edition:
+            return known[1]
+        value = read(self)
+        self._kept[read] = self._edition, value
+        return value
+
+    def _changed(self) -> None:
+        object.__setattr__(self, "_edition", self._edition + 1)
+
     def is_set(self, name: str) -> bool:
         """True if the value was given, and is not the default."""
         _check(name)
@@ -311,6 +346,7 @@ class Config(MutableMapping[str, Any]):
         finally:
             self._values.clear()
             self._values.update(before)
+            self._changed()
 
     def read_environment(self, environ: Mapping[str, str] = os.environ) -> None:
         """Take broker and result backend from the environment where nothing was given: BACKBEAT_..., then Celery's names.

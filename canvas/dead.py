@@ -6,7 +6,7 @@ the outcome that it had stands no longer in the way (decisions K6).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -87,6 +87,13 @@ def requeue(commit: DeadLetterCommit, reading: Reading) -> bool:
     return True
 
 
-def drop(letters: DeadLetters, keys: Sequence[str]) -> int:
-    """Delete letters; how many there were."""
-    return sum(letters.drop_dead(keys[first : first + PAGE]) for first in range(0, len(keys), PAGE))
+def drop(
+    letters: DeadLetters, keys: Sequence[str], told: Callable[[int], object] = lambda _count: None
+) -> int:
+    """Delete letters; how many there were. `told` hears after each page how many keys it had."""
+    dropped = 0
+    for first in range(0, len(keys), PAGE):
+        page = keys[first : first + PAGE]
+        dropped += letters.drop_dead(page)
+        told(len(page))
+    return dropped

@@ -1,51 +1,24 @@
-"""Defaults: what a call is sent with that its caller did not say: from its task, the routes and the settings."""
+"""Defaults: a canvas with all that its caller did not say, and what its calls may ask for where they are sent from."""
 
 from __future__ import annotations
 
-import os
-import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
-from .address import ADDRESS, Address, Foreign, address_of, laid
-from .codec import loads
-from .config import Config
+from .call_options import CallOptions
 from .errors import EncodeError, ImproperlyConfigured
-from .message import Message
 from .node import HOOKS, Call, Node, check_depth
 from .options import Given, checked, laid_on, map_calls, named
-from .places import check_queue, has_exchanges
-from .queue_table import QueueTable, queue_table
-from .request import running_request
-from .route import asks, route_of
-from .setting import check_limit_settings
 from .signature import Signature, links_of
 from .tasks import Tasks
 from .unique_call import UniqueCall, callbacks_without_keys, is_unique, plain, unique_call, without_keys
-from .value import check_limits, identity, key, keywords, optional, positional
+from .value import identity, key, keywords, optional, positional
 
 _OF_WHOLE = frozenset({"task_id", "failure_policy", "link", *HOOKS})
 """Options of a group or chord that are none of its members'."""
-_OURS = frozenset({"copies", "first_queue", "origin"})
-"""Options that were found out here, and are found out anew if the call is sent again."""
-_OF_TABLE = (
-    "task_queues",
-    "task_default_queue",
-    "task_default_exchange",
-    "task_default_exchange_type",
-    "task_default_routing_key",
-    "task_default_queue_type",
-    "task_create_missing_queues",
-    "task_create_missing_queue_type",
-    "task_queue_max_priority",
-)
-"""The settings that say which queues there are."""
-Bare = dict[str, dict[str, Any]]
-"""The options of those calls of a canvas that have none of their own, by their tasks: most members of a group are alike, and get them at once."""
 
 
 class Spread(Struct, frozen=True):
@@ -53,35 +26,14 @@ class Spread(Struct, frozen=True):
 
     whole: Mapping[str, Any]
     member: Mapping[str, Any]
-    bare: Bare = field(default_factory=dict)
 
 
 class Defaults:
-    """The options of the calls of one app. Reads its settings and tasks as they are at the time."""
+    """Of the canvases of one app; `calls` knows the options of single calls."""
 
-    def __init__(
-        self,
-        conf: Config,
-        tasks: Tasks,
-        foreign: Callable[[Foreign], Sequence[str]] = lambda _foreign: (),
-    ) -> None:
-        self._conf = conf
+    def __init__(self, calls: CallOptions, tasks: Tasks) -> None:
+        self._calls = calls
         self._tasks = tasks
-        self._foreign = foreign
-        self._table: tuple[Any, QueueTable] | None = None
-
-    @property
-    def table(self) -> QueueTable:
-        """The queues of the settings, as these are now."""
-        now = [self._conf[name] for name in _OF_TABLE]
-        if self._table is None or self._table[0] != now:
-            copied = [list(value) if isinstance(value, list) else value for value in now]
-            self._table = copied, queue_table(self._conf)
-        return self._table[1]
-
-    @property
-    def _has_exchanges(self) -> bool:
-        return has_exchanges(self._conf)
 
     def resolved(
         self,
@@ -89,12 +41,8 @@ class Defaults:
         args: Iterable[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
-        bare: Bare | None = None,
     ) -> Node:
-        """The canvas with all options laid on: the caller's, the signatures', the tasks' and the settings'.
-
-        `bare` is what earlier canvases of the same send have found.
-        """
+        """The canvas with all options laid on: the caller's, the signatures', the tasks' and the settings'."""
         given = dict(options or {})
         links = links_of(given.pop("link", None))
         errbacks = links_of(given.pop("link_error", None))
@@ -113,7 +61,7 @@ class Defaults:
                 link_error=errbacks,
             ),
         )
-        node = named(self._with_defaults(whole, {} if bare is None else bare), id_)
+        node = named(self._with_defaults(whole), id_)
         check_depth(node)
         if isinstance(node, Call):
             return callbacks_without_keys(node, self.is_unique)
@@ -134,7 +82,7 @@ class Defaults:
         self, signature: Signature, args: Iterable[Any], kwargs: Mapping[str, Any], spread: Spread
     ) -> Node:
         """As `resolved`, for a member of a group that is sent by itself."""
-        node = self.resolved(signature, args, kwargs, spread.member, spread.bare)
+        node = self.resolved(signature, args, kwargs, spread.member)
         return without_keys(node, self.is_unique)
 
     def keyed(self, node: Node) -> tuple[Node, UniqueCall | None]:
@@ -182,114 +130,17 @@ class Defaults:
         task = self._tasks.get(call.task)
         return is_unique(call, None if task is None else task.options.unique_key)
 
-    def queue_of(self, name: str) -> str:
-        """The queue of a task: its own, its route's, or the default one."""
-        task = self._tasks.get(name)
-        options = self._usual(name, {} if task is None else task.options.sent())
-        found = address_of(options, self.table, has_exchanges=self._has_exchanges)
-        return found.queue if isinstance(found, Address) else str(self._conf.task_default_queue)
-
-    def is_early(self, message: Message) -> bool:
-        """Whether a message is acknowledged before it runs: at most once rather than at least once (decisions K9)."""
-        if message.headers.get("delivery") == "at_most_once":
-            return True
-        task = self._tasks.get(message.task)
-        late = None if task is None else task.options.acks_late
-        return not (self._conf.task_acks_late if late is None else late)
-
-    def _with_defaults(self, node: Node, bare: Bare) -> Node:
+    def _with_defaults(self, node: Node) -> Node:
         """Each call with its task's and the settings' defaults under its own options; its callbacks too."""
-
-        limit, is_asked = self._conf.task_max_argument_bytes, asks(self._conf.task_routes)
+        limit = self._calls.max_bytes
 
         def change(call: Call) -> Call:
             _check_size(call, limit)
-            options = None if call.options else bare.get(call.task)
-            if options is None:
-                options = self._options(call)
-                if not call.options and not is_asked:
-                    bare[call.task] = options
-            links = tuple(self._with_defaults(link, bare) for link in call.link)
-            errbacks = tuple(self._with_defaults(link, bare) for link in call.link_error)
-            return replace(call, options=options, link=links, link_error=errbacks)
+            links = tuple(map(self._with_defaults, call.link))
+            errbacks = tuple(map(self._with_defaults, call.link_error))
+            return replace(call, options=self._calls.of(call), link=links, link_error=errbacks)
 
         return map_calls(node, change)
-
-    def _options(self, call: Call) -> dict[str, Any]:
-        key("a task's name", call.task)
-        task = self._tasks.get(call.task)
-        own = {name: value for name, value in call.options.items() if name not in _OURS}
-        nearer = laid({} if task is None else task.options.sent(), own)
-        options = checked(self._usual(call.task, nearer, call, task))
-        address = self._address(options)
-        options = {name: value for name, value in options.items() if name not in ADDRESS}
-        options |= address.options
-        options["origin"] = _origin()
-        check_queue(self._conf, address.queue)
-        if task is not None and task.retry_queue is not None:
-            check_queue(self._conf, task.retry_queue)  # later there is nobody to be told
-        check_limits(call.options)
-        return options
-
-    def _usual(
-        self, name: str, nearer: Mapping[str, Any], call: Call | None = None, task: Any = None
-    ) -> dict[str, Any]:
-        """The options of a call, `nearer` over those of its route and of the settings."""
-        defaults: dict[str, Any] = {"queue": self._conf.task_default_queue}
-        if self._conf.task_ignore_result:
-            defaults["ignore_result"] = True
-        if self._conf.task_default_priority is not None:
-            defaults["priority"] = self._conf.task_default_priority
-        found = laid(defaults | self._limits(), self._route(name, nearer, call, task))
-        if (inherited := self._inherited_priority()) is not None:
-            found["priority"] = inherited
-        return laid(found, nearer)
-
-    def _inherited_priority(self) -> int | None:
-        """That of the task that sends, where what it sends is to have it, too."""
-        request = running_request() if self._conf.task_inherit_parent_priority else None
-        return None if request is None else request.delivery_info.get("priority")
-
-    def _address(self, options: Mapping[str, Any]) -> Address:
-        found = address_of(options, self.table, has_exchanges=self._has_exchanges)
-        if isinstance(found, Address):
-            return found
-        if self._has_exchanges:
-            return Address("", (), found.exchange, found.routing_key)
-        queues = self._foreign(found)
-        if not queues:
-            raise ImproperlyConfigured(
-                f"no queue is bound to exchange {found.exchange!r:.80} by a key that fits {found.routing_key!r:.80}: declare one in the "
-                "setting task_queues, or name the queue"
-            )
-        return Address(queues[0], queues[1:])
-
-    def _limits(self) -> dict[str, Any]:
-        hard, soft = self._conf.task_time_limit, self._conf.task_soft_time_limit
-        if hard is not None and soft is not None:
-            check_limit_settings(self._conf)
-        limits = {"time_limit": hard, "soft_time_limit": soft}
-        return {name: seconds for name, seconds in limits.items() if seconds is not None}
-
-    def _route(
-        self, name: str, options: Mapping[str, Any], call: Call | None = None, task: Any = None
-    ) -> dict[str, Any]:
-        routes = self._conf.task_routes
-        if not routes:
-            return {}
-        if call is None or not asks(routes):
-            return route_of(routes, name, options=options, task=task)
-        return route_of(routes, name, loads(call.args), loads(call.kwargs), options, task)
-
-
-def _origin() -> str:
-    """Who sends, in the form that Flower and operators know: gen<pid>@<host>."""
-    return f"gen{os.getpid()}@{_hostname()}"
-
-
-@cache
-def _hostname() -> str:
-    return socket.gethostname()
 
 
 def _check_size(call: Call, limit: int) -> None:

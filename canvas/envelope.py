@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 from .errors import MessageError
 from .json_text import json_value, parsed
 from .message import MAX_BYTES
 from .wire import Wire, id_in
+
+Raw = str | tuple[dict[str, Any], dict[str, Any], bytes]
+"""A message as envelope text; or its headers, properties and body, where it came so: between processes of one worker."""
+
+
+def opened(raw: Raw) -> Wire:
+    """The message. Raises MessageError, as `unpack` does."""
+    return unpack(raw) if isinstance(raw, str) else Wire(*raw)
 
 
 def pack(wire: Wire, queue: str) -> str:

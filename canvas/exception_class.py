@@ -16,7 +16,8 @@ from typing import Any, cast
 from .errors import SHARED_WITH_CELERY, TaskError
 from .loaded import loaded
 
-_OURS = ("celery.exceptions", "backbeat.canvas.errors")
+_OURS = ("celery.exceptions", "billiard.exceptions", "backbeat.canvas.errors")
+"""Where the classes of SHARED_WITH_CELERY are; those of lost workers and of limits are in the pool of Celery's workers."""
 
 
 def loaded_class(module: str, name: str) -> type[Exception] | None:

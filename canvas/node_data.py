@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from .ids import plain_id
-from .json_text import EMPTY_MAP, Json
+from .json_text import EMPTY_LIST, EMPTY_MAP, Json
 from .node import DEEPEST, HOOKS, Call, Chain, Group, Node, Policy, Tap, chain_of, flat, map_calls, tapped
 
 TAP_TASK = "backbeat.tap"
@@ -128,11 +128,11 @@ def _call(
     link: tuple[Node, ...] = (),
     link_error: tuple[Node, ...] = (),
 ) -> Call:
-    kwargs = data.get("kwargs")
+    args, kwargs = data.get("args"), data.get("kwargs")
     return Call(
         task=_text(data["task"]),
         id=plain_id(options.pop("task_id", None)) or "",
-        args=dump(list(data.get("args") or ())),
+        args=dump(list(args)) if args else EMPTY_LIST,
         kwargs=dump(dict(kwargs)) if kwargs else EMPTY_MAP,
         immutable=bool(data.get("immutable")),
         options=options,

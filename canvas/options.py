@@ -53,6 +53,8 @@ def checked(options: Mapping[str, Any]) -> dict[str, Any]:
 
     Headers that cannot be written raise EncodeError.
     """
+    if not options:
+        return {}
     stamps = _stamps(options)
     for name in options:
         if name not in KNOWN and name not in stamps:
@@ -216,7 +218,9 @@ def laid_on(node: Node, given: Given) -> Node:
 def _on_first(node: Node, given: Given) -> Node:
     match node:
         case Call():
-            options = overlaid(unaddressed(node.options, given.options), given.options)
+            options = node.options
+            if given.options:
+                options = overlaid(unaddressed(options, given.options), given.options)
             if node.immutable:
                 return replace(node, options=options)
             try:

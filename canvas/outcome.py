@@ -235,7 +235,7 @@ _KINDS: dict[str, type[Outcome]] = {
 _NAMES = {cls: name for name, cls in _KINDS.items()}
 _SUCCESS = _NAMES[Success]
 GOING_ON = frozenset({_NAMES[Retry], _NAMES[Replaced]})
-"""The kinds of GoingOn, as `outcome_to_data` writes them; store.lua knows them, too."""
+"""The kinds of GoingOn, as `outcome_to_data` writes them; runs.lua knows them, too."""
 
 
 def outcome_to_data(outcome: Outcome) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from .celery_join import never_joined
 from .chain_cache import ChainCache
 from .commit.base import Commit
 from .commit.dead_letter import DeadLetter
+from .commit.overlap import beside, nothing
 from .commit.records import join_to_text
 from .commit.role import OUTBOX
 from .commit.taken import Taken
@@ -87,6 +88,7 @@ class Performer:
         result_bytes: int = RESULT_BYTES,
     ) -> None:
         self._commit = commit
+        self._exchange_beside = beside(commit)
         self._now_us = now_us
         self._queue_of = queue_of
         self._is_early = is_early
@@ -179,9 +181,13 @@ class Performer:
         """The transition of a message that no worker can run: it fails, and is kept as a dead letter."""
         return replace(self.finished(taken, message, failure), dead=_dead_letter(taken, failure.error.text))
 
-    def commit(self, transitions: Sequence[Transition], *, take: int = 0) -> Sequence[Taken]:
-        """Bring `transitions`, and those that replace the ones that another outcome beat; then take."""
-        exchange = self._commit.exchange(transitions, take=take)
+    def commit(
+        self, transitions: Sequence[Transition], *, take: int = 0, meanwhile: Callable[[], object] = nothing
+    ) -> Sequence[Taken]:
+        """Bring `transitions`, and those that replace the ones that another outcome beat; then take. `meanwhile` is called while that is under
+        way, or just before.
+        """
+        exchange = self._exchange_beside(transitions, take, meanwhile)
         self._left += exchange.taken  # kept for the next call if what follows cannot be done now
         pairs = zip(transitions, exchange.standing, strict=True)
         again = [self._instead(t, standing) for t, standing in pairs if standing is not None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
+from .celery_place import GROUP_TABLE, TASK_TABLE, CeleryPlace
 from .config import Config
 from .errors import ImproperlyConfigured
 from .sqs_name import is_plain, queue_fault
@@ -34,6 +35,8 @@ _KOMBU = (
     "pyro",
 )
 
+_CELERYS = "db+"
+"""How URLs of Celery's database backend begin."""
 _RABBITMQ = ("amqp", "amqps", "pyamqp")
 RABBITMQS_OWN = "amq."
 """How the names of queues begin that RabbitMQ lets nobody declare."""
@@ -74,6 +77,10 @@ def broker_url(conf: Config) -> str:
 
 def has_exchanges(conf: Config) -> bool:
     """Whether the broker leads messages on by itself: RabbitMQ does."""
+    return conf.kept(_has_exchanges)
+
+
+def _has_exchanges(conf: Config) -> bool:
     conf.read_environment()
     url = str(conf.broker_write_url or conf.broker_url or "")
     return url.partition(":")[0].lower() in _RABBITMQ
@@ -96,8 +103,12 @@ def check_queue(conf: Config, name: str) -> None:
 
 def store_url(conf: Config) -> str | None:
     """The URL of the result backend; the broker's where that is a store; None if there is none."""
+    return conf.kept(_store_url)
+
+
+def _store_url(conf: Config) -> str | None:
     broker = broker_url(conf)
-    backend = conf.result_backend
+    backend = _named_backend(conf)
     if backend:
         if uses_rpc(conf):
             if kind_of(broker) in (Kind.MEMORY, Kind.SQL):
@@ -119,6 +130,33 @@ def store_url(conf: Config) -> str | None:
     return None if kind_of(broker) is Kind.KOMBU else broker
 
 
+def celery_place(conf: Config) -> CeleryPlace | None:
+    """Where results are kept so that Celery's database backend shares them: a URL of Celery's, `db+postgresql://...`, asks for it."""
+    conf.read_environment()
+    if not str(_named_backend(conf) or "").lower().startswith(_CELERYS):
+        return None
+    names, schemas = conf.database_table_names or {}, conf.database_table_schemas or {}
+    return CeleryPlace(
+        task=names.get("task") or TASK_TABLE,
+        group=names.get("group") or GROUP_TABLE,
+        task_schema=schemas.get("task"),
+        group_schema=schemas.get("group"),
+        pickled=conf.database_pickled_rows,
+    )
+
+
+def _named_backend(conf: Config) -> str | None:
+    """The setting `result_backend`; where it is but the word for it, as Celery has it, the database of `database_url`."""
+    backend: str | None = conf.result_backend
+    if backend not in ("database", "db"):
+        return backend
+    if not conf.database_url:
+        raise ImproperlyConfigured(
+            f"result_backend = {backend!r} needs the setting database_url, such as postgresql://host/db"
+        )
+    return _CELERYS + str(conf.database_url).removeprefix(_CELERYS)
+
+
 def _secured(url: str, setting: object) -> str:
     """A URL that says itself what the setting says of TLS, for whoever opens it."""
     if not setting or not url.startswith(("redis", "valkey", "amqp", "pyamqp")):
@@ -130,6 +168,10 @@ def _secured(url: str, setting: object) -> str:
 
 def uses_rpc(conf: Config) -> bool:
     """True if results are sent back as messages."""
+    return conf.kept(_uses_rpc)
+
+
+def _uses_rpc(conf: Config) -> bool:
     conf.read_environment()
     return str(conf.result_backend or "").partition(":")[0] == "rpc"
 

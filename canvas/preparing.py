@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from .call_options import CallOptions
 from .config import Config
 from .defaults import Defaults
 from .handles import Handles
@@ -23,6 +24,7 @@ class Preparing:
 
     conf: Config
     _defaults: Defaults
+    _calls: CallOptions
     _handles: Handles
 
     def prepare(
@@ -58,7 +60,7 @@ class Preparing:
 
     def queue_of(self, name: str) -> str:
         """The queue of a task: its own, its route's, or the default one."""
-        return self._defaults.queue_of(name)
+        return self._calls.queue_of(name)
 
     def check_queue(self, name: str) -> None:
         """Raise ImproperlyConfigured for the name of a queue that the broker keeps to itself."""
@@ -66,7 +68,7 @@ class Preparing:
 
     def is_early(self, message: Message) -> bool:
         """Whether a message is acknowledged before it runs: at most once rather than at least once (decisions K9)."""
-        return self._defaults.is_early(message)
+        return self._calls.is_early(message)
 
 
 def inheriting(node: Node) -> Node:

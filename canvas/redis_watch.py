@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .hesitation import Hesitation
 from .readable import readable
 from .redis_client import Redis, RedisError, ResponseError, unavailable
 
@@ -39,23 +40,42 @@ class Watch:
         self._pid = 0
         self._tracks = True
 
-    def wait(self, timeout: float, wakers: Sequence[int], now_us: Callable[[], int]) -> None:
-        """Until a list may hold something, a timer is due, a waker can be read or `timeout` seconds have passed."""
-        deadline = time.monotonic() + timeout
+    def wait(
+        self, timeout: float, wakers: Sequence[int], now_us: Callable[[], int], hesitation: Hesitation
+    ) -> None:
+        """Until a list may hold something, a timer is due, a waker can be read or `timeout` seconds have passed.
+
+        `hesitation` is told which of the first two it was, and says how long what comes is left to others; it is no reason to return if it is gone then.
+        """
+        deadline, pause, is_left = time.monotonic() + timeout, hesitation.seconds, False
         while True:
             with unavailable():
                 filled, due_us = self._ask()
+            if filled and (is_left or not pause):
+                hesitation.saw()
+                return
             left = deadline - time.monotonic()
             if due_us is not None:
                 left = min(left, (due_us - now_us()) / 1_000_000)
-            if filled or left <= 0:
+            if left <= 0:
+                if time.monotonic() < deadline:  # it is a timer
+                    hesitation.told()
                 return
-            if self._tracks:
+            if not filled:
+                if not self._tracks:
+                    if readable(wakers, min(left, LOOK_SECONDS)):
+                        return
+                    continue
                 with unavailable():
-                    self._sleep(left, wakers)
+                    is_told = self._sleep(left, wakers)
+                if not is_told:
+                    return
+                if not hesitation.is_wary:
+                    hesitation.told()
+                    return
+            if readable(wakers, min(left, pause)):
                 return
-            if readable(wakers, min(left, LOOK_SECONDS)):
-                return
+            is_left = True
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -65,12 +85,14 @@ class Watch:
                 self._connection.disconnect()
             self._connection = None
 
-    def _sleep(self, seconds: float, wakers: Sequence[int]) -> None:
+    def _sleep(self, seconds: float, wakers: Sequence[int]) -> bool:
+        """Until the server tells of a change, and whether it did."""
         # what came together with the answers lies in the parser's buffer, where poll does not see it
         if self._connection.can_read(0):
-            return
+            return True
         # kombu reads this attribute too; the library has no public way to a socket
-        readable([self._connection._sock.fileno(), *wakers], seconds)
+        own = self._connection._sock.fileno()
+        return own in readable([own, *wakers], seconds)
 
     def _ask(self) -> tuple[bool, int | None]:
         """Is there something in a list, and when is the first timer due? From here on the server tells of changes, once."""

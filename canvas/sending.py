@@ -5,12 +5,12 @@ Where the store can do it a slice is made while the server works on the last one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from .commit.base import Commit, OverlappingCommit
+from .commit.base import Commit
+from .commit.overlap import overlapping
 from .commit.transition import Transition
 from .effect import Effect, OpenJoin, SealJoin
 from .killpoint import reach
@@ -61,16 +61,6 @@ def send(commit: Commit, effects: Sequence[Effect], *, is_repeated: bool = False
         seals = [SealJoin(id_, e.size) for id_, e in unsealed.items() if e.size is not None]
         bring([Transition(effects=tuple(seals))])
     reach("send.sealed")
-
-
-@contextmanager
-def overlapping(commit: Commit) -> Iterator[Callable[[Sequence[Transition]], object]]:
-    """What brings slices to it, each in the time of the one before if it can; see OverlappingCommit."""
-    if isinstance(commit, OverlappingCommit):
-        with commit.overlapping() as bring:
-            yield bring
-    else:
-        yield commit.exchange
 
 
 def send_unique(commit: Commit, effects: Sequence[Effect], unique: Unique) -> str | None:

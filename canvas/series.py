@@ -1,8 +1,8 @@
-"""Series: the texts of messages that come one after the other and are alike, as the members of a group are.
+"""Series: the texts of messages that come one after the other and are alike, as the members of a group are, and the calls of one task.
 
-Members of one group that call one task differ in their ids, their places and their arguments. The second of them is encoded with blanks
-for these, and then the others are that text, filled: byte for byte what `Keyring.text` gives, in a fifth of the time. Where anything else
-in them looks like a blank, each is encoded for itself.
+Members of one group that call one task differ in their ids, their places and their arguments; single calls in their ids and arguments. The
+second of them is encoded with blanks for these, and then the others are that text, filled: byte for byte what `Keyring.text` gives, in a
+fifth of the time. Where anything else in them looks like a blank, each is encoded for itself.
 
 template.py does the same for what a beat sends again and again; there it is known beforehand what is alike, and it is more.
 """
@@ -55,7 +55,7 @@ def _shape_of(message: Message) -> Message | None:
     """The message without what a form has blanks for; None for one of which there is none."""
     then = message.then
     is_placed = isinstance(then, Member) and not then.key
-    if message.root_id == message.id or message.group_index is None or not (then is None or is_placed):
+    if not (then is None or is_placed):
         return None
     if message.headers or message.stamps or message.link or message.link_error or message.errback:
         return None  # in them 1, 1.0 and True are equal, and not the same
@@ -66,7 +66,9 @@ def _shape_of(message: Message) -> Message | None:
 
 def _placed(message: Message, id_: str, args: Json, kwargs: Json, index: int) -> Message:
     then = replace(message.then, index=index) if isinstance(message.then, Member) else None
-    return replace(message, id=id_, args=args, kwargs=kwargs, group_index=index, then=then)
+    root_id = id_ if message.root_id == message.id else message.root_id
+    place = None if message.group_index is None else index
+    return replace(message, id=id_, root_id=root_id, args=args, kwargs=kwargs, group_index=place, then=then)
 
 
 class _Form(Struct, frozen=True):
@@ -109,8 +111,10 @@ def _form_of(message: Message) -> _Form | None:
     body = _blanked(wire.body.decode(), [(1, {"args": _ARGS, "kwargs": _KWARGS, **forwards}), (2, position)])
     encoded = {"body": json_string(b2a_base64(wire.body, newline=False).decode())}
     texts = {"argsrepr": json_string(_ARGS), "kwargsrepr": json_string(_KWARGS)}
+    index = {} if marked.group_index is None else {"index": str(_INDEX)}
+    ids = 4 if marked.root_id == marked.id else 3
     envelope = _blanked(
-        pack(wire, marked.queue), [(3, id_), (1, {**encoded, **texts, **position, "index": str(_INDEX)})]
+        pack(wire, marked.queue), [(ids, id_), (1, {**encoded, **texts, **position, **index})]
     )
     return _Form(envelope, body) if envelope and body else None
 

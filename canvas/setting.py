@@ -99,6 +99,18 @@ def _rate(name: str, value: Any) -> Any:
     return value
 
 
+def _tables(name: str, value: Any) -> Any:
+    """What is said of Celery's two tables of results."""
+    known = ("task", "group")
+    if mapping(name, value) and not all(
+        key_ in known and isinstance(item, str) and item for key_, item in value.items()
+    ):
+        raise ImproperlyConfigured(
+            f"{name} must be a map such as {{'task': 'celery_taskmeta', 'group': 'celery_tasksetmeta'}}, found {value!r:.100}"
+        )
+    return value
+
+
 def _mode(name: str, value: Any) -> Any:
     if value not in ("strict", "celery"):
         raise ImproperlyConfigured(f"{name} must be 'strict' or 'celery', found {value!r:.80}")
@@ -145,6 +157,10 @@ _READERS: dict[str, Read] = {
     "control_exchange": key,
     "control_queue_expires": optional(LIMIT),
     "control_queue_ttl": optional(LIMIT),
+    "database_pickled_rows": optional(flag),
+    "database_table_names": optional(_tables),
+    "database_table_schemas": optional(_tables),
+    "database_url": optional(url),
     "enable_utc": flag,
     "event_exchange": key,
     "event_queue_expires": optional(LIMIT),

@@ -14,13 +14,14 @@ from msgspec.structs import replace
 from . import flow
 from .alike import Alike
 from .commit.base import Commit
+from .commit.overlap import overlapping
 from .commit.transition import Transition
 from .effect import Effect, OpenJoin, OpenPlan, SealJoin
 from .ids import derive
 from .killpoint import reach
 from .node import Call, Chain, Group, Node, freeze
 from .plan import Plan, plan_of
-from .sending import SENDER_LEASE_SECONDS, SLICE, overlapping
+from .sending import SENDER_LEASE_SECONDS, SLICE
 
 
 class Stream(Struct, frozen=True):

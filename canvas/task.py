@@ -17,6 +17,7 @@ from .header import check_size
 from .ids import draw
 from .model_call import ModelCall
 from .outcome import READY_STATES
+from .parameters import Parameters
 from .request import Request, current_request
 from .result import AsyncResult
 from .retry_call import RetryCall, retry_call
@@ -179,15 +180,15 @@ class Task(TaskAttributes, TaskHooks, Generic[P, R]):
         if self.options.typing is False:
             return
         try:
-            self._shape().bind(*args, **kwargs)
+            self._parameters().check(args, kwargs)
         except TypeError as error:
             raise TypeError(f"task {self.name}: {error}") from None
 
-    def _shape(self) -> inspect.Signature:
-        """What `run` takes: looked up at each call, as another function may have been put there, but read only once."""
-        known: tuple[Any, inspect.Signature] | None = self.__dict__.get("_known_shape")
+    def _parameters(self) -> Parameters:
+        """Of `run`: looked up at each call, as another function may have been put there, but read only once."""
+        known: tuple[Any, Parameters] | None = self.__dict__.get("_known_parameters")
         if known is None or known[0] != self.run:
-            known = self.__dict__["_known_shape"] = self.run, inspect.signature(self.run)
+            known = self.__dict__["_known_parameters"] = self.run, Parameters(self.run)
         return known[1]
 
     def s(self, *args: Any, **kwargs: Any) -> Signature:

@@ -1,4 +1,4 @@
-"""Wire: the bytes of a message: Celery's task protocol 2, in and out. The wire format is versioned by it.
+"""Wire: the bytes of a message: Celery's task protocol 2, in and out, and protocol 1 in (protocol1.py). The wire format is versioned by it.
 
 `to_wire` and `from_wire` change between messages and (headers, properties, body). What the third part of a body says is in embed.py;
 headers say it again, in short, for when the body cannot be read (see stub.py). The text that holds all three is in envelope.py.
@@ -19,6 +19,7 @@ from .errors import MessageError
 from .json_text import Json, json_value, parsed
 from .mark import plain
 from .message import BROADCAST_QUEUE, MAX_BYTES, Message, checked, copy_of, iso_of_us, us_of_iso
+from .protocol1 import is_protocol_1, to_protocol_2
 from .stamp import stamps_of_headers
 from .stub import STUB_HEADERS, stub_headers
 
@@ -116,10 +117,12 @@ def repr_of(text: Json, limit: int = 1024) -> str:
 
 
 def from_wire(wire: Wire, queue: str, *, is_moved: bool = False) -> Message:
-    """The message of a delivery. Raises MessageError, with the task's id where there is one, for what is not protocol 2 in JSON.
+    """The message of a delivery. Raises MessageError, with the task's id where there is one, for what is not protocol 2, or 1, in JSON.
 
     `is_moved`: `queue` is where it is still to be sent, and not where it came from.
     """
+    if is_protocol_1(wire.headers):
+        wire = _of_protocol_2(wire)
     headers = wire.headers
     id_ = id_in(headers)
     if id_ is None:
@@ -131,6 +134,14 @@ def from_wire(wire: Wire, queue: str, *, is_moved: bool = False) -> Message:
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         text = f"the message is not a task message: {type(error).__name__}: {error}"
         raise MessageError(text, id_, headers) from error
+
+
+def _of_protocol_2(wire: Wire) -> Wire:
+    try:
+        headers, body = to_protocol_2(wire.headers, _content(wire))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise MessageError(f"the message is not a task message: {type(error).__name__}: {error}") from error
+    return Wire(headers, wire.properties, body)
 
 
 def _decode(wire: Wire, headers: Mapping[str, Any], id_: str, queue: str, is_moved: bool) -> Message:
@@ -228,6 +239,18 @@ _ENCODINGS = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 
 
 def _body(wire: Wire) -> tuple[Any, Any, Mapping[str, Any]]:
+    body = _content(wire)
+    if not isinstance(body, list) or len(body) != 3:  # noqa: PLR2004 - args, kwargs, embed
+        raise MessageError("the body is not [args, kwargs, embed]")
+    args, kwargs, embed = body
+    if isinstance(embed, dict) and ARGUMENTS in embed:
+        args, kwargs = embed[ARGUMENTS]
+    if not isinstance(args, list) or not isinstance(kwargs, dict) or not isinstance(embed or {}, dict):
+        raise MessageError("the body is not [list, map, map]")
+    return args, kwargs, embed or {}
+
+
+def _content(wire: Wire) -> Any:
     if len(wire.body) > MAX_BYTES:
         raise MessageError(f"the body has {len(wire.body)} bytes, more than {MAX_BYTES}")
     if wire.properties.get("content_type") != "application/json":
@@ -241,15 +264,7 @@ def _body(wire: Wire) -> tuple[Any, Any, Mapping[str, Any]]:
     encoding = str(wire.properties.get("content_encoding") or "utf-8")
     if encoding.lower() not in _ENCODINGS:
         raise MessageError(f"content encoding {encoding!r:.100} is not accepted; accepted is utf-8")
-    body = parsed(wire.body)
-    if not isinstance(body, list) or len(body) != 3:  # noqa: PLR2004 - args, kwargs, embed
-        raise MessageError("the body is not [args, kwargs, embed]")
-    args, kwargs, embed = body
-    if isinstance(embed, dict) and ARGUMENTS in embed:
-        args, kwargs = embed[ARGUMENTS]
-    if not isinstance(args, list) or not isinstance(kwargs, dict) or not isinstance(embed or {}, dict):
-        raise MessageError("the body is not [list, map, map]")
-    return args, kwargs, embed or {}
+    return parsed(wire.body)
 
 
 def id_in(headers: Mapping[str, Any]) -> str | None:

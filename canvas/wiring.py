@@ -37,6 +37,7 @@ from .places import (
     Kind,
     broker_prefix,
     broker_url,
+    celery_place,
     is_one_store,
     is_sqs,
     kind_of,
@@ -163,7 +164,13 @@ def open_results(conf: Config) -> Results:
             from .results.sql import SqlResults
 
             keep, packing = expires_seconds(conf), method_of(conf.result_compression)
-            return SqlResults(engine_of(url), is_whole=is_whole, keep_seconds=keep, compression=packing)
+            return SqlResults(
+                engine_of(url),
+                is_whole=is_whole,
+                keep_seconds=keep,
+                compression=packing,
+                celery=celery_place(conf),
+            )
         case _:
             from .results.redis import RedisResults
 
@@ -291,6 +298,7 @@ def limits_of(conf: Config) -> Limits:
         extended=bool(conf.result_extended),
         compression=method_of(conf.result_compression),
         chords=times_of(conf, expires_seconds(conf)),
+        celery=celery_place(conf),
         lowest_first=conf.task_priority_order == "lowest",
     )
 

@@ -19,3 +19,11 @@ class ScheduleError(BackbeatScheduleError, ValueError):
         super().__init__(f"{message}{joint}{help}" if help else message)
         self.message = message
         self.help = help
+
+
+class StoreDown(BackbeatScheduleError):
+    """The store could not be asked, or its answer was lost: what was asked may or may not have happened."""
+
+
+class StoreRefused(BackbeatScheduleError):
+    """The store can be reached and must not be used: a wrong address, or made by a newer backbeat."""

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -38,6 +38,9 @@ NICE = 5
 SIDE_BY_SIDE = 5
 """So many at once: more would keep the two processors of a small machine no busier, and let real processes wait for them."""
 NOTHING_COLLECTED = 5
+MEMORY = Path("/dev/shm")
+"""Files that live in memory, on Linux: what the tests write, many databases of SQLite among it, need not reach a disk."""
+ENOUGH_BYTES = 4_000_000_000
 
 
 def lanes() -> list[list[Path]]:
@@ -64,6 +67,21 @@ def _tests(directory: Path, taken: set[Path]) -> Iterator[Path]:
             yield path
 
 
+@contextmanager
+def scratch() -> Iterator[dict[str, str]]:
+    """What the lanes find in their environment, so that their files are in memory, if there is enough."""
+    if not MEMORY.is_dir() or not os.access(MEMORY, os.W_OK):
+        yield {}
+        return
+    there = os.statvfs(MEMORY)
+    if there.f_flag & os.ST_NOEXEC or there.f_bavail * there.f_frsize < ENOUGH_BYTES:
+        yield {}
+        return
+    with tempfile.TemporaryDirectory(prefix="backbeat-", dir=MEMORY, ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o711)  # database servers of the tests' own run as other users
+        yield {"TMPDIR": name}
+
+
 def end(lane: subprocess.Popen[bytes]) -> None:
     """Let a lane end its processes and give back what it was lent. A Ctrl-C has reached it too, and a second one would cut that short."""
     for number in (0, signal.SIGINT):
@@ -76,6 +94,7 @@ def end(lane: subprocess.Popen[bytes]) -> None:
 
 def main(arguments: list[str]) -> int:
     running: list[subprocess.Popen[bytes]] = []
+    environ: dict[str, str] = {}
 
     def run(paths: list[Path], said: IO[bytes] | None) -> int:
         """A lane from start to end; the first one speaks for itself, and keeps what failed."""
@@ -85,7 +104,7 @@ def main(arguments: list[str]) -> int:
             stdout=said,
             stderr=subprocess.STDOUT if said else None,
             cwd=TESTS.parent,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, **environ, "PYTHONUNBUFFERED": "1"},
         )
         running.append(lane)
         if not any(path.is_relative_to(TESTS / FIRST) for path in paths):
@@ -93,6 +112,7 @@ def main(arguments: list[str]) -> int:
         return lane.wait()
 
     with ExitStack() as files, ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
+        environ.update(files.enter_context(scratch()))
         planned = [
             (paths, files.enter_context(tempfile.TemporaryFile()) if place else None)
             for place, paths in enumerate(lanes())

@@ -2,7 +2,7 @@
 
 py-amqp reads frame by frame and can only block or spin while a frame is half there. So frames are cut out of what the socket gives
 here, and only handed to py-amqp to be understood: `pump` never waits, takes one system call for many messages, and survives
-messages whose properties cannot be read.
+messages whose properties cannot be read. Usual messages that are there as a whole are read without it (parcel.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from struct import error as struct_error
 from struct import unpack_from
 from typing import Any
 
-from amqp import spec  # type: ignore[import-untyped]  # py-amqp has no types
 from amqp.exceptions import (  # type: ignore[import-untyped]  # py-amqp has no types
     ChannelError,
     FrameSyntaxError,
@@ -26,26 +25,24 @@ from amqp.exceptions import (  # type: ignore[import-untyped]  # py-amqp has no 
 )
 from kombu.connection import Connection
 
-from ..errors import EncodeError
-from ..message import Message, sent_at
+from ..message import Message
 from ..queue_table import NO_QUEUES, QueueTable
 from ..signing import NO_KEYS, Keyring
-from ..template import Rendered, Sendable
+from ..template import Sendable
 from .base import Posted
-from .confirms import Confirms
-from .frames import PUBLISH_FORMAT, FrameWriter, content_of
-from .subscription import Receive, Subscription
+from .line import Receive
+from .parcel import parcel_at
+from .publisher import Publisher
+from .subscription import Subscription
 
 logger = logging.getLogger(__name__)
 
 IO_SECONDS = 10.0
 """How long a write or an answer of the server may take; also how long confirms are waited for."""
-CHUNK = 16_384
-"""Bytes asked for in one read; what is left of them is copied for each frame."""
+CHUNK = 65_536
+"""Bytes asked for in one read."""
 PUMP_EVERY = 200
 """Messages that are written before a look at what the server says."""
-WRITE_AT_ONCE = 64
-"""Rendered messages that go to the socket in one call."""
 _FRAME_HEADER, _FRAME_END = 7, 0xCE
 _METHOD, _PROPERTIES = 1, 2
 
@@ -61,15 +58,11 @@ class AmqpLine:
         keyring: Keyring = NO_KEYS,
         table: QueueTable = NO_QUEUES,
     ) -> None:
-        self._keyring = keyring
         self._table = table
         self._create_queues = create_queues
         self._declared: set[str] = set()
         self.blocked = False
         """Whether the server has said that it takes nothing."""
-        self._confirming = False
-        self._confirms = Confirms()
-        self._written: list[bytes] = []
         self._next_tick = time.monotonic()
         self._amqp = connection.transport.establish_connection()
         self._amqp.on_blocked, self._amqp.on_unblocked = self._block, self._unblock
@@ -82,8 +75,10 @@ class AmqpLine:
         try:
             self._sock.settimeout(IO_SECONDS)
             self._channel = self._amqp.channel()
-            self._subscription = Subscription(self._channel, self.pump)
-            self._frames = FrameWriter(self._channel.channel_id, self._amqp.frame_max)
+            self._subscription = Subscription(self._channel, self.pump, self._write)
+            self._publisher = Publisher(
+                self._channel, self._amqp.frame_max, keyring, self._write, self._on_return
+            )
         except BaseException:
             self._amqp.collect()
             raise
@@ -127,6 +122,7 @@ class AmqpLine:
             chunk = self._sock.recv(CHUNK)
             if not chunk:
                 raise ConnectionResetError("the server closed the connection")
+            self._amqp.bytes_recv += 1  # py-amqp counts reads, to know when the server was last heard
             self._transport._read_buffer += chunk
             self._dispatch()
 
@@ -137,6 +133,10 @@ class AmqpLine:
     def _dispatch(self) -> None:
         data, offset = self._transport._read_buffer, 0
         while len(data) - offset > _FRAME_HEADER:
+            parcel = parcel_at(data, offset, self._channel.channel_id)
+            if parcel is not None and self._subscription.received(parcel):
+                offset = parcel.end
+                continue
             kind, channel, size = unpack_from(">BHI", data, offset)
             end = offset + _FRAME_HEADER + size
             if end >= len(data):
@@ -149,6 +149,8 @@ class AmqpLine:
             self._transport._read_buffer = data
             self._understand(kind, channel, payload)
             data = self._transport._read_buffer
+        if offset:
+            self._transport._read_buffer = data[offset:]
 
     def _understand(self, kind: int, channel: int, payload: bytes) -> None:
         try:
@@ -221,20 +223,16 @@ class AmqpLine:
         if self.blocked:
             return Posted((), [item.id for item in items])  # nothing was written
         self.declare(queue for item in items for queue in self._queues_for(item))
-        self._select_confirms()
-        self._confirms.begin()
-        self._written = []
+        self._publisher.begin()
         for number, item in enumerate(items, 1):
-            self._send(item)
-            if number % WRITE_AT_ONCE == 0:
-                self._flush()
+            self._publisher.send(item)
             if number % PUMP_EVERY == 0:
                 self.pump()
-        self._flush()
+        self._publisher.flush()
         deadline = time.monotonic() + IO_SECONDS
-        while self._confirms.waiting and (left := deadline - time.monotonic()) > 0:
+        while self._publisher.is_waiting and (left := deadline - time.monotonic()) > 0:
             self.pump(left)
-        return self._confirms.posted()
+        return self._publisher.posted()
 
     def _queues_for(self, item: Sendable) -> Sequence[str]:
         """The queues of ours that it is to reach."""
@@ -244,52 +242,20 @@ class AmqpLine:
 
     def known(self) -> Posted:
         """What is known of the last batch, whatever became of the connection."""
-        return self._confirms.posted()
+        return self._publisher.posted()
 
     @property
     def in_doubt(self) -> bool:
         """True if confirms of the last batch did not come in time."""
-        return self._confirms.waiting
+        return self._publisher.is_waiting
 
-    def _select_confirms(self) -> None:
-        if not self._confirming:
-            self._channel.confirm_select()
-            self._channel.events["basic_ack"].add(self._confirms.ack)
-            self._channel.events["basic_nack"].add(self._confirms.nack)
-            self._channel.events["basic_return"].add(self._on_return)
-            self._confirming = True
-
-    def _send(self, item: Sendable) -> None:
-        try:
-            if isinstance(item, Rendered) and (frames := self._frames.of(item)) is not None:
-                self._written.append(frames)
-            else:
-                self._flush()
-                self._send_message(item.message() if isinstance(item, Rendered) else item)
-        except (EncodeError, FrameSyntaxError, struct_error, ValueError, TypeError) as error:
-            # nothing of it was written yet; it is told by the message's own worker, or by whoever sends it
-            text, extra = "message %s cannot be written as AMQP: %s", {"action": "unsendable", "id": item.id}
-            logger.error(text, item.id, error, extra=extra)  # noqa: TRY400 - py-amqp's own frames say nothing to anybody
-            self._confirms.refuse(item.id, f"it cannot be written as AMQP: {error}")
-            return
-        self._confirms.sent(item.id)
-
-    def _send_message(self, message: Message) -> None:
-        # not basic_publish, which looks for news after each message
-        arguments = (0, message.exchange, message.queue, True, False)
-        content = content_of(self._keyring.wire(sent_at(message, time.time_ns() // 1000)))
-        self._frames.fit(content)
-        self._channel.send_method(spec.Basic.Publish, PUBLISH_FORMAT, arguments, content)
-
-    def _flush(self) -> None:
-        written, self._written = self._written, []
-        if written:
-            self._transport.write(b"".join(written))
-            self._amqp.bytes_sent += 1  # py-amqp counts writes, to know when a heartbeat is due
+    def _write(self, frames: bytes) -> None:
+        self._transport.write(frames)
+        self._amqp.bytes_sent += 1  # py-amqp counts writes, to know when a heartbeat is due
 
     def _on_return(self, error: Exception, exchange: str, queue: str, message: Any) -> None:
         """Comes before the confirm of the same message. The queue is gone, so it is declared again before the next one."""
-        self._confirms.refuse(message.properties.get("correlation_id", ""))
+        self._publisher.refuse(message.properties.get("correlation_id", ""))
         self._declared -= {queue, *self._table.queues_of(exchange)}
         where = f"exchange {exchange} by key {queue}" if exchange else f"queue {queue}"
         logger.warning("a message to %s came back: %s", where, error, extra={"action": "returned"})

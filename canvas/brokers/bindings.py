@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ..binding import topic_fits
 from ..priority import SEPARATOR
-from ..queue_table import topic_fits
 from ..redis_client import Redis, unavailable
 
 

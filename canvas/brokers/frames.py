@@ -1,7 +1,8 @@
-"""Frames: a rendered message as the bytes of AMQP 0-9-1, ready for the socket. AmqpLine writes them, many in one call.
+"""Frames: a message as the bytes of AMQP 0-9-1, ready for the socket. AmqpLine writes them, many in one call.
 
-py-amqp encodes a message in some hundred small steps. Here a template's properties are encoded by it once; what goes into the blanks
-are texts with their lengths in front, and the length of the table of headers around them.
+py-amqp encodes a message in some hundred small steps, and writes each by itself. Here usual properties are written in one go (table.py). Of a
+rendered message those of its template are encoded once; what goes into the blanks are texts with their lengths in front, and the length of
+the table of headers around them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ..json_text import Json
 from ..message import iso_of_us
 from ..template import Rendered, Template
 from ..wire import Wire, repr_of
+from .table import TableError, short_text, write_properties
 
 METHOD, HEADER, BODY, END = 1, 2, 3, b"\xce"
 PUBLISH_FORMAT = "Bssbb"
@@ -27,12 +29,20 @@ _OVERHEAD = 8
 """Bytes of a frame around what it carries."""
 _HEADER = Struct(">HHQ")
 """What stands before the properties: class, weight, size of the body."""
+_ACK = Struct(">BHIHHQBB")
+"""The one frame of an acknowledgement."""
 
 
 def content_of(wire: Wire) -> Any:
     """Properties and body as py-amqp's message, with the names that it has for them."""
     properties = dict(wire.properties)
     return Content(wire.body, application_headers=wire.headers, **properties)
+
+
+def ack_frame(channel: int, tag: int, *, multiple: bool) -> bytes:
+    """Acknowledge what has this tag; with `multiple` all that has it or a lower one."""
+    class_, method = spec.Basic.Ack
+    return _ACK.pack(METHOD, channel, _ACK.size - _OVERHEAD, class_, method, tag, multiple, END[0])
 
 
 class Frames:
@@ -44,7 +54,7 @@ class Frames:
         self._room = frame_max - _OVERHEAD
         publish = pack(">HH", *spec.Basic.Publish)
         arguments = dumps(PUBLISH_FORMAT, (0, "", template.queue, True, False))
-        self._method = self._frame(METHOD, publish + arguments)
+        self._method = frame(METHOD, channel, publish + arguments)
         self._properties, self._table_size = self._blank()
 
     def _blank(self) -> tuple[bytes, int]:
@@ -72,11 +82,8 @@ class Frames:
     def of(self, item: Rendered) -> bytes:
         """All frames of a message. Raises ValueError if its headers do not fit into one."""
         body = item.body()
-        header = _HEADER.pack(_CONTENT, 0, len(body)) + self._properties % self._blanks(item, body)
-        _check_room(len(header), self._room)
-        chunks = (body[start : start + self._room] for start in range(0, len(body), self._room))
-        bodies = (self._frame(BODY, chunk) for chunk in chunks)
-        return b"".join((self._method, self._frame(HEADER, header), *bodies))
+        properties = self._properties % self._blanks(item, body)
+        return self._method + content_frames(self._channel, self._room, properties, body)
 
     def _blanks(self, item: Rendered, body: bytes) -> dict[bytes, bytes]:
         id_ = item.id.encode()
@@ -98,12 +105,9 @@ class Frames:
         blanks[b"id short"] = _short(id_)
         return blanks
 
-    def _frame(self, kind: int, payload: bytes) -> bytes:
-        return pack(">BHI", kind, self._channel, len(payload)) + payload + END
-
 
 class FrameWriter:
-    """The frames of rendered messages on one channel. What their templates share is kept, for some of them."""
+    """The frames of messages on one channel. What the templates of rendered ones share is kept, for some of them."""
 
     def __init__(self, channel: int, frame_max: int) -> None:
         self._channel = channel
@@ -120,6 +124,16 @@ class FrameWriter:
         frames = self._kept[template]
         return None if frames is None else frames.of(item)
 
+    def of_wire(self, wire: Wire, exchange: str, key: str) -> bytes | None:
+        """All frames of a message that is published to this exchange by this key; the same holds."""
+        try:
+            arguments = bytes(2) + short_text(exchange) + short_text(key) + b"\x01"  # mandatory
+            properties = write_properties(wire)
+        except TableError:
+            return None
+        publish = frame(METHOD, self._channel, pack(">HH", *spec.Basic.Publish) + arguments)
+        return publish + content_frames(self._channel, self._frame_max - _OVERHEAD, properties, wire.body)
+
     def fit(self, content: Any) -> None:
         """See to it that the properties of py-amqp's message go into one frame: the server ends the connection over one that is larger.
 
@@ -128,6 +142,19 @@ class FrameWriter:
         properties = content._serialize_properties()
         _check_room(len(properties) + _HEADER.size, self._frame_max - _OVERHEAD)
         content._serialize_properties = lambda: properties  # written once is enough
+
+
+def frame(kind: int, channel: int, payload: bytes) -> bytes:
+    """One frame."""
+    return pack(">BHI", kind, channel, len(payload)) + payload + END
+
+
+def content_frames(channel: int, room: int, properties: bytes, body: bytes) -> bytes:
+    """The frames of properties and body. Raises ValueError if the properties do not fit into one."""
+    header = _HEADER.pack(_CONTENT, 0, len(body)) + properties
+    _check_room(len(header), room)
+    chunks = [body[start : start + room] for start in range(0, len(body), room)]
+    return b"".join((frame(HEADER, channel, header), *(frame(BODY, channel, chunk) for chunk in chunks)))
 
 
 def _check_room(size: int, room: int) -> None:

@@ -10,11 +10,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
 
 from ..delivery import Delivery
-from ..envelope import pack
-from .foreign import wire_of
+from ..wire import Wire
 from .line import Line
 
 CHECK_SECONDS = 10.0
@@ -110,9 +108,8 @@ class Inlet:
             self._check_at = now + CHECK_SECONDS
             line.check(self._queues)
 
-    def _receive(self, queue: str, tag: str, message: Any) -> None:
-        wire = wire_of(message)
-        self._ahead.append(Delivery(f"{self._generation}:{tag}", queue, wire, pack(wire, queue)))
+    def _receive(self, queue: str, tag: str, wire: Wire) -> None:
+        self._ahead.append(Delivery(f"{self._generation}:{tag}", queue, wire))
 
     # --- what was taken ------------------------------------------------------------------------------------------------------
 

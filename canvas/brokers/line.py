@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..template import Sendable
+from ..wire import Wire
 from .base import Posted
 
-Receive = Callable[[str, str, Any], None]
-"""What is called with each message that comes: its queue, its tag, and the message as its library has it."""
+Receive = Callable[[str, str, Wire], None]
+"""What is called with each message that comes: its queue, its tag, and what it is."""
 
 
 class Line(Protocol):

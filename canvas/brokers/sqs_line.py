@@ -28,6 +28,7 @@ from ..errors import MessageError
 from ..signing import NO_KEYS, Keyring
 from ..template import Sendable
 from .base import Posted
+from .foreign import wire_of
 from .line import Receive
 from .sqs_poller import ERRORS, SqsPoller
 from .sqs_queue import SqsQueue, SqsQueues, pause_of, told, visibility_of, wait_of
@@ -135,7 +136,7 @@ class SqsLine:
         self._pipe.drain()
         for tag, poller, message in self._take_in():
             if self._receive is not None:
-                self._receive(poller.queue.name, tag, _arrived(message.get("Body", "")))
+                self._receive(poller.queue.name, tag, wire_of(_arrived(message.get("Body", ""))))
         if self._fault is not None:
             with told():
                 raise self._fault

@@ -26,7 +26,7 @@ LONGEST_VISIBILITY_SECONDS = 43_200
 WAIT_SECONDS = 10
 """How long SQS waits for a message before it answers that there is none."""
 LONGEST_WAIT_SECONDS = 20
-_GONE = ("QueueDoesNotExist", "NonExistentQueue")
+_TAKEN = ("QueueNameExists", "QueueAlreadyExists")
 
 
 class SqsQueue:
@@ -102,10 +102,21 @@ class SqsQueues:
             raise ImproperlyConfigured(fault)
         if (key := predefined_name(name, options)) is not None:
             return SqsQueue(self, name, key, options["predefined_queues"][key]["url"])
-        # kombu has no other way to them
-        resolve = self._channel._new_queue if create else self._channel._resolve_queue_url
         with self._lock:
-            return SqsQueue(self, name, self._channel.canonical_queue_name(name), resolve(name))
+            url = self._made(name) if create else self._channel._resolve_queue_url(name)
+            return SqsQueue(self, name, self._channel.canonical_queue_name(name), url)
+
+    def _made(self, name: str) -> str:
+        """The address of a queue that is there by now."""
+        try:
+            url: str = self._channel._new_queue(name)  # kombu has no other way to them
+        except ClientError as error:
+            if code_of(error) not in _TAKEN:
+                raise
+            url = self._channel._resolve_queue_url(
+                name
+            )  # another process made it just then, with a visibility of its own
+        return url
 
 
 def visibility_of(options: Mapping[str, Any]) -> int:

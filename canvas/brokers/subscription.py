@@ -14,20 +14,23 @@ from typing import Any
 
 from amqp import spec  # type: ignore[import-untyped]  # py-amqp has no types
 
+from .foreign import wire_of
+from .frames import ack_frame
+from .line import Receive
+from .parcel import Parcel
+
 CANCEL_SECONDS = 10.0
 """How long the server may take to say that a consumer is cancelled."""
 _NACK_FORMAT = "Lbb"
 
-Receive = Callable[[str, str, Any], None]
-"""What is called with each message that comes: its queue, its tag and py-amqp's message."""
-
 
 class Subscription:
-    """The consumers of one channel. `pump` waits up to so many seconds for what comes, and has it dispatched."""
+    """The consumers of one channel. `pump` waits up to so many seconds for what comes, and has it dispatched; `write` writes frames."""
 
-    def __init__(self, channel: Any, pump: Callable[[float], None]) -> None:
+    def __init__(self, channel: Any, pump: Callable[[float], None], write: Callable[[bytes], None]) -> None:
         self._channel = channel
         self._pump = pump
+        self._write = write
         self._prefetch = 0
         self._receive: Receive | None = None
         self._consumers: dict[str, str] = {}
@@ -76,24 +79,36 @@ class Subscription:
                 raise ConnectionResetError("the server does not say that a consumer is cancelled")
             self._pump(left)
 
+    def received(self, parcel: Parcel) -> bool:
+        """Receive a message as py-amqp would; False where py-amqp must, as it knows of no such consumer, say."""
+        callback = None if self._channel.is_closing else self._channel.callbacks.get(parcel.consumer)
+        if callback is None:
+            return False
+        callback(parcel)
+        return True
+
     def _receive_from(self, queue: str, receive: Receive, message: Any) -> None:
-        self._outstanding[message.delivery_tag] = queue
-        receive(queue, str(message.delivery_tag), message)
+        """A parcel, or a message of py-amqp's."""
+        tag = message.delivery_tag
+        self._outstanding[tag] = queue
+        receive(queue, str(tag), message.wire if isinstance(message, Parcel) else wire_of(message))
 
     def ack(self, tags: Collection[str]) -> None:
-        """Acknowledge: in one step up to the tag below which all are done (decisions K15), then one by one."""
+        """Acknowledge: all up to the tag below which all are done at once (decisions K15), then one by one; all in one write."""
         done = {tag for tag in map(int, tags) if tag in self._outstanding}
         below = 0
         for tag in self._outstanding:  # in ascending order
             if tag not in done:
                 break
             below = tag
-        if below:
-            self._channel.basic_ack(below, multiple=True)
+        channel = self._channel.channel_id
+        frames = [ack_frame(channel, below, multiple=True)] if below else []
         for tag in sorted(done):
             del self._outstanding[tag]
             if tag > below:
-                self._channel.basic_ack(tag)
+                frames.append(ack_frame(channel, tag, multiple=False))
+        if frames:
+            self._write(b"".join(frames))
 
     def release(self, tags: Collection[str]) -> None:
         """Hand back to the queue."""

@@ -20,7 +20,8 @@ from ..queue_table import NO_QUEUES, QueueTable
 from ..signing import NO_KEYS, Keyring
 from ..template import Rendered, Sendable
 from .base import Posted
-from .subscription import Receive
+from .foreign import wire_of
+from .line import Receive
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +138,7 @@ class VirtualLine:
 
     def _receive(self, receive: Receive, queue: str, message: Any) -> None:
         self._outstanding.add(str(message.delivery_tag))
-        receive(queue, str(message.delivery_tag), message)
+        receive(queue, str(message.delivery_tag), wire_of(message))
 
     def ack(self, tags: Collection[str]) -> None:
         """Acknowledge one by one."""

@@ -53,6 +53,11 @@ class Commit(Protocol):
     After Unavailable it is unknown whether a transition was applied; bringing it again is safe, as everything is idempotent.
     """
 
+    @property
+    def at_once(self) -> int:
+        """How many outcomes of short tasks it is to get in one exchange: more would not be cheaper, each by itself, and would keep others waiting."""
+        ...
+
     def exchange(
         self, transitions: Sequence[Transition], *, take: int = 0, claim: Sequence[Taken] = ()
     ) -> Exchange:
@@ -164,13 +169,19 @@ class Commit(Protocol):
 
 @runtime_checkable
 class OverlappingCommit(Commit, Protocol):
-    """A Commit that can make one step while the server works on the last."""
+    """A Commit whose user can do something else while the server works: make the next step, say."""
 
     def overlapping(self) -> AbstractContextManager[Callable[[Sequence[Transition]], object]]:
         """Inside, what is returned brings transitions as `exchange` does, in its order, and waits at its next call, or at the end of the block.
 
         So that call, or the end, raises what `exchange` would have.
         """
+        ...
+
+    def exchange_beside(
+        self, transitions: Sequence[Transition], take: int, meanwhile: Callable[[], object]
+    ) -> Exchange:
+        """As `exchange`; `meanwhile` is called once while the server works on it. It must not exchange anything itself."""
         ...
 
 

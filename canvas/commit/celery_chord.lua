@@ -1,5 +1,5 @@
 -- The books that Celery's own workers keep of a chord in Redis, kept by its rules, so that both fleets can count in one chord. Comes
--- between store.lua and exchange.lua.
+-- after effects.lua.
 --
 -- Of group G, on B = `celery-taskset-meta-G`, in the database of the results:
 --   B.j  what came in: members `[1, id, state, result]` by their index; a list, in any order, where result_chord_ordered is off
@@ -22,7 +22,7 @@ function celery_chord.in_results(work)
   if argument.result_db < 0 then return work() end
   redis.call('SELECT', argument.result_db)
   local answer = work()
-  redis.call('SELECT', argument.own_db)
+  redis.call('SELECT', argument.chord.own_db)
   return answer
 end
 
@@ -61,21 +61,22 @@ function celery_chord.message_of(group, message)
   return message
 end
 
--- Effect {_, group, id, index, member, token, message, dead letter where no message is known}; `publish` is exchange.lua's.
-function celery_chord.count_part(e, publish)
+-- Effect {_, group, id, index, member, token, message, dead letter where no message is known}.
+function effects.count_part(e)
   local group, token = e[2], e[6]
   local message = celery_chord.message_of(group, e[7])
   local due = celery_chord.in_results(function() return celery_chord.count(group, e[3], e[4], e[5], token) end)
   if not due then return end
   if message then
-    publish(argument.control_queue, 1, message, due, token)
+    sending.publish(argument.control_queue, 1, message, due, token)
   elseif due == 0 then
     bury(e[8])
   end
 end
 
 -- A chord that is over stays so: who sends its header again, sends what was sent.
-function celery_chord.open(group, size)
+function effects.open_count(e)
+  local group, size = e[2], e[3]
   celery_chord.in_results(function()
     local keys = celery_chord.keys(group)
     if redis.call('EXISTS', keys.c) == 1 then return end

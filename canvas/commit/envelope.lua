@@ -1,8 +1,10 @@
 -- What a claim needs to know of a message, out of its envelope. Whatever is unusual gives nil: then Python, which knows all forms,
--- reads it and brings it back to be claimed. Comes between store.lua and exchange.lua.
+-- reads it and brings it back to be claimed. Comes after store.lua.
+
+local dates = {}
 
 -- Days since 1970 of a date in the Gregorian calendar (Howard Hinnant's days_from_civil).
-local function days_of(year, month, day)
+function dates.days_of(year, month, day)
   if month <= 2 then year = year - 1 end
   local era = math.floor(year / 400)
   local year_of_era = year - era * 400
@@ -11,7 +13,7 @@ local function days_of(year, month, day)
   return era * 146097 + day_of_era - 719468
 end
 
-local function offset_minutes(text)
+function dates.offset_minutes(text)
   if text == '' or text == 'Z' then return 0 end
   local sign, hours, minutes = text:match('^([+-])(%d%d):?(%d%d)$')
   if not sign then return nil end
@@ -19,40 +21,42 @@ local function offset_minutes(text)
 end
 
 -- Microseconds since 1970 UTC of an ISO 8601 text as isoformat() writes it; without an offset it is UTC.
-local function us_of_iso(text)
+function dates.us_of_iso(text)
   local year, month, day, hour, minute, second, rest =
     text:match('^(%d%d%d%d)%-(%d%d)%-(%d%d)[T ](%d%d):(%d%d):(%d%d)(.*)$')
   if not year then return nil end
   local fraction = rest:match('^%.(%d+)')
-  local offset = offset_minutes(fraction and rest:sub(#fraction + 2) or rest)
+  local offset = dates.offset_minutes(fraction and rest:sub(#fraction + 2) or rest)
   if not offset then return nil end
   local micros = tonumber(((fraction or '') .. '000000'):sub(1, 6))
-  local minutes = (days_of(tonumber(year), tonumber(month), tonumber(day)) * 24 + tonumber(hour)) * 60 + tonumber(minute)
+  local minutes = (dates.days_of(tonumber(year), tonumber(month), tonumber(day)) * 24 + tonumber(hour)) * 60 + tonumber(minute)
   return ((minutes - offset) * 60 + tonumber(second)) * 1000000 + micros
 end
 
-local function is_missing(value)
+local envelopes = {}
+
+function envelopes.is_missing(value)
   return value == nil or value == cjson.null
 end
 
 -- A count in a header: absent is 0, anything but a small whole number is nil.
-local function count_of(value)
-  if is_missing(value) then return 0 end
+function envelopes.count_of(value)
+  if envelopes.is_missing(value) then return 0 end
   if type(value) ~= 'number' or value % 1 ~= 0 or math.abs(value) > 1000000000 then return nil end
   return value
 end
 
 -- Printable ASCII, as all ids are that clients draw: of other characters only Python knows which may be in an id, and a claim under one that
 -- Python refuses would be nobody's, and stay.
-local function is_id(value)
+function envelopes.is_id(value)
   return type(value) == 'string' and value ~= '' and #value <= 255 and not value:find('[^\32-\126]')
 end
 
 -- The keys by which what has these headers is revoked besides its ids, as stamp.py makes them; nil for values other than texts, which only
 -- Python writes in one way, and for what is none.
-local function stamp_keys(headers)
+function envelopes.stamp_keys(headers)
   local keys, names, stamps = {}, headers.stamped_headers, headers.stamps
-  if is_missing(names) or is_missing(stamps) then return keys end
+  if envelopes.is_missing(names) or envelopes.is_missing(stamps) then return keys end
   if type(names) ~= 'table' or type(stamps) ~= 'table' then return nil end
   for _, name in ipairs(names) do
     local values = stamps[name]
@@ -65,25 +69,25 @@ local function stamp_keys(headers)
   return keys
 end
 
-local function message_of(envelope)
+function envelopes.message_of(envelope)
   local headers = envelope.headers
-  if type(headers) ~= 'table' or not is_id(headers.id) then return nil end
+  if type(headers) ~= 'table' or not envelopes.is_id(headers.id) then return nil end
   local message = {
     id = headers.id,
-    attempt = count_of(headers.retries),
-    generation = count_of(headers.backbeat_generation),
+    attempt = envelopes.count_of(headers.retries),
+    generation = envelopes.count_of(headers.backbeat_generation),
     root_id = headers.root_id,
-    stamps = stamp_keys(headers),
+    stamps = envelopes.stamp_keys(headers),
   }
   if not message.attempt or not message.generation or not message.stamps then return nil end
   -- what tells of the end of a canvas is not revoked with it
-  if is_missing(message.root_id) or message.root_id == '' or not is_missing(headers.backbeat_errback) then
+  if envelopes.is_missing(message.root_id) or message.root_id == '' or not envelopes.is_missing(headers.backbeat_errback) then
     message.root_id = headers.id
-    if not is_missing(headers.backbeat_errback) then message.stamps = {} end
+    if not envelopes.is_missing(headers.backbeat_errback) then message.stamps = {} end
   end
   if type(message.root_id) ~= 'string' then return nil end
-  if not is_missing(headers.eta) then
-    message.eta_us = type(headers.eta) == 'string' and us_of_iso(headers.eta)
+  if not envelopes.is_missing(headers.eta) then
+    message.eta_us = type(headers.eta) == 'string' and dates.us_of_iso(headers.eta)
     if not message.eta_us then return nil end
   end
   return message

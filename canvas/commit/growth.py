@@ -1,6 +1,6 @@
 """Growth: the parts that a join waits for besides those that it was opened with (effect.GrowJoin). PURE.
 
-Each is known by a key, and has its place behind all others, in the order in which they came; exchange.lua gives the same places.
+Each is known by a key, and has its place behind all others, in the order in which they came; joins.lua gives the same places.
 """
 
 from __future__ import annotations

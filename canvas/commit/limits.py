@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from ..celery_place import CeleryPlace
 from .chord_times import DEFAULT_TIMES, ChordTimes
 
 KNOWN_SECONDS = 3_600.0
@@ -36,6 +37,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     chords: ChordTimes = DEFAULT_TIMES
     """How the books of Celery's chords are kept; in Redis alone."""
 
+    celery: CeleryPlace | None = None
+    """Where Celery's clients and workers look for results, too; in a SQL database alone."""
     lowest_first: bool = False
     """Whether the lowest priority is the most urgent one (`task_priority_order`); RabbitMQ does not ask."""
 

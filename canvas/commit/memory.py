@@ -39,6 +39,8 @@ LOOK_SECONDS = 0.01
 class MemoryCommit:
     """One worker's or client's view of a MemoryStore; a Commit. `queues` None: it takes from all that there are, by name."""
 
+    at_once = 256
+
     def __init__(
         self,
         store: MemoryStore,

@@ -17,10 +17,11 @@ from typing import Any
 
 from ..continuation import JoinRecord
 from ..errors import BackbeatError
+from ..hesitation import Hesitation
 from ..incarnation import is_gone, name_of
 from ..message import CONTROL_QUEUE
 from ..progress import Progress
-from ..redis_client import Redis, open_redis, script, unavailable, warn_if_evicting
+from ..redis_client import Line, Redis, Script, open_redis, script, unavailable, warn_if_evicting
 from ..redis_watch import Watch
 from ..results.document import to_text
 from ..series import Series
@@ -29,21 +30,24 @@ from ..template import Rendered
 from . import records, redis_audience, redis_dead, redis_put, redis_records
 from .base import Loaded
 from .dead_letter import KeptLetter
+from .exchange_script import CHORD, REVOKING, parts_for, script_of
 from .limits import DEFAULT_LIMITS, REVOKED_KEEP_US, Limits
 from .looking import Waiting, waiting_of
-from .redis_batch import REVOKED, RedisBatch, claim_row, exchange_of, may_revoke, revocation
+from .overlap import nothing
+from .redis_batch import REVOKED, RedisBatch, claim_row, exchange_of, revocation
 from .redis_claims import decided
 from .redis_clock import ServerClock, monotonic_us
 from .redis_keys import RedisKeys
+from .redis_publish import publishing
 from .role import OUTBOX, Role
 from .taken import Taken
 from .transition import Exchange, Transition
 
-_EXCHANGE = partial(
-    script, "store.lua", "unique.lua", "limits.lua", "envelope.lua", "celery_chord.lua", "exchange.lua"
-)
+_HOLDING = partial(script, "store.lua", "runs.lua", "revoked.lua", "unique.lua", "limits.lua", "holding.lua")
 REVOKED_AT_ONCE = 1_000
 """Ids that are revoked in one script."""
+LONGEST_PAUSE_SECONDS = 0.016
+"""How long messages are left to others at most; a look takes a tenth of a millisecond."""
 
 
 class RedisCommit:
@@ -52,6 +56,9 @@ class RedisCommit:
     `prefix` is in front of every key (kombu's `global_keyprefix`). `result_db` is the number of the database for result documents,
     if it is not the client's: broker and results are one store whatever their numbers.
     """
+
+    at_once = 64
+    """A script keeps all that others ask of the server waiting: so many take it 4 ms."""
 
     def __init__(
         self,
@@ -67,6 +74,7 @@ class RedisCommit:
     ) -> None:
         self._is_own = isinstance(client, str)
         self._client = open_redis(client) if isinstance(client, str) else client
+        self._line = Line(self._client)
         self._worker = worker
         # a tag is holder#serial#list, and the holder ends with the first line of a run
         self._holder = worker.replace("#", "_").replace("\n", "_")
@@ -76,29 +84,51 @@ class RedisCommit:
         self._keys = RedisKeys(prefix)
         self._result_db = result_db
         self._keyring = keyring
+        self._series = Series(keyring)
         self._watch: Watch | None = None
         self._clock = ServerClock()
+        self._hesitation = Hesitation(LONGEST_PAUSE_SECONDS)
 
     def exchange(
         self, transitions: Sequence[Transition], *, take: int = 0, claim: Sequence[Taken] = ()
     ) -> Exchange:
         return decided(self._exchange(transitions, take, claim), self._claim)
 
+    def exchange_beside(
+        self, transitions: Sequence[Transition], take: int, meanwhile: Callable[[], object]
+    ) -> Exchange:
+        return decided(self._exchange(transitions, take, meanwhile=meanwhile), self._claim)
+
     def _exchange(
-        self, transitions: Sequence[Transition], take: int, claim: Sequence[Taken], gone: Sequence[str] = ()
+        self,
+        transitions: Sequence[Transition],
+        take: int = 0,
+        claim: Sequence[Taken] = (),
+        gone: Sequence[str] = (),
+        meanwhile: Callable[[], object] = nothing,
     ) -> Exchange:
         """`gone`: workers whose processes are over, so that their claims are dead."""
         if not transitions and not claim and not (take and self._queues):
+            meanwhile()
             return Exchange([])
         self._meet()
-        argument, blobs = self._asking(transitions, take, claim, gone)
+        script_, arguments = self._asking(transitions, take, claim, gone)
         if take:
             # no queue comes first for ever: one that is always full would starve the others. A call that takes nothing is no turn
             self._queues = [*self._queues[1:], *self._queues[:1]]
         asked_us = monotonic_us()
-        reply = _EXCHANGE()(self._client, argument, *blobs)
-        self._clock.heard(reply[0], asked_us)
-        return exchange_of(reply, len(transitions), claim, self._keyring)
+        end = script_.begin(self._line, *arguments)
+        begun_us = monotonic_us()
+        try:
+            meanwhile()
+        finally:
+            away_us = monotonic_us() - begun_us
+            reply = end()  # also if that went wrong: the next answer would be taken for this one
+        self._clock.heard(reply[0], asked_us, away_us)
+        done = exchange_of(reply, len(transitions), claim, self._keyring)
+        if take:
+            self._hesitation.took(len(done.taken))
+        return done
 
     @contextmanager
     def overlapping(self) -> Iterator[Callable[[Sequence[Transition]], object]]:
@@ -106,11 +136,10 @@ class RedisCommit:
         under_way: list[Callable[[], Any]] = []
 
         def bring(transitions: Sequence[Transition]) -> None:
-            argument, blobs = self._asking(transitions)
-            text = _EXCHANGE().encoded(argument)
+            script_, arguments = self._asking(transitions)
             while under_way:
                 under_way.pop()()
-            under_way.append(_EXCHANGE().begin(self._client, text, *blobs))
+            under_way.append(script_.begin(self._line, *arguments))
 
         try:
             yield bring
@@ -127,36 +156,48 @@ class RedisCommit:
         take: int = 0,
         claim: Sequence[Taken] = (),
         gone: Sequence[str] = (),
-    ) -> tuple[dict[str, Any], list[bytes]]:
+    ) -> tuple[Script, list[Any]]:
+        """The script to be run, and its arguments."""
         batch = RedisBatch(
             name_of(self._worker),
             self._clock.now_us(),
             self._role,
             self._limits,
             self._keyring,
-            Series(self._keyring),
+            self._series,
         )
+        if transitions and not take and not claim:
+            arguments = publishing(transitions, batch, self._keys)
+            if arguments is not None:
+                return script("publish.lua"), arguments
+        parts = parts_for(transitions, takes=take > 0)
         argument = {
             "transitions": [batch.transition(transition) for transition in transitions],
+            "role": self._role.value,
+            "outbox_lease_us": self._limits.outbox_lease_us,
+            "result_db": self._result_db_number,
+            **(self._claiming(take, claim, gone) if take or claim else {}),
+            **({"chord": {"own_db": self._own_db, **self._limits.chords.argument}} if CHORD in parts else {}),
+            **(REVOKED if REVOKING in parts else {}),
+            **self._common(),
+        }
+        exchange = script_of(parts)
+        return exchange, [exchange.encoded(argument), *batch.blobs]
+
+    def _claiming(self, take: int, claim: Sequence[Taken], gone: Sequence[str]) -> dict[str, Any]:
+        """What the script needs to know to claim, and to take."""
+        return {
             "claim": [claim_row(item.message) for item in claim if item.message is not None],
             "take": take,
-            "lowest_first": self._limits.lowest_first,
             "queues": self._queues,
-            "role": self._role.value,
+            "lowest_first": self._limits.lowest_first,
             "is_signed": self._keyring.signs,
             "gone": gone,
             "max_lost": self._limits.max_lost,
-            "outbox_lease_us": self._limits.outbox_lease_us,
-            "result_db": self._result_db_number,
-            "own_db": self._own_db,
-            "chord": self._limits.chords.argument,
-            **(REVOKED if any(map(may_revoke, transitions)) else {}),
-            **self._common(),
         }
-        return argument, batch.blobs
 
     def _claim(self, wanted: Sequence[Taken], gone: Sequence[str]) -> Sequence[Taken]:
-        return self._exchange([], 0, wanted, gone).claimed
+        return self._exchange([], claim=wanted, gone=gone).claimed
 
     def put(self, items: Sequence[Rendered]) -> Collection[str]:
         if not items:
@@ -197,7 +238,7 @@ class RedisCommit:
         if self._watch is None:
             lists = [name for queue in self._queues for name in self._keys.lists(queue)]
             self._watch = Watch(self._client, lists, self._keys.own("timers"), self._keys.own("timers-head"))
-        self._watch.wait(timeout, wakers, self._clock.now_us)
+        self._watch.wait(timeout, wakers, self._clock.now_us, self._hesitation)
 
     def revoke(self, ids: Sequence[str], signum: int | None = None) -> None:
         self._meet()
@@ -309,6 +350,7 @@ class RedisCommit:
         if self._watch is not None:
             self._watch.close()
             self._watch = None
+        self._line.close()
         if self._is_own:
             self._client.close()
 
@@ -344,9 +386,7 @@ class RedisCommit:
         }
 
     def _do(self, verb: str, **fields: Any) -> Any:
-        return script("store.lua", "unique.lua", "limits.lua", "holding.lua")(
-            self._client, {"verb": verb, **self._common(), **fields}
-        )
+        return _HOLDING()(self._client, {"verb": verb, **self._common(), **fields})
 
     def _hold(self, verb: str, held: Sequence[Taken], **fields: Any) -> None:
         tags = [item.delivery.tag for item in held]

@@ -85,8 +85,8 @@ class RedisBatch(Struct, frozen=True):
     def transition(self, transition: Transition) -> Row:
         """One transition as the script reads it."""
         transition = transition.dated(self.now_us)
-        row: Row = {"effects": [self._effect(effect) for effect in transition.effects]}
-        if self.role is not Role.BROKER and (sent := self._sent(transition.effects)):
+        row: Row = {"effects": [self.effect(effect) for effect in transition.effects]}
+        if sent := self.sent(transition.effects):
             row["sent"] = sent
         message, outcome = transition.message, transition.outcome
         if message is not None and outcome is not None:
@@ -130,8 +130,10 @@ class RedisBatch(Struct, frozen=True):
             row["tag"] = transition.delivery.tag
         return row
 
-    def _sent(self, effects: Sequence[Effect]) -> list[Any]:
+    def sent(self, effects: Sequence[Effect]) -> list[Any]:
         """Ids that become known, each followed by the seconds for which they are if nothing happens to them."""
+        if self.role is Role.BROKER:
+            return []
         sent, keep = sent_by(effects), self.limits.keep_seconds
         row: list[Any] = []
         waiting = math.ceil(max(keep, WAITING_SECONDS))
@@ -182,7 +184,8 @@ class RedisBatch(Struct, frozen=True):
         self.blobs.append(blob)
         return 1 + len(self.blobs)
 
-    def _effect(self, effect: Effect) -> list[Any]:
+    def effect(self, effect: Effect) -> list[Any]:
+        """One effect as the script reads it."""
         match effect:
             case Publish(message, not_before_us):
                 return self._publish(message, not_before_us)
@@ -203,7 +206,7 @@ class RedisBatch(Struct, frozen=True):
                 return ["restart", generation, roots, *ids]
             case ReopenJoin(join_id, indexes, generation):
                 reopened = self.keyring.text(join_message(join_id, generation))
-                return ["reopen_join", join_id, reopened, generation, *indexes]
+                return ["reopen_join", join_id, reopened, generation, indexes]
             case OpenJoin(record, size, lease_seconds, generation):
                 dispatch = join_message(record.join_id, generation)
                 lease_us = -1 if lease_seconds is None else round(lease_seconds * 1_000_000)
@@ -245,13 +248,6 @@ class RedisBatch(Struct, frozen=True):
 def outcome_text(outcome: Outcome) -> str:
     """An outcome as it is stored. Always the same text for the same outcome, as the script compares texts."""
     return json.dumps(outcome_to_data(outcome))
-
-
-def may_revoke(transition: Transition) -> bool:
-    """Whether a transition needs REVOKED."""
-    return transition.unique is not None or any(
-        isinstance(effect, Revoke | GrowJoin) for effect in transition.effects
-    )
 
 
 def revocation(ids: Sequence[str], now_us: int) -> Row:

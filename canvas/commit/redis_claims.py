@@ -20,6 +20,8 @@ Claim = Callable[[Sequence[Taken], Sequence[str]], Sequence[Taken]]
 
 def decided(exchange: Exchange, claim: Claim) -> Exchange:
     """The exchange with a verdict of each message."""
+    if not exchange.taken and not exchange.claimed:
+        return exchange
     exchange = _claimed_again(exchange, is_unread, claim)
     found = {_holder_of(item) for item in (*exchange.taken, *exchange.claimed)}
     gone = sorted(holder for holder in found if holder and is_gone(holder))

@@ -38,9 +38,9 @@ class ServerClock:
             answer: Any = client.time()
         self.heard(answer[0] * 1_000_000 + answer[1], asked_us)
 
-    def heard(self, server_us: int, asked_us: int) -> None:
-        """The server's time came with an answer; it was asked at `asked_us` of `monotonic_us`."""
-        self._ahead_us = server_us - max(asked_us, monotonic_us() - LONGEST_WAY_US)
+    def heard(self, server_us: int, asked_us: int, away_us: int = 0) -> None:
+        """The server's time came with an answer; it was asked at `asked_us` of `monotonic_us`, and for `away_us` nobody waited for it."""
+        self._ahead_us = server_us - max(asked_us, monotonic_us() - away_us - LONGEST_WAY_US)
 
     def now_us(self) -> int:
         """The server's time. It must have been told."""

@@ -1,4 +1,4 @@
-"""Dead letters in a Redis: a sorted set of keys by time, and their texts. exchange.lua writes them."""
+"""Dead letters in a Redis: a sorted set of keys by time, and their texts. store.lua writes them."""
 
 from __future__ import annotations
 

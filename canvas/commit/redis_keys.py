@@ -22,7 +22,10 @@ class RedisKeys(Struct, frozen=True):
 
     def lists(self, queue: str) -> list[str]:
         """The lists of a queue, one for each priority; the outbox has one."""
+        return [self.list_of(queue, step) for step in (STEPS if queue != OUTBOX else STEPS[:1])]
+
+    def list_of(self, queue: str, step: int) -> str:
+        """The list of a queue for the priorities from `step` on."""
         if queue == OUTBOX:
-            return [self.own("outbox")]
-        name = f"{self.prefix}{queue}"
-        return [name if step == 0 else f"{name}{SEPARATOR}{step}" for step in STEPS]
+            return self.own("outbox")
+        return f"{self.prefix}{queue}{SEPARATOR}{step}" if step else f"{self.prefix}{queue}"

@@ -6,7 +6,7 @@
           claim is dead: lost+1 |  \\-- max_lost, or early: Poison  v
                              \\--+                                  claimed(attempt + 1) ...
 
-The identity of a run is (generation, attempt) under its id (decisions K6). The Redis script `exchange.lua` takes the same decisions;
+The identity of a run is (generation, attempt) under its id (decisions K6). The Redis script `decisions.lua` takes the same decisions;
 the conformance suite holds them together.
 """
 

@@ -72,6 +72,10 @@ class SplitCommit:
         """Joins that are complete by what was brought here, in rows of the outbox that are held."""
         self._look_at = self._timer_at = 0.0
 
+    @property
+    def at_once(self) -> int:
+        return self._store.at_once
+
     def exchange(
         self, transitions: Sequence[Transition], *, take: int = 0, claim: Sequence[Taken] = ()
     ) -> Exchange:

@@ -11,21 +11,26 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
-from msgspec.structs import replace
 from sqlalchemy import Connection, Engine, delete, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from ..celery_place import CeleryPlace
 from ..continuation import JoinRecord
 from ..delivery import Delivery
 from ..errors import Unavailable
-from ..incarnation import is_gone, name_of
+from ..hesitation import Hesitation
+from ..incarnation import name_of
 from ..priority import in_order, queue_of_lane, urgency_of
 from ..progress import Progress
+from ..readable import readable
+from ..results.celery_rows import CeleryRows
 from ..results.document import to_text
 from ..signing import NO_KEYS, Keyring
-from ..sql.dialect import dialect_of, heads, hold_ready
+from ..sql.celery_tables import ensure_celery_tables
+from ..sql.dialect import dialect_of
 from ..sql.engine import is_passing, now_us, reading, unavailable
+from ..sql.ready import until_first
 from ..sql.tables import (
     chain_table,
     ensure_tables,
@@ -42,6 +47,7 @@ from ..template import Rendered
 from . import (
     sql_announced,
     sql_audience,
+    sql_claims,
     sql_dead,
     sql_held,
     sql_lanes,
@@ -55,7 +61,6 @@ from .dead_letter import KeptLetter
 from .limits import DEFAULT_LIMITS, Limits
 from .looking import Waiting, waiting_of
 from .role import OUTBOX, Role
-from .run import judge
 from .sql_batch import SqlBatch
 from .sql_put import put_messages
 from .taken import Taken, decoded
@@ -66,12 +71,19 @@ TRIES = 8
 """How often a transaction that lost against another one is tried."""
 PATIENCE_SECONDS = 10.0
 """After it none is tried again: SQLite has waited for its lock by then, once, and MySQL a few times."""
+FORGET_SECONDS = 600.0
+"""How often one worker looks for old rows in Celery's tables, unless results are kept for less."""
+LONGEST_PAUSE_SECONDS = 0.05
+"""How long messages are left to others at most: as long as where a database is asked again and again (decisions K25)."""
 REVOKED_AT_ONCE = 500
 """Ids that are revoked in one transaction."""
 
 
 class SqlCommit:
     """One worker's or client's view of a database; a Commit."""
+
+    at_once = 256
+    """A transaction is some ten ways to the server and back, whatever is in it."""
 
     def __init__(
         self,
@@ -90,12 +102,22 @@ class SqlCommit:
         self._keyring = keyring
         self.serve(queues)
         self._waker: Waker | None = None
+        self._hesitation = Hesitation(LONGEST_PAUSE_SECONDS)
+        self._forgets_at = 0.0
         with unavailable():
             ensure_tables(engine)
+            if limits.celery is not None:
+                ensure_celery_tables(engine, limits.celery)
 
     def exchange(
         self, transitions: Sequence[Transition], *, take: int = 0, claim: Sequence[Taken] = ()
     ) -> Exchange:
+        done = self._exchange(transitions, take, claim)
+        if take:
+            self._hesitation.took(len(done.taken))
+        return done
+
+    def _exchange(self, transitions: Sequence[Transition], take: int, claim: Sequence[Taken]) -> Exchange:
         if not transitions and not claim and not self._anything_visible():
             return Exchange([])
         if any(transition.unique is not None for transition in transitions):
@@ -107,7 +129,7 @@ class SqlCommit:
         def work(connection: Connection) -> Exchange:
             batch = self._batch(connection)
             standing, holders = sql_unique.apply(batch, transitions)
-            claimed = self._claim(batch, claim)
+            claimed = sql_claims.claim(batch, claim)
             taken = self._take(batch, take) if take else []
             batch.notify()
             return Exchange(standing, taken, claimed, batch.outbox, holders, batch.admitted)
@@ -150,7 +172,17 @@ class SqlCommit:
             keys = sql_lanes.waited_for(connection)
         if keys:  # by itself, as keys are locked before anything else
             self._transact(lambda connection: self._wake(connection, keys))
+        if self._limits.celery is not None and self._limits.keep_seconds:
+            self._forget_celerys(self._limits.celery)
         return interrupted
+
+    def _forget_celerys(self, place: CeleryPlace) -> None:
+        """From time to time only: of a table that Celery before 5.7 made all is looked at."""
+        if time.monotonic() < self._forgets_at:
+            return
+        keep = self._limits.keep_seconds
+        self._forgets_at = time.monotonic() + min(keep, FORGET_SECONDS)
+        self._transact(lambda connection: CeleryRows(connection, place).forget_old(now_us(connection), keep))
 
     def _wake(self, connection: Connection, keys: Sequence[str]) -> None:
         batch = self._batch(connection)
@@ -162,13 +194,17 @@ class SqlCommit:
             self._waker = open_waker(self._engine, "bb_message")
         with reading(self._engine) as connection:
             seconds = self._seconds_to_message(connection)
-            timeout = timeout if seconds is None else min(timeout, seconds)
-        if timeout > 0:
-            try:
-                self._waker.wait(timeout, wakers, self._sees_any)
-            except Unavailable:
-                self.close()  # the next wait listens anew
-                raise
+        if seconds is not None and seconds <= 0:
+            pause = min(self._hesitation.seconds, timeout)
+            if not pause or not readable(wakers, pause):
+                self._hesitation.saw()
+            return
+        timeout = timeout if seconds is None else min(timeout, seconds)
+        try:
+            self._waker.wait(timeout, wakers, self._sees_any, self._hesitation)
+        except Unavailable:
+            self.close()  # the next wait listens anew
+            raise
 
     def revoke(self, ids: Sequence[str], signum: int | None = None) -> None:
         def work(connection: Connection, some: Sequence[str]) -> None:
@@ -192,11 +228,11 @@ class SqlCommit:
         is_store, lowest_first = self._role is Role.STORE, self._limits.lowest_first
         self._queues = [OUTBOX] if is_store else in_order(queues, lowest_first=lowest_first)
         """The lanes that it takes from, see priority.py."""
-        ready = message_table.c.queue.in_(self._queues) & (
-            message_table.c.visible_us <= dialect_of(self._engine).clock()
-        )
-        # once, as idle workers ask it all the time
+        clock = dialect_of(self._engine).clock()
+        ready = message_table.c.queue.in_(self._queues) & (message_table.c.visible_us <= clock)
+        # once, as idle workers ask them all the time
         self._any = select(message_table.c.seq).where(ready).limit(1)
+        self._until_first = until_first(self._queues, clock)
 
     def counts(self, queues: Sequence[str]) -> Mapping[str, int]:
         with reading(self._engine) as connection:
@@ -229,6 +265,8 @@ class SqlCommit:
             texts = {document.id: to_text(document) for document in documents}
             keep = self._limits.keep_seconds
             sql_told.tell(connection, texts, now + round(keep * 1_000_000) if keep else None)
+            if self._limits.celery is not None:
+                CeleryRows(connection, self._limits.celery).write(texts, told=True)
 
         self._transact(work)
 
@@ -259,51 +297,22 @@ class SqlCommit:
 
     def _seconds_to_message(self, connection: Connection) -> float | None:
         """How long until there is one to take, as far as is known now."""
-        firsts = heads(connection, self._queues)
-        return (min(firsts.values()) - now_us(connection)) / 1_000_000 if firsts else None
+        until_us = connection.execute(self._until_first).scalar_one()
+        return None if until_us is None else float(until_us) / 1_000_000
 
     def _batch(self, connection: Connection) -> SqlBatch:
-        return SqlBatch(connection, self._worker, self._limits, now_us(connection), self._role, self._keyring)
+        return SqlBatch(connection, self._worker, self._limits, self._role, self._keyring)
 
     def _take(self, batch: SqlBatch, limit: int) -> list[Taken]:
         connection = batch.connection
         hold = {"visible_us": batch.now_us + self._limits.lease_us, "holder": self._worker}
-        rows = hold_ready(connection, self._queues, batch.now_us, limit, hold)
+        rows = dialect_of(connection).hold(connection, self._queues, batch.now_us, limit, hold)
         sign = 1 if self._limits.lowest_first else -1
         deliveries = [
             Delivery(f"{row.seq}@{self._worker}", queue_of_lane(row.queue), None, row.body)
             for row in sorted(rows, key=lambda row: (sign * urgency_of(row.queue), row.seq))
         ]
-        return self._claim(batch, [decoded(delivery, self._keyring) for delivery in deliveries])
-
-    def _claim(self, batch: SqlBatch, taken: Sequence[Taken]) -> list[Taken]:
-        messages = [item.message for item in taken if item.message is not None]
-        if not messages or self._role is Role.BROKER or taken[0].delivery.queue == OUTBOX:
-            return list(taken)
-        # what was sent through an outbox is known since then; elsewhere its message was all that was known of it
-        runs = batch.runs.lock([message.id for message in messages], are_known=self._role is Role.STORE)
-        refused = sql_revoked.revoked_of(batch.connection, messages)
-        claimed = []
-        for item in taken:
-            message = item.message
-            if message is None:
-                claimed.append(item)
-                continue
-            verdict, record = judge(
-                runs[message.id],
-                message,
-                worker=self._worker,
-                now_us=batch.now_us,
-                limits=self._limits,
-                revoked=not refused.isdisjoint(message.revocable_by),
-                is_gone=is_gone,
-            )
-            if record is not None:
-                batch.runs.put(message.id, record)
-                runs[message.id] = record
-            claimed.append(replace(item, verdict=verdict))
-        batch.runs.write()
-        return claimed
+        return sql_claims.claim(batch, [decoded(delivery, self._keyring) for delivery in deliveries])
 
     def _transact(self, work: Callable[[Connection], T]) -> T:
         deadline = time.monotonic() + PATIENCE_SECONDS

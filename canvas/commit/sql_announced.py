@@ -6,6 +6,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from ..sql.dialect import dialect_of
 from ..sql.engine import now_us
+from ..sql.step import Missing
 from ..sql.tables import announced_table
 
 
@@ -15,10 +16,8 @@ def announce(connection: Connection, name: str, value: str, seconds: float) -> s
     now, table = now_us(connection), announced_table
     until = now + round(seconds * 1_000_000)
     connection.execute(delete(table).where(table.c.name == name, table.c.until_us <= now))
-    connection.execute(
-        dialect_of(connection).insert_missing(table),
-        {"name": name, "value": value, "until_us": until},
-    )
+    row = {"name": name, "value": value, "until_us": until}
+    dialect_of(connection).write(connection, [Missing(table, [row])])
     mine = (table.c.name == name) & (table.c.value == value)
     connection.execute(update(table).where(mine).values(until_us=until))
     return str(connection.execute(select(table.c.value).where(table.c.name == name)).scalar_one())

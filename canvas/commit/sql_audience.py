@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, select
 from ..priority import in_order
 from ..sql.dialect import dialect_of
 from ..sql.engine import now_us
+from ..sql.step import Over
 from ..sql.tables import audience_table, message_table
 from .limits import ABSENT_KEEP_US
 
@@ -18,7 +19,7 @@ def present(connection: Connection, broadcast: str, queue: str, seconds: float) 
     """See base.Commit."""
     now, table = now_us(connection), audience_table
     row = {"broadcast": broadcast, "queue": queue, "until_us": now + round(seconds * 1_000_000)}
-    connection.execute(dialect_of(connection).overwrite(table, tuple(row)), row)
+    dialect_of(connection).write(connection, [Over(table, [row])])
     over = (table.c.broadcast == broadcast) & (table.c.until_us <= now)
     absent = connection.execute(select(table.c.queue).where(over)).scalars().all()
     if absent:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, delete, func, select, update
 
-from ..sql.dialect import BY_KEY, dialect_of
+from ..sql.dialect import dialect_of
+from ..sql.one_by_one import BY_KEY
+from ..sql.step import Missing
 from ..sql.tables import Row, join_table, part_table
 from .growth import index_of
 from .records import added_in, with_added
@@ -48,7 +50,7 @@ class SqlJoins:
         if not rows:
             return
         rows = sorted(rows, key=lambda row: row["join_id"])
-        self.connection.execute(dialect_of(self.connection).insert_missing(join_table), rows)
+        dialect_of(self.connection).write(self.connection, [Missing(join_table, rows)])
         for row in rows:
             if row["deadline_us"] is not None:
                 unsealed = (join_table.c.join_id == row["join_id"]) & join_table.c.size.is_(None)
@@ -159,7 +161,7 @@ class SqlJoins:
                 {"join_id": id_, "part": index, "outcome": text}
                 for (id_, index), text in sorted(self._parts.items())
             ]
-            self.connection.execute(dialect_of(self.connection).insert_missing(part_table), rows)
+            dialect_of(self.connection).write(self.connection, [Missing(part_table, rows)])
         if not self._touched:
             return []
         counting = select(part_table.c.join_id, func.count()).where(

@@ -15,6 +15,8 @@ from sqlalchemy import Connection, delete, select
 
 from ..quota import Ask
 from ..sql.dialect import dialect_of
+from ..sql.moment import Moment
+from ..sql.step import Missing, Over
 from ..sql.tables import limit_line_table, limit_table, run_table
 from .lane import Lane, Slot, admit
 from .put_off import Wait
@@ -30,10 +32,10 @@ TRIES = 10
 
 @dataclass(slots=True)
 class SqlLanes:
-    """The lanes that one exchange looks at and changes. `now_us` is the database's clock."""
+    """The lanes that one exchange looks at and changes."""
 
     connection: Connection
-    now_us: int
+    moment: Moment
     _lanes: dict[str, Lane] = field(default_factory=dict)
     _changed: set[str] = field(default_factory=set)
 
@@ -45,14 +47,14 @@ class SqlLanes:
     def admit(self, ask: Ask, known: Callable[[str], RunRecord | None]) -> Wait | None:
         """None if it may start; `known` are the runs of this exchange, as they are by now."""
         key, id_ = ask.quota.key, ask.message.id
-        wait, lane = admit(self._pruned(key, known), ask, self.now_us)
+        wait, lane = admit(self._pruned(key, known), ask, self.moment.us)
         self._put(key, lane)
         if wait is None:
             mine = (limit_line_table.c.limit_key == key) & (limit_line_table.c.task_id == id_)
             self.connection.execute(delete(limit_line_table).where(mine))
         elif wait.in_line:
-            row = {"limit_key": key, "task_id": id_, "at_us": self.now_us}
-            self.connection.execute(dialect_of(self.connection).insert_missing(limit_line_table), row)
+            row = {"limit_key": key, "task_id": id_, "at_us": self.moment.us}
+            dialect_of(self.connection).write(self.connection, [Missing(limit_line_table, [row])])
         return wait
 
     def wake(self, key: str, known: Callable[[str], RunRecord | None], most: int | None = None) -> bool:
@@ -69,14 +71,14 @@ class SqlLanes:
                 break
             mine = (table.limit_key == key) & (table.task_id == first)
             self.connection.execute(delete(limit_line_table).where(mine))
-            woken += hasten(self.connection, [first], self.now_us) > 0
+            woken += hasten(self.connection, [first], self.moment.us) > 0
         return woken > 0
 
     def write(self) -> None:
         """Write the lanes that changed."""
-        rows = [_row(key, self._lanes[key], self.now_us) for key in sorted(self._changed)]
+        rows = [_row(key, self._lanes[key], self.moment.us) for key in sorted(self._changed)]
         if rows:
-            self.connection.execute(dialect_of(self.connection).overwrite(limit_table, tuple(rows[0])), rows)
+            dialect_of(self.connection).write(self.connection, [Over(limit_table, rows)])
         self._changed.clear()
 
     def _put(self, key: str, lane: Lane) -> None:
@@ -90,16 +92,16 @@ class SqlLanes:
         stored = {row.task_id: run_of(row) for row in rows}
 
         def is_taken(slot: Slot) -> bool:
-            return slot.is_taken(known(slot.id) or stored.get(slot.id), self.now_us)
+            return slot.is_taken(known(slot.id) or stored.get(slot.id), self.moment.us)
 
         return lane.pruned(is_taken)
 
     def _locked(self, key: str) -> Lane:
         # the insert comes first, as SQLite locks by writing only
-        row = _row(key, Lane(), self.now_us)
+        row = _row(key, Lane(), self.moment.us)
         query = select(limit_table.c.state).where(limit_table.c.limit_key == key).with_for_update()
         for _ in range(TRIES):
-            self.connection.execute(dialect_of(self.connection).insert_missing(limit_table), row)
+            dialect_of(self.connection).write(self.connection, [Missing(limit_table, [row])])
             state = self.connection.execute(query).scalar()
             if state is not None:
                 return json.decode(state, type=Lane)

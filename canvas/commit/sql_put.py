@@ -8,31 +8,26 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from ..effect import Effect
-from ..message import Message
-from ..priority import lane
+from ..series import Series
 from ..signing import NO_KEYS, Keyring
-from ..sql.engine import now_us
+from ..sql.dialect import dialect_of
+from ..sql.moment import Moment
 from ..template import Sendable
 from ..unique import Unique
 from . import sql_unique
-from .limits import DEFAULT_LIMITS, Limits
+from .limits import Limits
 from .role import Role
 from .sql_batch import SqlBatch
+from .sql_messages import SqlMessages
 from .transition import Transition
 
 
 def put_messages(connection: Connection, items: Sequence[Sendable], keyring: Keyring = NO_KEYS) -> None:
     """Write messages in the caller's transaction: they are there when it commits. All of them, or an exception."""
-    batch = SqlBatch(connection, worker="", limits=DEFAULT_LIMITS, now_us=now_us(connection), keyring=keyring)
+    messages = SqlMessages(Moment(connection), Series(keyring))
     for item in items:
-        if isinstance(item, Message):
-            batch.publish(item)
-        else:
-            queue = lane(item.queue, item.priority)
-            row = {"queue": queue, "visible_us": batch.now_us, "holder": "", "body": item.envelope()}
-            batch.messages.append({**row, "task_id": item.id})
-    batch.write_messages()
-    batch.notify()
+        messages.put(item)
+    dialect_of(connection).write(connection, messages.adds())
 
 
 def put_effects(
@@ -49,7 +44,7 @@ def put_effects(
     returns its id.
     """
     limits = replace(limits, lease_seconds=0.0)
-    batch = SqlBatch(connection, "", limits, now_us(connection), role, keyring)
+    batch = SqlBatch(connection, "", limits, role, keyring)
     _, holders = sql_unique.apply(batch, [Transition(effects=tuple(effects), unique=unique)])
     batch.notify()
     return holders.get(0)

@@ -1,17 +1,57 @@
-"""The records of chains and joins in a SQL database, as they are read. Everything happens in the caller's transaction."""
+"""The records of chains, joins and plans in a SQL database, written and read. Everything happens in the caller's transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from ..continuation import ChainRecord, JoinRecord, chain_needed
-from ..plan import Plan, plan_from_text
-from ..sql.tables import chain_table, join_table, part_table, plan_table
+from ..effect import Effect, OpenChain, OpenJoin, OpenPlan
+from ..plan import Plan, plan_from_text, plan_to_text
+from ..sql.dialect import dialect_of
+from ..sql.moment import Moment
+from ..sql.step import Missing
+from ..sql.tables import Row, chain_table, join_table, part_table, plan_table
 from . import records
 from .base import JoinState, Loaded, chains_after
-from .sql_joins import has_all
+from .sql_joins import SqlJoins, has_all
+
+
+def open_records(moment: Moment, joins: SqlJoins, effects: Iterable[Effect], plan_seconds: float) -> None:
+    """Write those that these effects open, where they are not there. `plan_seconds`: how long plans are kept.
+
+    It does not matter whether their transition stands: they are derived, so they cannot be wrong, only early.
+    """
+    chains: list[Row] = []
+    opened: list[Row] = []
+    plans: list[Row] = []
+    for effect in effects:
+        match effect:
+            case OpenChain(record):
+                chains.append({"chain_id": record.chain_id, "record": records.chain_to_text(record)})
+            case OpenJoin(record, size, lease, generation):
+                deadline = None if lease is None else moment.us + round(lease * 1_000_000)
+                row = {"join_id": record.join_id, "record": records.join_to_text(record), "size": size}
+                opened.append({**row, "deadline_us": deadline, "closed": False, "generation": generation})
+            case OpenPlan(plan):
+                row = {"canvas_id": plan.id, "root_id": plan.root_id, "record": plan_to_text(plan)}
+                plans.append({**row, "at_us": moment.us, "expires_us": moment.after(plan_seconds)})
+    dialect = dialect_of(moment.connection)
+    if chains:
+        # two senders of the same must not wait for each other
+        chains.sort(key=lambda row: row["chain_id"])
+        dialect.write(moment.connection, [Missing(chain_table, chains)])
+    joins.open(opened)
+    if plans:
+        plans.sort(key=lambda row: row["canvas_id"])
+        dialect.write(moment.connection, [Missing(plan_table, plans)])
+
+
+def keep_chain(connection: Connection, chain_id: str, until_us: int | None) -> None:
+    """Keep a chain until then; with None until it is closed."""
+    keeping = update(chain_table).where(chain_table.c.chain_id == chain_id)
+    connection.execute(keeping.values(expires_us=until_us))
 
 
 def load(

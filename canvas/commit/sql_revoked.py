@@ -7,15 +7,17 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlalchemy import Connection, delete, select, update
 
 from ..message import Message
+from ..sql.dialect import dialect_of
 from ..sql.tables import message_table, revoked_table
 from .limits import REVOKED_KEEP_US
+
+_REVOKED = select(revoked_table.c.id)
 
 
 def revoked_of(connection: Connection, messages: Sequence[Message]) -> set[str]:
     """Those ids, by which one of `messages` is revoked, that were."""
     ids = {id_ for message in messages for id_ in message.revocable_by}
-    query = select(revoked_table.c.id).where(revoked_table.c.id.in_(sorted(ids)))
-    return {row.id for row in connection.execute(query)}
+    return {row.id for row in dialect_of(connection).find(connection, _REVOKED, revoked_table.c.id, ids)}
 
 
 def remember(connection: Connection, ids: Sequence[str], signum: int | None, now_us: int) -> None:

@@ -7,35 +7,35 @@ happens in the caller's transaction.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, select
 
 from ..json_text import parsed
+from ..message import sent_at
 from ..outcome import GoingOn, outcome_from_data, outcome_to_data
-from ..sql.dialect import BY_KEY, dialect_of
+from ..sql.dialect import dialect_of
+from ..sql.moment import Moment
+from ..sql.step import Missing, Over, Step
 from ..sql.tables import Row, run_table
 from .run import RunRecord
+from .sent import STEP_SECONDS, WAITING_SECONDS, Sent
 
-_LOCKING = (
-    select(run_table)
-    .where(run_table.c.task_id.in_(bindparam("ids", expanding=True)))
-    .order_by(run_table.c.task_id)
-    .with_for_update()
-    .with_hint(run_table, BY_KEY, "mysql")
-)
+_LOCKING = select(run_table).with_for_update()
 
 
 @dataclass(slots=True)
 class SqlRuns:
-    """Runs by task id. `ended_until_us` is until when one that has ended is kept; None for ever."""
+    """Runs by task id. One that has ended is kept for `known_seconds`; with 0 for ever."""
 
     connection: Connection
-    ended_until_us: int | None
+    moment: Moment
+    known_seconds: float
     _runs: dict[str, RunRecord] = field(default_factory=dict)
     _changed: dict[str, RunRecord] = field(default_factory=dict)
+    _known: dict[str, int] = field(default_factory=dict)
 
     def lock(self, ids: Collection[str], *, are_known: bool = False) -> dict[str, RunRecord]:
         """The runs of `ids`, locked; rows that do not exist are made, so that two workers cannot both make them.
@@ -47,16 +47,27 @@ class SqlRuns:
         missing = self._locked(wanted) if are_known else wanted
         if missing:
             rows = [empty_run(id_) for id_ in missing]
-            self.connection.execute(dialect_of(self.connection).insert_missing(run_table), rows)
+            dialect_of(self.connection).write(self.connection, [Missing(run_table, rows)])
             self._locked(missing)
         return {id_: self._runs[id_] for id_ in wanted}
 
     def _locked(self, ids: Sequence[str]) -> list[str]:
         """Read and lock these; returns those that do not exist."""
-        rows = self.connection.execute(_LOCKING, {"ids": ids}) if ids else ()
+        if not ids:
+            return []
+        rows = self.moment.find(_LOCKING, run_table.c.task_id, ids)
         found = {row.task_id: run_of(row) for row in rows}
         self._runs |= found
         return [id_ for id_ in ids if id_ not in found]
+
+    def claim(self, claims: Mapping[str, RunRecord]) -> Collection[str]:
+        """Write the claims of those of which nothing is known yet, where the database tells which these are; they are locked then, as theirs are whose
+        run is another one's by now.
+        """
+        rows = [self._row(id_, record) for id_, record in sorted(claims.items())]
+        new = dialect_of(self.connection).insert_new(self.connection, run_table, rows) if rows else ()
+        self._runs |= {id_: claims[id_] for id_ in new}
+        return new
 
     def get(self, id_: str) -> RunRecord | None:
         """A run that is locked, as it is by now; None for one that is not."""
@@ -66,13 +77,32 @@ class SqlRuns:
         """Remember a changed run; `write` writes it."""
         self._runs[id_] = self._changed[id_] = record
 
+    def know(self, sent: Sent, keep_seconds: float, *, messages: bool) -> None:
+        """Remember what is to follow, so that who waits for it knows of it; with `messages` those as well that are on their way."""
+        now_us = self.moment.us
+        self._known |= dict.fromkeys(sent.steps, now_us + round(max(keep_seconds, STEP_SECONDS) * 1_000_000))
+        for message in sent.messages if messages else ():
+            due = max(now_us, sent_at(message, now_us).eta_us or 0)
+            self._known.setdefault(message.id, due + round(max(keep_seconds, WAITING_SECONDS) * 1_000_000))
+
     def write(self) -> None:
         """Write the runs that changed."""
+        dialect_of(self.connection).write(self.connection, [self._changes()])
+
+    def steps(self) -> list[Step]:
+        """The steps that write the runs that changed, and those that were sent; they must be done now."""
+        known = [
+            {**empty_run(id_), "expires_us": expires_us}
+            for id_, expires_us in sorted(self._known.items())
+            if id_ not in self._changed
+        ]
+        self._known = {}
+        return [Missing(run_table, known), self._changes()]
+
+    def _changes(self) -> Step:
         rows = [self._row(id_, record) for id_, record in sorted(self._changed.items())]
-        if rows:
-            dialect = dialect_of(self.connection)
-            self.connection.execute(dialect.overwrite(run_table, tuple(rows[0])), rows)
         self._changed = {}
+        return Over(run_table, rows)
 
     def _row(self, id_: str, record: RunRecord) -> Row:
         ended = record.outcome is not None and not isinstance(record.outcome, GoingOn)
@@ -86,7 +116,7 @@ class SqlRuns:
             "lost": record.lost,
             "early": record.early,
             "started_us": record.started_us,
-            "expires_us": self.ended_until_us if ended else None,
+            "expires_us": self.moment.after(self.known_seconds) if ended else None,
         }
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select, update
 from ..results.compression import plain_text
 from ..results.document import from_text
 from ..sql.dialect import dialect_of
+from ..sql.step import Missing, Tell
 from ..sql.tables import result_table
 
 
@@ -21,8 +22,8 @@ def tell(connection: Connection, texts: Mapping[str, str], expires_us: int | Non
         row = {"task_id": id_, "document": text, "expires_us": expires_us}
         before = known.get(id_)
         if before is None:
-            connection.execute(dialect_of(connection).insert_missing(result_table), [row])
+            dialect_of(connection).write(connection, [Missing(result_table, [row])])
         elif not from_text(plain_text(before)).ready:
             same = (table.task_id == id_) & (table.document == before)
             connection.execute(update(result_table).where(same).values(document=text, expires_us=expires_us))
-    dialect_of(connection).notify(connection, "bb_result", texts)
+    dialect_of(connection).write(connection, [Tell("bb_result", list(texts))])

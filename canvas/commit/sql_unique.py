@@ -14,6 +14,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from ..message import Message
 from ..sql.dialect import dialect_of
+from ..sql.step import Missing
 from ..sql.tables import run_table, unique_table
 from ..unique import Scope, Unique
 from .run import RunRecord
@@ -89,7 +90,7 @@ def _take(batch: SqlBatch, transition: Transition) -> Held | None:
     mine = update(unique_table).where(unique_table.c.unique_key == unique.key)
     connection.execute(mine.values(_row(answer.hold, message, now_us)))
     known = {**empty_run(unique.id), "expires_us": known_us(message, now_us)}
-    connection.execute(dialect_of(connection).insert_missing(run_table), known)
+    dialect_of(connection).write(connection, [Missing(run_table, [known])])
     return None
 
 
@@ -118,7 +119,7 @@ def _locked(batch: SqlBatch, unique: Unique, message: Message) -> Hold:
     first = hold_of(unique, message, batch.now_us)
     row = {"unique_key": unique.key, **_row(first, message, batch.now_us)}
     for _ in range(TRIES):
-        connection.execute(dialect_of(connection).insert_missing(unique_table), row)
+        dialect_of(connection).write(connection, [Missing(unique_table, [row])])
         found = _hold(connection, unique.key, lock=True)
         if found is not None:
             return found

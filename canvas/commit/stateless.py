@@ -33,7 +33,7 @@ from ..effect import (
     SealJoin,
     Settle,
 )
-from ..envelope import unpack
+from ..envelope import opened
 from ..errors import EncodeError, ImproperlyConfigured, MessageError, Unavailable
 from ..incarnation import name_of
 from ..message import Message, sent_at
@@ -64,6 +64,8 @@ MOST_DEATHS = 10_000
 
 class StatelessCommit:
     """A Commit over a Broker alone, and a way to send results back, if there is one."""
+
+    at_once = 256
 
     def __init__(
         self,
@@ -318,7 +320,7 @@ def _reply_to(transition: Transition) -> str:
     if transition.delivery is None:
         return ""
     try:
-        properties = unpack(transition.delivery.raw).properties
+        properties = opened(transition.delivery.parts).properties
     except MessageError:
         return ""
     queue = properties.get("reply_to")

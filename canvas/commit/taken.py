@@ -14,6 +14,7 @@ from ..errors import MessageError, SignatureError
 from ..message import Message
 from ..signing import NO_KEYS, Key, Keyring, permit
 from ..stub import stub_of
+from ..usual import usual_message, usual_of_wire
 from ..wire import Wire, from_wire
 from .role import OUTBOX
 from .verdict import Run, Verdict
@@ -56,6 +57,10 @@ def _decoded(delivery: Delivery, keyring: Keyring, is_moved: bool) -> Taken:
     wire: Wire | None = delivery.wire
     key: Key | None = None
     queue = delivery.queue
+    if not (keyring.signs or is_moved):
+        usual = usual_message(delivery.text, queue) if wire is None else usual_of_wire(wire, queue)
+        if usual is not None:
+            return Taken(delivery, usual, Run())
     try:
         wire = wire or unpack(delivery.raw)
         queue = _sent_to(wire) if is_moved else queue

@@ -8,13 +8,11 @@ local function has_ended(text)
 end
 
 if argument.result_db >= 0 then redis.call('SELECT', argument.result_db) end
-local told = {}
 for i, id in ipairs(argument.ids) do
   local text = redis.call('GET', prefix .. 'celery-task-meta-' .. id)
   if not text or not has_ended(text) then
-    told[#told + 1] = id
-    told[#told + 1] = argument.documents[i]
+    documents.add(id, argument.documents[i])
   end
 end
-write_documents(told)
-return #told / 2
+documents.write()
+return #documents.added

@@ -12,8 +12,6 @@ import heapq
 from collections import deque
 from dataclasses import dataclass
 
-from msgspec.structs import replace
-
 from ..delivery import Delivery
 from ..message import Message
 
@@ -50,7 +48,7 @@ class Timers:
             heapq.heappush(self._by_time, (message.eta_us, key))
         else:
             self._leave(known)
-        self._waiting[key] = _Timer(replace(delivery, wire=None))
+        self._waiting[key] = _Timer(Delivery(delivery.tag, delivery.queue, None, delivery.raw))
         self._counted.append(key)
         return None if known is None else known.delivery
 

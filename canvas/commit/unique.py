@@ -11,7 +11,7 @@ and in the last two: free once the store knows of no run of the holder, and once
 So a store leaves an empty run for the holder when it publishes, also where it needs none otherwise; it is kept for HELD_SECONDS after the
 task is due, and for ever once the task is claimed, until it ends. A task has its own key: bringing its send again is no conflict.
 
-The scope that counts is the holder's; what becomes of the newcomer is the newcomer's policy. `exchange.lua` decides the same way; the
+The scope that counts is the holder's; what becomes of the newcomer is the newcomer's policy. `unique.lua` decides the same way; the
 conformance suite holds them together.
 """
 

@@ -39,4 +39,4 @@ class SqlEventSource:
         return [event for text in self._reader.take(seconds) for event in json.loads(text)]
 
     def close(self) -> None:
-        """Nothing is held."""
+        self._reader.close()

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from ..envelope import Raw
 from ..json_text import Json
 from ..limit import LimitsKept
 from ..outcome import Outcome
@@ -23,10 +24,10 @@ LONG_SECONDS = 0.01
 
 
 class Job(Struct, frozen=True):
-    """A message to run, as the envelope text in which it travels; `key` names it between the worker and the pool."""
+    """A message to run, as it travels; `key` names it between the worker and the pool."""
 
     key: str
-    raw: str
+    raw: Raw
     queue: str
     alone: bool = False
     """A process died that ran it: where jobs share a process it gets one for itself, so that it takes no other with it."""

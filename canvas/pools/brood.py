@@ -4,8 +4,7 @@
         |                         |                   |                                     ^
         +-------------------------+------- died ------+-------------------------------------+
 
-All it listens to is behind one descriptor (epoll or kqueue): a pipe per child, and the nursery (nursery.py), which starts children and tells of
-their deaths. A child is dead when the nursery says so, not when its pipe ends: a program that a task started may hold the pipe open. Only then
+It listens (switchboard.py) to a pipe per child, and to the nursery (nursery.py), which starts children and tells of their deaths. A child is dead when the nursery says so, not when its pipe ends: a program that a task started may hold the pipe open. Only then
 is the pipe read to its end, so a report that was written before the death counts. A child that is not to get more jobs has a successor at once.
 
 If the nursery itself is killed, the children in the middle of a job finish it (orphans: then their pipe is all we know of them),
@@ -17,14 +16,10 @@ let go, which lives until the last of them is gone. An app that cannot be import
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
-import os
 import selectors
 import signal
-import socket
-import threading
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -34,6 +29,7 @@ from .nurseries import Nurseries
 from .nursery import Nursery, StartMethod
 from .pipe import Frame, pack
 from .runner import ChildSpec
+from .switchboard import Switchboard
 
 logger = logging.getLogger(__name__)
 
@@ -75,34 +71,35 @@ class Brood:
         self._size = size
         self._keeper = keeper
         self._spare = spare
-        self._selector = selectors.DefaultSelector()
-        self._nudged, self._nudge = socket.socketpair()
-        self._selector.register(self._nudged, selectors.EVENT_READ)
+        self._board = Switchboard()
+        self.nudge = self._board.nudge
+        """Have `fileno` be readable until the next turn."""
+        self.nudge_in = self._board.nudge_in
         self.lines: dict[int, Line] = {}
         self.broken: str | None = None
         """Why no children can be started, if so."""
         self._last_number = 0
         self._deaths_on_start = 0
         self._closing = False
-        self._nurseries = Nurseries(spec, method, self._selector)
+        self._nurseries = Nurseries(spec, method, self._board.selector)
 
     def fileno(self) -> int:
-        return self._selector.fileno()
+        return self._board.selector.fileno()
 
     # --- what is asked of it -------------------------------------------------------------------------------------------------
 
     def turn(self, timeout: float) -> None:
         """Deal with what can be heard now; wait for it up to `timeout` seconds."""
-        for found, events in self._selector.select(timeout):
+        for found, events in self._board.selector.select(timeout):
             line = found.data
-            if found.fileobj is self._nudged:
-                self._nudged.recv(4096)
+            if line is None:
+                self._board.take_nudges()
             elif isinstance(line, Nursery):
                 self._hear(line)
             elif line.number in self.lines:  # else it was buried in this very turn
                 if events & selectors.EVENT_WRITE:
                     line.flush()
-                    self._watch(line)
+                    self._board.watch(line)
                 if events & selectors.EVENT_READ:
                     self._read(line)
 
@@ -111,28 +108,14 @@ class Brood:
         while not done() and (left := deadline - time.monotonic()) > 0:
             self.turn(left)
 
-    def nudge(self) -> None:
-        """Have `fileno` be readable until the next turn."""
-        self._nudge.send(b".")
-
-    def nudge_in(self, seconds: float) -> None:
-        """Likewise after so many seconds, for what is to be looked at then. Seldom: it takes a thread."""
-        timer = threading.Timer(seconds, self._nudge_later)
-        timer.daemon = True
-        timer.start()
-
-    def _nudge_later(self) -> None:
-        with contextlib.suppress(OSError):  # it may be closed by now
-            self.nudge()
-
     def say(self, line: Line, frame: Frame) -> None:
         line.say(pack(frame))
-        self._watch(line)
+        self._board.watch(line)
 
     def give(self, line: Line, jobs: Frame) -> None:
         """Jobs that the child runs one at a time."""
         line.give(jobs)
-        self._watch(line)
+        self._board.watch(line)
 
     def retire(self, line: Line) -> None:
         """It gets no more jobs. Its successor is born now, so that it is ready by the time that this one is gone."""
@@ -149,32 +132,32 @@ class Brood:
         line.doomed = True
         self.retire(line)
         line.end()
-        self._kill(line, 0, LEAVE_SECONDS)
+        line.kill(0, LEAVE_SECONDS)
 
     def end(self, line: Line, signum: int = signal.SIGKILL, seconds: float = 0.0) -> None:
         """End a child by a signal, and by SIGKILL if it lives so many seconds later."""
         line.doomed = True
         self.retire(line)
         if line.orphan:
-            self._kill_orphan(line)
+            line.kill_orphan()
         else:
-            self._kill(line, signum, seconds)
+            line.kill(signum, seconds)
 
     def end_unless_it_answers(self, line: Line, seconds: float) -> None:
         """Kill it after so many seconds, which `answered` takes back."""
         line.unanswered += 1
-        self._kill(line, 0, seconds)
+        line.kill(0, seconds)
 
     def answered(self, line: Line) -> None:
         line.unanswered -= 1
         if not line.unanswered and not line.doomed:
-            self._kill(line, 0, math.inf)
+            line.kill(0, math.inf)
 
     def forget(self, line: Line, reason: str = "") -> None:
         """It is gone, and so is what it ran; its place is free."""
-        self._deafen(line)
+        self._board.disconnect(line)
         if line.orphan and line.haunted:
-            self._kill_orphan(line)
+            line.kill_orphan()
         del self.lines[line.number]
         line.retired = True
         self._keeper.changed(line)
@@ -207,9 +190,7 @@ class Brood:
     def close(self) -> None:
         """End the nurseries, and what children they still have."""
         self._nurseries.close_all()
-        self._selector.close()
-        self._nudged.close()
-        self._nudge.close()
+        self._board.close()
 
     # --- what it hears -------------------------------------------------------------------------------------------------------
 
@@ -271,20 +252,9 @@ class Brood:
                 case _:
                     self._keeper.heard(line, note)
         if not more and line.number in self.lines:
-            self._deafen(line)
+            self._board.disconnect(line)
             if line.orphan:
                 self.forget(line, "the process that started the child died, and then the child")
-
-    def _watch(self, line: Line) -> None:
-        if self._hears(line) and self._selector.get_key(line.pipe).events != line.events:
-            self._selector.modify(line.pipe, line.events, line)
-
-    def _hears(self, line: Line) -> bool:
-        return line.pipe in self._selector.get_map()
-
-    def _deafen(self, line: Line) -> None:
-        if self._hears(line):
-            self._selector.unregister(line.pipe)
 
     # --- births and deaths ---------------------------------------------------------------------------------------------------
 
@@ -312,7 +282,7 @@ class Brood:
     def _bear(self, nursery: Nursery) -> None:
         self._last_number += 1
         line = self.lines[self._last_number] = nursery.bear(self._last_number)
-        self._selector.register(line.pipe, line.events, line)
+        self._board.connect(line)
 
     def _take_over(self) -> None:
         """The fresh nursery has a child that is ready."""
@@ -368,9 +338,9 @@ class Brood:
     def _forget_children(self, nursery: Nursery, reason: str) -> None:
         """Those of a nursery that is no more."""
         for line in [each for each in self.lines.values() if each.nursery is nursery]:
-            line.orphan = self._hears(line)
+            line.orphan = self._board.hears(line)
             if line.orphan and line.doomed:
-                self._kill_orphan(line)
+                line.kill_orphan()
             if line.jobs and line.orphan:
                 self.retire(line)
             else:
@@ -380,16 +350,3 @@ class Brood:
         self._deaths_on_start += 1
         if self._deaths_on_start >= _DEATHS_ON_START and self.broken is None:
             self.broken = text
-
-    @staticmethod
-    def _kill(line: Line, signum: int, seconds: float) -> None:
-        """By its nursery. Of an orphan only the pipe is known."""
-        if not line.orphan:
-            line.nursery.kill(line.number, signum, seconds)
-
-    @staticmethod
-    def _kill_orphan(line: Line) -> None:
-        """Its pipe has not ended, so it lives, and the number is its own."""
-        if line.pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(line.pid, signal.SIGKILL)

@@ -21,7 +21,6 @@ from typing import Any
 
 from .. import django_project, signals
 from ..application import App
-from ..envelope import unpack
 from ..errors import MessageError
 from ..execute import Requeued, driven, execute_awaiting, time_limits_of
 from ..failure import error_of, traceback_of
@@ -34,7 +33,7 @@ from ..outcome import Failure, celery_error
 from ..task_hooks import ExceptionInfo
 from ..tasks import Tasks
 from ..teller import teller, telling
-from ..wire import from_wire
+from ..usual import message_in
 from .alarm import AlarmLimit
 from .base import Ended, Job, Requeue
 from .child_signal import TaskSignals, keep_signals, release_forks, take_user_signal
@@ -98,7 +97,7 @@ class TaskRunner:
     def awaited(self, job: Job, limit: SoftLimit, /) -> Coroutine[Any, Any, Report] | None:
         """The coroutine that runs it; None if its task is no coroutine function, or if there is none: then `run_job` says why."""
         try:
-            message = from_wire(unpack(job.raw), job.queue)
+            message = message_in(job.raw, job.queue)
         except Exception:  # noqa: BLE001 - see above
             return None
         task = self._tasks.get(message.task)
@@ -128,7 +127,7 @@ async def _run_job(
     began = time.perf_counter()
     try:
         if message is None:
-            message = from_wire(unpack(job.raw), job.queue)
+            message = message_in(job.raw, job.queue)
         limits = time_limits_of(message, tasks, default)
         if missing := limit.kept.missing(limits):
             return Ended(job.key, _refusal(message, missing), time.perf_counter() - began)

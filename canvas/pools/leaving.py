@@ -1,4 +1,11 @@
-"""Leaving: jobs that were told to end in a process that others share, and by when each must have answered, or have left it."""
+"""Leaving: jobs that were told to end in a process that others share, and by when each must have answered, or have left it.
+
+A thread cannot be ended; so where a process is shared, the job is reported as lost there and then, its
+process is retired, and killed as soon as the others have ended: they are not lost for it. Only if it holds the interpreter, so that none of
+them can go on, they are. A coroutine or greenlet can be ended, if it does not resist: such a process is given no jobs until it has answered, and
+retired only if it does not answer soon, or if the job has not left it after a few seconds. When a shared process dies nobody knows which of its jobs did it; so a job that was in one that died runs alone the next
+time (`Job.alone`), in a child that is retired for it.
+"""
 
 from __future__ import annotations
 

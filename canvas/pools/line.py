@@ -6,7 +6,9 @@ A child that runs one job at a time may be given more to follow (turnstile.py): 
 from __future__ import annotations
 
 import contextlib
+import os
 import selectors
+import signal
 import socket
 import time
 from typing import Protocol
@@ -127,6 +129,17 @@ class Line:
         with contextlib.suppress(OSError):  # it is dead already
             self.pipe.shutdown(socket.SHUT_WR)
         self.turnstile.end()
+
+    def kill(self, signum: int, seconds: float) -> None:
+        """By its nursery: see Undertaker. Not an orphan, of which only the pipe is known."""
+        if not self.orphan:
+            self.nursery.kill(self.number, signum, seconds)
+
+    def kill_orphan(self) -> None:
+        """Its pipe has not ended, so it lives, and the number is its own."""
+        if self.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
 
     def close(self) -> None:
         self.pipe.close()

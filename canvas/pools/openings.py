@@ -1,32 +1,36 @@
-"""Openings: which children of a pool can be given a job, and how many more the pool has room for."""
+"""Openings: which children of a pool can be given a job, and how many more the pool has room for.
+
+QueuedOpenings is for children that run one job at a time, behind which others may wait; SharedOpenings for such as run many in one process, where
+none waits.
+"""
 
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from heapq import heapify, heappop, heappush
 
 from .base import LONG_SECONDS
 from .line import Line
 
-QUEUE_LIMIT = 32
+QUEUE_LIMIT = 128
 """How many jobs may wait behind one: with more a worker would hold much that others could run, and gain little."""
 
 
-class Openings:
+class Openings(ABC):
     """`lines` are all children, by number, each with `slots` jobs at most that run side by side, and no more than `total` in all of them: one that is
-    retired may still run some beside its successor. A child gets `max_tasks` jobs in its life. `is_shared`: its jobs are in one process,
-    and none waits there.
+    retired may still run some beside its successor. A child gets `max_tasks` jobs in its life.
     """
 
-    def __init__(
-        self, lines: Mapping[int, Line], *, slots: int, total: int, max_tasks: int | None, is_shared: bool
-    ) -> None:
+    queue_limit: int
+    """How many jobs may wait behind one."""
+
+    def __init__(self, lines: Mapping[int, Line], *, slots: int, total: int, max_tasks: int | None) -> None:
         self._lines = lines
         self._slots = slots
         self._total = total
         self._max_tasks = max_tasks
-        self._is_shared = is_shared
         self._open: dict[int, Line] = {}
 
     def __iter__(self) -> Iterator[Line]:
@@ -43,39 +47,47 @@ class Openings:
         else:
             self._open[line.number] = line
 
-    @property
-    def queue_limit(self) -> int:
-        return 0 if self._is_shared else QUEUE_LIMIT
-
+    @abstractmethod
     def room(self, depth: int, reserved: int, *, behind_long: bool = False) -> int:
         """As Pool.room; so many jobs are to run besides, and no child has them yet. `behind_long`: also behind jobs that have run for long."""
-        unused = self._unused(reserved)
-        if self._is_shared:
-            return max(0, min(sum(self._space(line, 0) for line in self._open.values()), unused))
-        depth, places = min(depth, QUEUE_LIMIT), 0
+
+    @abstractmethod
+    def in_turn(self, reserved: int, depth: int) -> Iterator[Line]:
+        """The child for each further job, as long as there is room."""
+
+    def _unused(self, reserved: int) -> int:
+        unused, slots = self._total - reserved, self._slots
+        for line in self._lines.values():
+            if line.jobs:
+                unused -= min(len(line.jobs), slots)
+        return max(0, unused)  # fewer were wanted while more ran
+
+    def _space(self, line: Line, depth: int) -> int:
+        space = self._slots + depth - len(line.jobs)
+        return max(0, space if self._max_tasks is None else min(space, self._max_tasks - line.given))
+
+
+class QueuedOpenings(Openings):
+    """Of children that run one job at a time: the next goes to one that can start it at once, else where fewest wait."""
+
+    queue_limit = QUEUE_LIMIT
+
+    def room(self, depth: int, reserved: int, *, behind_long: bool = False) -> int:
+        unused, depth, places = self._unused(reserved), min(depth, QUEUE_LIMIT), 0
         for line in self._open.values():
             if not line.jobs:
                 if unused > 0:
                     unused -= 1
                     places += self._space(line, depth)
-            elif depth and (behind_long or not self._is_long(line)):
+            elif depth and (behind_long or not _is_long(line)):
                 places += self._space(line, depth)
         return places
 
     def in_turn(self, reserved: int, depth: int) -> Iterator[Line]:
-        """The child for each further job, as long as there is room: one that can start it at once, else where fewest wait.
-
-        Jobs that share a process all go to the same one as long as it has room.
-        """
-        if self._is_shared:
-            for number in sorted(self._open, key=lambda number: (not self._open[number].jobs, number)):
-                while (line := self._open.get(number)) and self._space(line, 0):
-                    yield line
-            return
-        free = self._idle()[: self._unused(reserved)]
-        lines = [*free, *(line for line in self._open.values() if line.jobs)]
+        idle = [line for line in self._open.values() if not line.jobs][: self._unused(reserved)]
+        lines = [*idle, *(line for line in self._open.values() if line.jobs)]
         # what was young when the room was counted may be so no more: then it waits there for a moment, until it is taken back
-        heap = [(self._is_long(line), len(line.jobs), line.number) for line in lines]
+        heap = [(_is_long(line), len(line.jobs), line.number) for line in lines]
         heapify(heap)
         while heap:
             is_long, count, number = heappop(heap)
@@ -84,20 +96,20 @@ class Openings:
                 yield line
                 heappush(heap, (is_long, count + 1, number))
 
-    def _unused(self, reserved: int) -> int:
-        unused, slots = self._total - reserved, self._slots
-        for line in self._lines.values():
-            if line.jobs:
-                unused -= min(len(line.jobs), slots)
-        return unused
 
-    def _idle(self) -> list[Line]:
-        return [line for line in self._open.values() if not line.jobs]
+class SharedOpenings(Openings):
+    """Of children that run many jobs each: all go to the same one as long as it has room."""
 
-    @staticmethod
-    def _is_long(line: Line) -> bool:
-        return line.since is not None and line.since <= time.monotonic() - LONG_SECONDS
+    queue_limit = 0
 
-    def _space(self, line: Line, depth: int) -> int:
-        space = self._slots + depth - len(line.jobs)
-        return max(0, space if self._max_tasks is None else min(space, self._max_tasks - line.given))
+    def room(self, depth: int, reserved: int, *, behind_long: bool = False) -> int:  # noqa: ARG002 - none waits
+        return min(sum(self._space(line, 0) for line in self._open.values()), self._unused(reserved))
+
+    def in_turn(self, reserved: int, depth: int) -> Iterator[Line]:  # noqa: ARG002 - none waits, and all that are reserved come first
+        for number in sorted(self._open, key=lambda number: (not self._open[number].jobs, number)):
+            while (line := self._open.get(number)) and self._space(line, 0):
+                yield line
+
+
+def _is_long(line: Line) -> bool:
+    return line.since is not None and line.since <= time.monotonic() - LONG_SECONDS

@@ -1,7 +1,7 @@
 """Pipe: what travels between a pool, its nursery and its children: frames of a 4-byte length and the `marshal` of a list.
 
 `marshal` is several times faster than JSON or pickle and builds no objects of ours. Both ends are the same interpreter on the same
-machine, and nothing from outside is ever decoded here: a job's message travels as the text that it is.
+machine, and nothing from outside is ever decoded here: a job's message travels as the text or the parts that it is.
 
     pool -> child     [[key, raw, queue], ...]                             jobs
                       [["back", n], [key, raw, queue], ...]                and the n before are taken back

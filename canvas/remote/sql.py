@@ -42,7 +42,7 @@ class SqlMailbox:
             self._notices.tell(_answers(request.reply_to.routing_key), [text], ANSWER_SECONDS)
 
     def close(self) -> None:
-        """Nothing is held."""
+        self._reader.close()
 
     def _read(self, text: str) -> Request:
         data = json.loads(text)
@@ -78,7 +78,7 @@ class SqlOffice:
         return found
 
     def close(self) -> None:
-        """Nothing is held."""
+        self._reader.close()
 
 
 def _requests(namespace: str) -> str:

@@ -1,4 +1,7 @@
-"""Wiring of remote control and events: which broker carries them, and how: kombu on Redis and RabbitMQ, a table in a database."""
+"""Wiring of remote control and events: which broker carries them, and how: kombu on Redis and RabbitMQ, a table in a database.
+
+A worker pays for the library that it uses: for each of them some megabytes and a tenth of a second.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +32,16 @@ def carries(conf: Config) -> bool:
 def open_mailbox(conf: Config, node: str, clock: LamportClock) -> Mailbox | None:
     """Of the worker `node`; None where the broker carries none."""
     from ..wiring import keyring_of
-    from .kombu import KombuMailbox
-    from .layout import layout_of
-    from .sql import SqlMailbox
 
     if not carries(conf):
         return None
     if kind_of(broker_url(conf)) is Kind.SQL:
-        return SqlMailbox(_notices(conf), layout_of(conf).namespace, keyring=keyring_of(conf))
+        from .sql import SqlMailbox
+
+        return SqlMailbox(_notices(conf), str(conf.control_exchange), keyring=keyring_of(conf))
+    from .kombu import KombuMailbox
+    from .layout import layout_of
+
     options = conf.broker_transport_options or None
     return KombuMailbox(
         broker_url(conf),
@@ -51,39 +56,43 @@ def open_mailbox(conf: Config, node: str, clock: LamportClock) -> Mailbox | None
 def open_office(conf: Config) -> Office:
     """Of who asks. Raises ImproperlyConfigured where the broker carries no questions."""
     from ..wiring import keyring_of
-    from .kombu import KombuOffice
-    from .layout import layout_of
-    from .sql import SqlOffice
 
     check_carries(conf, "remote control")
     if kind_of(broker_url(conf)) is Kind.SQL:
-        return SqlOffice(_notices(conf), layout_of(conf).namespace, keyring=keyring_of(conf))
+        from .sql import SqlOffice
+
+        return SqlOffice(_notices(conf), str(conf.control_exchange), keyring=keyring_of(conf))
+    from .kombu import KombuOffice
+    from .layout import layout_of
+
     options = conf.broker_transport_options or None
     return KombuOffice(broker_url(conf), layout_of(conf), transport_options=options, keyring=keyring_of(conf))
 
 
 def open_event_sink(conf: Config) -> EventSink | None:
     """Where events are told; None where the broker carries none."""
-    from ..events.kombu import KombuEventSink, event_layout_of
-    from ..events.sql import SqlEventSink
-
     if not carries(conf):
         return None
     url = broker_url(conf)
     if kind_of(url) is Kind.SQL:
+        from ..events.sql import SqlEventSink
+
         return SqlEventSink(_notices(conf), str(conf.event_exchange))
+    from ..events.kombu import KombuEventSink, event_layout_of
+
     return KombuEventSink(url, event_layout_of(conf, url), conf.broker_transport_options or None)
 
 
 def open_event_source(conf: Config) -> EventSource:
     """Where events are heard. Raises ImproperlyConfigured where the broker carries none."""
-    from ..events.kombu import KombuEventSource, event_layout_of
-    from ..events.sql import SqlEventSource
-
     check_carries(conf, "events")
     url = broker_url(conf)
     if kind_of(url) is Kind.SQL:
+        from ..events.sql import SqlEventSource
+
         return SqlEventSource(_notices(conf), str(conf.event_exchange))
+    from ..events.kombu import KombuEventSource, event_layout_of
+
     return KombuEventSource(url, event_layout_of(conf, url), conf.broker_transport_options or None)
 
 

@@ -167,7 +167,11 @@ def to_text(document: Document) -> str:
 
 def from_text(text: str | bytes) -> Document:
     """The document of Celery's or our own JSON. Raises ValueError, KeyError or TypeError for anything else."""
-    data: Mapping[str, Any] = parsed(text)
+    return from_data(parsed(text))
+
+
+def from_data(data: Mapping[str, Any]) -> Document:
+    """The same of what that JSON holds."""
     state = known_state(data["status"])
     result = data.get("result")
     is_error = isinstance(result, Mapping) and "exc_type" in result and state in EXCEPTION_STATES

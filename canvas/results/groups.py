@@ -75,6 +75,14 @@ def written_of(id_: str, text: str) -> tuple[Any, Any]:
     return head, members
 
 
+def celerys_form(text: str) -> Any:
+    """What Celery's clients keep of a group that was saved as `text`; None for a text that is no group."""
+    try:
+        return json.loads(text)["result"]
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
 def not_a_group(id_: str, why: str) -> DecodeError:
     """The error for something else that lies where a group should be."""
     return DecodeError(f"what is saved of group {id_} is not a group of Celery's: {why}")

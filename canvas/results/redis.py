@@ -257,7 +257,7 @@ def _is_open(run: bytes | None) -> bool | None:
 
 
 def _undocumented(id_: str, run: bytes | None) -> Document:
-    """Of a run's first line, `generation attempt lease_us lost[e][@started_us] worker` (see store.lua); without a worker it waits."""
+    """Of a run's first line, `generation attempt lease_us lost[e][@started_us] worker` (see runs.lua); without a worker it waits."""
     if run is None:
         return Document(id=id_)
     *_, lost, worker = run.split(b"\n", 1)[0].split(b" ", 4)

@@ -18,6 +18,7 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL
 
 from ..errors import ImproperlyConfigured
+from .pinged import ping_before_use
 
 CONNECT_SECONDS = 4
 STATEMENT_BYTES = 1_000_000
@@ -85,12 +86,12 @@ def open_mysql(url: URL, *, answer_seconds: float, lock_seconds: int, idle_secon
     }
     engine = create_engine(
         url,
-        pool_pre_ping=True,
         pool_size=5,
         max_overflow=20,
         connect_args=options,
         isolation_level="READ COMMITTED",
     )
+    ping_before_use(engine)
 
     @event.listens_for(engine, "do_connect")
     def _connect(_dialect: object, _record: object, args: Sequence[Any], named: dict[str, Any]) -> Any:

@@ -24,6 +24,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from ..errors import EncodeError, ImproperlyConfigured, Unavailable
 from ..url_text import error_text, without_password
 from .dialect import dialect_of
+from .pinged import ping_before_use
 
 BUSY_SECONDS = 15
 ANSWER_SECONDS = 30.0
@@ -92,9 +93,8 @@ def _open_postgresql(url: URL) -> Engine:
     from .silent_session import end_silent_sessions
     from .tables import metadata
 
-    engine = create_engine(
-        url, pool_pre_ping=True, pool_size=5, max_overflow=20, connect_args={"connect_timeout": 4}
-    )
+    engine = create_engine(url, pool_size=5, max_overflow=20, connect_args={"connect_timeout": 4})
+    ping_before_use(engine)
     bound_answers(engine, ANSWER_SECONDS)
     bound_sessions(
         engine,
@@ -161,8 +161,9 @@ def _open_sqlite(url: URL) -> Engine:
     def _begin(connection: Connection) -> None:
         # a transaction that reads first and writes later fails at once when another one wrote in between; one that only reads
         # need not wait for writers
-        only_reads = connection.get_execution_options().get("only_reads", False)
-        connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
+        options = connection.get_execution_options()
+        if options.get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN" if options.get("only_reads", False) else "BEGIN IMMEDIATE")
 
     return engine
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from sqlalchemy import Engine, delete, insert, select
+from sqlalchemy import Connection, Engine, bindparam, delete, insert, select
 
+from ..errors import Unavailable
+from .dialect import dialect_of
 from .engine import now_us, reading, unavailable
 from .tables import ensure_tables, notice_table
+from .wake import LookingWaker
 
 LOOK_SECONDS = 0.2
 """How often who waits looks."""
@@ -44,18 +47,13 @@ class Notices:
 
     def reader(self, place: str) -> Reader:
         """Sees what is told there from now on."""
-        return Reader(self, place)
+        return Reader(self, self._engine, place)
 
-    def since(self, place: str, from_us: int | None) -> tuple[int, list[tuple[int, str]]]:
-        """The database's time, and numbers and texts of what was told at `place` from a time on; of None nothing."""
+    def now_us(self) -> int:
+        """The database's time."""
         self._make()
         with reading(self._engine) as connection:
-            now, table = now_us(connection), notice_table.c
-            if from_us is None:
-                return now, []
-            query = select(table.seq, table.body).where(table.place == place, table.at_us >= from_us)
-            rows = connection.execute(query.where(table.until_us > now).order_by(table.seq))
-            return now, [(row.seq, row.body) for row in rows]
+            return now_us(connection)
 
     def _make(self) -> None:
         if not self._is_made:
@@ -67,36 +65,46 @@ class Notices:
 class Reader:
     """Used by one thread."""
 
-    def __init__(self, notices: Notices, place: str) -> None:
+    def __init__(self, notices: Notices, engine: Engine, place: str) -> None:
         self._notices = notices
-        self._place = place
+        self._waker = LookingWaker(engine, LOOK_SECONDS, LOOK_SECONDS)
+        clock, table = dialect_of(engine).clock(), notice_table.c
+        query = select(table.seq, table.body, clock.label("now_us")).order_by(table.seq)
+        # once, as an idle worker asks it all the time
+        self._query = query.where(
+            table.place == place, table.at_us >= bindparam("from_us"), table.until_us > clock
+        )
         self._began_us: int | None = None
-        self._from_us: int | None = None
+        self._from_us = 0
         self._seen: dict[int, None] = {}
+        self._new: list[str] = []
 
     def begin(self) -> None:
         """What is told from now on is seen."""
         if self._began_us is None:
-            self._began_us, _ = self._notices.since(self._place, None)
-            self._from_us = self._began_us
+            self._began_us = self._from_us = self._notices.now_us()
 
     def take(self, seconds: float) -> list[str]:
         """What was told since the last call; waits up to `seconds` for the first."""
         self.begin()
-        deadline = time.monotonic() + seconds
-        while True:
-            texts = self._look()
-            left = deadline - time.monotonic()
-            if texts or left <= 0:
-                return texts
-            time.sleep(min(LOOK_SECONDS, left))
+        self._new = []
+        try:
+            self._waker.wait(seconds, (), self._look)
+        except Unavailable:
+            self._waker.close()  # the next wait connects anew
+            raise
+        return self._new
 
-    def _look(self) -> list[str]:
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._waker.close()
+
+    def _look(self, connection: Connection) -> bool:
         assert self._began_us is not None
-        now, found = self._notices.since(self._place, self._from_us)
-        new = [(seq, text) for seq, text in found if seq not in self._seen]
-        self._seen = dict.fromkeys(
-            seq for seq, _ in found
-        )  # what is not found again is not looked at any more
-        self._from_us = max(self._began_us, now - round(BACK_SECONDS * 1_000_000))
-        return [text for _, text in new]
+        found = connection.execute(self._query, {"from_us": self._from_us}).all()
+        self._new = [row.body for row in found if row.seq not in self._seen]
+        # what is not found again is not looked at any more
+        self._seen = dict.fromkeys(row.seq for row in found)
+        if found:
+            self._from_us = max(self._began_us, found[-1].now_us - round(BACK_SECONDS * 1_000_000))
+        return bool(self._new)

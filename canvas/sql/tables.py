@@ -6,6 +6,7 @@ and 0 after a hand-back. So a dead worker's messages come back without anybody d
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakSet
 
@@ -195,21 +196,26 @@ def ensure_tables(engine: Engine) -> None:
 
 
 def create_tables(engine: Engine) -> None:
-    """Make what is missing, also columns and indexes that an earlier version did not know.
+    """Make what is missing, also columns and indexes that an earlier version did not know. Raises as `made`."""
+    made(engine, lambda: _complete(engine))
+
+
+def made(engine: Engine, make: Callable[[], None]) -> None:
+    """Do what makes tables where they are not there.
 
     Of two programs that do so at once one meets a table that is there, and looks again. Raises ImproperlyConfigured if PostgreSQL does
     not permit it.
     """
     for _ in range(TRIES - 1):
         try:
-            _complete(engine)
+            make()
         except DBAPIError as error:
             _raise_if_forbidden(engine, error)
             if not _another_was_first(error):
                 raise
             continue
         return
-    _complete(engine)
+    make()
 
 
 def _raise_if_forbidden(engine: Engine, error: DBAPIError) -> None:

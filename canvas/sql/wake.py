@@ -16,9 +16,11 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from ..hesitation import Hesitation
 from ..readable import readable
 from .dialect import dialect_of
 from .engine import unavailable, unreachable
+from .step import Tell
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.002, 0.05
 STALE_SECONDS = 30.0
@@ -31,10 +33,13 @@ Look = Callable[[Connection], bool]
 class Waker(Protocol):
     """Waits for a change in the database. Not thread-safe. After Unavailable it is of no use any more, and must be closed."""
 
-    def wait(self, timeout: float, wakers: Sequence[int], look: Look) -> list[str]:
+    def wait(
+        self, timeout: float, wakers: Sequence[int], look: Look, hesitation: Hesitation | None = None
+    ) -> list[str]:
         """Wait for a change, for one of the file descriptors `wakers`, or for `timeout` seconds; returns what was told, if anything.
 
-        `look` is for databases that tell nothing by themselves: only what it sees is a change there. Raises Unavailable.
+        `look` is for databases that tell nothing by themselves: only what it sees is a change there. It is also for who hesitates after something
+        was told, which is no reason to return if it is not seen. Raises Unavailable.
         """
         ...
 
@@ -45,7 +50,7 @@ class Waker(Protocol):
 
 def wake_takers(connection: Connection) -> None:
     """There may be a message to take once this transaction is committed."""
-    dialect_of(connection).notify(connection, "bb_message", [""])
+    dialect_of(connection).write(connection, [Tell("bb_message", [""])])
 
 
 def open_waker(engine: Engine, channel: str) -> Waker:
@@ -71,6 +76,14 @@ def _own_connection(engine: Engine) -> Any:
     return connection
 
 
+def _own_looks(waker: object, engine: Engine) -> tuple[Connection, weakref.finalize[..., Any]]:
+    """One of its own for looks outside transactions, and what closes it."""
+    connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    connection.detach()  # as above
+    # not SQLAlchemy's `close`, which would first ask a server that may be gone
+    return connection, _closing(waker, connection.connection.dbapi_connection)
+
+
 def _closing(waker: object, connection: Any) -> weakref.finalize[..., Any]:
     """Closes the connection when nobody has the waker any more; only here: a fork would end the session of its parent."""
     return weakref.finalize(waker, _close_in, os.getpid(), connection)
@@ -85,28 +98,43 @@ class PostgresWaker:
     """LISTEN on a connection of its own."""
 
     def __init__(self, engine: Engine, channel: str) -> None:
+        with unavailable():
+            self._connection, self._finish = _own_looks(self, engine)
+            self._connection.exec_driver_sql(f"LISTEN {channel}")
+        self._driver: Any = self._connection.connection.dbapi_connection
         assert engine.dialect.loaded_dbapi is not None
         self._errors: tuple[type[Exception], ...] = (engine.dialect.loaded_dbapi.Error, OSError)
-        try:
-            self._connection = _own_connection(engine)
-            self._finish = _closing(self, self._connection)
-            self._connection.autocommit = True
-            self._connection.execute(f"LISTEN {channel}")
-        except self._errors as error:
-            raise unreachable(error) from error
 
-    def wait(self, timeout: float, wakers: Sequence[int], look: Look) -> list[str]:  # noqa: ARG002 - not needed
+    def wait(
+        self, timeout: float, wakers: Sequence[int], look: Look, hesitation: Hesitation | None = None
+    ) -> list[str]:
+        deadline = time.monotonic() + timeout
+        while True:
+            told = self._told(deadline - time.monotonic(), wakers)
+            if not told or hesitation is None:
+                return told
+            if not hesitation.is_wary:
+                hesitation.told()
+                return told
+            if readable(wakers, min(hesitation.seconds, deadline - time.monotonic())):
+                return told
+            with unavailable():
+                if look(self._connection):
+                    hesitation.saw()
+                    return told
+
+    def _told(self, seconds: float, wakers: Sequence[int]) -> list[str]:
         try:
             told = self._drain()
             if not told:
-                readable([self._connection.fileno(), *wakers], timeout)
+                readable([self._driver.fileno(), *wakers], seconds)
                 told = self._drain()
         except self._errors as error:
             raise unreachable(error) from error
         return told
 
     def _drain(self) -> list[str]:
-        return [notice.payload for notice in self._connection.notifies(timeout=0)]
+        return [notice.payload for notice in self._driver.notifies(timeout=0)]
 
     def close(self) -> None:
         self._finish()
@@ -121,7 +149,13 @@ class SqliteWaker:
         self._version = self._look()
         self._interval = SHORTEST_SECONDS
 
-    def wait(self, timeout: float, wakers: Sequence[int], look: Look) -> list[str]:  # noqa: ARG002 - not needed
+    def wait(
+        self,
+        timeout: float,
+        wakers: Sequence[int],
+        look: Look,  # noqa: ARG002 - not needed
+        hesitation: Hesitation | None = None,  # noqa: ARG002 - not needed
+    ) -> list[str]:
         deadline = time.monotonic() + timeout
         while True:
             version = self._look()
@@ -146,13 +180,22 @@ class SqliteWaker:
 class LookingWaker:
     """Asks again and again, on a connection of its own outside transactions."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(
+        self, engine: Engine, shortest: float = SHORTEST_SECONDS, longest: float = LONGEST_SECONDS
+    ) -> None:
         self._engine = engine
-        self._interval = SHORTEST_SECONDS
+        self._shortest, self._longest = shortest, longest
+        self._interval = shortest
         self._used_at = 0.0
         self._opened: Connection | None = None
 
-    def wait(self, timeout: float, wakers: Sequence[int], look: Look) -> list[str]:
+    def wait(
+        self,
+        timeout: float,
+        wakers: Sequence[int],
+        look: Look,
+        hesitation: Hesitation | None = None,  # noqa: ARG002 - the others look at other times
+    ) -> list[str]:
         deadline = time.monotonic() + timeout
         connection = self._connection()
         while True:
@@ -160,22 +203,19 @@ class LookingWaker:
                 found = look(connection)
             self._used_at = time.monotonic()
             if found:
-                self._interval = SHORTEST_SECONDS
+                self._interval = self._shortest
                 return []
             left = deadline - self._used_at
             if left <= 0 or readable(wakers, min(left, self._interval)):
                 return []
-            self._interval = min(self._interval * 1.2, LONGEST_SECONDS)
+            self._interval = min(self._interval * 1.2, self._longest)
 
     def _connection(self) -> Connection:
         if time.monotonic() - self._used_at > STALE_SECONDS:
             self.close()
         if self._opened is None:
             with unavailable():
-                self._opened = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-                self._opened.detach()  # as above
-            # not SQLAlchemy's, which would first ask a server that may be gone
-            self._finish = _closing(self, self._opened.connection.dbapi_connection)
+                self._opened, self._finish = _own_looks(self, self._engine)
         return self._opened
 
     def close(self) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from ..commit.overlap import nothing
 from ..commit.taken import Taken
 from ..commit.transition import Transition
 from ..errors import Unavailable
@@ -21,13 +22,14 @@ _Item = tuple[Transition, float | None]
 
 
 class Bringing:
-    """Tells `listener` of what is stored; what is taken in the same step goes to `taken`."""
+    """What is taken in the same step goes to `taken`; `listener` is told of what is stored when there is time for it (`tell`)."""
 
     def __init__(self, performer: Performer, listener: Listener, taken: deque[Taken]) -> None:
         self._performer = performer
         self._listener = listener
         self._taken = taken
         self._pending: list[_Item] = []
+        self._untold: list[_Item] = []
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -36,14 +38,31 @@ class Bringing:
         """To be brought the next time; `seconds` is how long its task ran."""
         self._pending.append((transition, seconds))
 
-    def bring(self, take: int = 0) -> None:
-        """Store it, and take up to so many messages. Raises Unavailable; then what is not stored is brought again the next time."""
-        items, self._pending = self._pending, []
-        self._bring(items, take)
+    def bring(self, take: int = 0, meanwhile: Callable[[], object] = nothing) -> None:
+        """Store it, and take up to so many messages; `meanwhile` is called while servers work on that, or just before, and must not raise.
 
-    def _bring(self, items: Sequence[_Item], take: int) -> None:
+        Raises Unavailable; then what is not stored is brought again the next time.
+        """
+        items, self._pending = self._pending, []
+        self._bring(items, take, meanwhile)
+
+    def tell(self) -> None:
+        """Tell the listener of what was stored since the last time."""
+        if not self._untold:
+            return
+        items, self._untold = self._untold, []
+        for transition, seconds in items:
+            self._listener.applied(transition, seconds)
+        reach("worker.told")
+
+    def _bring(
+        self, items: Sequence[_Item], take: int = 0, meanwhile: Callable[[], object] = nothing
+    ) -> None:
+        if items:
+            reach("worker.bringing")
         try:
-            self._taken += self._performer.commit([transition for transition, _ in items], take=take)
+            transitions = [transition for transition, _ in items]
+            self._taken += self._performer.commit(transitions, take=take, meanwhile=meanwhile)
         except Unavailable:
             self._pending = [*items, *self._pending]
             raise
@@ -57,16 +76,13 @@ class Bringing:
             return
         if items:
             reach("worker.committed")
-        for transition, seconds in items:
-            self._listener.applied(transition, seconds)
-        if items:
-            reach("worker.told")
+        self._untold += items
 
     def _bring_each(self, items: Sequence[_Item]) -> None:
         """One of several cannot be written, and the others can."""
         for number, item in enumerate(items, 1):
             try:
-                self._bring([item], 0)
+                self._bring([item])
             except Unavailable:
                 self._pending += items[number:]
                 raise
@@ -81,4 +97,4 @@ class Bringing:
             self._pending.append(item)
             raise
         if instead is not None:
-            self._bring([(instead, seconds)], 0)
+            self._bring([(instead, seconds)])

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from ..binding import Binding
 from ..config import Config
-from ..queue_table import Binding, DeclaredQueue
+from ..declared_queue import DeclaredQueue
 from ..url_text import without_password
 
 PORTS = {"amqp": 5672, "pyamqp": 5672, "amqps": 5671, "redis": 6379, "rediss": 6379}

@@ -25,6 +25,8 @@ TAKEN_SECONDS = 60.0
 """How often is tried again whether the name is free."""
 TURN_SECONDS = 1.0
 """How long it waits at a time, and so about how long it may take to end."""
+BEGIN_SECONDS, FIRST_SECONDS = 2.0, 0.01
+"""How long a worker that starts waits until orders come to it, at most; and the turn after which they do, as kombu subscribes in it."""
 
 
 class RemoteControl:
@@ -34,13 +36,14 @@ class RemoteControl:
         self._mailbox = mailbox
         self._panel = panel
         self._state = state
-        self._stopped = threading.Event()
+        self._stopped, self._begun = threading.Event(), threading.Event()
         self._patience = Patience()
 
     @contextlib.contextmanager
     def working(self) -> Iterator[None]:
-        """While the worker runs. The thread ends a moment after it: nothing depends on that."""
+        """While the worker runs: who is told that it is ready can ask it. The thread ends a moment after it: nothing depends on that."""
         threading.Thread(target=self._work, name="backbeat-control", daemon=True).start()
+        self._begun.wait(BEGIN_SECONDS)
         try:
             yield
         finally:
@@ -49,7 +52,7 @@ class RemoteControl:
     def _work(self) -> None:
         while not self._stopped.is_set():
             try:
-                requests = self._mailbox.take(TURN_SECONDS)
+                requests = self._mailbox.take(TURN_SECONDS if self._begun.is_set() else FIRST_SECONDS)
                 self._patience.reset()
             except NameTaken as error:
                 logger.warning("remote control: %s", error, extra={"action": "name_taken"})
@@ -58,6 +61,8 @@ class RemoteControl:
             except Unavailable as error:
                 self._pause(error)
                 continue
+            finally:
+                self._begun.set()  # or it cannot be begun, and the worker starts all the same
             for request in requests:
                 if not self._stopped.is_set():
                     self._serve(request)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..delivery import Delivery
-from ..envelope import pack, unpack
+from ..envelope import Raw, opened, pack
 from ..limit import TimeLimits
 from ..message import Message
 from ..wire import Wire
@@ -34,11 +34,11 @@ class TaskLimits:
         changed = self._set.get(message.task)
         return self._known(message).hard if changed is None else _own(message).otherwise(changed).hard
 
-    def envelope(self, message: Message, delivery: Delivery) -> str:
+    def envelope(self, message: Message, delivery: Delivery) -> Raw:
         """What is given to the process that runs it."""
         changed = self._set.get(message.task)
         if changed is None:
-            return delivery.raw
-        limits, wire = _own(message).otherwise(changed), unpack(delivery.raw)
+            return delivery.parts
+        limits, wire = _own(message).otherwise(changed), opened(delivery.parts)
         headers = {**wire.headers, "timelimit": [limits.hard, limits.soft]}
         return pack(Wire(headers, wire.properties, wire.body), delivery.queue)

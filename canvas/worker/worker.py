@@ -1,7 +1,8 @@
 """Worker: one thread that takes, has the pool run, decides with flow, and commits; the acknowledgement comes last.
 
 Theory of operation. A pass of the loop (`_step`) brings what ended, in one commit, and takes as many new messages as the pool has room
-for, in the same call; it waits only when neither gave anything. Short tasks are given to the pool some at a time, so that the next ones run while
+for, in the same call; while servers work on that it tells the log what they stored before, and hears what has ended since (where a Commit can
+do so). It waits only when nothing came of it. Short tasks are given to the pool some at a time, so that the next ones run while
 what ended is stored; behind one that turns out long none stays. Whatever is taken is renewed by this thread, also while tasks run in
 other processes, so a long task keeps its lease and a dead worker's tasks run elsewhere; where the pool runs a task in this very thread
 another one does that meanwhile (see stand_in.py). What it holds and cannot run goes back for others, at once when it stops, else when all
@@ -22,8 +23,6 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
-from msgspec.structs import replace
-
 from ..commit.base import Commit
 from ..commit.limits import Limits
 from ..commit.taken import Taken
@@ -31,7 +30,7 @@ from ..errors import BackbeatError, Unavailable
 from ..killpoint import reach
 from ..patience import Patience
 from ..perform import Performer
-from ..pools.base import LONG_SECONDS, Ended, Lost, Pool, Report, Requeue, Unstarted
+from ..pools.base import LONG_SECONDS, Pool
 from ..readable import readable
 from .admission import Admission
 from .appetite import FULL_SECONDS, Appetite
@@ -42,6 +41,8 @@ from .errands import Errands
 from .inside import Inside
 from .listener import Listener
 from .presence import PRESENCE_SECONDS, Presence
+from .reporting import Reporting
+from .room import Room
 from .running import RunningTasks
 from .sizing import Sizing
 from .stand_in import stand_in
@@ -93,7 +94,6 @@ class Worker:
         task_limits, admission = task_limits or TaskLimits(), admission or Admission({})
         self._running = RunningTasks(pool, task_limits)
         self._words = Words(commit, self._running)
-        self._reports: deque[Report] = deque()
         self._taken: deque[Taken] = deque()
         self._bringing = Bringing(performer, listener, self._taken)
         self._starting = Starting(
@@ -106,10 +106,32 @@ class Worker:
             admission,
             self._stand_in,
         )
+        self._appetite = Appetite()
+        self._reporting = Reporting(
+            performer,
+            pool,
+            self._running,
+            self._words,
+            self._bringing,
+            self._starting,
+            self._appetite,
+            listener,
+            self._release,
+        )
         self._stops = 0
         self._grace_until = math.inf
         self._doorbell = Doorbell()
         self.sizing = Sizing(pool, most, self._doorbell.ring, autoscale)
+        self._room = Room(
+            pool,
+            self._running,
+            self._taken,
+            performer,
+            self._appetite,
+            self.sizing,
+            at_once=commit.at_once,
+            is_kept_free=runs_tasks_in_loop,
+        )
         self.errands = Errands(self._doorbell.ring)
         """What other threads ask of this one."""
         self.inside = Inside(commit, pool, self._running, self._taken, task_limits, admission)
@@ -120,7 +142,7 @@ class Worker:
         self._chores = (
             Chore(self._presence.tell, PRESENCE_SECONDS / 3, again=SWEEP_SECONDS),
             Chore(self._work_off),
-            Chore(self.errands.run),
+            Chore(self._run_errands),
             Chore(self._size),
             Chore(self._hand_back),
             Chore(lambda: self._running.kill_overdue(time.monotonic())),
@@ -129,7 +151,8 @@ class Worker:
             Chore(self._sweep, SWEEP_SECONDS, again=SWEEP_SECONDS),
         )
         self._patience = Patience()
-        self._appetite = Appetite()
+        self._fault: Exception | None = None
+        """What went wrong while an exchange was under way."""
         self._is_drained = False
         """Whether there was less than was asked for; only the next wait says whether that is still so."""
 
@@ -193,6 +216,7 @@ class Worker:
                 self._wait()
                 self._doorbell.hear()
         except Unavailable as error:
+            self._bringing.tell()
             fault = str(error)
             pause, is_told = self._patience.next()
             level, extra = logging.WARNING if is_told else logging.DEBUG, {"action": "unavailable"}
@@ -202,48 +226,35 @@ class Worker:
         self._listener.passed(self.busy, fault)
 
     def _step(self) -> bool:
-        self._reports += self._words.sifted(self._pool.collect())
+        self._reporting.collect()
         self._words.bring()
-        self._appetite.look(time.monotonic(), is_free=bool(self._reports) or self._can_more)
+        self._appetite.look(time.monotonic(), is_free=self._reporting.has_news() or self._room.is_there)
         # what ended must be brought whatever failed: where the store is another server than the broker it may be there, and what is not
         # stored before its claim is over runs again
-        fault = faults(self._chores, time.monotonic())
-        room = self._room if self._stops == 0 and fault is None else 0
+        fault: Exception | None = faults(self._chores, time.monotonic())
+        room = self._room.places if self._stops == 0 and fault is None else 0
         brings, known = bool(self._bringing), len(self._taken)
         if brings or (room and not self._is_drained):
-            self._bringing.bring(room)
+            self._bringing.bring(room, self._meanwhile)
             self._is_drained = len(self._taken) - known < room
         taken = len(self._taken) > known
         if taken:
             reach("worker.taken")
             self._hold_little(known)
+        fault, self._fault = fault or self._fault, None
         if fault is not None:
             raise fault
         self._work_off()
-        return taken or brings
+        return taken or brings or bool(self._bringing)
 
-    @property
-    def _room(self) -> int:
-        """How much more may be taken: what can start, and what can wait for that in the pool. Where none waits there one for each slot is
-        kept here; nothing where the next task would run before what the last one came to is stored.
-        """
-        depth = self._depth
-        room = self._pool.room(depth)
-        is_queued = depth and self._pool.queue_limit
-        if not is_queued and not self._runs_tasks_in_loop and self._appetite.spares(time.monotonic()):
-            room += len(self._running) + self._pool.free
-        room += self.sizing.headroom  # what comes is what it grows by
-        return max(0, room - len(self._taken) - len(self._performer.left))
-
-    @property
-    def _can_more(self) -> bool:
-        """Whether one more task could start, at once or as the pool can grow."""
-        return self._pool.free > 0 or self.sizing.headroom > 0
-
-    @property
-    def _depth(self) -> int:
-        """How many tasks may wait for each slot."""
-        return self._appetite.depth(time.monotonic())
+    def _meanwhile(self) -> None:
+        """While store and broker work on what was brought: tell what they stored before, and see what has ended since."""
+        try:
+            self._bringing.tell()
+            self._reporting.collect()
+            self._reporting.work_off_outcomes()
+        except Exception as error:  # noqa: BLE001 - what is under way comes to its end first
+            self._fault = error
 
     def _hold_little(self, known: int) -> None:
         """Hand back what cannot start at once if a task was taken with which a worker died: that worker held others, too, which are not to blame."""
@@ -255,56 +266,31 @@ class Worker:
 
     def _work_off(self) -> None:
         """Reports and taken messages, each off its list only when it is dealt with: what Unavailable interrupts is done again."""
-        while self._reports:
-            report = self._reports[0]
-            with surviving():
-                self._reported(report)
-                reach("worker.reported")
-            self._running.forget(report.key)
-            self._reports.popleft()
-        while self._taken and self._stops == 0 and self._starting.some(self._depth):
+        self._reporting.work_off()
+        while self._taken and self._stops == 0 and self._starting.some(self._room.depth):
             pass
 
     def _stand_in(self) -> contextlib.AbstractContextManager[None]:
         """Somebody goes on holding what is held, and hands back what cannot run, while this thread runs a task itself."""
         if not self._runs_tasks_in_loop:
             return contextlib.nullcontext()
+        self._bringing.tell()
         self._appetite.look(time.monotonic(), is_free=False)
         return stand_in((Chore(self._hand_back), self._renewal), min(FULL_SECONDS, self._renewal.seconds))
 
     def _wait(self) -> None:
+        self._bringing.tell()
         wakers = [self._doorbell.fileno(), *self._pool.wakers()]
         patience = self._appetite.patience if self._running else 0.0
         if patience and readable(wakers, patience):
             return
-        if self._stops == 0 and self._can_more:
+        if self._stops == 0 and self._room.is_there:
             self._is_drained = False
             self._commit.wait(self._longest_wait(), wakers)
         else:  # what lies in the queues is no reason to wake: nothing can be taken
             readable(wakers, self._longest_wait())
 
-    def _reported(self, report: Report) -> None:
-        running = self._running[report.key]
-        match report:
-            case Ended(outcome=outcome, seconds=seconds):
-                self._appetite.ran(seconds)
-                transition = self._performer.ended(running.taken, running.message, outcome)
-                self._bringing.add(replace(transition, frees=running.frees), seconds)
-            case Requeue():
-                self._release([running.taken], lost=running.early)
-            case Lost() | Unstarted() if running.fate is not None:
-                transition = self._performer.finished(running.taken, running.message, running.fate)
-                self._bringing.add(replace(transition, frees=running.frees), running.seconds)
-            case Unstarted() if running.early:
-                self._release([running.taken], lost=True)
-                self._listener.lost(running.taken, "its process died before it began")
-            case Unstarted():
-                self._starting.put_back(running.taken)
-            case Lost(reason=reason):
-                self._release([running.taken], lost=True)
-                self._listener.lost(running.taken, reason)
-
-    def _release(self, held: Sequence[Taken], *, lost: bool = False) -> None:
+    def _release(self, held: Sequence[Taken], lost: bool = False) -> None:
         reach("worker.releasing")
         self._commit.release(held, lost=lost)
         reach("worker.released")
@@ -337,6 +323,10 @@ class Worker:
             self._release(taken)
         self._commit.pause()
 
+    def _run_errands(self) -> None:
+        self._bringing.tell()
+        self.errands.run()
+
     def _size(self) -> None:
         if self._stops == 0 and self.sizing.turn(lambda: self.busy, len(self._taken)):
             self._commit.pause()  # what is sent ahead is told to the broker when it is asked for messages again
@@ -356,12 +346,13 @@ class Worker:
 
     def _shut_down(self) -> None:
         """What ended is committed; what did not is handed back, uncounted; but what was acknowledged early must not run again."""
-        self._reports.extend(report for report in self._pool.stop(0) if self._is_settling(report))
+        self._reporting.stop_pool()
         reach("worker.stopping")
         try:
             self._work_off()
             while self._bringing:
                 self._bringing.bring()
+            self._bringing.tell()
             killed = [running.taken for running in self._running if running.early]
             unfinished = [
                 *(running.taken for running in self._running if not running.early),
@@ -377,9 +368,3 @@ class Worker:
             logger.warning(
                 "%s; what was held comes back after its lease", error, extra={"action": "unavailable"}
             )
-
-    def _is_settling(self, report: Report) -> bool:
-        """It says how its task ended, which may be that it was killed for its time limit, say, and not for the stop."""
-        return isinstance(report, Ended) or (
-            isinstance(report, Lost | Unstarted) and self._running[report.key].fate is not None
-        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import sys
 import threading
 import time
@@ -75,6 +74,8 @@ def _code_of(error: BaseException) -> int:
 
 
 def _ask_beat(url: str) -> tuple[int, str]:
+    import http.client  # with all that belongs to it
+
     parts = urlsplit(url if "//" in url else f"//{url}")
     connection: http.client.HTTPConnection
     if parts.scheme == "https":

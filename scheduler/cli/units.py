@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -126,6 +125,8 @@ def _this_program() -> str:
 
     found = Path(sys.argv[0])
     if found.name == "backbeat":
+        import shutil
+
         return str(Path(shutil.which(found) or found).absolute())
     return PROGRAM
 

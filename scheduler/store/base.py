@@ -20,17 +20,11 @@ from typing import Final, Literal, NamedTuple, Protocol
 from ..edit import EditKind
 from ..entry import Entry, Owner
 from ..errors import BackbeatScheduleError
+from ..errors import StoreDown as StoreDown  # noqa: PLC0414 - who uses a store takes it from here
+from ..errors import StoreRefused as StoreRefused  # noqa: PLC0414 - the same
 from ..firing import Firing, FiringKey, FiringState
 from ..likeness import Abridged
 from ..skip import Skip
-
-
-class StoreDown(BackbeatScheduleError):
-    """The store could not be asked, or its answer was lost: what was asked may or may not have happened."""
-
-
-class StoreRefused(BackbeatScheduleError):
-    """The store can be reached and must not be used: a wrong address, or made by a newer backbeat."""
 
 
 class Refusal(Enum):

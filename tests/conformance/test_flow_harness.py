@@ -19,10 +19,10 @@ CANVASES = int(os.environ.get("BACKBEAT_HARNESS", DEFAULT))
 """Canvases for each setting in memory; the others take their share of it."""
 SHARES = {
     "memory": 1.0,
-    "sqlite": 0.06,
-    "postgres": 0.05,
+    "sqlite": 0.05,
+    "postgres": 0.03,
     "mariadb": 0.008,
-    "redis": 0.08,
+    "redis": 0.06,
     "split-memory": 0.4,
     "split-rabbitmq-redis": 0.016,
     "split-rabbitmq-postgres": 0.016,

@@ -16,13 +16,14 @@ from backbeat.canvas.pools.wiring import open_pool
 from msgspec.structs import replace
 
 from support.pool_jobs import SECONDS, job, make_spec, run_all, value_of, wait_free, wait_until
+from support.stacks import IS_WHOLE
 
 POOLS = {
     "solo": ("solo", "forkserver"),
     "threads": ("threads", "forkserver"),
     "asyncio": ("asyncio", "forkserver"),
     "gevent": ("gevent", "forkserver"),
-    "eventlet": ("eventlet", "forkserver"),
+    **({"eventlet": ("eventlet", "forkserver")} if IS_WHOLE else {}),
     "processes": ("processes", "forkserver"),
     "spawn": ("processes", "spawn"),
 }

@@ -36,10 +36,11 @@ from msgspec.structs import replace
 from sqlalchemy import select
 
 from support.commit_world import LIVING, CommitWorld, broken, ok
-from support.kinds import STORES, open_backend
+from support.kinds import CELERYS, STORES, open_backend
+from support.processes import wait_until
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=STORES + CELERYS)
 def world(request):
     opened = CommitWorld(open_backend(request.param, request), request.param)
     yield opened
@@ -534,10 +535,7 @@ def test_g9_groups_are_kept_as_long_as_results(world):
     short, ever = world.backend.results(keep_seconds=0.05), world.backend.results(keep_seconds=0)
     short.groups.save("short", "a")
     ever.groups.save("ever", "b")
-    deadline = time.monotonic() + 20
-    while short.groups.load("short") is not None:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: short.groups.load("short") is None, 20)
     world.open().sweep()
 
     assert short.groups.load("ever") == "b"

@@ -304,6 +304,24 @@ def test_a_queue_that_is_deleted_while_it_is_consumed_is_made_and_consumed_again
     assert take_all(broker, 1)
 
 
+def test_k15_acknowledgements_of_a_batch_leave_in_one_write(broker, amqp_url, queue):
+    names = [f"m{n}" for n in range(10)]
+    broker.post([task(queue, name) for name in names])
+    held = take_all(broker, len(names))
+    connection = broker._inlet.line._amqp
+    before = connection.bytes_sent
+
+    broker.ack([held[n] for n in (0, 1, 3, 5, 8)])
+
+    assert connection.bytes_sent == before + 1  # py-amqp counts writes
+    broker.close()
+    second = KombuBroker(amqp_url, queues=[queue])
+    left = [decoded(delivery).message.id for delivery in take_all(second, 5)]
+    assert left == [f"m{n}-{queue}" for n in (2, 4, 6, 7, 9)]
+    assert not take_none(second)
+    second.close()
+
+
 def test_tags_of_a_dead_connection_are_passed_over(broker, amqp_url, queue):
     broker.post([task(queue)])
     old = take_all(broker, 1)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
+from backbeat.scheduler.cli.main import main
 from backbeat.scheduler.firing import regular_firing
 from backbeat.scheduler.store.base import Batch, Fence, Lease, Move, StoreRefused
 from backbeat.scheduler.store.engine import open_engine
 from backbeat.scheduler.store.migration import make_first, upgrade
 from backbeat.scheduler.store.tables import SCHEMA_VERSION, Tables
 from backbeat.scheduler.store.wiring import open_store
+from click.testing import CliRunner
 from sqlalchemy import MetaData, Table, inspect, text
 
 from support import servers
@@ -206,9 +206,8 @@ def test_a_store_of_a_newer_backbeat_is_refused_and_not_touched(old_url):
 @pytest.mark.parametrize("kind", ["postgres", "mariadb"], indirect=True)
 def test_the_command_says_the_version_and_upgrades(old_url):
     def run(command):
-        call = (sys.executable, "-m", "backbeat.scheduler.cli", "--store", old_url, "--json", "db", command)
-        done = subprocess.run(call, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        done = CliRunner().invoke(main, ["--store", old_url, "--json", "db", command])
+        assert done.exit_code == 0, done.output
         return json.loads(done.stdout)
 
     assert run("current")["version"] == 1

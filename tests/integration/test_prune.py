@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from backbeat.scheduler.cli.main import main
 from backbeat.scheduler.entry import SECOND_US, Entry
 from backbeat.scheduler.firing import regular_firing
 from backbeat.scheduler.schedule import Interval
@@ -19,6 +18,7 @@ from backbeat.scheduler.store.engine import open_engine
 from backbeat.scheduler.store.prune import Pruned, Pruning
 from backbeat.scheduler.store.tables import Tables
 from backbeat.scheduler.store.wiring import open_store
+from click.testing import CliRunner
 from sqlalchemy import MetaData, text
 
 from support import servers
@@ -30,7 +30,6 @@ NOW = (
 )  # so that a slow run does not meet its own boundary
 LEADER = Fence("me", 1)
 WHAT = {"task": "app.tick"}
-CLI = (sys.executable, "-m", "backbeat.scheduler.cli")
 
 
 @pytest.fixture(params=["sqlite", "postgres", "mariadb"])
@@ -129,8 +128,8 @@ def test_firings_of_an_entry_that_is_gone_from_the_table_go_too(url):
 
 
 def run(url, *arguments):
-    done = subprocess.run([*CLI, "--store", url, "--json", *arguments], capture_output=True, text=True)
-    return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr
+    done = CliRunner().invoke(main, ["--store", url, "--json", *arguments])
+    return done.exit_code, json.loads(done.stdout) if done.stdout else done.stderr
 
 
 def test_the_command_counts_and_removes(tmp_path):

@@ -88,6 +88,8 @@ def test_lua_decides_as_python_does(ours):
             assert got == want, (number, step, each, outcome)
             if record is not None:
                 model[each.id] = record
+        for commit in opened.values():
+            commit.close()
 
 
 @pytest.mark.parametrize(

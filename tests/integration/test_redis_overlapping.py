@@ -1,4 +1,4 @@
-"""Slices of a large canvas go to a Redis one after the other, and each is made while the server works on the last one."""
+"""What a caller of a Redis does while the server works: it makes the next slice of a large canvas, or what a worker has to do anyway."""
 
 from __future__ import annotations
 
@@ -35,6 +35,10 @@ def taken(commit, count=100):
     return [item.message.id for item in commit.exchange([], take=count).taken]
 
 
+OWN = 1
+"""The connection that a Commit keeps."""
+
+
 def lent(client):
     """How many connections nobody has given back."""
     return len(client.connection_pool._in_use_connections)
@@ -46,7 +50,7 @@ def test_all_is_there_in_its_order_when_the_block_has_ended(commit, client):
             bring(sends(f"{number}a", f"{number}b"))
 
     assert taken(commit) == [f"{number}{which}" for number in range(20) for which in "ab"]
-    assert lent(client) == 0
+    assert lent(client) == OWN
 
 
 def test_a_server_that_has_forgotten_its_scripts_is_given_them_again(commit, client):
@@ -80,7 +84,7 @@ def test_what_is_refused_is_said_at_the_next_call(commit, client):
 
     client.config_set("maxmemory", "0")
     assert brought == ["a", "b"]
-    assert lent(client) == 0
+    assert lent(client) == OWN
     assert taken(commit) == []
 
 
@@ -91,7 +95,7 @@ def test_what_is_refused_last_is_said_at_the_end(commit, client):
         run(commit, [sends("a")])
 
     client.config_set("maxmemory", "0")
-    assert lent(client) == 0
+    assert lent(client) == OWN
     assert taken(commit) == []
 
 
@@ -103,7 +107,7 @@ def test_what_the_caller_raises_is_raised_and_no_connection_is_lost(commit, clie
     with pytest.raises(ZeroDivisionError):
         run(commit, steps())
 
-    assert lent(client) == 0
+    assert lent(client) == OWN
     assert taken(commit) == ["a"]
 
 
@@ -117,8 +121,47 @@ def test_a_server_that_dies_in_between_is_unavailable_and_no_connection_is_lost(
     with pytest.raises(Unavailable):
         run(commit, steps())
 
-    assert lent(client) == 0
+    assert lent(client) == OWN
     own_redis.start()
     client.flushall()
     commit.exchange(sends("later"))
     assert taken(commit) == ["later"]
+
+
+def test_a_function_is_called_while_the_server_works_on_an_exchange(commit, client):
+    commit.exchange(sends("a"))
+    client.client_pause(20_000, all=False)  # it answers no script until it is told to go on
+
+    exchange = commit.exchange_beside(sends("b"), 2, client.client_unpause)
+
+    assert [item.message.id for item in exchange.taken] == ["a", "b"]
+
+
+def test_an_exchange_comes_to_its_end_whatever_is_raised_beside_it(commit, client):
+    with pytest.raises(ZeroDivisionError):
+        commit.exchange_beside(sends("a"), 0, lambda: 1 / 0)
+
+    assert taken(commit) == ["a"]  # and not the answer to what was asked before
+    assert lent(client) == OWN
+
+
+def test_a_function_is_called_once_also_if_there_is_nothing_to_exchange(commit):
+    calls = []
+
+    assert not commit.exchange_beside([], 0, lambda: calls.append(1)).taken
+    assert calls == [1]
+
+
+def test_a_commit_that_is_closed_has_given_its_connection_back(commit, client):
+    commit.exchange(sends("a"))
+    commit.close()
+
+    assert lent(client) == 0
+
+
+def test_a_connection_that_the_server_has_closed_meanwhile_is_opened_anew(commit, client):
+    commit.exchange(sends("a"))
+    client.client_kill_filter(_type="normal", skipme=True)
+    commit.exchange(sends("b"))
+
+    assert sorted(taken(commit)) == ["a", "b"]

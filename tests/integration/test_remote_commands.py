@@ -44,20 +44,21 @@ class Shop:
         self.home, self.broker = home, broker
 
     def run(self, *arguments, **known):
-        """A command as a process of its own."""
-        command = [*CLI, "-A", "shop_app:app", *arguments]
-        return subprocess.run(command, cwd=self.home, capture_output=True, text=True, timeout=60, **known)
+        """A command, in this process, which has imported it all."""
+        return CliRunner().invoke(main, ["-A", "shop_app:app", *arguments], **known)
 
     def data(self, *arguments):
         done = self.run("--json", *arguments)
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.exit_code == 0, done.output
         return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module", params=["redis", "rabbitmq", "sqlite"] if IS_WHOLE else ["rabbitmq"])
 def shop(request, tmp_path_factory):
     home = tmp_path_factory.mktemp("shop")
-    with ExitStack() as lent:
+    with ExitStack() as lent, pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(home)
+        lent.callback(sys.modules.pop, "shop_app", None)
         match request.param:
             case "redis":
                 broker = backend = lent.enter_context(own_redis_database())
@@ -78,10 +79,9 @@ def shop(request, tmp_path_factory):
 
 def test_status_names_the_workers_that_are_there(shop, tmp_path):
     store = f"sqlite:///{tmp_path}/ledger.db"
-    (shop.home / "rare.yaml").write_text(
-        "schedules:\n  rare: {task: shop_app.add, args: [1, 2], every: 300d}\n"
-    )
-    assert shop.run("--store", store, "beat", "--once", "-s", "rare.yaml").returncode == 0
+    rare = shop.home / "rare.yaml"
+    rare.write_text("schedules:\n  rare: {task: shop_app.add, args: [1, 2], every: 300d}\n")
+    assert shop.run("--store", store, "beat", "--once", "-s", str(rare)).exit_code == 0
 
     assert shop.data("--store", store, "status")["workers"] == ["a@shop"]
     assert re.search(r"workers +a@shop\n", shop.run("--store", store, "status").stdout)
@@ -89,7 +89,7 @@ def test_status_names_the_workers_that_are_there(shop, tmp_path):
 
 def test_inspect_asks_and_prints_for_people_and_for_programs(shop):
     done = shop.run("inspect", "ping")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     assert done.stdout == "->  a@shop: OK\n    pong\n\n1 node online.\n"
 
     assert shop.data("inspect", "ping") == {"a@shop": {"ok": "pong"}}
@@ -102,23 +102,23 @@ def test_a_command_that_the_project_added_is_known_to_worker_and_command_line(sh
     assert shop.data("inspect", "doubled", "21") == {"a@shop": {"ok": 42}}
     assert "doubled [N=1]" in shop.run("inspect", "--list").stdout
     done = shop.run("control", "refuse")
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "->  a@shop: ERROR\n    ValueError('never')" in done.stdout
 
 
 def test_an_order_that_no_one_could_obey_is_refused_before_it_is_sent(shop):
     done = shop.run("inspect", "doubled", "many")
-    assert (done.returncode, "doubled: n is no int: 'many'" in done.stderr) == (2, True)
+    assert (done.exit_code, "doubled: n is no int: 'many'" in done.stderr) == (2, True)
     done = shop.run("control", "pong")
-    assert (done.returncode, "there is no control command 'pong'" in done.stderr) == (2, True)
+    assert (done.exit_code, "there is no control command 'pong'" in done.stderr) == (2, True)
     done = shop.run("inspect", "ping", "pong")
-    assert (done.returncode, "ping takes no arguments, found pong" in done.stderr) == (2, True)
+    assert (done.exit_code, "ping takes no arguments, found pong" in done.stderr) == (2, True)
 
 
 def test_nobody_answered_says_who_was_asked_where_and_why_that_may_be(shop):
     done = shop.run("inspect", "ping", "-d", "nobody@shop", "-t", "0.5")
 
-    assert done.returncode == 69
+    assert done.exit_code == 69
     assert "No nodes replied within time constraint" in done.stderr
     assert "workers nobody@shop of broker" in done.stderr
     assert "guest:guest" not in done.stderr
@@ -154,7 +154,7 @@ def test_list_queues_tells_what_waits_and_who_serves_it_and_purge_takes_it_away(
     assert "unserved" in shop.run("list", "queues", "-Q", "unserved").stdout
 
     refused = shop.run("purge", "-Q", "unserved", input="n\n")
-    assert (refused.returncode, "There is no undo" in refused.stderr) == (1, True)
+    assert (refused.exit_code, "There is no undo" in refused.stderr) == (1, True)
     assert shop.data("purge", "-f", "-Q", "unserved") == {"purged": 3, "queues": ["unserved"]}
     assert shop.data("list", "queues", "-Q", "unserved")[1]["messages"] == 0
 
@@ -168,7 +168,9 @@ def test_report_shows_versions_and_settings_and_no_password(shop):
 
 
 def test_shell_has_the_app_and_its_tasks_at_hand(shop):
-    done = shop.run("shell", input="print(add.delay(20, 22).get(timeout=20), group, app.name)")
+    command = [*CLI, "-A", "shop_app:app", "shell"]
+    typed = "print(add.delay(20, 22).get(timeout=20), group, app.name)"
+    done = subprocess.run(command, cwd=shop.home, input=typed, capture_output=True, text=True, timeout=60)
 
     assert done.stdout.startswith("42 "), done.stdout + done.stderr
     assert done.stdout.endswith(" shop\n")

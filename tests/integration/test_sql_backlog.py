@@ -22,10 +22,12 @@ MANY = 20_000
 LARGE = ("bb_message", "bb_run", "bb_chain", "bb_join")
 DEAR = {
     "sqlite": ("SCAN bb_", "TEMP B-TREE FOR ORDER BY"),
-    "postgresql": ("Seq Scan", "Sort"),
+    "postgresql": ("Seq Scan", "Sort Key"),
     "mysql": ("'ALL'", "filesort"),
 }
 """What stands in the plan of a statement that looks at all rows."""
+CHEAP = "Sort Key: lane.rank"
+"""In PostgreSQL, where it is lanes that are sorted, not what is in them."""
 
 
 @pytest.fixture(params=["sqlite", "postgres", "mariadb"])
@@ -80,7 +82,11 @@ def dear(engine, found):
     """Those that look at all rows; a search in no order ends at the first row that is ready."""
     words = DEAR[engine.dialect.name]
     ordered = [plan for plan in found if "LIMIT" not in plan[0] or "ORDER BY" in plan[0]]
-    return [plan for plan in ordered if any(word in line for line in plan[1] for word in words)]
+    return [
+        plan
+        for plan in ordered
+        if any(word in line and CHEAP not in line for line in plan[1] for word in words)
+    ]
 
 
 @pytest.mark.parametrize("queues", [QUEUES, QUEUES[:1]], ids=["two queues", "one queue"])
@@ -163,5 +169,5 @@ def test_many_messages_are_acknowledged_in_one_statement(engine):
             commit.exchange([Transition(delivery=item.delivery) for item in taken])
         rest = commit.exchange([], take=50).taken
 
-    assert [statement.split()[0] for statement, _ in found].count("DELETE") == 1
+    assert sum("DELETE FROM bb_message" in statement for statement, _ in found) == 1
     assert len(rest) == 1

@@ -12,11 +12,13 @@ import pytest
 from backbeat.canvas import App
 from backbeat.canvas.brokers.kombu import KombuBroker
 from backbeat.canvas.brokers.sqs import open_sqs
+from backbeat.canvas.brokers.sqs_queue import SqsQueues
 from backbeat.canvas.brokers.virtual import VirtualLine
 from backbeat.canvas.commit.taken import decoded
 from backbeat.canvas.errors import ImproperlyConfigured, Unavailable
 from backbeat.canvas.json_text import Json
 from backbeat.canvas.message import Message
+from kombu import Connection
 
 from support.brokers import take_all, take_none
 from support.sqs_server import own_sqs
@@ -327,3 +329,24 @@ def test_what_a_server_no_longer_lets_hold_is_said_and_stops_nobody(open_broker,
 
     assert "can be held no longer" in caplog.text
     assert ids(take_all(broker, 1)) == [f"{queue}-1"]
+
+
+class Late:
+    """A channel of kombu's to which another process is always just ahead: it makes each queue, with a visibility of its own."""
+
+    def __init__(self, channel):
+        self._channel = channel
+
+    def __getattr__(self, name):
+        return getattr(self._channel, name)
+
+    def _new_queue(self, name):
+        self._channel._create_queue(name, {"VisibilityTimeout": "77"})
+        return self._channel._create_queue(name, {"VisibilityTimeout": "2"})
+
+
+def test_a_queue_that_another_process_makes_just_then_is_used(sqs_server, queue):
+    with Connection(sqs_server.url, transport_options=dict(SHORT)) as connection:
+        queues = SqsQueues(Late(connection.channel()), create=True)
+
+        assert queues[queue].url.endswith(f"/{queue}")

@@ -76,8 +76,21 @@ class Slots(SoloPool):
         return super().collect()
 
 
+class InLoop(Slots):
+    """Runs jobs in `submit`, as solo does; a job of task `stay` then waits there until `let_go`."""
+
+    def submit(self, jobs):
+        for job in jobs:
+            if '"task":"stay"' in job.raw.replace(" ", ""):
+                self.held.append(job)
+                self.let_go.wait(20)
+                self.held.clear()
+            self._reports.append(self._runner(job, self._limit))
+            self._waker.send(b".")
+
+
 class Fleet:
-    def __init__(self, slots):
+    def __init__(self, slots, kind=Slots):
         store = MemoryStore()
         self.store = store
         self.app = App("busy", broker="memory://busy", set_as_current=False)
@@ -88,9 +101,15 @@ class Fleet:
         performer = Performer(
             self.commit, self.app.results, now_us=SystemClock().now_us, is_early=self.app.is_early
         )
-        self.pool = Slots(lambda job, limit: run_job(job, self.app.tasks, "celery@test", limit), slots)
+        self.pool = kind(lambda job, limit: run_job(job, self.app.tasks, "celery@test", limit), slots)
         self.worker = Worker(
-            self.commit, performer, self.pool, LogListener(), Limits(lease_seconds=1), grace_seconds=60
+            self.commit,
+            performer,
+            self.pool,
+            LogListener(),
+            Limits(lease_seconds=1),
+            grace_seconds=60,
+            runs_tasks_in_loop=kind is InLoop,
         )
         self.thread = threading.Thread(target=self.worker.run)
 
@@ -247,24 +266,9 @@ def test_queues_that_were_empty_are_asked_again_only_after_a_wait(fleet):
     assert calls.count("exchange") >= 20
 
 
-class InLoop(Slots):
-    """Runs jobs in `submit`, as solo does; a job of task `stay` then waits there until `let_go`."""
-
-    def submit(self, jobs):
-        for job in jobs:
-            if '"task":"stay"' in job.raw.replace(" ", ""):
-                self.held.append(job)
-                self.let_go.wait(20)
-                self.held.clear()
-            self._reports.append(self._runner(job, self._limit))
-            self._waker.send(b".")
-
-
 @pytest.mark.parametrize("count", [99, 100])
 def test_solo_stores_what_ended_before_it_runs_the_next_task(count):
-    fleet = Fleet(1)
-    fleet.pool.__class__ = InLoop
-    fleet.worker._runs_tasks_in_loop = True
+    fleet = Fleet(1, InLoop)
     try:
         short = [fleet.send("quick", n) for n in range(count)]
         fleet.send("stay")

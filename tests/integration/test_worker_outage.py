@@ -39,6 +39,7 @@ class Failing:
     def __init__(self, inner):
         self.inner = inner
         self.faults = {}
+        self.at_once = inner.at_once
 
     def __getattr__(self, name):
         real = getattr(self.inner, name)

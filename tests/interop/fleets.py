@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from support.celery_env import celery_python, ready_program
 from support.stacks import own_redis_database
+from support.two_sides import TwoSides
 
 _TASKS = """
 import os
@@ -30,20 +29,15 @@ def fail(text):
     raise ValueError(text)
 
 @app.task(name="{side}.note")
-def note(value, path):
+def note(value, *, path):
+    # by name only: Celery before 5.7 gives an error callback with more than one positional argument (request, exc, traceback) besides its own
     with open(path, "a") as lines:
         lines.write(str(value) + "\\n")
 """
 
-OURS = (
-    """
-from backbeat.canvas import App
+_NEW_TASKS = """
 from backbeat.canvas.errors import Ignore, Reject
-app = App("new")
-app.conf.task_default_queue = "new"
-"""
-    + _TASKS.replace("{side}", "new")
-    + """
+
 @app.task(name="new.rejects")
 def rejects():
     raise Reject("no", requeue=False)
@@ -52,14 +46,6 @@ def rejects():
 def ignores():
     raise Ignore()
 """
-)
-
-THEIRS = """
-from celery import Celery
-app = Celery("old", broker="{url}", backend="{url}")
-app.conf.task_default_queue = "old"
-app.conf.broker_connection_retry_on_startup = True
-""" + _TASKS.replace("{side}", "old")
 
 CELERY_CLIENT = """
 import json, sys
@@ -94,30 +80,22 @@ def finish():
 @contextmanager
 def celery_fleet(home: Path) -> Iterator[str]:
     """The URL of a Redis of its own on which a worker of Celery's runs, alone."""
-    with own_redis_database() as url, _theirs(home / "old", url):
+    with own_redis_database() as url, _celery_worker(_sides(home, url)):
         yield url
 
 
 @contextmanager
 def both_fleets(home: Path) -> Iterator[str]:
     """The same with a worker of ours beside it."""
-    with celery_fleet(home) as url, _ours(home / "new", url):
-        yield url
+    with own_redis_database() as url:
+        sides = _sides(home, url)
+        with _celery_worker(sides), sides.new():
+            yield url
 
 
-@contextmanager
-def _theirs(home: Path, url: str) -> Iterator[None]:
-    home.mkdir()
-    (home / "old_fleet.py").write_text(THEIRS.replace("{url}", url))
-    command = [str(celery_python()), "-m", "celery", "-A", "old_fleet", "worker", "-c", "1", "-P", "solo"]
-    with ready_program(home, *command, "-l", "INFO", "--without-mingle", "--without-gossip"):
-        yield
+def _sides(home: Path, url: str) -> TwoSides:
+    return TwoSides(home=home, broker=url, tasks=_TASKS, new_tasks=_NEW_TASKS)
 
 
-@contextmanager
-def _ours(home: Path, url: str) -> Iterator[None]:
-    home.mkdir()
-    (home / "new_fleet.py").write_text(OURS)
-    program = [sys.executable, "-m", "backbeat.scheduler.cli", "-A", "new_fleet:app", "-b", url]
-    with ready_program(home, *program, "worker", "-c", "1"):
-        yield
+def _celery_worker(sides: TwoSides) -> AbstractContextManager[None]:
+    return sides.old("-P", "solo", "--without-mingle", "--without-gossip")

@@ -15,7 +15,7 @@ from backbeat.scheduler.firing import regular_firing
 from backbeat.scheduler.outlet import BrokerOutlet
 
 from interop.fleets import CELERY_CLIENT, celery_fleet
-from support.celery_env import run_celery
+from support.celery_env import only_newest, run_celery
 from support.processes import wait_until
 
 SECONDS = 20
@@ -34,7 +34,7 @@ def app(tmp_path_factory):
 @pytest.fixture
 def old(app):
     """Makes a signature of a task of Celery's worker."""
-    return lambda name, *args: app.signature(f"old.{name}", args).set(queue="old")
+    return lambda name, *args, **kwargs: app.signature(f"old.{name}", args, kwargs).set(queue="old")
 
 
 def got(*canvases):
@@ -94,9 +94,9 @@ def test_k13_chords_of_every_shape_run_on_celery_workers_alone(old):
 def test_k13_links_are_called_by_celery_workers(old, tmp_path):
     told, failed = tmp_path / "told", tmp_path / "failed"
     body = old("total")
-    body.link(old("note", str(told)))
+    body.link(old("note", path=str(told)))
     failing = old("fail", "no")
-    failing.link_error(old("note", str(failed)))
+    failing.link_error(old("note", path=str(failed)))
 
     chord([old("add", 1, 1)], body).apply_async()
     handle = failing.apply_async()
@@ -108,7 +108,7 @@ def test_k13_links_are_called_by_celery_workers(old, tmp_path):
 def test_k13_a_member_that_fails_fails_the_body_and_calls_its_error_callback(old, tmp_path):
     failed = tmp_path / "failed"
     body = old("total")
-    body.link_error(old("note", str(failed)))
+    body.link_error(old("note", path=str(failed)))
     handle = chord([old("add", 1, 1), old("fail", "no")], body).apply_async()
     chained = (old("fail", "no") | old("add", 1)).apply_async()
 
@@ -144,6 +144,7 @@ SHAPES = [
 ]
 
 
+@only_newest
 def test_what_is_sent_has_the_shape_of_what_celery_sends(app):
     """Both clients send into a queue that nobody serves; ids are compared by the places where they first stand."""
     store = redis.Redis.from_url(app.conf.broker_url)

@@ -7,7 +7,9 @@ from backbeat.canvas import App, Task, exceptions, signals, states
 from backbeat.canvas.request import Request
 from backbeat.canvas.task_options import OPTION_NAMES
 
-from support.celery_env import run_celery
+from support.celery_env import only_newest, run_celery
+
+pytestmark = only_newest
 
 SCRIPT = """
 import json

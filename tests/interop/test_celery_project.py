@@ -6,8 +6,11 @@ import re
 
 import pytest
 
+from support.celery_env import only_newest
 from support.celery_project import EXAMPLES, PROJECT, moved, values
 from support.stacks import own_redis_database
+
+pytestmark = only_newest
 
 STRICT = {
     ("pipes", "a group of one as a later step"): [2],

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from support import servers
-from support.celery_env import celery_python, ready_program
+from support.celery_env import celery_python, run_celery
+from support.celery_zygote import COMMAND_LINE, celery_zygote
 from support.processes import wait_until
 from support.stacks import IS_WHOLE, own_redis_database
+from support.two_sides import TwoSides
 
 TASKS = """
 import time
@@ -28,15 +29,6 @@ def wait(path):
     while not pathlib.Path(path).exists():
         time.sleep(0.02)
 """
-OURS = (
-    'from backbeat.canvas import App\napp = App("new")\napp.conf.task_default_queue = "new"\n'
-    + TASKS.replace("{side}", "new")
-)
-THEIRS = (
-    'from celery import Celery\napp = Celery("old", broker="{broker}", backend="{backend}")\n'
-    'app.conf.update(task_default_queue="old", worker_prefetch_multiplier=1, task_acks_late=True)\n'
-    + TASKS.replace("{side}", "old")
-)
 ASK = """
 import json, sys
 from celery import Celery
@@ -81,14 +73,10 @@ class Fleet:
         return ids[: len(tasks)], ids[len(tasks) :]
 
     def cli(self, *arguments):
-        command = [str(celery_python()), "-m", "celery", "-b", self.broker, *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd="/")
+        return celery_zygote(celery_python()).run(COMMAND_LINE, "-b", self.broker, *arguments)
 
     def _run(self, script, *arguments):
-        command = [str(celery_python()), "-c", script, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd="/")
-        assert done.returncode == 0, done.stdout + done.stderr
-        return json.loads(done.stdout.strip().splitlines()[-1])
+        return run_celery(script, *arguments)
 
 
 @contextmanager
@@ -96,17 +84,11 @@ def fleet_on(kind, home):
     with ExitStack() as lent:
         backend = lent.enter_context(own_redis_database())
         broker = lent.enter_context(servers.own_vhost()) if kind == "rabbitmq" else backend
-        for side, text in (
-            ("new", OURS),
-            ("old", THEIRS.replace("{broker}", broker).replace("{backend}", backend)),
-        ):
-            (home / side).mkdir()
-            (home / side / f"{side}_app.py").write_text(text)
-        ours = [sys.executable, "-m", "backbeat.scheduler.cli", "-A", "new_app:app", "-b", broker]
-        ours += ["--result-backend", backend, "worker", "-c", "2", "-n", "a@new"]
-        theirs = [str(celery_python()), "-m", "celery", "-A", "old_app", "worker", "-c", "2", "-n", "b@old"]
-        lent.enter_context(ready_program(home / "new", *ours))
-        lent.enter_context(ready_program(home / "old", *theirs, "-l", "INFO", "-Q", "old"))
+        settings = {"worker_prefetch_multiplier": 1, "task_acks_late": True}
+        sides = TwoSides(
+            home=home, broker=broker, backend=backend, tasks=TASKS, old_settings=settings, slots=2
+        )
+        lent.enter_context(sides.both("-Q", "old"))
         yield Fleet(home, broker, backend)
 
 

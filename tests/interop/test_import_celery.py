@@ -14,7 +14,7 @@ from backbeat.scheduler.imports.comparison import fire_times
 from backbeat.scheduler.schedule import Crontab, DayMatch, Solar
 from backbeat.scheduler.work_words import work_lines
 
-from support.celery_env import celery_python, run_celery
+from support.celery_env import celery_python, from_celery, run_celery
 from support.celery_shop import NEXT_RUNS, write_shop
 
 WINTER = ("2026-01-05T00:00:00+00:00", "2026-01-12T00:00:00+00:00")
@@ -97,6 +97,7 @@ def test_entries_keep_what_they_send(winter):
     assert {"after-configure", "after-finalize"} <= entries.keys()
 
 
+@from_celery("5.7", "its intervals that are relative to a round time are others")
 def test_fire_times_of_a_week_are_those_of_celery(home, winter):
     """Celery is asked a second time, by a program that shares nothing with the importer."""
     theirs = run_celery(NEXT_RUNS, str(home), "shop", *WINTER)
@@ -117,6 +118,7 @@ def test_fire_times_of_a_week_are_those_of_celery(home, winter):
     assert explained <= {"two days relative", "sunset"}
 
 
+@from_celery("5.7", "its intervals that are relative to a round time are others")
 def test_differences_at_a_clock_change_are_reported(home):
     done = run_import(home, "shop", "--from", AUTUMN[0], "-o", "autumn.yaml")
     comparisons = {each["name"]: each for each in json.loads(done.stdout)["comparisons"]}

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from backbeat.canvas.celery_place import GROUP_TABLE, TASK_TABLE, CeleryPlace
 from backbeat.canvas.clock import FakeClock
 from backbeat.canvas.commit.base import Commit
 from backbeat.canvas.commit.limits import Limits
@@ -20,6 +21,7 @@ from backbeat.canvas.results.base import Results
 from backbeat.canvas.results.redis import RedisResults
 from backbeat.canvas.results.sql import SqlResults
 from backbeat.canvas.sql.tables import metadata
+from msgspec.structs import replace
 from sqlalchemy import Engine
 
 from support.flow_world import QUEUES
@@ -108,6 +110,22 @@ class SqlBackend:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+class CelerySqlBackend(SqlBackend):
+    """The same with results in Celery's tables, too."""
+
+    def open(self, worker: str, *rest: Any, limits: Limits = HASTY, **known: Any) -> Commit:
+        return super().open(worker, *rest, limits=replace(limits, celery=CeleryPlace()), **known)
+
+    def results(self, **known: Any) -> Results:
+        return super().results(celery=CeleryPlace(), **known)
+
+    def clear(self) -> None:
+        super().clear()
+        with self._engine.begin() as connection:
+            for name in (TASK_TABLE, GROUP_TABLE):
+                connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
 
 
 class RedisBackend:

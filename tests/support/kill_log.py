@@ -13,8 +13,6 @@ from pathlib import Path
 
 STORED = {True: "split.stored", False: "worker.committed"}
 """The first point at which an outcome is stored, with and without a broker of its own."""
-REPORTED = {"worker.reported", "perform.beaten"}
-"""What comes right before it, if it is the outcome of a run."""
 Run = tuple[str, int]
 """Task id and attempt."""
 
@@ -36,6 +34,8 @@ class KillLog:
     def __post_init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._open: dict[Run, set[int]] = {}
+        self._reported: dict[int, set[Run]] = {}
+        self._brought: dict[int, set[Run]] = {}
         self._dead: set[int] = set()
         self._free: Counter[Run] = Counter()
         self._early: dict[int, bool] = {}
@@ -82,11 +82,22 @@ class KillLog:
                 self._close(pid, repeatable=True)
             case "split.stored" if self._last.get(pid) == "worker.acking_early":
                 self._early[pid] = True  # that it is acknowledged early is stored first
-            case stored if stored == STORED[self.split] and self._last.get(pid) in REPORTED:
+            case "worker.reported":
+                self._reported[pid] = self._of(pid)
+            case "worker.bringing":
+                # what is reported while an exchange is under way is not in it
+                self._brought[pid] = self._brought.get(pid, set()) | self._reported.pop(pid, set())
+            case stored if stored == STORED[self.split] and self._brought.get(pid):
                 self._early[pid] = False
-                self._close(pid, repeatable=False)
+                self._end(self._brought.pop(pid), repeatable=False)
+
+    def _of(self, pid: int) -> set[Run]:
+        return {run for run, owners in self._open.items() if pid in owners}
 
     def _close(self, pid: int, *, repeatable: bool) -> None:
-        for run in [run for run, owners in self._open.items() if pid in owners]:
+        self._end(self._of(pid), repeatable=repeatable)
+
+    def _end(self, runs: set[Run], *, repeatable: bool) -> None:
+        for run in runs & self._open.keys():
             del self._open[run]
             self._free[run] = int(repeatable)

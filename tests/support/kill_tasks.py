@@ -12,6 +12,8 @@ from typing import Any
 from backbeat.canvas import App
 from backbeat.canvas.errors import Reject
 
+from .processes import wait_until
+
 NAME = "support.kill_tasks"
 LOG = "KILL_LOG"
 """The environment variable with the path of the log."""
@@ -37,6 +39,12 @@ def write(text: str) -> None:
 
 REPAIRED = "repaired"
 """What an operator writes into the log before a canvas that failed shall go on."""
+
+
+def has_file_lock() -> bool:
+    """Whether this process may write into a file of SQLite right now, and no other may."""
+    locks = (line.split() for line in Path("/proc/locks").read_text().splitlines())
+    return any("WRITE" in words and str(os.getpid()) in words for words in locks)
 
 
 def begin(task: Any) -> bool:
@@ -127,5 +135,7 @@ def held(self: Any, x: int) -> int:
 def frozen(self: Any, x: int) -> int:
     """Its first run is stopped in the middle; each run has another value."""
     if begin(self):
+        # other threads of a worker write, too, and who is frozen in the middle of a write keeps SQLite's lock
+        wait_until(lambda: not has_file_lock())
         os.kill(os.getpid(), signal.SIGSTOP)
     return os.getpid() + x

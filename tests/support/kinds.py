@@ -6,10 +6,13 @@ from typing import Any
 
 from backbeat.canvas.sql.engine import open_engine
 
-from support.backends import MemoryBackend, RedisBackend, SqlBackend
+from support.backends import CelerySqlBackend, MemoryBackend, RedisBackend, SqlBackend
 from support.split_backend import SplitBackend, amqp_broker, memory_broker, sqs_broker
+from support.stacks import IS_WHOLE
 
 STORES = ["memory", "sqlite", "postgres", "mariadb", "redis"]
+CELERYS = ["sqlite-celery", "postgres-celery", "mariadb-celery"] if IS_WHOLE else ["postgres-celery"]
+"""With results in the tables of Celery's database backend, too."""
 SPLIT = ["split-memory", "split-rabbitmq-redis", "split-rabbitmq-postgres"]
 KINDS = STORES + SPLIT
 ON_SQS = "split-sqs-redis"
@@ -25,6 +28,9 @@ def open_backend(kind: str, request: Any) -> Any:
             return MemoryBackend()
         case "sqlite" | "postgres" | "mariadb":
             return SqlBackend(open_engine(request.getfixturevalue(f"{kind}_url")))
+        case "sqlite-celery" | "postgres-celery" | "mariadb-celery":
+            server = kind.removesuffix("-celery")
+            return CelerySqlBackend(open_engine(request.getfixturevalue(f"{server}_url")))
         case "redis":
             return RedisBackend(*request.getfixturevalue("redis_prefixed"))
         case "split-memory":

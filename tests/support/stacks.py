@@ -23,8 +23,10 @@ STACKS = (
     else ["sqlite", "redis", "rabbitmq+postgres"]
 )
 """Each server is in one of the three; the other two pairs of them take as long again."""
+COMMAND_STACKS = STACKS if IS_WHOLE else ["redis", "rabbitmq+postgres"]
+"""Where many commands are run, one after the other: all SQL databases are one code to them."""
 GREEN_POOLS = ["gevent", "eventlet"] if IS_WHOLE else ["gevent"]
-"""The pools of greenlets, where real workers run: both are one code over two libraries, which the conformance suites try always."""
+"""The pools of greenlets, where each test has one of its own: both are one code over two libraries; what a pool does with limits is tried with both always."""
 SHORT_LEASE = 2.0
 """Seconds, for workers that a test lets die."""
 

@@ -102,6 +102,30 @@ def test_a_task_can_be_defined_without_loading_a_broker():
     assert loaded(program + LISTED.lstrip("; ")) & HEAVY == set()
 
 
+AFAR = (
+    "from kombu.clocks import LamportClock\n"
+    "from backbeat.canvas import App\n"
+    "from backbeat.canvas.worker.afar import Afar\n"
+    "from backbeat.canvas.remote.wiring import open_mailbox\n"
+    "app = App('a', broker='{broker}')\n"
+    "Afar(app, 'w@here', pool='solo')\n"
+    "open_mailbox(app.conf, 'w@here', LamportClock())\n"
+)
+"""What a worker opens to be seen and steered; nothing is connected yet."""
+
+
+@pytest.mark.parametrize("broker", ["redis://", "amqp://"])
+def test_a_worker_loads_no_database_library_for_another_broker(broker):
+    assert "sqlalchemy" not in loaded(AFAR.format(broker=broker) + LISTED.lstrip("; "))
+
+
+def test_a_worker_on_a_database_loads_none_of_kombus_messaging():
+    found = modules(AFAR.format(broker="sqlite:///x.db") + "pass")
+
+    assert "sqlalchemy" in found
+    assert "kombu.messaging" not in found
+
+
 def test_the_listing_sees_what_is_loaded():
     """The control."""
     assert {"kombu", "sqlalchemy"} <= loaded("import kombu, sqlalchemy" + LISTED)

@@ -112,7 +112,7 @@ def backfill_(
             return
         view = schedules.backfill(name, first, last, rate=rate, reason=reason, id=id_)
         if wait:
-            view = _watch(schedules, view, quiet=options.quiet)
+            view = _watch(schedules, view, options)
     options.show(
         to_json(view), f"{view.name}: backfill {view.id} is {view.state}, {view.decided} firings decided"
     )
@@ -152,11 +152,9 @@ def _table(known: Any, tz: str | None) -> str:
     return table(heads, rows) if rows else "there are no backfills"
 
 
-def _watch(schedules: Schedules, view: BackfillView, *, quiet: bool) -> BackfillView:
+def _watch(schedules: Schedules, view: BackfillView, options: Options) -> BackfillView:
     """Follow a backfill to its end, with a bar on a terminal. Interrupting it leaves the backfill running."""
-    with click.progressbar(
-        length=1_000, label=view.name, file=sys.stderr, hidden=quiet or not sys.stderr.isatty()
-    ) as bar:
+    with options.bar(view.name, 1_000) as bar:
         shown = 0
         while True:
             done = round(view.progress * 1_000)

@@ -11,6 +11,9 @@ from backbeat.canvas import chain, chord
 from backbeat.canvas.errors import ChordError
 
 from support.journal import read_lines
+from support.stacks import COMMAND_STACKS
+
+pytestmark = pytest.mark.parametrize("stack", COMMAND_STACKS, indirect=True)
 
 
 @pytest.fixture

@@ -10,6 +10,9 @@ from backbeat.canvas.envelope import unpack
 from backbeat.canvas.wire import from_wire
 
 from support.processes import wait_until
+from support.stacks import COMMAND_STACKS
+
+pytestmark = pytest.mark.parametrize("stack", COMMAND_STACKS, indirect=True)
 
 LATER = """
 from backbeat.canvas import App

@@ -14,7 +14,7 @@ from backbeat.canvas.errors import TaskRevokedError, WorkerLostError
 from support.journal import read_events
 from support.processes import wait_until
 from support.proxy import Proxy
-from support.stacks import SHORT_LEASE, open_stack
+from support.stacks import GREEN_POOLS, IS_WHOLE, SHORT_LEASE, open_stack
 
 TASKS = "support.acceptance_tasks"
 
@@ -25,9 +25,8 @@ TASKS = "support.acceptance_tasks"
     [
         ("sqlite", "processes", 0.5),
         ("sqlite", "threads", SHORT_LEASE),
-        ("sqlite", "asyncio", SHORT_LEASE),
-        ("sqlite", "gevent", SHORT_LEASE),
-        ("sqlite", "eventlet", SHORT_LEASE),
+        # the worker renews, whatever runs in its children
+        *(("sqlite", pool, SHORT_LEASE) for pool in ("asyncio", *GREEN_POOLS) if IS_WHOLE),
         ("sqlite", "solo", 0.5),
         ("redis", "solo", SHORT_LEASE),
         ("rabbitmq+postgres", "processes", SHORT_LEASE),

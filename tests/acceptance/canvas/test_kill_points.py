@@ -133,11 +133,19 @@ def test_a_run_that_is_repeated_although_nobody_died_is_not_explained(read):
 
 
 def test_a_run_that_is_repeated_although_its_outcome_was_stored_is_not_explained(read):
-    whole = ["1 run a 0", "1 worker.reported", "1 worker.committed", "1 !worker.committed#1", "2 run a 0"]
-    split = ["1 run a 0", "1 worker.reported", "1 split.stored", "1 !split.stored#1", "2 run a 0"]
+    brings = ["1 run a 0", "1 worker.reported", "1 worker.bringing"]
+    whole = [*brings, "1 worker.committed", "1 !worker.committed#1", "2 run a 0"]
+    split = [*brings, "1 split.stored", "1 !split.stored#1", "2 run a 0"]
 
     assert read(*whole).unexplained == [("a", 0)]
     assert read(*split, split=True).unexplained == [("a", 0)]
+
+
+def test_an_outcome_that_is_reported_while_others_are_stored_is_not_stored_with_them(read):
+    log = ["2 run b 0 1", "1 worker.bringing", "1 worker.reported", "1 worker.committed", "1 !worker.told#1"]
+
+    assert read(*log, "3 run b 0 4").unexplained == []
+    assert read(*log[:-1], "1 worker.bringing", "1 worker.committed", "3 run b 0 4").unexplained == [("b", 0)]
 
 
 def test_a_death_of_one_worker_does_not_explain_a_repeat_of_what_another_runs(read):
@@ -154,9 +162,15 @@ def test_what_a_child_begins_whose_worker_is_dead_may_be_repeated_but_not_what_t
 
 
 def test_the_outcome_that_a_worker_stores_is_that_of_its_child(read):
-    stored = ["2 run a 0 1", "1 worker.reported", "1 worker.committed", "1 !worker.told#1", "3 run a 0 4"]
+    stored = [
+        "2 run a 0 1",
+        "1 worker.reported",
+        "1 worker.bringing",
+        "1 worker.committed",
+        "1 !worker.told#1",
+    ]
 
-    assert read(*stored).unexplained == [("a", 0)]
+    assert read(*stored, "3 run a 0 4").unexplained == [("a", 0)]
 
 
 def test_a_second_repeat_needs_a_second_death(read):
@@ -165,8 +179,8 @@ def test_a_second_repeat_needs_a_second_death(read):
 
 def test_a_death_between_an_early_acknowledgement_and_the_outcome_is_noticed(read):
     before = ["1 worker.taken", "1 worker.acking_early"]
-    begun = [*before, "1 worker.acked_early", "1 run a 0", "1 worker.reported"]
+    begun = [*before, "1 worker.acked_early", "1 run a 0", "1 worker.reported", "1 worker.bringing"]
 
     assert not read(*before, "1 !worker.acking_early#1").lost_early
-    assert read(*begun, "1 !worker.reported#1").lost_early
+    assert read(*begun, "1 !worker.bringing#1").lost_early
     assert not read(*begun, "1 worker.committed", "1 !worker.committed#1").lost_early

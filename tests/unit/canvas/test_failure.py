@@ -23,6 +23,7 @@ from backbeat.canvas.failure import (
     exception_of,
     traceback_of,
 )
+from backbeat.canvas.json_text import Json
 from backbeat.canvas.outcome import Error, error_from_data, error_to_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -140,6 +141,13 @@ def test_classes_that_celery_has_too_are_recorded_as_its_own_and_read_as_ours(cl
 
     assert (error.module, error.type) == ("celery.exceptions", cls.__name__)
     assert type(exception_of(error)) is cls
+
+
+@pytest.mark.parametrize("name", ["SoftTimeLimitExceeded", "TimeLimitExceeded", "WorkerLostError"])
+def test_what_the_pool_of_a_celery_worker_reports_is_read_as_ours(name):
+    error = Error(type=name, module="billiard.exceptions", args=Json("[1]"))
+
+    assert type(exception_of(error)) is getattr(errors, name)
 
 
 def test_errors_of_our_own_are_recorded_as_ours():

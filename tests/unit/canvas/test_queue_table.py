@@ -6,9 +6,11 @@ import itertools
 import re
 
 import pytest
+from backbeat.canvas.binding import Binding, topic_fits
 from backbeat.canvas.config import Config
+from backbeat.canvas.declared_queue import read_queues
 from backbeat.canvas.errors import ImproperlyConfigured
-from backbeat.canvas.queue_table import Binding, queue_table, read_queues, topic_fits
+from backbeat.canvas.queue_table import queue_table
 from backbeat.canvas.worker.broker_info import queue_info
 from hypothesis import given
 from hypothesis import strategies as st

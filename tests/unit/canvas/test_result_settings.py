@@ -9,8 +9,10 @@ from datetime import timedelta
 
 import pytest
 from backbeat.canvas import App
+from backbeat.canvas.celery_place import CeleryPlace
 from backbeat.canvas.commit.limits import Limits
 from backbeat.canvas.errors import DecodeError, ImproperlyConfigured
+from backbeat.canvas.places import celery_place, is_one_store, kind_of, store_url
 from backbeat.canvas.results.compression import (
     MAGIC,
     TEXT_MAGIC,
@@ -120,3 +122,48 @@ def test_a_few_bytes_that_hold_gigabytes_are_not_unpacked(mime, pack):
         plain(head + pack(b"0" * 1_000_001), 1_000_000)
     with pytest.raises(DecodeError, match="cut off"):
         plain(head + pack(b"0" * 1_000)[:-1])
+
+
+def conf(**settings):
+    return App("x", set_as_current=False, **{"broker": "redis://localhost/0", **settings}).conf
+
+
+@pytest.mark.parametrize(
+    ("settings", "place"),
+    [
+        ({"backend": "postgresql://h/db"}, None),
+        ({"backend": "sqlite:///db+x"}, None),
+        ({"backend": "redis://h"}, None),
+        ({"backend": "rpc://"}, None),
+        ({}, None),
+        ({"backend": "db+postgresql://h/db"}, CeleryPlace()),
+        ({"backend": "db+sqlite:///file"}, CeleryPlace()),
+        ({"backend": "database", "database_url": "postgresql://h/db"}, CeleryPlace()),
+        (
+            {
+                "backend": "db+mysql://h/db",
+                "database_table_names": {"task": "mine"},
+                "database_table_schemas": {"group": "own"},
+                "database_pickled_rows": True,
+            },
+            CeleryPlace(task="mine", group_schema="own", pickled=True),
+        ),
+    ],
+)
+def test_a_url_of_celerys_database_backend_asks_for_its_tables(settings, place):
+    assert celery_place(conf(**settings)) == place
+
+
+def test_the_word_for_the_database_backend_leads_to_the_database_of_its_url():
+    named = conf(backend="database", database_url="sqlite:///results.db")
+
+    assert store_url(named) == "db+sqlite:///results.db"
+    with pytest.raises(ImproperlyConfigured, match="needs the setting database_url"):
+        store_url(conf(backend="db"))
+
+
+def test_messages_and_celerys_tables_in_one_database_are_one_store():
+    one = conf(broker="sqlite:///one.db", backend="db+sqlite:///one.db")
+
+    assert kind_of(one.result_backend) is kind_of(one.broker_url)
+    assert is_one_store(one, store_url(one))

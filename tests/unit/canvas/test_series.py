@@ -133,3 +133,21 @@ def test_there_is_no_form_where_something_else_looks_like_a_blank(mark):
     assert [series.text(each) for each in messages] == [NO_KEYS.text(each) for each in messages]
     assert [series.text(each) for each in whole] == [NO_KEYS.text(each) for each in whole]
     assert [each.id for each in whole] == ring.encoded[-9:]  # none was filled in
+
+
+def test_calls_of_one_task_are_filled_in_too():
+    ring = Counting()
+    series = Series(ring)
+    calls = [
+        message(f"m{index}", None, f"[{index}]", root_id=f"m{index}", group_id=None) for index in range(50)
+    ]
+
+    assert [series.text(each) for each in calls] == [NO_KEYS.text(each) for each in calls]
+    assert ring.encoded == ["m0"]
+
+
+def test_a_call_with_a_root_of_its_own_and_one_below_another_are_not_alike():
+    series = Series(NO_KEYS)
+    calls = [message(f"m{n}", None, root_id=f"m{n}" if n % 3 else "root", group_id=None) for n in range(20)]
+
+    assert [series.text(each) for each in calls] == [NO_KEYS.text(each) for each in calls]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from backbeat.canvas.errors import EncodeError, ImproperlyConfigured, Unavailable
 from backbeat.canvas.places import Kind, kind_of
+from backbeat.canvas.sql.array import array_text
 from backbeat.canvas.sql.bounded_mysql import BoundedConnection, refuse_old
-from backbeat.canvas.sql.dialect import ReadyMessages, dialect_of
+from backbeat.canvas.sql.dialect import dialect_of
 from backbeat.canvas.sql.engine import is_passing, open_engine, sql_url, unavailable
+from backbeat.canvas.sql.ready import ReadyMessages
 from backbeat.canvas.sql.tables import chain_table, join_table, message_table, metadata, part_table, run_table
 from pymysql.cursors import RE_INSERT_VALUES
 from pymysql.err import DataError as DriverDataError
@@ -122,7 +126,7 @@ def test_what_the_server_would_cut_off_is_refused_before_it_is_sent(statement, r
 
 @both
 def test_what_is_there_is_passed_over_and_no_other_error_is_hidden(dialect):
-    statement = str(ours().insert_missing(part_table).compile(dialect=dialect))
+    statement = str(ours().missing(part_table).compile(dialect=dialect))
 
     assert statement.endswith("ON DUPLICATE KEY UPDATE join_id = bb_part.join_id")
     assert "IGNORE" not in statement
@@ -130,10 +134,23 @@ def test_what_is_there_is_passed_over_and_no_other_error_is_hidden(dialect):
 
 @both
 def test_what_is_there_is_overwritten_in_these_columns_and_no_others(dialect):
-    statement = str(ours().overwrite(run_table, ("task_id", "outcome", "lost")).compile(dialect=dialect))
+    statement = str(ours().over(run_table, ("task_id", "outcome", "lost")).compile(dialect=dialect))
 
     _, _, written = statement.partition("ON DUPLICATE KEY UPDATE")
     assert [each.split(" = ")[0].strip() for each in written.split(",")] == ["outcome", "lost"]
+
+
+@both
+def test_what_decides_whether_a_row_stands_is_overwritten_last(dialect):
+    """MySQL writes column by column, and each sees those before it."""
+    table = run_table.c
+    over = ours().over_unless(
+        table.task_id, table.outcome, frozenset({"a", "b"}), ("task_id", "outcome", "lost")
+    )
+
+    _, _, written = str(over.compile(dialect=dialect)).partition("ON DUPLICATE KEY UPDATE")
+
+    assert re.findall(r"(\w+) = if\(", written) == ["lost", "outcome"]
 
 
 @both
@@ -142,8 +159,25 @@ def test_rows_that_are_written_together_are_sent_together(dialect, table):
     """The driver sends those of an INSERT as one statement if it can read it."""
     names = table.c.keys()
 
-    for statement in (ours().insert_missing(table), ours().overwrite(table, tuple(names))):
+    for statement in (ours().missing(table), ours().over(table, tuple(names))):
         assert RE_INSERT_VALUES.match(str(statement.compile(dialect=dialect)))
+
+
+@pytest.mark.parametrize(
+    ("values", "array"),
+    [
+        ([], "{}"),
+        (["a", "", "NULL", "a,b"], '{"a","","NULL","a,b"}'),
+        (['"', "\\", "{}", None], '{"\\"","\\\\","{}",NULL}'),
+        ([1, -2, None, True, False], "{1,-2,NULL,True,False}"),
+        ([1, -2], "{1,-2}"),
+        ([True, False], "{True,False}"),
+        ([None, None], "{NULL,NULL}"),
+        (["a\0", "b"], '{"a\0","b"}'),
+    ],
+)
+def test_values_are_one_array_as_postgresql_writes_it(values, array):
+    assert array_text(values) == array
 
 
 @both
