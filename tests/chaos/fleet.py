@@ -21,11 +21,13 @@ from .world import World
 
 SENT = re.compile(r"Scheduler: Sending due task ")
 STANDING_BY = re.compile(r"Standing by")
+ENDED_FROZEN = re.compile(r"Ended the frozen leader, process (\d+)")
 SECONDS = 60.0
 
 
 class Fleet(Crew):
-    """`size` beats over a world. `all` has those that have ended, too; `expected_ends` are the pids whose end was our doing.
+    """`size` beats over a world. `all` has those that have ended, too; `expected_ends` are the pids whose end was our doing;
+    `frozen` those that another beat may have ended, if it says so.
 
     `clocks`: each beat gets clocks of its own, as far apart as those of several machines; drawn from this.
     """
@@ -49,6 +51,12 @@ class Fleet(Crew):
         self._arguments = (*first, "beat", "--lease-ttl", str(ttl_seconds), "-s", str(path))
         self.size = size
         self._clocks = clocks
+        self.frozen: set[int] = set()
+
+    def strange_ends(self) -> list[str]:
+        said = {int(pid) for beat in self.all for pid in ENDED_FROZEN.findall(beat.text)}
+        self.expected_ends |= self.frozen & said
+        return super().strange_ends()
 
     def fill(self) -> None:
         """Start as many as are missing."""

@@ -182,8 +182,8 @@ class Scenario:
     def _go_on(self, leader: Program, kind: FaultKind, begin_us: int, gap: float | None, detail: str) -> None:
         """SIGCONT. A candidate ends a leader that blocks a SQLite file, so that one may have ended (decisions B11)."""
         leader.send(signal.SIGCONT)
-        if self._world.store_kind == "sqlite" and gap is not None:
-            self.fleet.expected_ends.add(leader.pid)
+        if self._world.store_kind == "sqlite":
+            self.fleet.frozen.add(leader.pid)
         self.faults.append(
             Fault(
                 kind=kind, begin_us=begin_us, end_us=now_us(), pid=leader.pid, gap_seconds=gap, detail=detail

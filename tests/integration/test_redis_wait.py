@@ -24,6 +24,20 @@ from support import servers
 from support.processes import wait_until
 from support.redis_orders import QUEUE, message, now_us, publish
 
+LONG, SOON = 20.0, 5.0
+"""A wait that ends by something else than its time, and what is soon enough for that on a machine that is busy."""
+
+
+def time_of(act):
+    started = time.monotonic()
+    act()
+    return time.monotonic() - started
+
+
+def undisturbed(wait):
+    """The longest of a few waits: a database that another test empties (FLUSHDB) makes the server tell everybody of a change."""
+    return max(time_of(wait) for _ in range(3))
+
 
 def test_a_timer_comes_when_it_is_due_and_wakes_who_waits(ours):
     worker, sender = ours(), ours("sender")
@@ -74,20 +88,18 @@ def test_waiting_ends_with_a_push_of_anybody_a_waker_or_the_time(ours, client, r
         worker._watch._tracks = False
 
     def lasted(seconds, **known):
-        started = time.monotonic()
-        worker.wait(seconds, **known)
-        return time.monotonic() - started
+        return time_of(lambda: worker.wait(seconds, **known))
 
-    assert 0.25 < lasted(0.3) < 0.6
+    assert 0.25 < undisturbed(lambda: worker.wait(0.3)) < SOON
     timer = threading.Timer(0.1, client.lpush, [f"{redis_prefix}{QUEUE}\x06\x169", "x"])
     timer.start()
-    assert 0.05 < lasted(5) < 1
+    assert 0.05 < lasted(LONG) < SOON
     timer.join()
-    assert lasted(5) < 0.2  # it is still there
+    assert lasted(LONG) < SOON  # it is still there
     client.delete(f"{redis_prefix}{QUEUE}\x06\x169")
     reader, writer = os.pipe()
     os.write(writer, b"x")
-    assert lasted(5, wakers=[reader]) < 0.3
+    assert lasted(LONG, wakers=[reader]) < SOON
     os.close(reader)
     os.close(writer)
 
@@ -100,9 +112,7 @@ def test_a_waiter_whose_connection_was_cut_goes_on_with_a_new_one(ours, client):
 
     with pytest.raises(Unavailable):
         worker.wait(1)
-    started = time.monotonic()
-    worker.wait(0.2)
-    assert time.monotonic() - started > 0.15
+    assert undisturbed(lambda: worker.wait(0.2)) > 0.15
 
 
 def test_waiting_for_results_is_quick_and_misses_none(ours, redis_prefixed):
