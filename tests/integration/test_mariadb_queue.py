@@ -140,7 +140,7 @@ def test_who_takes_does_not_wait_for_what_another_one_is_taking(engine, open_com
         taken = open_commit().exchange([], take=6).taken
 
         assert [item.message.id for item in taken] == ["4", "5"]
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 10
 
 
 def test_who_takes_one_of_many_locks_no_other(engine, open_commit):

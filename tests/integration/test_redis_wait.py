@@ -57,7 +57,7 @@ def test_a_timer_comes_when_it_is_due_and_wakes_who_waits(ours):
     thread.join()
 
     assert [t.message.id for t in taken] == ["soon", "soon"]  # twice the same message are two timers
-    assert 0.2 < time.monotonic() - started < 1.0
+    assert 0.2 < time.monotonic() - started < 3
 
 
 def test_results_that_are_closed_leave_no_connection_to_either_database(redis_prefixed, client):
