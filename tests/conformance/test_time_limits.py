@@ -16,7 +16,7 @@ from backbeat.canvas.pools.runner import RunnerSpec
 from backbeat.canvas.pools.wiring import open_pool
 from backbeat.canvas.wire import to_wire
 
-from support.pool_jobs import SECONDS, job, make_spec, run_all, wait_free, wait_until, wait_until_busy
+from support.pool_jobs import SECONDS, TRIES, job, make_spec, run_all, wait_free, wait_until, wait_until_busy
 
 POOLS = {
     "solo": LimitsKept(soft=True, hard=False),
@@ -173,8 +173,8 @@ def test_a_hung_job_that_is_killed_leaves_a_free_slot_within_a_fifth_of_a_second
     seconds = []
 
     try:
-        # the best of three: others use this machine too
-        while len(seconds) < 3 and min(seconds, default=1) >= 0.2:
+        # the best of a few: others use this machine too
+        while len(seconds) < TRIES and min(seconds, default=1) >= 0.2:
             key = f"hung {len(seconds)}"
             pool.submit([job(key, "hang", how)])
             pid = job_gate.arrival().pid

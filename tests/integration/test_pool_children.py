@@ -24,6 +24,7 @@ from backbeat.canvas.wire import to_wire
 
 from support import processes
 from support.pool_jobs import (
+    TRIES,
     job,
     run_all,
     value_of,
@@ -258,8 +259,8 @@ def test_where_a_child_takes_an_import_a_spare_one_is_ready(new_pool, job_gate):
     wait_until(pool, lambda: len(pool.pids) == 2, [])
     seconds = []
 
-    # the best of three: others use this machine too
-    while len(seconds) < 3 and min(seconds, default=1) >= 0.2:
+    # the best of a few: others use this machine too
+    while len(seconds) < TRIES and min(seconds, default=1) >= 0.2:
         assert pool.free == 1
         pool.submit([job("a", "hang", "spin")])
         job_gate.arrival()
