@@ -96,7 +96,6 @@ def beat(
 
     running = open_it() if once else patiently(open_it, StoreDown, Unavailable)
     observation.watch(running.beat)
-    signals.beat_init.send(running.beat)
     if not options.quiet:
         lines = {
             "app": app.name,
@@ -108,6 +107,7 @@ def beat(
         click.echo(banner("backbeat beat", lines))
     try:
         if once:
+            signals.beat_init.send(running.beat)
             _run_once(running)
         else:
             _run_until_stopped(running, observation)
@@ -123,6 +123,8 @@ def _sources(app: App, files: Sequence[Path], *, reads_app: bool) -> list[str]:
 
 
 def _run_until_stopped(running: OpenBeat, observation: Observation) -> None:
+    from ...canvas import signals
+
     stopped: list[int] = []
 
     def stop(number: int, _: object) -> None:
@@ -133,6 +135,7 @@ def _run_until_stopped(running: OpenBeat, observation: Observation) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     reload_on_hangup(running, observation.systemd.reloading)
+    signals.beat_init.send(running.beat)  # who hears that it begins may stop it
     running.beat.run(lambda: bool(stopped))
 
 

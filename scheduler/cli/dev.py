@@ -37,12 +37,12 @@ def dev(
     display = Display()
     chosen = chosen_files(files)
     running = open_beat(app, BeatOptions(files=chosen, store=options.store, lease_ttl_seconds=10.0), display)
-    signals.beat_init.send(running.beat)
     chosen_worker = WorkerOptions(concurrency=concurrency, loglevel=loglevel)
     tasks = open_worker(app, options.app or "", chosen_worker, display)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: tasks.stop())
     reload_on_hangup(running)
+    signals.beat_init.send(running.beat)
     lines = {
         "broker": without_password(app.conf.broker_url),
         "schedules": ", ".join(map(str, chosen)),
