@@ -10,6 +10,7 @@ import pytest
 from backbeat.canvas.envelope import pack
 from backbeat.canvas.message import Message
 from backbeat.canvas.outcome import Failure
+from backbeat.canvas.pools import assignments
 from backbeat.canvas.pools.base import Ended, Job, Lost, Told
 from backbeat.canvas.pools.processes import ProcessPool
 from backbeat.canvas.pools.runner import Kind, RunnerSpec
@@ -29,7 +30,9 @@ def call(key, task, *args, **options):
 
 
 @pytest.fixture
-def pool():
+def pool(monkeypatch):
+    """Its patience is that of a test: on a busy machine a process that is well may answer late, and be replaced for it."""
+    monkeypatch.setattr(assignments, "ANSWER_SECONDS", 10.0)
     opened = open_pool("asyncio", size=SLOTS, runner=RUNNER)
     wait_free(opened, SLOTS)
     yield opened

@@ -13,6 +13,7 @@ import pytest
 from backbeat.canvas.envelope import pack
 from backbeat.canvas.errors import ImproperlyConfigured
 from backbeat.canvas.message import Message
+from backbeat.canvas.pools import assignments
 from backbeat.canvas.pools.base import Ended, Job, Lost, Told
 from backbeat.canvas.pools.processes import ProcessPool
 from backbeat.canvas.pools.runner import Kind, RunnerSpec
@@ -39,7 +40,9 @@ def kind(request):
 
 
 @pytest.fixture
-def pool(kind):
+def pool(kind, monkeypatch):
+    """Its patience is that of a test: on a busy machine a process that is well may answer late, and be replaced for it."""
+    monkeypatch.setattr(assignments, "ANSWER_SECONDS", 10.0)
     opened = open_pool(kind, size=SLOTS, runner=RUNNER)
     wait_free(opened, SLOTS)
     yield opened
