@@ -66,8 +66,13 @@ def databases(tmp_path_factory):
             else:
                 lent = own_database({"postgresql": "postgres", "mariadb": "mariadb"}[kind])
                 url = lent.__enter__()
+            # a transaction may stand for a quarter of a lease's time, which a busy machine takes for nothing
             pair = [
-                open_store(url.replace("+psycopg", "").replace("+pymysql", ""), cluster="test")
+                open_store(
+                    url.replace("+psycopg", "").replace("+pymysql", ""),
+                    cluster="test",
+                    lease_ttl_seconds=120.0,
+                )
                 for _ in range(2)
             ]
             opened[kind] = (pair, lent)

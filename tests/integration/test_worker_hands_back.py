@@ -26,12 +26,13 @@ from support.processes import wait_until
 
 
 class Heard:
-    """A Commit that notes when it is paused, and raises what `faults` holds for a method, one after the other."""
+    """A Commit that notes when it is paused and what is handed back, and raises what `faults` holds for a method, one after the other."""
 
     def __init__(self, inner):
         self._inner = inner
         self.paused_at = []
         self.renewed = 0
+        self.released = []
         self.faults = {}
 
     def pause(self):
@@ -39,6 +40,10 @@ class Heard:
         if self.faults.get("pause"):
             raise self.faults["pause"].pop()
         self._inner.pause()
+
+    def release(self, held, **known):
+        self.released += [item.message.id for item in held]
+        self._inner.release(held, **known)
 
     def renew(self, held):
         self.renewed += 1
@@ -227,14 +232,10 @@ def test_what_was_taken_ahead_goes_back_when_a_task_keeps_the_slot(fleet):
     fleet.thread.start()
     wait_until(lambda: fleet.pool.held, 20)
     runs = fleet.store.state.runs
+    wait_until(lambda: fleet.commit.released, 10)  # what was taken ahead
+    wait_until(lambda: {getattr(runs.get(handle.id), "worker", "") for handle in behind} == {""}, 10)
 
-    def workers():
-        return {getattr(runs.get(handle.id), "worker", "") for handle in behind}
-
-    taken_ahead = "w1" in workers()
-    wait_until(lambda: workers() == {""}, 10)
-
-    assert taken_ahead
+    assert set(fleet.commit.released) & {handle.id for handle in behind}
     assert all(handle.ready() for handle in handles)
     assert not any(handle.ready() for handle in (stay, *behind))
     fleet.pool.let_go.set()
