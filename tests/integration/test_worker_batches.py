@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 from backbeat.canvas.clock import SystemClock
 from backbeat.canvas.commit.limits import Limits
@@ -19,24 +17,10 @@ from backbeat.canvas.worker.worker import Worker
 from support import batch_app
 from support.eager import connect
 from support.processes import wait_until
+from support.worker_thread import Released, WorkerThread
 
 
-class Released:
-    """A Commit that notes what is handed back."""
-
-    def __init__(self, inner):
-        self._inner = inner
-        self.released = []
-
-    def release(self, held, *, lost=False):
-        self.released += [(item.message.task, lost) for item in held]
-        self._inner.release(held, lost=lost)
-
-    def __getattr__(self, name):
-        return getattr(self._inner, name)
-
-
-class Fleet:
+class Fleet(WorkerThread):
     def __init__(self, slots):
         self.store = store = MemoryStore()
         self.app = batch_app.app
@@ -46,10 +30,10 @@ class Fleet:
             self.commit, self.app.results, now_us=SystemClock().now_us, is_early=self.app.is_early
         )
         self.pool = ProcessPool(slots, RunnerSpec("support.batch_app:make"))
-        self.worker = Worker(
+        worker = Worker(
             self.commit, performer, self.pool, LogListener(), Limits(lease_seconds=10), grace_seconds=60
         )
-        self.thread = threading.Thread(target=self.worker.run)
+        super().__init__(worker)
 
     def warm(self):
         """Let the worker learn that tasks are short, so that it takes many."""
@@ -61,12 +45,6 @@ class Fleet:
 
     def run_of(self, handle):
         return self.store.state.runs[handle.id]
-
-    def close(self):
-        self.worker.stop()
-        self.worker.stop()
-        self.thread.join(20)
-        assert not self.thread.is_alive()
 
 
 @pytest.fixture
@@ -122,7 +100,7 @@ def test_a_process_that_dies_is_counted_against_the_task_that_it_ran_and_no_othe
 
     assert [handle.get(timeout=20) for handle in (*handles, *behind)] == [*range(10), *range(20)]
     assert fatal.get(timeout=20) == "again"
-    assert [task for task, lost in fleet.commit.released if lost] == ["die"]
+    assert [message.task for message, lost in fleet.commit.released if lost] == ["die"]
 
 
 @one_slot
@@ -194,5 +172,7 @@ def test_with_a_task_with_which_a_worker_died_nothing_is_held_that_cannot_start(
 
     assert suspect.get(timeout=20) == "suspect"
     assert [handle.get(timeout=20) for handle in behind] == list(range(100))
-    assert fleet.commit.released == [("quick", False)] * surplus[0]
+    assert [(message.task, lost) for message, lost in fleet.commit.released] == [("quick", False)] * surplus[
+        0
+    ]
     assert surplus[0] > 0

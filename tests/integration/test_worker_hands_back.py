@@ -23,16 +23,16 @@ from backbeat.canvas.worker.worker import Worker
 
 from support.eager import connect
 from support.processes import wait_until
+from support.worker_thread import Released, WorkerThread
 
 
-class Heard:
-    """A Commit that notes when it is paused and what is handed back, and raises what `faults` holds for a method, one after the other."""
+class Heard(Released):
+    """One that notes when it is paused, too, and raises what `faults` holds for a method, one after the other."""
 
     def __init__(self, inner):
-        self._inner = inner
+        super().__init__(inner)
         self.paused_at = []
         self.renewed = 0
-        self.released = []
         self.faults = {}
 
     def pause(self):
@@ -41,16 +41,9 @@ class Heard:
             raise self.faults["pause"].pop()
         self._inner.pause()
 
-    def release(self, held, **known):
-        self.released += [item.message.id for item in held]
-        self._inner.release(held, **known)
-
     def renew(self, held):
         self.renewed += 1
         self._inner.renew(held)
-
-    def __getattr__(self, name):
-        return getattr(self._inner, name)
 
 
 class Slots(SoloPool):
@@ -94,7 +87,7 @@ class InLoop(Slots):
             self._waker.send(b".")
 
 
-class Fleet:
+class Fleet(WorkerThread):
     def __init__(self, slots, kind=Slots):
         store = MemoryStore()
         self.store = store
@@ -107,7 +100,7 @@ class Fleet:
             self.commit, self.app.results, now_us=SystemClock().now_us, is_early=self.app.is_early
         )
         self.pool = kind(lambda job, limit: run_job(job, self.app.tasks, "celery@test", limit), slots)
-        self.worker = Worker(
+        worker = Worker(
             self.commit,
             performer,
             self.pool,
@@ -116,16 +109,10 @@ class Fleet:
             grace_seconds=60,
             runs_tasks_in_loop=kind is InLoop,
         )
-        self.thread = threading.Thread(target=self.worker.run)
+        super().__init__(worker)
 
     def send(self, name, *args):
         return self.app.send_task(name, args)
-
-    def close(self):
-        self.worker.stop()
-        self.worker.stop()
-        self.thread.join(20)
-        assert not self.thread.is_alive()
 
 
 @pytest.fixture
@@ -235,7 +222,7 @@ def test_what_was_taken_ahead_goes_back_when_a_task_keeps_the_slot(fleet):
     wait_until(lambda: fleet.commit.released, 10)  # what was taken ahead
     wait_until(lambda: {getattr(runs.get(handle.id), "worker", "") for handle in behind} == {""}, 10)
 
-    assert set(fleet.commit.released) & {handle.id for handle in behind}
+    assert {message.id for message, _ in fleet.commit.released} & {handle.id for handle in behind}
     assert all(handle.ready() for handle in handles)
     assert not any(handle.ready() for handle in (stay, *behind))
     fleet.pool.let_go.set()

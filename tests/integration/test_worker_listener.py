@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 from backbeat.canvas import App
 from backbeat.canvas.clock import SystemClock
@@ -19,6 +17,7 @@ from backbeat.canvas.worker.worker import Worker
 
 from support.eager import connect
 from support.processes import wait_until
+from support.worker_thread import WorkerThread
 
 
 class Hears(LogListener):
@@ -33,7 +32,7 @@ class Hears(LogListener):
             raise self._fault
 
 
-class Fleet:
+class Fleet(WorkerThread):
     """A worker that runs tasks in its own thread, over a store in memory."""
 
     def __init__(self, listener):
@@ -44,11 +43,9 @@ class Fleet:
         commit = MemoryCommit(store, worker="w1", queues=["celery"])
         performer = Performer(commit, self.app.results, now_us=SystemClock().now_us)
         pool = SoloPool(lambda job, limit: run_job(job, self.app.tasks, "celery@test", limit))
-        self.worker = Worker(
-            commit, performer, pool, listener, Limits(lease_seconds=10), runs_tasks_in_loop=True
-        )
+        worker = Worker(commit, performer, pool, listener, Limits(lease_seconds=10), runs_tasks_in_loop=True)
+        super().__init__(worker, self._run)
         self.error = None
-        self.thread = threading.Thread(target=self._run)
 
     def _run(self):
         try:
@@ -58,12 +55,6 @@ class Fleet:
 
     def send(self, value):
         return self.app.send_task("quick", [value])
-
-    def close(self):
-        self.worker.stop()
-        self.worker.stop()
-        self.thread.join(20)
-        assert not self.thread.is_alive()
 
 
 @pytest.fixture
