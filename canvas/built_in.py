@@ -34,6 +34,7 @@ from .node import Call, Group, Node, bare, freeze, map_first, root_of
 from .node_data import node_from_data
 from .outcome import Failure, GoingOn, Outcome, Retry, Success, cause_of, celery_error, lost
 from .results.base import Results
+from .trace_context import trace_of
 
 logger = logging.getLogger(__name__)
 
@@ -175,7 +176,7 @@ def never_started(message: Message, outcome: Outcome) -> list[Effect]:
     try:
         (signature,) = json.loads(message.args)
         node = freeze(node_from_data(signature, json_value), own_tasks.started_id(message.id))
-        return flow.not_started(node, root_of(node), cause_of(outcome, message.id))
+        return flow.not_started(node, root_of(node), cause_of(outcome, message.id), trace_of(message.headers))
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         return []  # it is none
 
@@ -189,7 +190,7 @@ def _start(message: Message, signature: dict[str, object]) -> Served:
     started = _with_headers(node, message)
     effects = [
         *planned(started, root_of(node), message.id),
-        *flow.start(started, root_of(node), parent_id=message.id),
+        *flow.start(started, root_of(node), parent_id=message.id, trace=trace_of(message.headers)),
     ]
     return Served(message, Success(value=json_value(handle)), effects)
 

@@ -7,6 +7,7 @@ implementations of Commit; how a transaction takes it is for commit/session.py.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from . import signals
@@ -22,6 +23,8 @@ from .request import running_request
 from .sending import send, send_each, send_unique
 from .start import Start
 from .streaming import Stream, Streamed, send_stream
+from .trace_context import NO_TRACE, Trace, trace_of
+from .tracing import publishing
 from .transaction import Transactions
 from .unique import Conflict
 from .unique_call import UniqueCall
@@ -56,8 +59,9 @@ class CanvasSender:
         if uses_rpc(self._conf):
             node = replying(node, lambda id_: reply_queue(self._connections.results, id_))
         root, parent = self._above(node)
-        start = Start(node, root or root_of(node), parent)
-        holder = self._brought(start, asked, self.transactions.current(session))
+        with self._publishing(node, root := root or root_of(node)) as trace:
+            start = Start(node, root, parent, trace)
+            holder = self._brought(start, asked, self.transactions.current(session))
         if asked is None or holder is None:
             return node
         if asked.conflict is Conflict.RAISE:
@@ -71,9 +75,11 @@ class CanvasSender:
     def stream(self, canvas: Node, members: Iterator[Node]) -> Streamed:
         """Send a frozen canvas that begins with a group without members, and these as its members, as they come."""
         root, parent = self._above(canvas)
-        stream = Stream(canvas, members, root or root_of(canvas), parent)
-        with self._connections.client() as client:
-            return send_stream(client, stream)
+        with (
+            self._publishing(canvas, root := root or root_of(canvas)) as trace,
+            self._connections.client() as client,
+        ):
+            return send_stream(client, Stream(canvas, members, root, parent, trace))
 
     def close(self) -> None:
         """Let go of what sends in transactions; it is made again when it is needed."""
@@ -89,6 +95,12 @@ class CanvasSender:
         first = next(first_calls(node), None)
         own = {} if first is None else first.options
         return own.get("root_id") or root, own.get("parent_id") or parent
+
+    def _publishing(self, node: Node, root_id: str) -> AbstractContextManager[Trace]:
+        """The span of this sending; without one the canvas is of the trace of the task that sends it, if one does."""
+        request = running_request()
+        passed_on = NO_TRACE if request is None else trace_of(request.headers)
+        return publishing(node, root_id, passed_on, is_on=bool(self._conf.task_traces))
 
     def _brought(self, start: Start, asked: UniqueCall | None, session: Any) -> str | None:
         """The id of the task that has the key, if nothing was sent."""
@@ -135,4 +147,4 @@ class CanvasSender:
             send_stored(client)
 
     def _effects(self, start: Start) -> list[Effect]:
-        return canvas_start(self._conf, start.node, start.root_id, start.parent_id)
+        return canvas_start(self._conf, start)

@@ -24,6 +24,7 @@ from .node_data import node_from_data
 from .outcome import Failure, GoingOn, Outcome, Success, cause_of, lost
 from .results.base import Results
 from .results.chord_books import DONE, ReadsChords, leaves, parts_of
+from .trace_context import trace_of
 
 UNLOCK_TASK = "celery.chord_unlock"
 UNLOCK_SECONDS = 1.0
@@ -118,11 +119,16 @@ def _arguments(message: Message) -> tuple[str, Any]:
 
 def _following(message: Message, group_id: str, body: Any, parts: Sequence[Part]) -> list[Effect]:
     outcome = value_of(parts, Policy.FAIL)
-    return flow.counted(_body(group_id, body), outcome, message.root_id, message.parent_id)
+    return _counted(message, group_id, body, outcome)
 
 
 def _given_up(message: Message, group_id: str, body: Any, failure: Failure) -> list[Effect]:
-    return flow.counted(_body(group_id, body), failure, message.root_id, message.parent_id)
+    return _counted(message, group_id, body, failure)
+
+
+def _counted(message: Message, group_id: str, body: Any, outcome: Success | Failure) -> list[Effect]:
+    trace = trace_of(message.headers)
+    return flow.counted(_body(group_id, body), outcome, message.root_id, message.parent_id, trace)
 
 
 def _body(group_id: str, data: Any) -> Node:

@@ -136,6 +136,7 @@ DEFAULTS: dict[str, Any] = {
     "task_store_eager_result": False,
     "task_store_errors_even_if_ignored": False,
     "task_time_limit": None,
+    "task_traces": True,
     "task_track_started": True,
     "timezone": None,
     "worker_cancel_long_running_tasks_on_connection_loss": False,
@@ -234,6 +235,7 @@ OBEYED = frozenset(
     task_soft_time_limit
     task_store_eager_result
     task_time_limit
+    task_traces
     task_track_started
     timezone
     worker_concurrency

@@ -19,6 +19,7 @@ from msgspec import Struct, field
 
 from .json_text import Json, json_value
 from .node import Call, Node, Policy
+from .trace_context import Trace
 
 
 class Step(Struct, frozen=True):
@@ -82,7 +83,7 @@ class JoinRecord(Struct, frozen=True, kw_only=True):
     """A join as it is stored: what follows when all parts are there. `parent_id` is the task that opened it.
 
     `members` are the ids of all calls in it, where those that have not started shall not start any more when one has failed.
-    `stamps` are what follows is stamped with.
+    `stamps` are what follows is stamped with, and `trace` is the one that it is of.
     """
 
     join_id: str
@@ -92,6 +93,7 @@ class JoinRecord(Struct, frozen=True, kw_only=True):
     policy: Policy = Policy.FAIL
     members: tuple[str, ...] = ()
     stamps: Mapping[str, Any] = field(default_factory=dict)
+    trace: Trace = field(default_factory=dict)
 
 
 Chains = Mapping[str, ChainRecord]

@@ -21,6 +21,7 @@ from .message import Message, copy_of
 from .node import Node
 from .outcome import Ending, Failure, Success
 from .plan import Plan, plan_of
+from .trace_context import NO_TRACE, Trace
 
 
 class Publish(Struct, frozen=True):
@@ -114,13 +115,14 @@ class AddPart(Struct, frozen=True):
 class CountPart(Struct, frozen=True):
     """Count how `id` ended in a chord of Celery's, once; if it is the last that was missing the chord's message is sent.
 
-    `root_id` is that of the canvas of the task.
+    `root_id` is that of the canvas of the task, `trace` what the chord's message is of.
     """
 
     chord: Counted
     id: str
     outcome: Success | Failure
     root_id: str = ""
+    trace: Trace = NO_TRACE
 
 
 class OpenCount(Struct, frozen=True):

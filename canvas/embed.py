@@ -21,6 +21,7 @@ from .node import Node
 from .node_data import node_from_data, node_to_data
 from .own_tasks import FAILED_TASK, NEXT_TASK
 from .stamp import Stamps, stamped, with_stamps
+from .trace_context import trace_of
 
 ARGUMENTS = "backbeat_arguments"
 """Where marked arguments are in the embed."""
@@ -95,6 +96,8 @@ def _forward(task: str, message: Message, position: Step | Member) -> dict[str, 
     """A signature that brings the outcome of `message` to a backbeat worker, whoever ran the task."""
     options = with_stamps({"queue": CONTROL_QUEUE}, message.stamps)
     options["task_id"] = derive(message.id, task)
+    if trace := trace_of(message.headers):
+        options["headers"] = dict(trace)
     # as node_to_data writes a call: most messages have two of these
     return {
         "task": task,

@@ -27,6 +27,7 @@ from .mark import plain
 from .message import Message, message_of
 from .node import Call, Chain, Group, Node, Policy, Tap, callbacks, first_calls, freeze
 from .node_data import node_to_data
+from .trace_context import NO_TRACE, Trace
 
 ACCUMULATE_TASK = "celery.accumulate"
 """Of Celery's, which every worker has: with `index` it returns that one of its arguments."""
@@ -48,13 +49,15 @@ Steps = tuple[Node, ...]
 Data = dict[str, Any]
 
 
-def expanded(node: Node, root_id: str, parent_id: str | None, *, counts: bool) -> list[Effect]:
+def expanded(
+    node: Node, root_id: str, parent_id: str | None, *, counts: bool, trace: Trace = NO_TRACE
+) -> list[Effect]:
     """Effects that send the frozen canvas `node`. `counts`: results are in Redis, where Celery's workers count the parts of chords.
 
     Raises ImproperlyConfigured for what Celery's workers cannot do.
     """
     check(node)
-    sender = _Sender(root_id, parent_id)
+    sender = _Sender(root_id, parent_id, trace)
     effects = list(sender.sent(_steps(node), None))
     if not counts and _has_chord(node):
         raise ImproperlyConfigured(
@@ -98,9 +101,10 @@ def _refusal(what: str) -> ImproperlyConfigured:
 class _Sender:
     """Makes the messages that start a canvas."""
 
-    def __init__(self, root_id: str, parent_id: str | None) -> None:
+    def __init__(self, root_id: str, parent_id: str | None, trace: Trace) -> None:
         self._root_id = root_id
         self._parent_id = parent_id
+        self._trace = trace
 
     def sent(self, steps: Steps, part: Counted | None, value: Json | None = None) -> Iterator[Effect]:
         """Start the first of `steps` with `value` in front of its arguments; what ends last is `part` of a chord."""
@@ -132,7 +136,12 @@ class _Sender:
         where = {name: call.options[name] for name in ("copies", "first_queue") if name in call.options}
         bare = replace(call, options=own | where, kwargs=plain(call.kwargs), link=_frozen_links(call))
         message = message_of(
-            bare, args=args, then=None if rest else part, root_id=self._root_id, parent_id=self._parent_id
+            bare,
+            args=args,
+            then=None if rest else part,
+            root_id=self._root_id,
+            parent_id=self._parent_id,
+            trace=self._trace,
         )
         if rest:
             message = replace(message, tail=json_value(_tail(rest, part)[::-1]))

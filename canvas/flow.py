@@ -71,6 +71,7 @@ from .outcome import (
 )
 from .replacing import in_place_of, record_id
 from .stamp import Stamps
+from .trace_context import NO_TRACE, Trace, trace_of
 
 ALONE = "add_to_chord was called by a task that is in the header of no chord, so there is nothing to add to"
 INLINE_LIMIT = 2_000
@@ -90,6 +91,8 @@ class _Scope(Struct, frozen=True):
     """That of the message that ended: what follows a task that is run again is run again, too (decisions K6)."""
     stamps: Stamps = field(default_factory=dict)
     """Those of what ended: what it leads to gets them."""
+    trace: Trace = field(default_factory=dict)
+    """That of what ended, which is that of what it leads to."""
 
     def knowing(self, record: ChainRecord) -> _Scope:
         return replace(self, chains={**self.chains, record.chain_id: record})
@@ -102,16 +105,24 @@ def start(
     parent_id: str | None = None,
     then: Continuation | None = None,
     inline_limit: int = INLINE_LIMIT,
+    trace: Trace = NO_TRACE,
 ) -> list[Effect]:
     """Effects that set the frozen canvas `node` going. Tails of plain calls up to `inline_limit` bytes travel in the message."""
-    return list(_enter(node, None, then, _Scope(root_id, parent_id, {}, inline_limit)))
+    return list(_enter(node, None, then, _Scope(root_id, parent_id, {}, inline_limit, trace=trace)))
 
 
 def member_effects(
-    member: Node, group: Group, index: int, root_id: str, parent_id: str | None, *, reports: bool
+    member: Node,
+    group: Group,
+    index: int,
+    root_id: str,
+    parent_id: str | None,
+    *,
+    reports: bool,
+    trace: Trace = NO_TRACE,
 ) -> list[Effect]:
     """Effects that start one more member of a group that was started before, in the same canvas; it `reports` to the group's join."""
-    scope = _Scope(root_id, parent_id, {})
+    scope = _Scope(root_id, parent_id, {}, trace=trace)
     if not reports:
         return list(_enter(labelled(member, group.id, index), None, None, scope))
     position = Member(group.id, index, group.policy is Policy.FAIL_FAST)
@@ -127,7 +138,7 @@ def next_steps(message: Message, outcome: Outcome, chains: Chains) -> list[Effec
         return [Publish(_again(message, outcome))]
     if isinstance(outcome, Replaced):
         return list(_replace(message, outcome, chains))
-    scope = _Scope(message.root_id, message.id, chains, generation=message.generation, stamps=message.stamps)
+    scope = replace(_scope_of_message(message, chains), parent_id=message.id)
     effects: list[Effect] = []
     if isinstance(outcome, Success):
         # before its own part is counted, so that the join is not complete without what it added
@@ -158,11 +169,17 @@ def joined(record: JoinRecord, parts: Sequence[Part], chains: Chains, generation
     return [*effects, *_fail_join(record, outcome, scope)]
 
 
-def counted(body: Node, outcome: Success | Failure, root_id: str, parent_id: str | None) -> list[Effect]:
+def counted(
+    body: Node,
+    outcome: Success | Failure,
+    root_id: str,
+    parent_id: str | None,
+    trace: Trace = NO_TRACE,
+) -> list[Effect]:
     """What follows when all parts of a chord of Celery's are in, and came to `outcome`. `parent_id` is the task that was the last."""
     if isinstance(outcome, Failure):
-        return not_started(body, root_id, outcome)
-    return list(_enter(body, outcome.value, None, _Scope(root_id, parent_id, {})))
+        return not_started(body, root_id, outcome, trace)
+    return list(_enter(body, outcome.value, None, _Scope(root_id, parent_id, {}, trace=trace)))
 
 
 def interrupted(join_id: str) -> Failure:
@@ -177,12 +194,23 @@ def given_up(record: JoinRecord, failure: Failure, chains: Chains) -> list[Effec
 
 
 def _scope_of(record: JoinRecord, chains: Chains) -> _Scope:
-    return _Scope(record.root_id, record.parent_id, chains, stamps=record.stamps)
+    return _Scope(record.root_id, record.parent_id, chains, stamps=record.stamps, trace=record.trace)
 
 
-def not_started(node: Node, root_id: str, cause: Failure) -> list[Effect]:
+def _scope_of_message(message: Message, chains: Chains) -> _Scope:
+    return _Scope(
+        message.root_id,
+        message.parent_id,
+        chains,
+        generation=message.generation,
+        stamps=message.stamps,
+        trace=trace_of(message.headers),
+    )
+
+
+def not_started(node: Node, root_id: str, cause: Failure, trace: Trace = NO_TRACE) -> list[Effect]:
     """What follows when the frozen canvas `node` will never start: all of it is settled, and who waits for errors is told once."""
-    scope = _Scope(root_id, None, {})
+    scope = _Scope(root_id, None, {}, trace=trace)
     effects: list[Effect] = list(_abandon(node, cause, scope))
     steps = untapped(node.steps) if isinstance(node, Chain) else (node,)
     has_body = isinstance(steps[0], Group) and len(steps) > 1
@@ -204,9 +232,7 @@ def _again(message: Message, retry: Retry) -> Message:
 
 def _replace(message: Message, replaced: Replaced, chains: Chains) -> Iterator[Effect]:
     node = in_place_of(message, node_from_data(json.loads(replaced.canvas), json_value))
-    scope = _Scope(
-        message.root_id, message.parent_id, chains, generation=message.generation, stamps=message.stamps
-    )
+    scope = _scope_of_message(message, chains)
     yield from _grow(message, replaced.added, replace(scope, parent_id=message.id))
     yield from planned(node, message.root_id, message.id)
     if isinstance(node, Chain):
@@ -241,6 +267,7 @@ def _enter(node: Node, value: Json | None, then: Continuation | None, scope: _Sc
                 parent_id=scope.parent_id,
                 generation=scope.generation,
                 stamps=scope.stamps,
+                trace=scope.trace,
             )
             yield from published(message)
         case Chain():
@@ -250,7 +277,7 @@ def _enter(node: Node, value: Json | None, then: Continuation | None, scope: _Sc
         case Group() if then is None and node.policy is not Policy.FAIL_FAST:
             yield from _enter_members(node, value, scope, is_joined=False)
         case Group():
-            record = join_of(node, then, scope.root_id, scope.parent_id, scope.stamps)
+            record = join_of(node, then, scope.root_id, scope.parent_id, scope.stamps, scope.trace)
             yield OpenJoin(record, len(node.members), generation=scope.generation)
             yield from _enter_members(node, value, scope, is_joined=True)
         case Tap():
@@ -367,7 +394,7 @@ def _abandon(node: Node, failure: Failure, scope: _Scope) -> Iterator[Effect]:
 
 def _count(chord: Counted, id_: str, outcome: Ending, scope: _Scope) -> CountPart:
     part = outcome if isinstance(outcome, Success) else cause_of(outcome, id_)
-    return CountPart(chord, id_, part, scope.root_id)
+    return CountPart(chord, id_, part, scope.root_id, scope.trace)
 
 
 def _tell(tap: Tap, ended: Success | Failure, scope: _Scope) -> Iterator[Effect]:

@@ -10,12 +10,18 @@ from .json_text import json_list
 from .node import Group, Policy, calls
 from .outcome import Failure, Success, celery_error, error_value, repr_of
 from .stamp import Stamps, common_stamps
+from .trace_context import Trace
 
 
 def join_of(
-    group: Group, then: Continuation | None, root_id: str, parent_id: str | None, stamps: Stamps
+    group: Group,
+    then: Continuation | None,
+    root_id: str,
+    parent_id: str | None,
+    stamps: Stamps,
+    trace: Trace,
 ) -> JoinRecord:
-    """The join that the members of a frozen group report to; `stamps` are those of what leads to it."""
+    """The join that the members of a frozen group report to; `stamps` and `trace` are those of what leads to it."""
     is_hasty = group.policy is Policy.FAIL_FAST
     return JoinRecord(
         join_id=group.id,
@@ -25,6 +31,7 @@ def join_of(
         policy=group.policy,
         members=tuple(call.id for call in calls(group)) if is_hasty else (),
         stamps={**stamps, **common_stamps(group)},
+        trace=trace,
     )
 
 

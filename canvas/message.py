@@ -15,6 +15,7 @@ from .ids import derive
 from .json_text import EMPTY_LIST, EMPTY_MAP, Json
 from .node import Call, Node, callbacks, calls
 from .stamp import Stamps, stamp_keys, stamps_in
+from .trace_context import Trace, in_trace
 
 DEFAULT_QUEUE = "celery"
 CONTROL_QUEUE = "backbeat"
@@ -161,8 +162,9 @@ def message_of(
     parent_id: str | None,
     generation: int = 0,
     stamps: Stamps | None = None,
+    trace: Trace | None = None,
 ) -> Message:
-    """The message of a frozen call, with `args` in place of its own; with `stamps`, those of what sends it, besides its own."""
+    """The message of a frozen call, with `args` in place of its own; with `stamps` and of the `trace` of what sends it, besides its own."""
     options = call.options
     # most calls have few options; what they have not is as in any message
     known: dict[str, Any] = {"queue": ""}
@@ -193,6 +195,8 @@ def message_of(
                 known["group_index"] = then.index
         case Counted():
             known["group_id"], known["group_index"] = then.group_id, then.index
+    if trace:
+        known["headers"] = in_trace(known.get("headers", {}), trace)
     return Message(
         id=call.id,
         task=call.task,

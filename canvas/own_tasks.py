@@ -6,6 +6,7 @@ from .continuation import Counted
 from .ids import derive
 from .json_text import json_list, json_string
 from .message import CONTROL_QUEUE, Message
+from .trace_context import NO_TRACE, Trace
 
 JOIN_TASK = "backbeat.join"
 NEXT_TASK = "backbeat.next"
@@ -22,7 +23,7 @@ def join_message(join_id: str, generation: int = 0) -> Message:
     return Message(id=id_, task=JOIN_TASK, args=args, queue=CONTROL_QUEUE, generation=generation)
 
 
-def chord_message(chord: Counted, root_id: str, parent_id: str) -> Message:
+def chord_message(chord: Counted, root_id: str, parent_id: str, trace: Trace = NO_TRACE) -> Message:
     """The message that stores send, in the same step, when the last part of a chord of Celery's comes in; `counted` answers it."""
     return Message(
         id=derive(chord.group_id, "chord"),
@@ -32,6 +33,7 @@ def chord_message(chord: Counted, root_id: str, parent_id: str) -> Message:
         parent_id=parent_id,
         queue=CONTROL_QUEUE,
         ignore_result=True,
+        headers=dict(trace),
     )
 
 

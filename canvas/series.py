@@ -57,8 +57,10 @@ def _shape_of(message: Message) -> Message | None:
     is_placed = isinstance(then, Member) and not then.key
     if not (then is None or is_placed):
         return None
-    if message.headers or message.stamps or message.link or message.link_error or message.errback:
+    if message.stamps or message.link or message.link_error or message.errback:
         return None  # in them 1, 1.0 and True are equal, and not the same
+    if message.headers and not all(type(value) is str for value in message.headers.values()):
+        return None  # likewise; but those that say of which trace it is are texts
     if is_marked(message.args) or is_marked(message.kwargs):
         return None
     return _placed(message, "", EMPTY_LIST, EMPTY_MAP, 0)

@@ -203,6 +203,7 @@ _READERS: dict[str, Read] = {
     "task_soft_time_limit": optional(LIMIT),
     "task_store_eager_result": flag,
     "task_time_limit": optional(LIMIT),
+    "task_traces": flag,
     "task_track_started": flag,
     "timezone": optional(_zone),
     "worker_concurrency": optional(CONCURRENCY),

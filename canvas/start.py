@@ -15,22 +15,26 @@ from .json_text import json_value
 from .message import check_calls, iso_of_us
 from .node import Call, Node, map_first
 from .node_data import node_from_data, node_to_data
+from .trace_context import NO_TRACE, Trace, trace_of
 
 VERSION = 1
 
 
 class Start(Struct, frozen=True):
-    """A frozen canvas, the root that it belongs to, and the task that sent it."""
+    """A frozen canvas, the root that it belongs to, the task that sent it, and the trace that it is of."""
 
     node: Node
     root_id: str
     parent_id: str | None = None
+    trace: Trace = NO_TRACE
 
 
 def start_to_text(start: Start) -> str:
     """JSON text, in ASCII."""
     canvas = node_to_data(start.node, json.loads)
     data = {"v": VERSION, "root": start.root_id, "parent": start.parent_id, "canvas": canvas}
+    if start.trace:
+        data["trace"] = dict(start.trace)
     return json_value(data)
 
 
@@ -40,7 +44,8 @@ def start_from_text(text: str) -> Start:
         data = json.loads(text)
         if data["v"] != VERSION:
             raise DecodeError(f"the canvas is of version {data['v']!r}; this one reads {VERSION}")
-        start = Start(node_from_data(data["canvas"], json_value), data["root"], data["parent"])
+        node = node_from_data(data["canvas"], json_value)
+        start = Start(node, data["root"], data["parent"], trace_of(data.get("trace", {})))
         check_calls(start.node)
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise DecodeError(f"the canvas cannot be read: {type(error).__name__}: {error}") from error

@@ -22,6 +22,7 @@ from .killpoint import reach
 from .node import Call, Chain, Group, Node, freeze
 from .plan import Plan, plan_of
 from .sending import SENDER_LEASE_SECONDS, SLICE
+from .trace_context import NO_TRACE, Trace
 
 
 class Stream(Struct, frozen=True):
@@ -31,6 +32,7 @@ class Stream(Struct, frozen=True):
     members: Iterator[Node]
     root_id: str
     parent_id: str | None
+    trace: Trace = NO_TRACE
 
     @property
     def group(self) -> Group:
@@ -77,7 +79,13 @@ class _Sending:
             self._slice += self._opening(member)
         else:
             self._slice += flow.member_effects(
-                member, group, index, stream.root_id, stream.parent_id, reports=bool(self._opened)
+                member,
+                group,
+                index,
+                stream.root_id,
+                stream.parent_id,
+                reports=bool(self._opened),
+                trace=stream.trace,
             )
         self._size = index + 1
         self._tasks.add(member.task if isinstance(member, Call) else None)
@@ -106,7 +114,7 @@ class _Sending:
             if isinstance(stream.canvas, Chain)
             else begun
         )
-        effects = flow.start(canvas, stream.root_id, parent_id=stream.parent_id)
+        effects = flow.start(canvas, stream.root_id, parent_id=stream.parent_id, trace=stream.trace)
         opening = [_unsealed(effect, group.id) for effect in effects]
         self._opened = [effect for effect in opening if _is_own_join(effect, group.id)]
         return opening

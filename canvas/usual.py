@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from .continuation import Continuation
 from .embed import nodes_of, then_of
@@ -46,6 +46,9 @@ class _Headers(Struct, forbid_unknown_fields=True):
     shadow: None = None
     stamped_headers: None = None
     stamps: _Nothing | None = None
+    traceparent: str | UnsetType = UNSET
+    tracestate: str | UnsetType = UNSET
+    baggage: str | UnsetType = UNSET
     backbeat_generation: _Count = 0
     # nothing is read of these
     lang: Any = None
@@ -172,4 +175,14 @@ def _message(
         ignore_result=headers.ignore_result,
         reply_to=properties.reply_to or "",
         origin=headers.origin,
+        headers=_traced(headers),
     )
+
+
+def _traced(headers: _Headers) -> dict[str, str]:
+    values = {
+        "traceparent": headers.traceparent,
+        "tracestate": headers.tracestate,
+        "baggage": headers.baggage,
+    }
+    return {name: value for name, value in values.items() if isinstance(value, str)}

@@ -32,7 +32,6 @@ from .config import Config
 from .effect import Effect, OpenChain, OpenJoin, planned
 from .errors import ImproperlyConfigured
 from .expansion import expanded
-from .node import Node
 from .places import (
     Kind,
     broker_prefix,
@@ -249,14 +248,16 @@ def open_relays(conf: Config, sender: TransactionSender) -> list[OutboxRelay]:
     return [sender.relay(open_outbox_engine(url)) for url in urls]
 
 
-def canvas_start(conf: Config, node: Node, root_id: str, parent_id: str | None) -> list[Effect]:
-    """The effects that set `node` going with what there is: without a store steps travel inline, and chords are refused."""
+def canvas_start(conf: Config, start: Start) -> list[Effect]:
+    """The effects that set it going with what there is: without a store steps travel inline, and chords are refused."""
+    node, root_id, parent_id, trace = start.node, start.root_id, start.parent_id, start.trace
     if conf.canvas_wire == "celery":
-        return _expanded(conf, node, root_id, parent_id)
+        return _expanded(conf, start)
     if store_url(conf) is not None:
         # the plan comes last: where a sender dies between slices, what is there is what its join says
-        return [*flow.start(node, root_id, parent_id=parent_id), *planned(node, root_id, parent_id)]
-    effects = flow.start(node, root_id, parent_id=parent_id, inline_limit=16_000_000)
+        effects = flow.start(node, root_id, parent_id=parent_id, trace=trace)
+        return [*effects, *planned(node, root_id, parent_id)]
+    effects = flow.start(node, root_id, parent_id=parent_id, inline_limit=16_000_000, trace=trace)
     if any(isinstance(effect, OpenJoin | OpenChain) for effect in effects):
         raise ImproperlyConfigured(
             "a chord, or a group inside a chain, needs a result backend: write App(backend='redis://...') or postgresql://."
@@ -264,7 +265,7 @@ def canvas_start(conf: Config, node: Node, root_id: str, parent_id: str | None) 
     return effects
 
 
-def _expanded(conf: Config, node: Node, root_id: str, parent_id: str | None) -> list[Effect]:
+def _expanded(conf: Config, start: Start) -> list[Effect]:
     """The same for a fleet of Celery's workers alone. Raises ImproperlyConfigured for what they could not get, or not run."""
     broker, store = broker_url(conf), store_url(conf)
     if kind_of(broker) not in (Kind.REDIS, Kind.KOMBU):
@@ -273,7 +274,7 @@ def _expanded(conf: Config, node: Node, root_id: str, parent_id: str | None) -> 
             'none: leave canvas_wire at "auto"'
         )
     counts = store is not None and kind_of(store) is Kind.REDIS
-    return expanded(node, root_id, parent_id, counts=counts)
+    return expanded(start.node, start.root_id, start.parent_id, counts=counts, trace=start.trace)
 
 
 def keyring_of(conf: Config) -> Keyring:

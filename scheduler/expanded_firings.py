@@ -22,10 +22,13 @@ from ..canvas.message import iso_of_us
 from ..canvas.node import Call, Node, freeze, map_first, root_of
 from ..canvas.options import named
 from ..canvas.sending import send_each
-from ..canvas.start import dated
+from ..canvas.start import Start, dated
+from ..canvas.trace_context import NO_TRACE
+from ..canvas.tracing import is_traced
 from ..canvas.wiring import canvas_start, open_client
 from .entry import is_canvas
 from .firing import Firing, FiringKind
+from .firing_trace import trace_of_firing
 
 Refused = tuple[Firing, str]
 
@@ -73,7 +76,8 @@ class ExpandedFirings:
         if firing.kind is not FiringKind.BACKFILL:
             node = dated(node, firing.due_us)
         node = map_first(node, lambda call: _headed(call, firing))
-        effects = canvas_start(self._app.conf, node, root_of(node), None)
+        trace = trace_of_firing(firing) if is_traced(is_on=bool(self._app.conf.task_traces)) else NO_TRACE
+        effects = canvas_start(self._app.conf, Start(node, root_of(node), trace=trace))
         if firing.terms.once and len(effects) > 1:
             raise ImproperlyConfigured(
                 'delivery: at_most_once cannot be kept for a group or a chord with canvas_wire = "celery", as it is several messages: '

@@ -31,9 +31,10 @@ from ..canvas.own_tasks import START_TASK
 from ..canvas.route import asks
 from ..canvas.signing import NO_KEYS, Keyring
 from ..canvas.template import Rendered, Sendable, Template, template_of
+from ..canvas.tracing import is_traced
 from .entry import is_canvas
 from .firing import Firing, FiringKind
-from .trace_headers import TraceHeaders
+from .firing_trace import trace_of_firing
 
 NAMES = ("periodic_task_name", "fire_time")
 SENTRY_NAMES = ("sentry-monitor-slug", "sentry-monitor-check-in-id", "sentry-monitor-start-timestamp-s")
@@ -75,7 +76,6 @@ class FiringMessages:
         self._app = app
         self._bounds = bounds
         self._keyring = keyring
-        self._trace = TraceHeaders()
         self._templates: dict[Any, tuple[Template | None, int]] = {}
         self._templates_bytes = 0
         self._seen: set[int] = set()
@@ -96,7 +96,8 @@ class FiringMessages:
         refused: list[Refused] = []
         self._argument_bytes = self._app.conf.task_max_argument_bytes
         self._is_asked = asks(self._app.conf.task_routes)
-        sentry, traced = bool(self._app.conf.beat_sentry_monitors), self._trace.begin()
+        conf = self._app.conf
+        sentry, traced = bool(conf.beat_sentry_monitors), is_traced(is_on=bool(conf.task_traces))
         for firing in firings:
             names: _Texts = NAMES
             headers: _Texts = (firing.entry, self._iso(firing.due_us))
@@ -104,8 +105,8 @@ class FiringMessages:
                 if sentry:
                     names, headers = names + SENTRY_NAMES, headers + _sentry_headers(firing)
                 if traced:
-                    span = self._trace.of(firing)
-                    names, headers = names + tuple(span), headers + tuple(span.values())
+                    trace = trace_of_firing(firing)
+                    names, headers = names + tuple(trace), headers + tuple(trace.values())
                 made.append(self._sendable(firing, names, headers))
             except (BackbeatError, TypeError, ValueError, LookupError) as error:
                 refused.append((firing, f"{type(error).__name__}: {error}"))

@@ -18,7 +18,7 @@ from .redis_dead import letter_to_text
 def count_part(part: CountPart, keyring: Keyring, now_us: int) -> list[Any]:
     """The effect as the script reads it."""
     chord = part.chord
-    message = chord_message(chord, part.root_id, part.id)
+    message = chord_message(chord, part.root_id, part.id, part.trace)
     index = "+inf" if chord.index is None else str(chord.index)
     text = keyring.text(message) if chord.body else ""
     member = member_of(part)

@@ -66,6 +66,8 @@ def join_to_text(record: JoinRecord) -> str:
         data["members"] = list(record.members)
     if record.stamps:
         data["stamps"] = dict(record.stamps)
+    if record.trace:
+        data["trace"] = dict(record.trace)
     return json.dumps(data)
 
 
@@ -80,6 +82,7 @@ def join_from_text(text: str | bytes) -> JoinRecord:
         policy=Policy(data.get("policy", Policy.FAIL)),
         members=tuple(data.get("members", ())),
         stamps=data.get("stamps", {}),
+        trace=data.get("trace", {}),
     )
 
 

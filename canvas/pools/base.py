@@ -18,6 +18,7 @@ from ..envelope import Raw
 from ..json_text import Json
 from ..limit import LimitsKept
 from ..outcome import Outcome
+from ..trace_context import NO_TRACE, Trace
 
 LONG_SECONDS = 0.01
 """Behind a job that has run for so long no other is put, nor stays."""
@@ -34,11 +35,12 @@ class Job(Struct, frozen=True):
 
 
 class Ended(Struct, frozen=True):
-    """A job ended, after so many seconds."""
+    """A job ended, after so many seconds. `trace` is what follows it is of, if its run left a span (see tracing.py)."""
 
     key: str
     outcome: Outcome
     seconds: float = 0.0
+    trace: Trace = NO_TRACE
 
 
 class Requeue(Struct, frozen=True):

@@ -29,10 +29,12 @@ from ..killpoint import arm, reach
 from ..limit import SoftLimit, TimeLimits
 from ..log_setup import set_up_logging
 from ..message import Message
-from ..outcome import Failure, celery_error
+from ..outcome import Failure, Outcome, celery_error
+from ..span import Run
 from ..task_hooks import ExceptionInfo
 from ..tasks import Tasks
 from ..teller import teller, telling
+from ..tracing import run_of
 from ..usual import message_in
 from .alarm import AlarmLimit
 from .base import Ended, Job, Requeue
@@ -80,19 +82,22 @@ def make_runner(
     if include:
         app.conf.include = include.split(",")
     app.import_modules()
-    return TaskRunner(app, hostname, TimeLimits(time_limit, soft_time_limit))
+    return TaskRunner(
+        app, hostname, TimeLimits(time_limit, soft_time_limit), traces=bool(app.conf.task_traces)
+    )
 
 
 class TaskRunner:
-    """Runs jobs that are messages to the tasks of `app`. `default` limits are for those that have none."""
+    """Runs jobs that are messages to the tasks of `app`. `default` limits are for those that have none; `traces`: see tracing.py."""
 
-    def __init__(self, app: App, node: str, default: TimeLimits) -> None:
+    def __init__(self, app: App, node: str, default: TimeLimits, *, traces: bool = True) -> None:
         self.app, self.node = app, node  # for who tells of this process, too
         self._tasks = app.tasks
         self._default = default
+        self._traces = traces
 
     def __call__(self, job: Job, limit: SoftLimit, /) -> Report:
-        return run_job(job, self._tasks, self.node, limit, self._default)
+        return run_job(job, self._tasks, self.node, limit, self._default, traces=self._traces)
 
     def awaited(self, job: Job, limit: SoftLimit, /) -> Coroutine[Any, Any, Report] | None:
         """The coroutine that runs it; None if its task is no coroutine function, or if there is none: then `run_job` says why."""
@@ -103,17 +108,23 @@ class TaskRunner:
         task = self._tasks.get(message.task)
         if task is None or not task.is_coroutine:
             return None
-        return _run_job(job, self._tasks, self.node, limit, self._default, message)
+        return _run_job(job, self._tasks, self.node, limit, self._default, message, traces=self._traces)
 
 
 def run_job(
-    job: Job, tasks: Tasks, hostname: str, limit: SoftLimit, default: TimeLimits = _NO_LIMITS
+    job: Job,
+    tasks: Tasks,
+    hostname: str,
+    limit: SoftLimit,
+    default: TimeLimits = _NO_LIMITS,
+    *,
+    traces: bool = True,
 ) -> Report:
     """Decode the job's message and execute it, in this thread.
 
     A message that cannot be decoded is a job that failed; so is one whose limits are not kept here. `default` is for those that have none.
     """
-    return driven(_run_job(job, tasks, hostname, limit, default))
+    return driven(_run_job(job, tasks, hostname, limit, default, traces=traces))
 
 
 async def _run_job(
@@ -123,26 +134,45 @@ async def _run_job(
     limit: SoftLimit,
     default: TimeLimits,
     message: Message | None = None,
+    *,
+    traces: bool,
 ) -> Report:
     began = time.perf_counter()
     try:
         if message is None:
             message = message_in(job.raw, job.queue)
-        limits = time_limits_of(message, tasks, default)
-        if missing := limit.kept.missing(limits):
-            return Ended(job.key, _refusal(message, missing), time.perf_counter() - began)
-        reach("child.starting")
-        outcome = await execute_awaiting(message, tasks, hostname, limit, limits, teller())
-        reach("child.ran")
-        return Ended(job.key, outcome, time.perf_counter() - began)
-    except Requeued:
-        return Requeue(job.key)
+        with run_of(message, is_on=traces) as run:
+            outcome = await _outcome(message, tasks, hostname, limit, default, run)
+        if outcome is None:
+            return Requeue(job.key)
+        return Ended(job.key, outcome, time.perf_counter() - began, run.trace)
     except Exception as exc:  # noqa: BLE001 - whatever it is, the job ends with it and the child goes on
         if signals.task_internal_error.receivers:
             _tell_internal_error(job, exc)
         node = (exc.task_id if isinstance(exc, MessageError) else None) or job.key
         failure = Failure(error=error_of(exc, node), traceback=traceback_of(exc))
         return Ended(job.key, failure, time.perf_counter() - began)
+
+
+async def _outcome(
+    message: Message, tasks: Tasks, hostname: str, limit: SoftLimit, default: TimeLimits, run: Run
+) -> Outcome | None:
+    """What it came to; None if it is to be handed back."""
+    limits = time_limits_of(message, tasks, default)
+    if missing := limit.kept.missing(limits):
+        outcome: Outcome = _refusal(message, missing)
+    else:
+        reach("child.starting")
+        try:
+            outcome = await execute_awaiting(
+                message, tasks, hostname, limit, limits, teller(), raised=run.raised
+            )
+        except Requeued:
+            run.requeued()
+            return None
+        reach("child.ran")
+    run.ended(outcome)
+    return outcome
 
 
 def _tell_internal_error(job: Job, exc: Exception) -> None:

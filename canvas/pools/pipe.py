@@ -7,7 +7,7 @@ machine, and nothing from outside is ever decoded here: a job's message travels 
                       [["back", n], [key, raw, queue], ...]                and the n before are taken back
                       [["drop", key]]                                      nobody waits for this one any more
     child -> pool     [["ready", pid]] | [["broken", traceback]]           once
-                      [["ended", key, outcome, seconds], ["requeue", key]] reports
+                      [["ended", key, outcome, seconds, trace], ["requeue", key]] reports
                       [["told", key, state, value]]                        it says something of itself, and goes on
                       [["full", KiB]]                                      I am too large: no more jobs
                       [["dropped", key]]                                   the answer to a drop
@@ -50,19 +50,19 @@ def pack_report(report: Ended | Requeue) -> bytes:
     match report:
         case Requeue(key):
             return pack([["requeue", key]])
-        case Ended(key, outcome, seconds):
+        case Ended(key, outcome, seconds, trace):
             try:
-                return pack([["ended", key, outcome_to_data(outcome), seconds]])
+                return pack([["ended", key, outcome_to_data(outcome), seconds, dict(trace)]])
             except ValueError as error:  # e.g. an exception whose str() is a subclass of str
                 failure = lost("EncodeError", f"the outcome cannot be sent to the worker: {error}", key)
-                return pack([["ended", key, outcome_to_data(failure), seconds]])
+                return pack([["ended", key, outcome_to_data(failure), seconds, dict(trace)]])
 
 
 def report_of(note: list[Any]) -> Ended | Requeue:
     """The inverse of `pack_report`, for one note of a frame."""
     match note:
-        case ["ended", str(key), data, float(seconds)]:
-            return Ended(key, outcome_from_data(data), seconds)
+        case ["ended", str(key), data, float(seconds), dict(trace)]:
+            return Ended(key, outcome_from_data(data), seconds, trace)
         case ["requeue", str(key)]:
             return Requeue(key)
     raise ValueError(f"not a report: {note!r:.200}")

@@ -10,8 +10,11 @@ from msgspec.structs import replace
 from ..commit.taken import Taken
 from ..commit.transition import Transition
 from ..killpoint import reach
+from ..message import Message
+from ..outcome import Retry
 from ..perform import Performer
 from ..pools.base import Ended, Lost, Pool, Report, Requeue, Unstarted
+from ..trace_context import moved
 from .appetite import Appetite
 from .bringing import Bringing
 from .listener import Listener
@@ -85,7 +88,8 @@ class Reporting:
         match report:
             case Ended(outcome=outcome, seconds=seconds):
                 self._appetite.ran(seconds)
-                self._bring(running, self._performer.ended(running.taken, running.message, outcome), seconds)
+                message = _traced(running.message, report)
+                self._bring(running, self._performer.ended(running.taken, message, outcome), seconds)
             case Requeue():
                 self._release([running.taken], running.early)
             case Lost() | Unstarted() if running.fate is not None:
@@ -110,3 +114,10 @@ class Reporting:
         return isinstance(report, Ended) or (
             isinstance(report, Lost | Unstarted) and self._running[report.key].fate is not None
         )
+
+
+def _traced(message: Message, ended: Ended) -> Message:
+    """What follows a run is a child of its span; the next attempt is not, as it is the same message again."""
+    if not ended.trace or isinstance(ended.outcome, Retry):
+        return message
+    return replace(message, headers=moved(message.headers, ended.trace))

@@ -33,6 +33,7 @@ FLAGS = [
     "security_accept_unsigned",
     "task_acks_late",
     "task_ignore_result",
+    "task_traces",
     "task_track_started",
 ]
 
