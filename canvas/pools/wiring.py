@@ -6,6 +6,7 @@ import logging
 import os
 from importlib.util import find_spec
 
+from .. import signals
 from ..errors import ImproperlyConfigured
 from ..value import COUNT, Bound
 from .base import Pool
@@ -65,7 +66,9 @@ def open_pool(
     ):
         _check_number(setting, value, has_children=name != "solo")
     if name == "solo":
-        return SoloPool(runner.make())
+        made = runner.make()
+        signals.worker_process_init.send(getattr(made, "node", ""))
+        return SoloPool(made)
     kind = _KINDS[name]
     if kind.is_green:
         check_library(name)
