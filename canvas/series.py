@@ -44,7 +44,7 @@ class Series:
     def text(self, message: Message) -> str:
         """What lists and tables hold of `message`. Raises EncodeError for what the first key may not send."""
         shape = None if self._keyring.signs else _shape_of(message)
-        if shape is None or shape != self._shape:
+        if shape is None or self._shape is None or not _is_same(shape, self._shape):
             self._shape, self._form, self._is_first = shape, None, True
         elif self._is_first:
             self._form, self._is_first = _form_of(message), False
@@ -64,6 +64,10 @@ def _shape_of(message: Message) -> Message | None:
     if is_marked(message.args) or is_marked(message.kwargs):
         return None
     return _placed(message, "", EMPTY_LIST, EMPTY_MAP, 0)
+
+
+def _is_same(shape: Message, other: Message) -> bool:
+    return shape == other and [*shape.headers] == [*other.headers]  # the order of headers is seen in a text
 
 
 def _placed(message: Message, id_: str, args: Json, kwargs: Json, index: int) -> Message:

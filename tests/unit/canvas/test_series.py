@@ -108,6 +108,22 @@ def test_of_a_series_one_message_is_encoded_and_the_others_are_filled_in(then):
     assert ring.encoded == ["m0"]
 
 
+def test_so_it_is_of_messages_of_one_trace_and_not_of_two():
+    ring = Counting()
+    series = Series(ring)
+    trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "a=b"}
+    other = dict(reversed(trace.items()))
+    messages = [
+        placed(
+            message(f"m{index}", index, headers=other if index == 5 else trace, then=Member("join", 0)), index
+        )
+        for index in range(5 + 4)
+    ]
+
+    assert [series.text(each) for each in messages] == [NO_KEYS.text(each) for each in messages]
+    assert ring.encoded == ["m0", "m5", "m6"]
+
+
 def test_values_that_are_equal_and_not_the_same_are_each_written_as_they_are():
     series = Series(NO_KEYS)
     messages = [message(f"m{index}", index, headers={"a": a}) for index, a in enumerate([1, 1, True, 1.0, 1])]

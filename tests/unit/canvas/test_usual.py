@@ -36,6 +36,9 @@ USUAL = {
     "members of a group": texts_of(group(work.s(1), work.s(2))),
     "members of a chord": texts_of(chord([work.s(1), work.s(2)], work.s())),
     "a step of a chain": texts_of(chain(work.s(1), work.s(2))),
+    "a call that is of a trace": texts_of(
+        work.s(), headers={"traceparent": "00-0a-0b-01", "tracestate": "a=b", "baggage": "k=v"}
+    ),
     "a call with callbacks": texts_of(work.s(1), link=work.s(2), link_error=work.s(3)),
 }
 
@@ -90,7 +93,7 @@ def changed(draw) -> str:
 
 HEADERS = (
     "backbeat_exchange backbeat_signature backbeat_guards backbeat_errback backbeat_paced backbeat_copy_of compression "
-    "backbeat_first_attempt backbeat_max_retries backbeat_then"
+    "backbeat_first_attempt backbeat_max_retries backbeat_then traceparent tracestate baggage"
 ).split()
 
 

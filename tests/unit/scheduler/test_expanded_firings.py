@@ -11,6 +11,8 @@ from backbeat.canvas.commit.memory import MemoryCommit
 from backbeat.canvas.commit.memory_store import MemoryStore
 from backbeat.scheduler.expanded_firings import ExpandedFirings
 from backbeat.scheduler.firing import Terms, regular_firing
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
 
 DUE_US = 1_800_000_000_000_000
 
@@ -98,3 +100,12 @@ def test_a_chain_is_one_message_and_may_be_sent_at_most_once(app, firings):
     firing = fired(chain(t(app), t(app)), once=True)
 
     assert firings.start([firing]) == ([firing], [])
+
+
+def test_the_messages_of_a_firing_are_of_the_trace_that_it_begins(app, firings, commit, monkeypatch):
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", TracerProvider())
+
+    firings.start([fired(group(t(app, 1), t(app, 2))), fired(chain(t(app, 3), t(app, 4)))])
+
+    one, two, three = (message.headers["traceparent"].split("-")[1] for message in taken(commit))
+    assert one == two != three

@@ -19,6 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 DUE_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00 UTC
 
@@ -294,13 +296,24 @@ def test_each_firing_begins_a_trace_of_its_own_where_opentelemetry_is_set_up(app
     messages = FiringMessages(app)
     assert "traceparent" not in made(messages, fired(signature())).headers  # nobody has set it up
 
-    monkeypatch.setattr(trace, "_TRACER_PROVIDER", TracerProvider())
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
     items, _ = messages.of([fired(signature(args=[n]), f"entry{n}") for n in range(4)])
 
     assert isinstance(items[3], Rendered)
     parents = [message_of(item).headers["traceparent"] for item in items]
-    assert all(parent.startswith("00-") for parent in parents)
-    assert len({parent.split("-")[1] for parent in parents}) == 4
+    spans = exporter.get_finished_spans()
+    assert [parent.split("-")[1:3] for parent in parents] == [
+        [f"{span.context.trace_id:032x}", f"{span.context.span_id:016x}"] for span in spans
+    ]
+    assert [(span.name, span.kind.name, span.parent) for span in spans] == [
+        (f"entry{n} publish", "PRODUCER", None) for n in range(4)
+    ]
+    assert len({span.context.trace_id for span in spans}) == 4
+
+    app.conf.task_traces = False
+    assert "traceparent" not in made(messages, fired(signature())).headers
 
 
 def test_a_router_is_asked_for_each_firing(app):
