@@ -17,7 +17,7 @@ from .journal import write_line
 NAME = "support.traced_tasks"
 SPANS = "BACKBEAT_TEST_SPANS"
 
-app = App("traced")
+app = App("traced", task_traces=os.environ.get("BACKBEAT_TEST_TRACES") != "off")
 
 
 class JournalExporter(SpanExporter):

@@ -9,7 +9,7 @@ import pytest
 
 from support.journal import read_lines
 from support.processes import wait_until
-from support.stacks import open_stack
+from support.stacks import GREEN_POOLS, open_stack
 from support.traced_tasks import NAME, SPANS
 
 FILE = f"""\
@@ -42,7 +42,7 @@ EDGES = {
 PLACES = [
     ("sqlite", "processes"),
     ("sqlite", "asyncio"),
-    ("sqlite", "gevent"),
+    *(("sqlite", pool) for pool in GREEN_POOLS),
     ("redis", "processes"),
     ("redis", "threads"),
     ("redis", "asyncio"),
@@ -72,7 +72,7 @@ def edges_of(spans, member):
 def test_a_firing_its_tasks_links_chord_and_error_callback_are_one_trace(
     servers, pool, programs, tmp_path, log
 ):
-    member = "hold" if pool == "gevent" else "wait"
+    member = "hold" if pool in GREEN_POOLS else "wait"
     (tmp_path / "schedules.yaml").write_text(FILE.replace("MEMBER", member))
     with open_stack(servers, tmp_path) as stack:
         stack.tasks = NAME
@@ -116,3 +116,20 @@ def test_without_a_tracer_provider_no_message_says_a_trace(stack, programs):
 
     worker.send(signal.SIGTERM)
     assert worker.wait() == 0, worker.text
+
+
+@pytest.mark.parametrize("pool", ["processes", "asyncio"])
+def test_with_task_traces_off_a_worker_with_a_provider_records_nothing_but_what_tasks_do(
+    pool, programs, tmp_path, log
+):
+    with open_stack("sqlite", tmp_path) as stack:
+        stack.tasks = NAME
+        environ = {SPANS: str(log), "BACKBEAT_TEST_TRACES": "off"}
+        worker = programs.start("-q", *stack.options, "worker", "-P", pool, environ=environ)
+
+        assert stack.app.signature(f"{NAME}.wait", [1]).delay().get(timeout=60) == 1
+        assert stack.app.signature(f"{NAME}.header").delay().get(timeout=60) is None
+
+        worker.send(signal.SIGTERM)
+        assert worker.wait() == 0, worker.text
+    assert [line["name"] for line in read_lines(log)] == ["wait"]
