@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from backbeat.canvas.errors import ImproperlyConfigured
+from backbeat.canvas.secret_file import from_file
 from backbeat.scheduler.cli import main
-from backbeat.scheduler.cli.secret import from_file
 from click.testing import CliRunner
 
 URL = "sqlite:///secret.db"
