@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,15 @@ from ..canvas.holder import LocalProcesses
 from ..canvas.message import CONTROL_QUEUE
 from ..canvas.places import Kind, broker_url, kind_of
 from ..canvas.places import store_url as results_url
+from ..canvas.webhook.post import Answer, ping, post
+from ..canvas.webhook_tasks import policy_of
 from ..canvas.wiring import keyring_of, open_broker
+from .alarm import Alarm
 from .app_source import read_app
 from .beat import Beat
 from .clock import SystemClock
 from .clock_guard import ClockGuard
+from .courier import Courier
 from .enclosure import enclosure_of
 from .entry import Entry, Overlap, is_canvas
 from .errand import Errands
@@ -25,12 +30,14 @@ from .errors import ScheduleError
 from .installed import installed_version
 from .leader import TTL_SECONDS, Elector
 from .listener import Listener
+from .notice import PING, Notice
 from .outlet import BrokerOutlet
 from .result_runs import ResultRuns
 from .roster import NO_RUNS
 from .sender import ThreadSender
 from .source import FilesSource, in_thread
-from .store.registry_wiring import registry_of
+from .store.base import Store
+from .store.registry_wiring import deliveries_of, registry_of
 from .store.wiring import BeatStore, open_for_beat, set_damaged_aside
 from .succession import Succession
 from .vitals import Vitals
@@ -66,9 +73,11 @@ class OpenBeat:
     store: BeatStore
     outlet: BrokerOutlet
     runs: ResultRuns | None
+    courier: Courier
 
     def close(self) -> None:
         """Let go of connections; one that a hanging publish still holds ends with the process."""
+        self.courier.close()
         if self.runs is not None:
             self.runs.close()
         if not self.beat.publishing:
@@ -155,7 +164,27 @@ def open_beat(app: App, options: BeatOptions, listener: Listener, vitals: Vitals
         runs=runs,
         errands=Errands(chores, records, clock, cluster),
     )
-    return OpenBeat(beat, source, opened, outlet, runs)
+    return OpenBeat(beat, source, opened, outlet, runs, _courier(app, store, beat, vitals, cluster, str(me)))
+
+
+def _courier(app: App, store: Store, beat: Beat, vitals: Vitals, cluster: str, me: str) -> Courier:
+    """Who delivers what the store says is to be told; and where the app says whom to tell, that nobody leads."""
+    policy = policy_of(app.conf)
+
+    def deliver(notice: Notice) -> Answer:
+        if notice.event == PING:
+            return ping(notice.url, policy)
+        return post(notice.id, notice.url, notice.body, policy)
+
+    url = app.conf.webhook_url
+    alarm = Alarm(vitals, deliver, url=url, cluster=cluster, who=me) if url else None
+    return Courier(
+        deliveries_of(store),
+        deliver,
+        leads=lambda: beat.leads,
+        now_us=lambda: time.time_ns() // 1000,
+        alarm=alarm.look if alarm is not None else lambda: None,
+    )
 
 
 def _runs_of(app: App, entries: Sequence[Entry]) -> ResultRuns | None:

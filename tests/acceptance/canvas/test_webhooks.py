@@ -182,6 +182,6 @@ def test_what_waits_to_be_sent_again_is_listed(stack, start, programs, receiver)
 
     found = wait_until(waiting, what=lambda: worker.text)
 
-    assert [(one["state"], one["event"], one["url"]) for one in found] == [
+    assert [(one["state"], one["event"], one["to"]) for one in found] == [
         ("waiting", "done", f"http://127.0.0.1:{receiver.port}")
     ]
