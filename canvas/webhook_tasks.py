@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .config import Config
-from .errors import Reject
+from .errors import ImproperlyConfigured, Reject
 from .secret_file import from_file
 from .sender import Sender
 from .task import Task
@@ -41,7 +41,7 @@ def webhook_tasks(app: Sender) -> dict[str, Task[Any, Any]]:
 
         at = at or datetime.now(UTC).isoformat(timespec="milliseconds")
         id_ = str(self.request.id)
-        answer = post(id_, url, done_payload(id_, report, at), policy_of(self.app.conf))
+        answer = post(id_, url, done_payload(id_, report, at), _policy(self))
         return _ended(self, answer, TRIES, {"url": url, "at": at})
 
     def ping(
@@ -53,7 +53,7 @@ def webhook_tasks(app: Sender) -> dict[str, Task[Any, Any]]:
         if url is None:
             return {}
         try:
-            return _ended(self, ask(url, policy_of(self.app.conf)), PING_TRIES, {"done": done, "fail": fail})
+            return _ended(self, ask(url, _policy(self)), PING_TRIES, {"done": done, "fail": fail})
         except Reject as given_up:  # nobody wants to send it again later
             return {"given_up": given_up.reason}
 
@@ -68,6 +68,13 @@ def policy_of(conf: Config) -> Policy:
     conf.read_environment()
     secret = conf.webhook_secret or from_file("WEBHOOK_SECRET", os.environ)
     return Policy(secret, read_allowed(conf.webhook_allowed_hosts), conf.webhook_timeout)
+
+
+def _policy(task: Task[Any, Any]) -> Policy:
+    try:
+        return policy_of(task.app.conf)
+    except ImproperlyConfigured as error:
+        _give_up(task, str(error))
 
 
 def _ended(task: Task[Any, Any], answer: Answer, most: int, kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -185,3 +185,15 @@ def test_what_waits_to_be_sent_again_is_listed(stack, start, programs, receiver)
     assert [(one["state"], one["event"], one["to"]) for one in found] == [
         ("waiting", "done", f"http://127.0.0.1:{receiver.port}")
     ]
+
+
+def test_a_group_that_is_sent_from_a_generator_is_told_of_as_a_whole(stack, start, receiver):
+    start()
+    add = stack.app.signature("add")
+    members = (add.clone((number, 0)) for number in range(600))
+    handle = group(members, app=stack.app).apply_async(on_done_url=receiver.url("/large"))
+
+    (one, *_) = receiver.wait_for(1, "/large")
+
+    payload = verify(one.body, one.headers, SECRET)
+    assert (payload["id"], payload["result"]) == (handle.id, list(range(600)))

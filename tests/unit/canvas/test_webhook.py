@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from backbeat.canvas import App, chain, chord, group
+from backbeat.canvas.codec import dumps
 from backbeat.canvas.errors import ImproperlyConfigured
+from backbeat.canvas.node import Call, Chain, Tap
+from backbeat.canvas.node_data import node_from_data
 from backbeat.canvas.webhook import SignatureMismatch, verify
 from backbeat.canvas.webhook.allowed import Allowed, read_allowed
 from backbeat.canvas.webhook.pause import LONGEST_PAUSE_SECONDS, PING_TRIES, TRIES, pause_seconds
@@ -296,3 +300,85 @@ def test_a_delivery_is_tried_for_a_day_with_growing_pauses(chance):
 def test_a_ping_is_tried_for_minutes():
     assert 300 < sum(pause_seconds(tries, 0.5, PING_TRIES) for tries in range(1, PING_TRIES)) < 600
     assert pause_seconds(PING_TRIES, 0.5, PING_TRIES) is None
+
+
+# --- on_done_url and ping as options -----------------------------------------------------------------------------------------
+
+HOOK = "https://h.example/x"
+
+
+@pytest.fixture
+def app():
+    app = App("a", broker="memory://", set_as_current=False)
+    app.task(name="add")(lambda x, y: x + y)
+    return app
+
+
+def canvases(app):
+    add = app.signature("add", (1, 1))
+    return [
+        add,
+        chain(add.clone(), add.clone()),
+        group(add.clone(), add.clone()),
+        chord([add.clone()], add.clone()),
+    ]
+
+
+@pytest.mark.parametrize("place", ["call", "signature", "json"])
+@pytest.mark.parametrize("kind", range(4), ids=["task", "chain", "group", "chord"])
+def test_each_kind_of_canvas_ends_with_one_tap_that_tells(app, kind, place):
+    sig = canvases(app)[kind]
+    if place == "call":
+        node = app.prepare(sig, options={"on_done_url": HOOK})
+    elif place == "signature":
+        node = app.prepare(sig.set(on_done_url=HOOK))
+    else:
+        data = json.loads(json.dumps({**sig, "options": {**sig.options, "on_done_url": HOOK}}))
+        node = node_from_data(data, dumps)
+
+    assert isinstance(node, Chain)
+    taps = [step for step in node.steps if isinstance(step, Tap)]
+    assert node.steps[-1] is taps[0]
+    (tap,) = taps
+    assert tap.of == sig.task
+    (call,) = tap.hooks["on_done"]
+    assert isinstance(call, Call)
+    assert (call.task, json.loads(call.kwargs), call.options["queue"]) == (
+        "backbeat.webhook",
+        {"url": HOOK},
+        "backbeat",
+    )
+
+
+def test_a_ping_and_callbacks_of_ones_own_are_told_too(app):
+    sig = app.signature("add", (1, 1), on_done_url=HOOK, ping={"done": HOOK}).on_done(app.signature("add"))
+
+    (*_, tap) = app.prepare(sig).steps
+
+    assert [call.task for call in tap.hooks["on_done"]] == ["add", "backbeat.webhook", "backbeat.ping"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"on_done_url": "ftp://h.example"},
+        {"on_done_url": 7},
+        {"ping": HOOK},
+        {"ping": {}},
+        {"ping": {"start": HOOK}},
+        {"ping": {"done": "h.example"}},
+    ],
+)
+def test_what_cannot_be_meant_is_refused_where_it_is_said(app, options):
+    with pytest.raises(ImproperlyConfigured, match=r"URL of a webhook|ping must be"):
+        app.prepare(app.signature("add", (1, 1)), options=options)
+    with pytest.raises(ImproperlyConfigured, match=r"URL of a webhook|ping must be"):
+        app.prepare(app.signature("add", (1, 1), **options))
+
+
+@pytest.mark.parametrize(
+    "options", [{"on_done_url": 7}, {"ping": "x"}, {"ping": {"stop": HOOK}}, {"ping": {"done": 7}}]
+)
+def test_what_a_strangers_message_says_wrong_is_no_signature(options):
+    with pytest.raises(TypeError):
+        node_from_data({"task": "add", "args": [], "kwargs": {}, "options": options}, dumps)
