@@ -3,7 +3,7 @@
 A beat records notices in the transaction that records what they tell of, so that no crash loses one; courier.py delivers them. Their ids derive
 from what they tell of, so that recording twice is recording once.
 
-    late      a firing was sent later than its `late_after`, or where that is not said its `grace`
+    late      a firing was not sent within its `late_after`, or where that is not said its `grace`: it was later, or waits still
     missed    fire times are not sent, and why (skip.py); not those that somebody wanted passed over
     failed    a firing cannot be sent, or nobody knows whether it was, and it may go out once only
     ping      a firing was sent: a GET without a payload
@@ -48,11 +48,16 @@ def sent_notices(firing: Firing, now_us: int) -> tuple[Notice, ...]:
         found.append(
             Notice(id=id_, event=PING, entry=firing.entry, url=tells.ping_start, body="", at_us=now_us)
         )
-    lateness_us = now_us - firing.due_us - firing.hold_us
-    if "late" in tells.webhook_on and lateness_us > tells.late_us:
-        facts = {**_facts(firing), "lateness_seconds": lateness_us / SECOND_US}
-        found.append(_notice(derive(firing.task_id, "late"), "late", firing.entry, tells, now_us, facts))
-    return tuple(found)
+    return (*found, *late_notices(firing, now_us, is_sent=True))
+
+
+def late_notices(firing: Firing, now_us: int, *, is_sent: bool) -> tuple[Notice, ...]:
+    """What a firing makes known that is late by now; it is told once, though it may not be sent for long."""
+    tells, lateness_us = firing.terms.tells, now_us - firing.due_us - firing.hold_us
+    if tells is None or "late" not in tells.webhook_on or lateness_us <= tells.late_us:
+        return ()
+    facts = {**_facts(firing), "lateness_seconds": lateness_us / SECOND_US, "sent": is_sent}
+    return (_notice(derive(firing.task_id, "late"), "late", firing.entry, tells, now_us, facts),)
 
 
 def ended_notices(firing: Firing, after: FiringState, reason: str, now_us: int) -> tuple[Notice, ...]:

@@ -137,7 +137,7 @@ class Marks:
     notices: tuple[Notice, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.batches or self.firings)
+        return bool(self.batches or self.firings or self.notices)
 
 
 @dataclass(frozen=True, slots=True)
