@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from ..canvas.webhook.pause import PING_TRIES, TRIES, pause_seconds
-from ..canvas.webhook.post import Answer, Delivered, Refused
+from ..canvas.webhook.post import Answer, Delivered, Refused, Undelivered
 from .entry import DAY_US, SECOND_US
 from .notice import PING, Notice
 from .store.base import StoreDown
@@ -124,15 +124,20 @@ class Courier:
     def _bring(self, kept: KeptNotice) -> None:
         """In a thread of the pool."""
         try:
-            self._deliveries.tried(self._after(kept, self._deliver(kept.notice)))
+            self._deliveries.tried(self._after(kept, self._answer(kept.notice)))
         except StoreDown as cause:  # it is still there, and will come again
             log.warning("Not noted of a webhook: %s", cause, extra={"action": "webhook_not_noted"})
-        except Exception:
-            log.exception("A webhook failed", extra={"action": "webhook_failed", "id": kept.notice.id})
         finally:
             with self._changed:
                 self._under_way.pop(kept.notice.id, None)
                 self._changed.notify_all()
+
+    def _answer(self, notice: Notice) -> Answer:
+        try:
+            return self._deliver(notice)
+        except Exception as fault:
+            log.exception("A webhook failed", extra={"action": "webhook_failed", "id": notice.id})
+            return Undelivered(type(fault).__name__)
 
     def _after(self, kept: KeptNotice, answer: Answer) -> KeptNotice:
         """What became of it by this answer."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from ..canvas.places import store_url as results_url
 from ..canvas.webhook.post import Answer, ping, post
 from ..canvas.webhook_tasks import policy_of
 from ..canvas.wiring import keyring_of, open_broker
-from .alarm import Alarm
+from .alarm import ABSENT_SECONDS, Alarm
 from .app_source import read_app
 from .beat import Beat
 from .clock import SystemClock
@@ -148,6 +148,12 @@ def open_beat(app: App, options: BeatOptions, listener: Listener, vitals: Vitals
         keyring=keyring,
         enclosure=enclosure_of(store, url, broker_url(app.conf), keyring),
     )
+    alarm = None
+    if app.conf.webhook_url:
+        # a leader that lives renews its lease several times in this
+        absent = max(ABSENT_SECONDS, 2 * options.lease_ttl_seconds)
+        who = {"url": app.conf.webhook_url, "cluster": cluster, "who": str(me)}
+        alarm = Alarm(vitals, _deliver_of(app), **who, absent_seconds=absent)
     _, records, chores = registry_of(store)
     beat = Beat(
         store,
@@ -164,11 +170,11 @@ def open_beat(app: App, options: BeatOptions, listener: Listener, vitals: Vitals
         runs=runs,
         errands=Errands(chores, records, clock, cluster),
     )
-    return OpenBeat(beat, source, opened, outlet, runs, _courier(app, store, beat, vitals, cluster, str(me)))
+    return OpenBeat(beat, source, opened, outlet, runs, _courier(app, store, beat, alarm))
 
 
-def _courier(app: App, store: Store, beat: Beat, vitals: Vitals, cluster: str, me: str) -> Courier:
-    """Who delivers what the store says is to be told; and where the app says whom to tell, that nobody leads."""
+def _deliver_of(app: App) -> Callable[[Notice], Answer]:
+    """How the app's settings say that somebody is told."""
     policy = policy_of(app.conf)
 
     def deliver(notice: Notice) -> Answer:
@@ -176,11 +182,14 @@ def _courier(app: App, store: Store, beat: Beat, vitals: Vitals, cluster: str, m
             return ping(notice.url, policy)
         return post(notice.id, notice.url, notice.body, policy)
 
-    url = app.conf.webhook_url
-    alarm = Alarm(vitals, deliver, url=url, cluster=cluster, who=me) if url else None
+    return deliver
+
+
+def _courier(app: App, store: Store, beat: Beat, alarm: Alarm | None) -> Courier:
+    """Who delivers what the store says is to be told, and looks at the alarm."""
     return Courier(
         deliveries_of(store),
-        deliver,
+        _deliver_of(app),
         leads=lambda: beat.leads,
         now_us=lambda: time.time_ns() // 1000,
         alarm=alarm.look if alarm is not None else lambda: None,

@@ -99,22 +99,31 @@ def _request(
         try:
             with _connected(address, url.port, deadline) as connection:
                 status = _status(connection, method, url, body, headers)
-        except ConnectionRefusedError:
-            answer = Undelivered(f"{url.place}: connection refused")
-            continue
-        except ssl.SSLCertVerificationError as error:
-            return Undelivered(f"{url.place}: its certificate is not good: {error.verify_message}")
-        except (OSError, http.client.HTTPException) as error:
-            why = "no answer in time" if time.monotonic() >= deadline else type(error).__name__
-            answer = Undelivered(f"{url.place}: {why}")
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            answer = Undelivered(f"{url.place}: {_why(error, deadline)}")
             continue
         if time.monotonic() >= deadline:  # it was cut off, and the headers seem to end there
-            answer = Undelivered(f"{url.place}: no answer in time")
-            continue
+            return Undelivered(f"{url.place}: {_LATE}")
         if 200 <= status < 300:  # noqa: PLR2004 - what HTTP calls a success
             return Delivered(status)
         return Undelivered(f"{url.place}: answered with status {status}")
     return answer
+
+
+_LATE = "no answer in time"
+
+
+def _why(error: Exception, deadline: float) -> str:
+    """What went wrong, with nothing of what the peer said."""
+    match error:
+        case ConnectionRefusedError():
+            return "connection refused"
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is not good: {error.verify_message}"
+        case _ if time.monotonic() >= deadline:
+            return _LATE
+        case _:
+            return type(error).__name__
 
 
 def _status(

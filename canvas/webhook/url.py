@@ -14,7 +14,7 @@ from ..errors import ImproperlyConfigured
 
 LONGEST = 2_000
 _URL = re.compile(
-    r"(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_.-]{1,253})(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_][A-Za-z0-9_.-]{0,252})(?::(?P<port>[0-9]{1,5}))?"
     r"(?P<target>[/?][\x21-\x7e]*)?",
     re.ASCII,
 )
