@@ -1,7 +1,7 @@
 """WebhookTasks: what every worker runs to tell somebody outside how a task or canvas ended.
 
-Each delivery is a task with an id by its place in the canvas, which is the id of the delivery: its retries, its claim and its dead letter are those
-of any task, so that it is as durable as the queue is. Given up it is a dead letter, which `backbeat webhook replay` sends again.
+Each delivery is a task with an id by its place in the canvas, from which that of the delivery derives: its retries, its claim and its dead letter are
+those of any task, so that it is as durable as the queue is. Given up it is a dead letter, which `backbeat webhook replay` sends again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .sender import Sender
 from .task import Task
 from .task_making import task_of
 from .webhook.allowed import read_allowed
-from .webhook.ending_urls import PING_TASK, WEBHOOK_TASK
+from .webhook.ending_urls import PING_TASK, WEBHOOK_TASK, delivery_id
 from .webhook.pause import PING_TRIES, TRIES, pause_seconds
 from .webhook.payload import done_payload
 from .webhook.policy import Policy
@@ -40,7 +40,7 @@ def webhook_tasks(app: Sender) -> dict[str, Task[Any, Any]]:
         from .webhook.post import post  # only who delivers pays for it
 
         at = at or datetime.now(UTC).isoformat(timespec="milliseconds")
-        id_ = str(self.request.id)
+        id_ = delivery_id(str(self.request.id), report)
         answer = post(id_, url, done_payload(id_, report, at), _policy(self))
         return _ended(self, answer, TRIES, {"url": url, "at": at})
 

@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ImproperlyConfigured
+from ..ids import derive
 from ..json_text import json_value
 from ..node import Call
+from ..outcome import State
 from .url import read_url
 
 WEBHOOK_TASK, PING_TASK = "backbeat.webhook", "backbeat.ping"
@@ -47,6 +49,16 @@ def told_by_url(options: dict[str, Any]) -> tuple[Call, ...]:
             raise TypeError(f"the option ping is a map of {' and '.join(PINGS)}, found {pings!r:.80}")
         calls.append(_call(PING_TASK, dict(pings)))
     return tuple(calls)
+
+
+def delivery_id(task_id: str, report: Mapping[str, Any]) -> str:
+    """The id of the delivery of a report that the task `task_id` brings.
+
+    A canvas that failed may be run again and end well, and the same task brings that; it is other news, and who got the first must not take it for
+    the same. What ended well never ends again.
+    """
+    state = str(report.get("state"))
+    return task_id if state == State.SUCCESS.value else derive(task_id, state)
 
 
 def _call(task: str, urls: Mapping[str, Any]) -> Call:

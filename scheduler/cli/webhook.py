@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -195,8 +195,9 @@ def _requeued(commit: DeadLetterCommit, keyring: Keyring, wanted: Collection[str
     done = []
     for reading in list(_failed(commit, keyring)):
         assert reading.message is not None
-        if (wanted is None or reading.message.id in wanted) and requeue(commit, reading):
-            done.append(reading.message.id)
+        id_ = _id_of(reading.message)
+        if (wanted is None or id_ in wanted) and requeue(commit, reading):
+            done.append(id_)
     return done
 
 
@@ -206,20 +207,34 @@ def _is_ours(message: Message) -> bool:
     return message.task in (WEBHOOK_TASK, PING_TASK)
 
 
+def _id_of(message: Message) -> str:
+    """The id of the delivery that a message is."""
+    from ...canvas.webhook.ending_urls import WEBHOOK_TASK, delivery_id
+
+    return delivery_id(message.id, _report(message)) if message.task == WEBHOOK_TASK else message.id
+
+
+def _report(message: Message) -> Mapping[str, Any]:
+    """What it tells of; nothing, if somebody has sent that task by hand and knows better."""
+    args = json.loads(message.args)
+    return args[0] if args and isinstance(args[0], dict) else {}
+
+
 def _of_message(
     message: Message, state: str, tries: int, *, next_us: int | None = None, reason: str | None = None
 ) -> dict[str, Any]:
     from ...canvas.webhook.ending_urls import WEBHOOK_TASK
 
-    (report, *_), kwargs = json.loads(message.args), json.loads(message.kwargs)
+    report, kwargs = _report(message), json.loads(message.kwargs)
     is_webhook = message.task == WEBHOOK_TASK
     urls = [kwargs.get("url")] if is_webhook else [kwargs.get("done"), kwargs.get("fail")]
+    shown = [url for url in urls if isinstance(url, str)]
     return {
-        "id": message.id,
+        "id": _id_of(message),
         "state": state,
         "event": "done" if is_webhook else "ping",
         "of": f"{report.get('name')}[{report.get('id')}]",
-        "to": next((_place(url) for url in urls if url), None),
+        "to": _place(shown[0]) if shown else None,
         "tries": tries,
         "at": kwargs.get("at"),
         "next": None if next_us is None else _iso(next_us),

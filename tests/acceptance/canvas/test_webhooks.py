@@ -20,6 +20,8 @@ pytestmark = [pytest.mark.parametrize("stack", COMMAND_STACKS, indirect=True), p
 
 SECRET = "a secret of webhooks"
 PROJECT = """
+import pathlib
+
 from backbeat.canvas import App
 
 app = App("acceptance", task_lease_seconds=2.0, webhook_allowed_hosts=[{allowed}])
@@ -33,6 +35,12 @@ def add(x, y):
 @app.task(name="fail")
 def fail():
     raise ValueError("out of order")
+
+
+@app.task(name="flaky")
+def flaky(_, gate):
+    if not pathlib.Path(gate).exists():
+        raise ValueError("not yet")
 """
 
 
@@ -197,3 +205,21 @@ def test_a_group_that_is_sent_from_a_generator_is_told_of_as_a_whole(stack, star
 
     payload = verify(one.body, one.headers, SECRET)
     assert (payload["id"], payload["result"]) == (handle.id, list(range(600)))
+
+
+def test_a_canvas_that_is_retried_is_told_of_again_under_another_id(
+    stack, start, programs, receiver, tmp_path
+):
+    start()
+    flaky = stack.app.signature("flaky", (str(tmp_path / "open"),))
+    handle = chain(stack.app.signature("add", (1, 1)), flaky).apply_async(on_done_url=receiver.url())
+    (first,) = receiver.wait_for(1)
+    (tmp_path / "open").touch()
+    code, said = programs.run("-A", "hooks", *stack.options[2:], "canvas", "retry", handle.id, "--failed")
+    assert code == 0, said
+
+    second = receiver.wait_for(2)[-1]
+
+    failure, success = (verify(one.body, one.headers, SECRET) for one in (first, second))
+    assert (failure["state"], success["state"]) == ("FAILURE", "SUCCESS")
+    assert failure["delivery"] != success["delivery"]
