@@ -29,7 +29,6 @@ from .value import (
     texts,
     url,
 )
-from .webhook.allowed import read_allowed
 from .webhook.secret import key_of
 from .webhook.url import read_url
 
@@ -147,6 +146,8 @@ def _exchange_type(name: str, value: Any) -> Any:
 
 def _hosts(name: str, value: Any) -> Any:
     """Hosts, networks and addresses; none for None."""
+    from .webhook.allowed import read_allowed  # few have any
+
     found = () if value is None else texts(name, value)
     read_allowed(found)
     return found

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,13 +18,11 @@ from .secret_file import from_file
 from .sender import Sender
 from .task import Task
 from .task_making import task_of
-from .webhook.allowed import read_allowed
 from .webhook.ending_urls import PING_TASK, WEBHOOK_TASK, delivery_id
 from .webhook.pause import PING_TRIES, TRIES, pause_seconds
-from .webhook.payload import done_payload
-from .webhook.policy import Policy
 
 if TYPE_CHECKING:
+    from .webhook.policy import Policy
     from .webhook.post import Answer
 
 logger = logging.getLogger(__name__)
@@ -37,7 +34,8 @@ def webhook_tasks(app: Sender) -> dict[str, Task[Any, Any]]:
     def webhook(
         self: Task[Any, Any], report: Mapping[str, Any], url: str, at: str | None = None
     ) -> dict[str, Any]:
-        from .webhook.post import post  # only who delivers pays for it
+        from .webhook.payload import done_payload  # only who delivers pays for it
+        from .webhook.post import post
 
         at = at or datetime.now(UTC).isoformat(timespec="milliseconds")
         id_ = delivery_id(str(self.request.id), report)
@@ -65,6 +63,9 @@ def webhook_tasks(app: Sender) -> dict[str, Task[Any, Any]]:
 
 def policy_of(conf: Config) -> Policy:
     """What the settings, and the environment, say now."""
+    from .webhook.allowed import read_allowed
+    from .webhook.policy import Policy
+
     conf.read_environment()
     secret = conf.webhook_secret or from_file("WEBHOOK_SECRET", os.environ)
     return Policy(secret, read_allowed(conf.webhook_allowed_hosts), conf.webhook_timeout)
@@ -79,6 +80,8 @@ def _policy(task: Task[Any, Any]) -> Policy:
 
 def _ended(task: Task[Any, Any], answer: Answer, most: int, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """What the task returns, if it was delivered. Else another try, or the end."""
+    import random
+
     from .webhook.post import Delivered, Refused
 
     match answer:
