@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-SECRET = re.compile(r"pass|secret|token|credential|security_key|api_key|private_key", re.IGNORECASE)
+SECRET = re.compile(
+    r"pass|secret|token|credential|security_key|api_key|private_key|webhook_url", re.IGNORECASE
+)
 """What the name of a secret has in it."""
 HIDDEN = "********"
 

@@ -280,3 +280,13 @@ def test_it_is_told_that_nobody_leads(start, receiver):
             standby.wait_for("Leading, epoch")
         finally:
             proxy.close()
+
+
+@pytest.mark.parametrize("words", [("worker", "-B", "-s", "schedules.yaml", "-c", "1"), ("dev", "-c", "1")])
+def test_a_beat_beside_a_worker_tells_too(start, receiver, words):
+    pings = f"  a: {{task: add, args: [1, 1], every: 1s, ping: '{receiver.url('/p')}'}}\n"
+
+    start(*words, schedules=pings)
+
+    receiver.wait_for(1, "/p/start")
+    receiver.wait_for(1, "/p")

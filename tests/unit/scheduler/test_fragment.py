@@ -292,3 +292,19 @@ def test_a_change_of_nothing_lays_nothing_over_an_entry():
     ).after
 
     assert obey("e", Change(changes={}), kept, actor="a", now_us=NOW) is None
+
+
+def test_who_is_told_is_said_and_unsaid_by_key():
+    told = {
+        "webhook": "https://h.example/x",
+        "ping": "https://p.example/u",
+        "on_done_url": "https://d.example/",
+    }
+    with schedules_module.Schedules("memory://") as schedules:
+        added = schedules.add("a", task="t", every="30s", **told).entry
+        quiet = schedules.change("a", ping=None, webhook={"url": "https://o.example/", "on": ["late"]}).entry
+
+    assert (added.webhook_url, added.ping_start) == ("https://h.example/x", "https://p.example/u/start")
+    assert sorted(added.what["options"]) == ["on_done_url", "ping"]
+    assert (quiet.webhook_url, quiet.webhook_on, quiet.ping_start) == ("https://o.example/", ("late",), "")
+    assert quiet.what["options"] == {"on_done_url": "https://d.example/"}
