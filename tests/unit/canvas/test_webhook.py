@@ -382,3 +382,12 @@ def test_what_cannot_be_meant_is_refused_where_it_is_said(app, options):
 def test_what_a_strangers_message_says_wrong_is_no_signature(options):
     with pytest.raises(TypeError):
         node_from_data({"task": "add", "args": [], "kwargs": {}, "options": options}, dumps)
+
+
+@pytest.mark.parametrize("name", ["backbeat.webhook", "backbeat.ping"])
+def test_the_tasks_that_deliver_are_acknowledged_late_and_may_be_retried_as_often_as_they_ask(name):
+    app = App("a", broker="memory://", set_as_current=False, task_acks_late=False)
+    task = app.tasks[name]
+
+    assert (task.options.acks_late, task.retrying.max_retries) == (True, None)
+    assert name not in list(app.tasks)  # as other tasks of our own
