@@ -40,6 +40,7 @@ from .tasks import Tasks
 from .transaction import OutboxRelay
 from .value import key
 from .watch import Watch
+from .webhook_tasks import webhook_tasks
 from .wiring import bound_elsewhere, open_client, open_eager, open_relays, open_results
 
 logger = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ class App(Configuring, Preparing, Steering, Observing):
             self.conf.include = include if isinstance(include, str) else tuple(include)
         if not self.conf.is_set("beat_schedule"):
             self.conf.beat_schedule = {}  # this app's own, to which a project may add
-        self.tasks = Tasks(mapping_tasks(self))
+        self.tasks = Tasks(mapping_tasks(self) | webhook_tasks(self))
         self._calls = CallOptions(self.conf, self.tasks, lambda foreign: bound_elsewhere(self.conf, foreign))
         self._defaults = Defaults(self._calls, self.tasks)
         self.periodic_tasks = PeriodicTasks()

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import platform
-import re
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from .redaction import HIDDEN, SECRET
 from .url_text import without_password
 
-_SECRET = re.compile(r"pass|secret|token|credential|security_key|api_key|private_key", re.IGNORECASE)
-HIDDEN = "********"
 PACKAGES = (
     "kombu",
     "msgspec",
@@ -57,7 +55,7 @@ def masked_settings(conf: Any, *, with_defaults: bool = False) -> dict[str, Any]
 
 
 def _masked(name: str, value: Any) -> Any:
-    if _SECRET.search(name) and value not in (None, False):
+    if SECRET.search(name) and value not in (None, False):
         return HIDDEN
     match value:
         case None | bool() | int() | float():

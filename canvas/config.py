@@ -139,6 +139,10 @@ DEFAULTS: dict[str, Any] = {
     "task_traces": True,
     "task_track_started": True,
     "timezone": None,
+    "webhook_allowed_hosts": (),
+    "webhook_secret": None,
+    "webhook_timeout": 10.0,
+    "webhook_url": None,
     "worker_cancel_long_running_tasks_on_connection_loss": False,
     "worker_concurrency": None,
     "worker_deduplicate_successful_tasks": False,
@@ -238,6 +242,10 @@ OBEYED = frozenset(
     task_traces
     task_track_started
     timezone
+    webhook_allowed_hosts
+    webhook_secret
+    webhook_timeout
+    webhook_url
     worker_concurrency
     worker_disable_rate_limits
     worker_enable_remote_control
@@ -265,6 +273,7 @@ _ENVIRONMENT = {
     "broker_url": ("BACKBEAT_BROKER_URL", "CELERY_BROKER_URL"),
     "result_backend": ("BACKBEAT_RESULT_BACKEND", "CELERY_RESULT_BACKEND"),
     "security_keys": ("BACKBEAT_SECURITY_KEYS",),
+    "webhook_secret": ("BACKBEAT_WEBHOOK_SECRET",),
 }
 """The variables that a setting is read from where nothing was given, the first one first."""
 

@@ -16,8 +16,9 @@ from .signature import Signature, links_of
 from .tasks import Tasks
 from .unique_call import UniqueCall, callbacks_without_keys, is_unique, plain, unique_call, without_keys
 from .value import identity, key, keywords, optional, positional
+from .webhook.ending_urls import OPTIONS as ENDING_URLS
 
-_OF_WHOLE = frozenset({"task_id", "failure_policy", "link", *HOOKS})
+_OF_WHOLE = frozenset({"task_id", "failure_policy", "link", *HOOKS, *ENDING_URLS})
 """Options of a group or chord that are none of its members'."""
 
 
@@ -49,6 +50,8 @@ class Defaults:
         id_ = optional(identity)("task_id", given.pop("task_id", None))
         if (policy := given.pop("failure_policy", None)) is not None:
             signature = signature.clone().set(failure_policy=policy)
+        if urls := {name: given.pop(name) for name in ENDING_URLS if name in given}:
+            signature = signature.clone().set(**urls)
         node = signature.to_node()
         given_options = checked({name: value for name, value in given.items() if value is not None})
         whole = laid_on(

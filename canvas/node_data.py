@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from .ids import plain_id
 from .json_text import EMPTY_LIST, EMPTY_MAP, Json
 from .node import DEEPEST, HOOKS, Call, Chain, Group, Node, Policy, Tap, chain_of, flat, map_calls, tapped
+from .webhook.ending_urls import told_by_url
 
 TAP_TASK = "backbeat.tap"
 CHUNKS_TASK, STARMAP_TASK = "celery.chunks", "celery.starmap"
@@ -88,6 +89,8 @@ def node_from_data(data: Mapping[str, Any], dump: Dump, depth: int = DEEPEST) ->
             )
         )
     hooks = {name: _links(options.pop(name, None), dump, depth) for name in HOOKS} if options else {}
+    if told := told_by_url(options):
+        hooks["on_done"] += told
     node = _untapped_from_data(data, options, dump, depth)
     return tapped(node, data["task"], hooks)
 

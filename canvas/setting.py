@@ -29,6 +29,8 @@ from .value import (
     texts,
     url,
 )
+from .webhook.secret import key_of
+from .webhook.url import read_url
 
 MOST_SIDE_BY_SIDE = 10_000
 """Tasks of one worker. A machine has 32,768 processes and threads, unless its kernel was told otherwise; pools bound it further."""
@@ -142,6 +144,25 @@ def _exchange_type(name: str, value: Any) -> Any:
     return value
 
 
+def _hosts(name: str, value: Any) -> Any:
+    """Hosts, networks and addresses; none for None."""
+    from .webhook.allowed import read_allowed  # few have any
+
+    found = () if value is None else texts(name, value)
+    read_allowed(found)
+    return found
+
+
+def _webhook_secret(_: str, value: Any) -> Any:
+    key_of(value)
+    return value
+
+
+def _webhook_url(_: str, value: Any) -> Any:
+    read_url(value)
+    return value
+
+
 _READERS: dict[str, Read] = {
     "accept_content": _content_types,
     "beat_cron_starting_deadline": optional(SECONDS),
@@ -206,6 +227,10 @@ _READERS: dict[str, Read] = {
     "task_traces": flag,
     "task_track_started": flag,
     "timezone": optional(_zone),
+    "webhook_allowed_hosts": _hosts,
+    "webhook_secret": optional(_webhook_secret),
+    "webhook_timeout": Bound(lowest=0.1, highest=300),
+    "webhook_url": optional(_webhook_url),
     "worker_concurrency": optional(CONCURRENCY),
     "worker_disable_rate_limits": flag,
     "worker_enable_remote_control": flag,

@@ -27,6 +27,7 @@ from .signature_sending import SignatureSending
 from .stamp import overlaid
 from .stamping import StampingVisitor, asked, merged, options_with
 from .value import flag, keywords, positional
+from .webhook.ending_urls import check_ending_urls, told_by_url
 
 Kind = builtins.type["Signature"]
 """A class of signatures."""
@@ -346,13 +347,16 @@ _NO_CALLBACKS = Callbacks((), (), {})
 
 
 def callbacks_in(options: dict[str, Any]) -> Callbacks:
-    """Take the callbacks out of `options`."""
+    """Take the callbacks out of `options`. Raises ImproperlyConfigured for a URL that is none."""
     if not options:
         return _NO_CALLBACKS
+    check_ending_urls(options)
+    hooks = {name: links_of(options.pop(name, None)) for name in HOOKS}
+    hooks["on_done"] += told_by_url(options)
     return Callbacks(
         link=links_of(options.pop("link", None)),
         link_error=links_of(options.pop("link_error", None)),
-        hooks={name: links_of(options.pop(name, None)) for name in HOOKS},
+        hooks=hooks,
     )
 
 

@@ -18,6 +18,8 @@ from ..canvas.mark import plain
 from ..canvas.node import HOOKS
 from ..canvas.options import checked
 from ..canvas.signature import Signature
+from ..canvas.webhook.ending_urls import OPTIONS as ENDING_URLS
+from ..canvas.webhook.ending_urls import check_ending_urls
 from .celery_schedule import Translated, translated
 from .entry import SECOND_US, Entry, Owner
 from .errors import ScheduleError
@@ -130,6 +132,8 @@ def _what(spec: Mapping[str, Any]) -> Mapping[str, Any]:
         raise ScheduleError(f"{task!r:.80} is not the name of a task", help='"task": "shop.sync"')
     options = dict(spec.get("options") or {})
     links = {key: options.pop(key) for key in ("link", "link_error", *HOOKS) if options.get(key)}
+    urls = {key: options.pop(key) for key in ENDING_URLS if options.get(key) is not None}
+    check_ending_urls(urls)
     policy = {key: options.pop(key) for key in ("failure_policy",) if task in CANVASES and key in options}
     signature = {
         "task": task,
@@ -137,6 +141,7 @@ def _what(spec: Mapping[str, Any]) -> Mapping[str, Any]:
         "kwargs": dict(spec.get("kwargs") or {}),
         "options": checked(options)
         | policy
+        | urls
         | {key: value if isinstance(value, list | tuple) else [value] for key, value in links.items()},
         "subtask_type": CANVASES.get(task),
         "immutable": False,

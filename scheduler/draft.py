@@ -6,16 +6,19 @@ The ledger calls it between plan and transaction; it reads slots, and changes no
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from .agenda import Slot
 from .firing import Firing, FiringKey
+from .notice import Notice, skip_notices
 from .overlap import Ruling
 from .plan import Plan
+from .skip import Skip
 from .store.base import Batch, Marks, Move
 
 
 def draft(
+    cluster: str,
     batch_id: int,
     slots: Mapping[str, Slot],
     verdict: Plan,
@@ -42,7 +45,14 @@ def draft(
     )
     if rulings:
         moves = tuple(_ruled(move, slots[move.entry], rulings.get(move.entry)) for move in moves)
-    return Batch(batch_id, now_us, tuple(firings), moves, skips, marks, held)
+    notices = tuple(_told(cluster, slots, skips, now_us)) if skips else ()
+    return Batch(batch_id, now_us, tuple(firings), moves, skips, marks, held, notices)
+
+
+def _told(cluster: str, slots: Mapping[str, Slot], skips: Sequence[Skip], now_us: int) -> Iterator[Notice]:
+    """What the skips make known."""
+    for skip in skips:
+        yield from skip_notices(cluster, [skip], slots[skip.entry].brief.model.terms.tells, now_us)
 
 
 def _by_key(firing: Firing) -> FiringKey:

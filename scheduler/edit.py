@@ -25,7 +25,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from .entry import Entry, Overlap, Owner
+from .entry import Entry, Overlap, Owner, Tells
 from .likeness import Abridged, abridged
 from .override import Override
 from .plan import Due, plan
@@ -101,6 +101,8 @@ class Edit:
     dues: tuple[Due, ...] = ()
     skips: tuple[Skip, ...] = ()
     holds: bool = False
+    tells: Tells | None = None
+    """Who hears of what the old revision skips."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +276,7 @@ def _close(
         dues=tuple(dues),
         skips=tuple(skips),
         holds=holds,
+        tells=None if old is None else old.terms.tells,
     )
 
 

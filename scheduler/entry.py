@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 from ..canvas.node import HOOKS
+from ..canvas.webhook.ending_urls import OPTIONS as ENDING_URLS
 from .schedule import Schedule, schedule_from_spec, schedule_to_spec
 from .zone import LAST_SECOND
 
@@ -67,6 +68,21 @@ PUNCTUAL_US = SECOND_US
 """What is decided or sent within this was not missed, whatever the grace is: the loop needs some time for each instant."""
 
 
+EVENTS = ("late", "missed", "failed")
+"""Of what a schedule's webhook can tell (notice.py)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tells:
+    """Who hears of the firings of an entry. "" is nobody."""
+
+    webhook_url: str = ""
+    webhook_on: tuple[str, ...] = ()
+    ping_start: str = ""
+    late_us: int = GRACE_US
+    """Sent later than this is told as late."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """How the firings of an entry travel: what the relay must know of them. Shared by all firings of a revision."""
@@ -83,6 +99,7 @@ class Terms:
     """... which are those that are later than this: the grace of their entry."""
     late_after_us: int | None = None
     """Sent later than this is late: it is counted, and told."""
+    tells: Tells | None = None
 
 
 USUAL = Terms()
@@ -97,7 +114,8 @@ class Entry:
     one period. `source` says where the entry was written ("schedules.yaml:12"), for messages only. `jitter_us` and
     `spread_us` (None: one period) delay the sending of a fire time, never past the next one; the fire time stays what it is.
     `max_runs` bounds how many regular firings are ever sent (decisions B8). `skip_us` are fire times that somebody wants passed
-    over, sorted. `tags` and `team` are for people.
+    over, sorted. `webhook_url` hears of `webhook_on`, `ping_start` is asked for when it was sent; who hears how a run ended stands in
+    `what`. `tags` and `team` are for people.
     """
 
     name: str
@@ -119,6 +137,9 @@ class Entry:
     catch_up_rate: float | None = None
     late_after_us: int | None = None
     skip_us: tuple[int, ...] = ()
+    webhook_url: str = ""
+    webhook_on: tuple[str, ...] = EVENTS
+    ping_start: str = ""
     description: str = ""
     tags: tuple[str, ...] = ()
     team: str = ""
@@ -173,8 +194,20 @@ class Entry:
             rate=self.catch_up_rate,
             rate_after_us=GRACE_US if self.catch_up_rate is None else max(self.grace_us, PUNCTUAL_US),
             late_after_us=self.late_after_us,
+            tells=self._tells(),
         )
         return USUAL if terms == USUAL else terms
+
+    def _tells(self) -> Tells | None:
+        if not self.webhook_url and not self.ping_start:
+            return None
+        late_us = max(self.grace_us, PUNCTUAL_US) if self.late_after_us is None else self.late_after_us
+        return Tells(
+            webhook_url=self.webhook_url,
+            webhook_on=self.webhook_on if self.webhook_url else (),
+            ping_start=self.ping_start,
+            late_us=late_us,
+        )
 
 
 def is_canvas(what: Mapping[str, Any]) -> bool:
@@ -182,7 +215,7 @@ def is_canvas(what: Mapping[str, Any]) -> bool:
     return what.get("subtask_type") is not None or not _HOOKS.isdisjoint(what.get("options") or ())
 
 
-_HOOKS = frozenset(HOOKS)
+_HOOKS = frozenset({*HOOKS, *ENDING_URLS})
 _KINDS: dict[str, Callable[[Any], Any]] = {
     "catch_up": CatchUp,
     "overlap": Overlap,
@@ -190,6 +223,7 @@ _KINDS: dict[str, Callable[[Any], Any]] = {
     "owner": Owner,
     "skip_us": tuple,
     "tags": tuple,
+    "webhook_on": tuple,
 }
 _DEFAULTS = {
     known.name: known.default

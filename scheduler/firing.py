@@ -139,7 +139,7 @@ def terms_of(entry: Entry, kind: FiringKind) -> Terms:
     """How a firing of this kind travels: what somebody asked to be sent again late is neither late nor expired."""
     if kind is not FiringKind.BACKFILL or entry.terms is USUAL:
         return entry.terms
-    return replace(entry.terms, expires_us=None, rate=None, late_after_us=None)
+    return replace(entry.terms, expires_us=None, rate=None, late_after_us=None, tells=None)
 
 
 def derive_task_id(cluster: str, entry: str, kind: FiringKind, key: str, due_us: int) -> str:

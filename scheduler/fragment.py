@@ -57,6 +57,9 @@ class ScheduleKeys(_Except, total=False):
     chord: Mapping[str, Any]
     on_success: Any
     on_error: Any
+    webhook: str | Mapping[str, Any]
+    on_done_url: str
+    ping: str | Mapping[str, str]
     anchor: str
     timezone: str
     day_match: str

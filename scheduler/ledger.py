@@ -143,7 +143,7 @@ class Ledger:
         batch_id = self._next_batch()
         verdict, firings = self._evaluated(slots, now_us, batch_id)
         rulings = self._rulings(slots, firings, now_us)
-        batch = draft(batch_id, slots, verdict, firings, rulings, now_us, marks)
+        batch = draft(self._cluster, batch_id, slots, verdict, firings, rulings, now_us, marks)
         answer: Decided | Fenced | None = None
         try:
             answer = self._store.decide(batch, fence)

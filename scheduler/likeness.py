@@ -100,7 +100,8 @@ class Abridged:
         # fmt: off
         (put.enabled, put.catch_up, put.catch_up_window_us, put.catch_up_limit, put.grace_us, put.start_us, put.end_us,
          put.max_runs, put.jitter_us, put.spread_us, put.overlap, put.overlap_timeout_us, put.delivery, put.catch_up_rate,
-         put.late_after_us, put.skip_us, put.description, put.tags, put.team, put.owner, put.terms) = kind.shared
+         put.late_after_us, put.skip_us, put.webhook_url, put.webhook_on, put.ping_start, put.description, put.tags, put.team,
+         put.owner, put.terms) = kind.shared
         # fmt: on
         put.__class__ = Entry
         entry: Entry = put

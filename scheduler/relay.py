@@ -277,7 +277,7 @@ class Relay:
 
     def _published(self, flight: Flight, answer: Published) -> None:
         """Count what was confirmed; put the rest back with a delay of its own, so that it holds nobody up."""
-        self._account.confirm(answer.confirmed)
+        self._account.confirm(answer.confirmed, self._clock.now_us())
         self._news.confirmed += answer.confirmed
         if len(answer.confirmed) == len(flight.firings):
             return

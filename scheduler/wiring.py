@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +14,15 @@ from ..canvas.holder import LocalProcesses
 from ..canvas.message import CONTROL_QUEUE
 from ..canvas.places import Kind, broker_url, kind_of
 from ..canvas.places import store_url as results_url
+from ..canvas.webhook.post import Answer, ping, post
+from ..canvas.webhook_tasks import policy_of
 from ..canvas.wiring import keyring_of, open_broker
+from .alarm import ABSENT_SECONDS, Alarm
 from .app_source import read_app
 from .beat import Beat
 from .clock import SystemClock
 from .clock_guard import ClockGuard
+from .courier import Courier
 from .enclosure import enclosure_of
 from .entry import Entry, Overlap, is_canvas
 from .errand import Errands
@@ -25,12 +30,14 @@ from .errors import ScheduleError
 from .installed import installed_version
 from .leader import TTL_SECONDS, Elector
 from .listener import Listener
+from .notice import PING, Notice
 from .outlet import BrokerOutlet
 from .result_runs import ResultRuns
 from .roster import NO_RUNS
 from .sender import ThreadSender
 from .source import FilesSource, in_thread
-from .store.registry_wiring import registry_of
+from .store.base import Store
+from .store.registry_wiring import deliveries_of, registry_of
 from .store.wiring import BeatStore, open_for_beat, set_damaged_aside
 from .succession import Succession
 from .vitals import Vitals
@@ -66,9 +73,11 @@ class OpenBeat:
     store: BeatStore
     outlet: BrokerOutlet
     runs: ResultRuns | None
+    courier: Courier
 
     def close(self) -> None:
         """Let go of connections; one that a hanging publish still holds ends with the process."""
+        self.courier.close()
         if self.runs is not None:
             self.runs.close()
         if not self.beat.publishing:
@@ -139,6 +148,12 @@ def open_beat(app: App, options: BeatOptions, listener: Listener, vitals: Vitals
         keyring=keyring,
         enclosure=enclosure_of(store, url, broker_url(app.conf), keyring),
     )
+    alarm = None
+    if app.conf.webhook_url:
+        # a leader that lives renews its lease several times in this
+        absent = max(ABSENT_SECONDS, 2 * options.lease_ttl_seconds)
+        who = {"url": app.conf.webhook_url, "cluster": cluster, "who": str(me)}
+        alarm = Alarm(vitals, _deliver_of(app), **who, absent_seconds=absent)
     _, records, chores = registry_of(store)
     beat = Beat(
         store,
@@ -155,7 +170,30 @@ def open_beat(app: App, options: BeatOptions, listener: Listener, vitals: Vitals
         runs=runs,
         errands=Errands(chores, records, clock, cluster),
     )
-    return OpenBeat(beat, source, opened, outlet, runs)
+    return OpenBeat(beat, source, opened, outlet, runs, _courier(app, store, beat, alarm))
+
+
+def _deliver_of(app: App) -> Callable[[Notice], Answer]:
+    """How the app's settings say that somebody is told."""
+    policy = policy_of(app.conf)
+
+    def deliver(notice: Notice) -> Answer:
+        if notice.event == PING:
+            return ping(notice.url, policy)
+        return post(notice.id, notice.url, notice.body, policy)
+
+    return deliver
+
+
+def _courier(app: App, store: Store, beat: Beat, alarm: Alarm | None) -> Courier:
+    """Who delivers what the store says is to be told, and looks at the alarm."""
+    return Courier(
+        deliveries_of(store),
+        _deliver_of(app),
+        leads=lambda: beat.leads,
+        now_us=lambda: time.time_ns() // 1000,
+        alarm=alarm.look if alarm is not None else lambda: None,
+    )
 
 
 def _runs_of(app: App, entries: Sequence[Entry]) -> ResultRuns | None:

@@ -19,6 +19,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ..canvas.errors import ImproperlyConfigured
+from ..canvas.webhook.ending_urls import OPTIONS as ENDING_URLS
+from ..canvas.webhook.url import read_url
+
 _CALLBACKS = {
     "link": "on success",
     "on_success": "on success",
@@ -26,6 +30,7 @@ _CALLBACKS = {
     "on_failure": "on failure",
     "on_done": "when done",
 }
+_URLS = frozenset(ENDING_URLS)
 _AFTER, _BESIDE = ">", "|"
 
 
@@ -54,7 +59,7 @@ def _head(what: Mapping[str, Any]) -> str:
         if given and what.get("workflow"):
             words += f" (workflow {what['workflow']})"
     options = {**_options_of_header(what), **(what.get("options") or {})}
-    said = [f"{key} {_value(options[key])}" for key in options if key not in _CALLBACKS]
+    said = [f"{key} {_value(options[key])}" for key in options if key not in _CALLBACKS and key not in _URLS]
     if what.get("immutable"):
         said.append("immutable")
     return _printable(f"{words}  [{', '.join(said)}]" if said else words)
@@ -76,6 +81,21 @@ def _inside(what: Mapping[str, Any]) -> Iterator[str]:
     options = what.get("options") or {}
     for option, words in _CALLBACKS.items():
         yield from _marked(f"{words}:", _signatures(options.get(option)))
+    if isinstance(url := options.get("on_done_url"), str):
+        yield _printable(f"when done: posted to {place_of(url)}")
+    if isinstance(pings := options.get("ping"), Mapping):
+        places = {name: place_of(url) for name, url in pings.items() if isinstance(url, str)}
+        yield _printable(
+            f"when done: asks for {', '.join(f'{place} ({name})' for name, place in places.items())}"
+        )
+
+
+def place_of(url: str) -> str:
+    """An address without its path, which may be a secret."""
+    try:
+        return read_url(url).place
+    except ImproperlyConfigured:
+        return "no URL"
 
 
 def _marked(mark: str, signatures: Iterable[Mapping[str, Any]]) -> Iterator[str]:

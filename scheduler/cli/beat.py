@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from ..observation import Observation
     from ..wiring import OpenBeat
 
+COURIER_SECONDS = 15.0
+"""How long `--once` waits for those who are told of what it sent."""
+
 
 @click.command()
 @files_option
@@ -136,6 +139,7 @@ def _run_until_stopped(running: OpenBeat, observation: Observation) -> None:
         signal.signal(number, stop)
     reload_on_hangup(running, observation.systemd.reloading)
     signals.beat_init.send(running.beat)  # who hears that it begins may stop it
+    running.courier.start()
     running.beat.run(lambda: bool(stopped))
 
 
@@ -144,6 +148,8 @@ def _run_once(running: OpenBeat) -> None:
     running.beat.drain()
     leads, unsent = running.beat.leads, running.beat.unsent
     running.beat.retire()
+    if leads:
+        running.courier.drain(COURIER_SECONDS)
     if not leads:
         click.echo("backbeat: another beat leads; nothing was sent", err=True)
         sys.exit(75)

@@ -50,6 +50,7 @@ def dev(
     }
     click.echo(banner("backbeat dev", lines))
     try:
+        running.courier.start()
         run_both(running.beat, tasks, seconds)
     finally:
         running.close()

@@ -142,10 +142,23 @@ def _limits(entry: Entry) -> list[str]:
         found.append(
             f"  each up to {length_in_words(timedelta(microseconds=entry.jitter_us))} later (jitter)"
         )
+    found += _told(entry)
     if entry.spread_us is None:
         found.append("  each at the place in its period that its name gives it (spread)")
     elif entry.spread_us:
         found.append("  each at the place in its spread that its name gives it")
+    return found
+
+
+def _told(entry: Entry) -> list[str]:
+    """Who hears of it from a beat; what workers tell stands with what is sent."""
+    from ..work_words import place_of
+
+    found = []
+    if entry.webhook_url and entry.webhook_on:
+        found.append(f"  tells {place_of(entry.webhook_url)} what is {', '.join(entry.webhook_on)}")
+    if entry.ping_start:
+        found.append(f"  asks for {place_of(entry.ping_start)} when it was sent (start)")
     return found
 
 

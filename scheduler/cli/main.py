@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 from ...canvas.cli import EXIT_UNAVAILABLE, EXIT_USAGE, Cli, Options
+from ...canvas.secret_file import from_file
 from ..errors import BackbeatScheduleError, StoreDown
-from .secret import from_file
 
 COMMANDS = {
     "audit": "backbeat.scheduler.cli.audit:audit",
@@ -44,6 +44,7 @@ COMMANDS = {
     "shell": "backbeat.canvas.cli_report:shell",
     "status": "backbeat.scheduler.cli.status:status",
     "systemd": "backbeat.scheduler.cli.units:systemd",
+    "webhook": "backbeat.scheduler.cli.webhook:webhook",
     "worker": "backbeat.scheduler.cli.worker:worker",
 }
 """Each command's name, and where it is: module:attribute."""

@@ -47,6 +47,7 @@ def _beat(app: App, stop: Callable[[], None], options: Options, files: Sequence[
     signals.beat_init.send(opened.beat)
     reload_on_hangup(opened)
     try:
+        opened.courier.start()
         with running_beat(opened.beat, stop):
             yield
     finally:

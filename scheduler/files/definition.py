@@ -23,9 +23,10 @@ from .policy import POLICIES, read_policies
 from .problem import Fault
 from .signature import Signature, check_size, options_of_first, task_signature, with_defaults
 from .step import only_one, read_callbacks, read_work, set_options
+from .telling import check_telling, read_tells, with_ending_urls
 from .timing import FIELDS, Timing, read_when, read_zone
 from .value import arguments, choice, count, mapping, schedule_fault, sequence
-from .vocabulary import CALLBACKS, SCHEDULE, WHAT, WHEN, check_keys
+from .vocabulary import CALLBACKS, SCHEDULE, TELLING, WHAT, WHEN, check_keys
 from .workflow import Workflows
 
 NAME_LIMIT = 120
@@ -69,7 +70,7 @@ def read_definition(name: Scalar, node: Node, around: Surroundings, warnings: li
     zone = around.timezone if zone_node is None else read_zone(zone_node)
     _check_details(keys)
     timing = Timing(keys=keys, zone=zone, name=name.text, warnings=warnings)
-    what = _what(keys, own, around)
+    what = with_ending_urls(keys, _what(keys, own, around))
     when = _without_blackouts(read_when(timing), timing, around.calendars)
     start_us, end_us = _bounds(timing)
     entry = Entry(
@@ -80,6 +81,7 @@ def read_definition(name: Scalar, node: Node, around: Surroundings, warnings: li
         end_us=end_us,
         source=f"{name.place.source.name}:{name.place.line + 1}",
         **read_policies(keys),
+        **read_tells(keys),
     )
     _check_fires(entry, keys)
     warnings += advise(entry, keys)
@@ -127,6 +129,8 @@ def check_default(key: str, keys: Mapping, around: Surroundings) -> None:
         arguments(node, key)
     elif key == "except":
         read_blackouts(node, timing, around.calendars)
+    elif key in TELLING:
+        check_telling(node, key)
     elif key == "cron_fields":
         count(node, key, min(FIELDS), max(FIELDS))
     elif key in _CHOICES:

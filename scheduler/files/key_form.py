@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from ..entry import CatchUp, Delivery, Overlap
+from ...canvas.webhook.url import LONGEST
+from ..entry import EVENTS, CatchUp, Delivery, Overlap
 from ..schedule import DayMatch, Dst, OnExcept, SolarEvent
 from .definition import NAME_LIMIT
 from .local_time import LOCAL_TIME, TIME_OF_DAY
@@ -66,6 +67,7 @@ CRON: Form = {
         VARIABLE,
     ]
 }
+URL: Form = {"anyOf": [{"type": "string", "pattern": r"^https?://[!-~]+$", "maxLength": LONGEST}, VARIABLE]}
 LOCAL = pattern(f"^({LOCAL_TIME})$")
 DEFINED: Mapping[str, Form] = {
     "duration": {"anyOf": [{"type": "number", "minimum": 0}, *pattern(DURATION)["anyOf"]]},
@@ -162,7 +164,27 @@ TASK_ROWS: Rows = {
     "on_success": ("A step that follows, with the result; or several.", one_or_list(ref("step"))),
     "on_error": ("A step that follows a failure, with its id; or several.", one_or_list(ref("step"))),
 }
-SCHEDULE_ROWS: Rows = {**WHEN_ROWS, **POLICY_ROWS, **TASK_ROWS}
+TELLING_ROWS: Rows = {
+    "webhook": (
+        "Who is told, signed, that it was sent late, missed or failed to be sent: a URL, or {url, on}.",
+        {"anyOf": [URL, ref("webhook")]},
+    ),
+    "on_done_url": ("Who is told, signed, how each run ended: a URL. Workers do it.", URL),
+    "ping": (
+        "What is asked for when it was sent, has succeeded, has failed: a URL (and /start, /fail behind it), or {start, done, fail}.",
+        {"anyOf": [URL, ref("ping")]},
+    ),
+}
+WEBHOOK_ROWS: Rows = {
+    "url": ("Where it is posted to.", URL),
+    "on": ("Of what: one or several.", one_or_list({"enum": [*EVENTS]})),
+}
+PING_ROWS: Rows = {
+    "start": ("Asked for when it was sent.", URL),
+    "done": ("Asked for when the run has succeeded.", URL),
+    "fail": ("Asked for when the run has failed.", URL),
+}
+SCHEDULE_ROWS: Rows = {**WHEN_ROWS, **POLICY_ROWS, **TASK_ROWS, **TELLING_ROWS}
 STEP_ROWS: Rows = {
     **TASK_ROWS,
     "immutable": ("true: it does not get the result of the step before it.", FLAG),

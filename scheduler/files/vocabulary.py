@@ -57,6 +57,7 @@ POLICIES = (
     "owner",
 )
 CALLBACKS = ("on_success", "on_error")
+TELLING = ("webhook", "on_done_url", "ping")
 
 # Keys of the specification that are not served yet, with the values that mean the same as leaving them out.
 _NOT_YET: dict[str, tuple[object, ...]] = {"django_task": ()}
@@ -143,6 +144,13 @@ _SCHEDULE_ALIASES = {
     "tag": "tags",
     "labels": "tags",
     "team": "owner",
+    "webhooks": "webhook",
+    "webhook_url": "webhook",
+    "on_done": "on_done_url",
+    "callback_url": "on_done_url",
+    "healthcheck": "ping",
+    "dead_man": "ping",
+    "ping_url": "ping",
 }
 FILE = Level(
     "top-level key",
@@ -167,7 +175,7 @@ FILE = Level(
 )
 SCHEDULE = Level(
     "key",
-    (*WHAT, *WHEN, "args", "kwargs", "options", *POLICIES, *CALLBACKS),
+    (*WHAT, *WHEN, "args", "kwargs", "options", *POLICIES, *CALLBACKS, *TELLING),
     _SCHEDULE_ALIASES,
     _NOT_YET,
     takes_options=True,
@@ -197,6 +205,12 @@ SOLAR = Level(
     "key of solar",
     ("event", "lat", "lon"),
     {"latitude": "lat", "longitude": "lon", "lng": "lon", "long": "lon"},
+)
+WEBHOOK = Level("key of webhook", ("url", "on"), {"to": "url", "events": "on", "event": "on"})
+PING = Level(
+    "key of ping",
+    ("start", "done", "fail"),
+    {"begin": "start", "sent": "start", "success": "done", "end": "done", "failure": "fail", "error": "fail"},
 )
 CHORD = Level("key of chord", ("header", "body"), {"callback": "body", "group": "header", "tasks": "header"})
 OPTION = Level(

@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ...canvas.node import HOOKS
-from ..entry import CatchUp, Delivery, Entry, Overlap
+from ...canvas.webhook.ending_urls import OPTIONS as ENDING_URLS
+from ..entry import EVENTS, CatchUp, Delivery, Entry, Overlap
 from ..errors import ScheduleError
 from ..schedule import AnyOf, Clocked, Crontab, DayMatch, Dst, Interval, RRule, Schedule, Solar
 
@@ -27,7 +28,7 @@ _UNITS = (
 _WAYS = ("options", "on_success", "on_error")
 """Keys that stand behind those that say when."""
 _WORDS = {"catch_up": CatchUp.LATEST, "overlap": Overlap.ALLOW, "delivery": Delivery.AT_LEAST_ONCE}
-_UNSAID = frozenset({*HOOKS, "failure_policy"})
+_UNSAID = frozenset({*HOOKS, *ENDING_URLS, "failure_policy"})
 """Options of a canvas that no key of a file gives."""
 _LENGTHS = {
     "catch_up_window": None,
@@ -41,8 +42,10 @@ _NUMBERS = {"max_runs": None, "catch_up_limit": 1000, "catch_up_rate": None}
 
 def definition_of(entry: Entry, file_zone: str) -> dict[str, Any]:
     """The keys of one schedule, in the order in which people read them. Raises ScheduleError for what a file cannot say."""
+    options = dict(entry.what.get("options") or {})
+    urls = {name: options.pop(name) for name in ENDING_URLS if name in options}
     try:
-        what = _what(entry.what)
+        what = _what({**entry.what, "options": options})
     except (LookupError, TypeError, AttributeError) as error:
         raise ScheduleError("its canvas is damaged: a part of it is missing") from error
     ways = {key: what.pop(key) for key in _WAYS if key in what}
@@ -50,7 +53,7 @@ def definition_of(entry: Entry, file_zone: str) -> dict[str, Any]:
     for key, moment_us in (("start", entry.start_us), ("end", entry.end_us)):
         if moment_us is not None:
             keys[key] = moment_text(moment_us)
-    keys |= _policies(entry)
+    keys |= {**_policies(entry), **_telling(entry, urls)}
     if not entry.enabled:
         keys["enabled"] = False
     keys |= {
@@ -96,6 +99,19 @@ def _policies(entry: Entry) -> dict[str, Any]:
     if entry.spread_us != 0:
         keys["spread"] = True if entry.spread_us is None else length_text(entry.spread_us)
     return keys
+
+
+def _telling(entry: Entry, urls: Mapping[str, Any]) -> dict[str, Any]:
+    """Who is told of it: what the entry says, and what its work does."""
+    keys: dict[str, Any] = {}
+    if entry.webhook_url:
+        is_usual = entry.webhook_on == EVENTS
+        full = {"url": entry.webhook_url, "on": list(entry.webhook_on)}
+        keys["webhook"] = entry.webhook_url if is_usual else full
+    if "on_done_url" in urls:
+        keys["on_done_url"] = urls["on_done_url"]
+    pings = ({"start": entry.ping_start} if entry.ping_start else {}) | (urls.get("ping") or {})
+    return keys | ({"ping": pings} if pings else {})
 
 
 def _what(signature: Mapping[str, Any]) -> dict[str, Any]:

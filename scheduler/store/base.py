@@ -7,6 +7,8 @@ fenced, facts are not: `mark` records what the broker said, whoever leads by now
 A batch is open as long as one of its firings is decided, sending or held; `load_open` finds those of open batches. To mark a
 batch says that all its firings that are decided were sent, and closes it: what became of the others is recorded before.
 
+What a change makes known to somebody outside (notice.py) is recorded with it, in the same transaction; deliveries.py is the seam to it.
+
 Implementations: memory.py (the reference), sql.py. One suite runs over all of them: tests/conformance/test_store.py.
 """
 
@@ -24,6 +26,7 @@ from ..errors import StoreDown as StoreDown  # noqa: PLC0414 - who uses a store 
 from ..errors import StoreRefused as StoreRefused  # noqa: PLC0414 - the same
 from ..firing import Firing, FiringKey, FiringState
 from ..likeness import Abridged
+from ..notice import Notice
 from ..skip import Skip
 
 
@@ -125,15 +128,16 @@ class Move(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Marks:
     """What the broker has confirmed: whole batches, and single firings: those of batches that are not complete, and those that
-    were recorded as sending.
+    were recorded as sending. `notices` are what that makes known.
     """
 
     batches: tuple[int, ...] = ()
     firings: tuple[FiringKey, ...] = ()
     sent_us: int = 0
+    notices: tuple[Notice, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.batches or self.firings)
+        return bool(self.batches or self.firings or self.notices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +145,7 @@ class Batch:
     """One decision: firings, the moves and skips that go with them, and the marks of an earlier batch as a passenger.
 
     Every firing and every skip belongs to an entry that has a move. `batch_id` was never used before. Those in `held` are
-    recorded as held, the others as decided.
+    recorded as held, the others as decided. `notices` are what the skips make known.
     """
 
     batch_id: int
@@ -151,6 +155,7 @@ class Batch:
     skips: tuple[Skip, ...] = ()
     marks: Marks = Marks()
     held: tuple[Firing, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from ..edit import Edit, KeptEntry, edits, narrowed
 from ..entry import Entry, Owner
 from ..firing import Firing, FiringKey, FiringState, firing_of
 from ..likeness import Abridged
+from ..notice import Notice, ended_notices, skip_notices
 from ..skip import Skip
 from .base import (
     FENCED,
@@ -35,6 +36,7 @@ from .base import (
     Open,
     Reconciled,
 )
+from .deliveries import KeptNotice
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -70,6 +72,8 @@ class MemoryStore:
         self._open: dict[int, set[FiringKey]] = {}
         self._skips: dict[tuple[int, str], Skip] = {}
         self._audit: list[AuditLine] = []
+        self.notices: dict[str, KeptNotice] = {}
+        """What is to be delivered, by its id; see deliveries_memory.py."""
 
     @_locked
     def read_lease(self) -> Lease:
@@ -146,6 +150,7 @@ class MemoryStore:
                 if move.latest_id:
                     self._latest[move.entry] = move.latest_id, batch.decided_us
         self._put_skips([skip for skip in batch.skips if skip.entry not in stale])
+        self._tell(notice for notice in batch.notices if notice.entry not in stale)
         known, faults = self._known(name for name in sorted(stale) if name in self._entries)
         return Decided(tuple(fresh), known, tuple(held), faults)
 
@@ -158,6 +163,7 @@ class MemoryStore:
             firing = change.firing
             self._put_state(firing.ledger_key, change.after, change.reason)
             self._firings[firing.ledger_key] = firing  # which may be one that cancels by now
+            self._tell(ended_notices(firing, change.after, change.reason, now_us))
             match change.after:
                 case FiringState.DECIDED:
                     self._latest[firing.entry] = firing.task_id, now_us
@@ -187,6 +193,7 @@ class MemoryStore:
         by_state = {state: tuple(f for f in found if self._state(f) is state) for state in _UNFINISHED}
         for firing in by_state[FiringState.SENDING]:
             self._put_state(firing.ledger_key, FiringState.DOUBTFUL)
+            self._tell(ended_notices(firing, FiringState.DOUBTFUL, "", 0))
         return Open(
             by_state[FiringState.DECIDED],
             by_state[FiringState.HELD],
@@ -269,6 +276,7 @@ class MemoryStore:
         if not edit.holds:
             self._count_runs(edit.after.name, len(fresh))
         self._put_skips(edit.skips)
+        self._tell(skip_notices(self.cluster, edit.skips, edit.tells, edit.after.cursor_us))
         return fresh
 
     def _owed(self, edit: Edit, batch_id: int) -> list[Firing]:
@@ -308,6 +316,11 @@ class MemoryStore:
             for key in list(self._open.get(batch_id, ())):
                 if self._states[key] is FiringState.DECIDED:
                     self._put_state(key, FiringState.SENT)
+        self._tell(marks.notices)
+
+    def _tell(self, notices: Iterable[Notice]) -> None:
+        for notice in notices:
+            self.notices.setdefault(notice.id, KeptNotice(notice=notice, next_us=notice.at_us))
 
     def _state(self, firing: Firing) -> FiringState:
         return self._states[firing.ledger_key]

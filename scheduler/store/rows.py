@@ -12,8 +12,10 @@ from ..edit import Edit, EditKind, Edits, KeptEntry
 from ..entry import Entry, Owner
 from ..firing import Firing, FiringKind, hold_us, terms_of
 from ..likeness import abridged
+from ..notice import Notice
 from ..override import Override, overrides_text, parse_overrides
 from .base import SPEC_FAULTS
+from .deliveries import NoticeState
 from .statements import Statements
 
 log = logging.getLogger(__name__)
@@ -115,6 +117,22 @@ def write_entries(
         values = {name: _parameter(name) for name in others[0] if name != "name"}
         update = entry.update().where(entry.c.name == bindparam("b_name")).values(values)
         conn.execute(update, [{**row, "b_name": row["name"]} for row in others])
+
+
+def waiting_row(notice: Notice) -> dict[str, object]:
+    """A row of bb_webhook for what is to be delivered."""
+    return {
+        "id": notice.id,
+        "event": notice.event,
+        "entry": notice.entry,
+        "url": notice.url,
+        "body": notice.body,
+        "at_us": notice.at_us,
+        "state": NoticeState.WAITING.value,
+        "tries": 0,
+        "next_us": notice.at_us,
+        "error": "",
+    }
 
 
 def _parameter(name: str) -> BindParameter[Any]:

@@ -244,6 +244,7 @@ class SqlStore:
             fresh, held = self._insert(conn, batch, stale, fence.epoch)
             revs = {move.entry: move.rev for move in batch.moves if move.entry not in stale}
             self._writes.skips(conn, batch.skips, revs, batch.decided_us, fence.epoch)
+            self._writes.tell(conn, [notice for notice in batch.notices if notice.entry not in stale])
             names = self._tables.entry.c.name.in_(sorted(stale))
             rows = conn.execute(self._sql.load_known.where(names)).all() if stale else ()
         known: list[Known] = []

@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Smal
 from sqlalchemy import Text as PlainText
 from sqlalchemy.dialects.mysql import MEDIUMTEXT
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 NAME = 120
 """Characters in the name of an entry (decisions C3)."""
 Text = PlainText().with_variant(MEDIUMTEXT(), "mysql")
@@ -33,6 +33,7 @@ class Tables:
     skip: Table
     backfill: Table
     audit: Table
+    webhook: Table
 
     @classmethod
     def on(cls, metadata: MetaData) -> Tables:
@@ -47,6 +48,7 @@ class Tables:
             skip=_skip(metadata),
             backfill=_backfill(metadata),
             audit=_audit(metadata),
+            webhook=_webhook(metadata),
         )
 
     def all(self) -> list[Table]:
@@ -61,6 +63,7 @@ class Tables:
             self.skip,
             self.backfill,
             self.audit,
+            self.webhook,
         ]
 
 
@@ -227,4 +230,23 @@ def _audit(metadata: MetaData) -> Table:
         Column("target", String(NAME), nullable=False),
         Column("detail", Text, nullable=False),
         Index("bb_audit_target", "target", "seq"),
+    )
+
+
+def _webhook(metadata: MetaData) -> Table:
+    """What somebody outside is to be told, or was (notice.py, deliveries.py). `next_us`: not tried before this instant."""
+    return Table(
+        "bb_webhook",
+        metadata,
+        Column("id", String(36), primary_key=True),
+        Column("event", String(20), nullable=False),
+        Column("entry", String(NAME), nullable=False),
+        Column("url", Text, nullable=False),
+        Column("body", Text, nullable=False),
+        Column("at_us", BigInteger, nullable=False),
+        Column("state", SmallInteger, nullable=False),
+        Column("tries", Integer, nullable=False),
+        Column("next_us", BigInteger, nullable=False),
+        Column("error", Text, nullable=False),
+        Index("bb_webhook_state", "state", "next_us"),
     )

@@ -6,16 +6,17 @@ Each method works on the connection it is given and commits nothing. The fence, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, select
 
 from ..edit import Edits
 from ..firing import Firing, FiringKey, FiringState, firing_of
+from ..notice import Notice, ended_notices, skip_notices
 from ..skip import Skip
 from .base import Change, Marks, Move
 from .moves_mysql import move_all
-from .rows import write_entries
+from .rows import waiting_row, write_entries
 from .statements import UNFINISHED, Statements
 
 
@@ -105,7 +106,18 @@ class Writes:
             conn.execute(self._sql.put_latest, released)
         if fitted == len(changes) and ended:
             conn.execute(self._sql.drop_latest, ended)
+        if fitted == len(changes):
+            told = [
+                ended_notices(c.firing, c.after, c.reason, now_us) for c in changes if c.firing.terms.tells
+            ]
+            self.tell(conn, [notice for each in told for notice in each])
         return fitted
+
+    def tell(self, conn: Connection, notices: Iterable[Notice]) -> None:
+        """Put down what is to be delivered; what is there already stays as it is."""
+        rows = [waiting_row(notice) for notice in notices]
+        if rows:
+            conn.execute(self._sql.insert_new(self._sql.tables.webhook), rows)
 
     def skips(
         self, conn: Connection, skips: Sequence[Skip], revs: Mapping[str, int], decided_us: int, epoch: int
@@ -136,6 +148,7 @@ class Writes:
         if marks.batches:
             rows = [(marks.sent_us, batch_id) for batch_id in marks.batches]
             conn.exec_driver_sql(self._sql.mark_batch, rows)
+        self.tell(conn, marks.notices)
 
     def emit(self, conn: Connection, firings: Sequence[Firing], now_us: int) -> int:
         """Mark these as sent now, if they are still to be sent; the number of those that were."""
@@ -170,6 +183,7 @@ class Writes:
         held = tuple(firing for firing in written if firing.ledger_key in holding)
         for edit in wish.edits:
             self.skips(conn, edit.skips, {edit.after.name: edit.old_rev}, now_us, epoch)
+            self.tell(conn, skip_notices(self._cluster, edit.skips, edit.tells, now_us))
         write_entries(conn, self._sql, wish, changed=changed, now_us=now_us)
         self.runs(conn, Counter(firing.entry for firing in fresh))
         return fresh, held

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from backbeat.canvas.config import Config
 from backbeat.canvas.errors import ImproperlyConfigured
+from backbeat.canvas.secret_file import from_file
+from backbeat.canvas.webhook_tasks import policy_of
 from backbeat.scheduler.cli import main
-from backbeat.scheduler.cli.secret import from_file
 from click.testing import CliRunner
 
 URL = "sqlite:///secret.db"
@@ -70,3 +72,13 @@ def test_the_environment_comes_before_the_file(tmp_path, monkeypatch):
     answer = CliRunner().invoke(main, ["call", "task"], env=environ)
 
     assert "gibberish" in answer.output
+
+
+def test_the_secret_of_webhooks_may_stand_in_a_file_that_every_process_reads(tmp_path, monkeypatch):
+    (tmp_path / "secret").write_text("from the file, which is long\n")
+    monkeypatch.setenv("BACKBEAT_WEBHOOK_SECRET_FILE", str(tmp_path / "secret"))
+
+    assert policy_of(Config()).secret == "from the file, which is long"
+    assert (
+        policy_of(Config({"webhook_secret": "of the app, long enough"})).secret == "of the app, long enough"
+    )

@@ -19,32 +19,16 @@ from backbeat.canvas.tls import warn_unverified
 from backbeat.canvas.wiring import open_broker
 
 from support import servers
+from support.certificates import make_certificates
 from support.processes import free_port, wait_until
 
 SECONDS = 10.0
 
 
-def openssl(*words, cwd):
-    subprocess.run(["openssl", *words], cwd=cwd, check=True, capture_output=True)
-
-
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
     """ca.pem, and two certificates of it: server.pem for localhost and other.pem for another host."""
-    servers.require_program("openssl")
-    here = tmp_path_factory.mktemp("tls")
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    openssl(
-        "req", "-x509", *curve, "-subj", "/CN=test authority", "-keyout", "ca.key", "-out", "ca.pem", cwd=here
-    )
-    for name, host in (("server", "localhost"), ("other", "elsewhere.example")):
-        (here / f"{name}.ext").write_text(f"subjectAltName=DNS:{host}\n")
-        openssl(
-            "req", *curve, "-subj", f"/CN={host}", "-keyout", f"{name}.key", "-out", f"{name}.csr", cwd=here
-        )
-        signing = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", f"{name}.ext"]
-        openssl("x509", "-req", "-in", f"{name}.csr", *signing, "-out", f"{name}.pem", cwd=here)
-    return here
+    return make_certificates(tmp_path_factory.mktemp("tls"))
 
 
 def answers(port):

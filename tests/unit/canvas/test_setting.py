@@ -277,15 +277,18 @@ def test_one_limit_alone_or_two_that_agree_are_used():
 
 
 def test_what_the_environment_gives_is_text_that_is_meant():
-    """Nothing but URLs and the path of the keys comes from there, so there is no text that would have to be a number or a flag."""
+    """Nothing but URLs, the path of the keys and a secret comes from there, so there is no text that would have to be a number or a flag."""
     conf = Config()
 
-    conf.read_environment({f"BACKBEAT_{name.upper()}": "no" for name in DEFAULTS} | {"PATH": os.defpath})
+    conf.read_environment(
+        {f"BACKBEAT_{name.upper()}": "no number and no flag" for name in DEFAULTS} | {"PATH": os.defpath}
+    )
 
     assert {name for name in DEFAULTS if conf.is_set(name)} == {
         "broker_url",
         "result_backend",
         "security_keys",
+        "webhook_secret",
     }
 
 

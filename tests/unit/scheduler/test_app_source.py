@@ -245,3 +245,21 @@ def test_an_entry_of_the_app_that_no_store_could_take_is_refused_at_the_start(na
 
     with pytest.raises(ScheduleError, match=said):
         read_app(app)
+
+
+def test_who_hears_how_a_run_ended_is_an_option_of_an_entry(app):
+    urls = {"on_done_url": "https://h.example/x", "ping": {"fail": "https://p.example/x"}}
+    app.conf.beat_schedule = {"a": {"task": "shop.sync", "schedule": 30.0, "options": {**urls, "queue": "q"}}}
+
+    (entry,) = read_app(app)
+
+    assert entry.what["options"] == {**urls, "queue": "q"}
+
+
+def test_an_entry_that_tells_no_url_is_refused_at_the_start(app):
+    app.conf.beat_schedule = {
+        "a": {"task": "shop.sync", "schedule": 30.0, "options": {"on_done_url": "h.example"}}
+    }
+
+    with pytest.raises(ScheduleError, match="a: the URL of a webhook must be https://host/path"):
+        read_app(app)

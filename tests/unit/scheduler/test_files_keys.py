@@ -162,6 +162,14 @@ def test_one_window_needs_no_list():
         ("overlap: cancel\noverlap_timeout: 2h", "overlap_timeout_us", 7_200_000_000),
         ("delivery: at_most_once\ncatch_up: all", "delivery", Delivery.AT_MOST_ONCE),
         ("late_after: 1m30s", "late_after_us", 90_000_000),
+        ("webhook: https://h.example/x", "webhook_url", "https://h.example/x"),
+        ("webhook: https://h.example/x", "webhook_on", ("late", "missed", "failed")),
+        ("webhook: {url: https://h.example/x, on: [failed, late]}", "webhook_on", ("late", "failed")),
+        ("webhook: {url: https://h.example/x, on: missed}", "webhook_on", ("missed",)),
+        ("ping: https://h.example/x", "ping_start", "https://h.example/x/start"),
+        ("ping: https://h.example/x/?key=1", "ping_start", "https://h.example/x/start?key=1"),
+        ("ping: {start: https://h.example/x}", "ping_start", "https://h.example/x"),
+        ("ping: {done: https://h.example/x}", "ping_start", ""),
         ("tags: [a, b, a]", "tags", ("a", "b")),
         ("tags: a", "tags", ("a",)),
         ("owner: data-team", "team", "data-team"),
@@ -169,6 +177,23 @@ def test_one_window_needs_no_list():
 )
 def test_each_policy_becomes_its_field(body, field, value):
     assert getattr(one(f"every: 10m\n{body}"), field) == value
+
+
+@pytest.mark.parametrize(
+    ("body", "options"),
+    [
+        ("on_done_url: https://h.example/x", {"on_done_url": "https://h.example/x"}),
+        (
+            "ping: https://h.example/x",
+            {"ping": {"done": "https://h.example/x", "fail": "https://h.example/x/fail"}},
+        ),
+        ("ping: {done: https://h.example/x}", {"ping": {"done": "https://h.example/x"}}),
+        ("ping: {start: https://h.example/x}", {}),
+    ],
+)
+def test_who_hears_how_a_run_ended_travels_with_what_is_sent(body, options):
+    assert one(f"every: 10m\n{body}").what["options"] == options
+    assert one("every: 10m", f"defaults: {{{body}}}\n").what["options"] == options
 
 
 def test_defaults_give_policies_too_and_null_unsets_one():
@@ -239,6 +264,26 @@ def test_a_serial_orders_versions_of_a_file():
         ("every: 1h\nlate_after: 0", "E160", "late_after must be longer than 0"),
         ("every: 1h\noverlap: forbid", "E112", "overlap must be one of allow, skip, queue, cancel"),
         ("every: 1h\ndelivery: exactly_once", "E112", "delivery must be one of at_least_once, at_most_once"),
+        (
+            "every: 1h\nwebhook: example.org",
+            "E112",
+            "webhook: the URL of a webhook must be https://host/path",
+        ),
+        ("every: 1h\nwebhook: {on: [late]}", "E132", "webhook has no url"),
+        (
+            "every: 1h\nwebhook: {url: https://h.example, on: [done]}",
+            "E112",
+            'on must be of late, missed, failed, found "done"',
+        ),
+        (
+            "every: 1h\nwebhook: {url: https://h.example, events: a}",
+            "E120",
+            'unknown key of webhook "events"',
+        ),
+        ("every: 1h\non_done_url: https://me:pw@h.example/", "E112", "without user or password"),
+        ("every: 1h\nping: {}", "E132", "ping has no URL"),
+        ("every: 1h\nping: {success: https://h.example}", "E120", 'unknown key of ping "success"'),
+        ("every: 1h\nwebhooks: https://h.example", "E120", 'unknown key "webhooks"'),
         # What cannot have been meant.
         ("every: 1h\non_except: skip", "E134", '"on_except" says nothing without except:'),
         ("every: 1h\noverlap_timeout: 1h", "E134", '"overlap_timeout" says nothing without overlap:'),

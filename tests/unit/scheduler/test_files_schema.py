@@ -18,9 +18,11 @@ from backbeat.scheduler.files.vocabulary import (
     FILE,
     OPTION,
     PART,
+    PING,
     SCHEDULE,
     SOLAR,
     STEP,
+    WEBHOOK,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,6 +40,8 @@ LEVELS = {
     "part": PART,
     "solar": SOLAR,
     "window": EXCEPT,
+    "webhook": WEBHOOK,
+    "ping": PING,
 }
 
 
@@ -114,6 +118,13 @@ RIGHT = [
         SCHEDULE_OF.format(key)
         for key in (
             "jitter: 10",
+            "webhook: https://h.example/x",
+            "webhook: {url: https://h.example/x, on: [late, failed]}",
+            "webhook: {url: https://h.example/x, on: missed}",
+            "on_done_url: https://h.example/x",
+            "ping: https://h.example/x",
+            "ping: {start: https://h.example/x}",
+            'ping: "${PING}"',
             'jitter: "${JITTER:-5s}"',
             "spread: true",
             "spread: 1m",
@@ -190,6 +201,12 @@ WRONG = [
             "except: [{calender: a}]",
             "except: {cron: '* 3 * * *', calendar: a}",
             "on_error: alert",
+            "webhook: example.org",
+            "webhook: {on: [late]}",
+            "webhook: {url: https://h.example/x, on: [done]}",
+            "webhook: {url: https://h.example/x, of: [late]}",
+            "on_done_url: ftp://h.example/x",
+            "ping: {end: https://h.example/x, stop: 1}",
             "django_task: a",
         )
     ),

@@ -39,6 +39,7 @@ from backbeat.scheduler.schedule import (
     Solar,
     SpanWindow,
 )
+from backbeat.scheduler.transcript import transcribe
 
 NOW = 1_700_000_040 * SECOND_US
 MINUTE = 60 * SECOND_US
@@ -97,6 +98,9 @@ POLICIES = [
         "overlap_timeout_us": 10 * MINUTE,
         "delivery": Delivery.AT_MOST_ONCE,
         "late_after_us": MINUTE,
+        "webhook_url": "https://h.example/x?a=b#c",
+        "webhook_on": ("failed",),
+        "ping_start": "https://h.example/start",
         "description": 'yes: no # "x"',
         "tags": ("a", "on"),
         "team": "shop",
@@ -118,6 +122,30 @@ def test_an_entry_that_is_written_is_read_as_the_same_entry(when, policies):
     assert [problem.render() for problem in loaded.problems if problem.code.startswith("E")] == []
     (read,) = loaded.entries
     assert spec_text(read) == spec_text(given)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"on_done_url": "https://h.example/x"},
+        {"ping": {"done": "https://h.example/x", "fail": "https://h.example/y"}, "queue": "q"},
+    ],
+)
+@pytest.mark.parametrize("start", ["", "https://h.example/start"])
+def test_who_hears_how_a_run_ended_is_written_too(options, start):
+    given = entry(what={**TASK, "options": options}, ping_start=start, webhook_url="https://h.example/x")
+
+    (read,) = parse(yaml_of([given]), "out.yaml", {}).entries
+
+    assert spec_text(read) == spec_text(given)
+
+
+def test_who_hears_of_a_step_cannot_be_written():
+    step = {**TASK, "options": {"on_done_url": "https://h.example/x"}}
+    given = entry(what={**TASK, "task": "celery.chain", "subtask_type": "chain", "kwargs": {"tasks": [step]}})
+
+    with pytest.raises(ScheduleError, match="no on_done_url"):
+        transcribe(given)
 
 
 def test_canvases_and_callbacks_are_written_too():
@@ -238,6 +266,8 @@ VARIANTS = [
     {"spread_us": None},
     {"spread_us": MINUTE},
     {"jitter_us": MINUTE, "catch_up": CatchUp.ALL, "overlap": Overlap.SKIP, "max_runs": 3},
+    {"webhook_url": "https://h.example/x", "ping_start": "https://h.example/start"},
+    {"webhook_url": "https://h.example/x", "webhook_on": ("late",)},
     {"catch_up_window_us": 5 * MINUTE, "late_after_us": MINUTE, "tags": ("a",), "enabled": False},
 ]
 
@@ -262,3 +292,19 @@ def test_a_change_of_nothing_lays_nothing_over_an_entry():
     ).after
 
     assert obey("e", Change(changes={}), kept, actor="a", now_us=NOW) is None
+
+
+def test_who_is_told_is_said_and_unsaid_by_key():
+    told = {
+        "webhook": "https://h.example/x",
+        "ping": "https://p.example/u",
+        "on_done_url": "https://d.example/",
+    }
+    with schedules_module.Schedules("memory://") as schedules:
+        added = schedules.add("a", task="t", every="30s", **told).entry
+        quiet = schedules.change("a", ping=None, webhook={"url": "https://o.example/", "on": ["late"]}).entry
+
+    assert (added.webhook_url, added.ping_start) == ("https://h.example/x", "https://p.example/u/start")
+    assert sorted(added.what["options"]) == ["on_done_url", "ping"]
+    assert (quiet.webhook_url, quiet.webhook_on, quiet.ping_start) == ("https://o.example/", ("late",), "")
+    assert quiet.what["options"] == {"on_done_url": "https://d.example/"}

@@ -1,4 +1,4 @@
-"""Secret: a setting whose value stands in a file, so that it is in no environment, no process list and no unit.
+"""SecretFile: a setting whose value stands in a file, so that it is in no environment, no process list and no unit.
 
 `NAME_FILE` names the file, as container images do it (a missing one is an error). Without it, systemd's credentials are looked at:
 the unit's `LoadCredential=backbeat.broker_url` gives `$CREDENTIALS_DIRECTORY/backbeat.broker_url`, if the administrator has put one there.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from ...canvas.errors import ImproperlyConfigured
+from .errors import ImproperlyConfigured
 
 
 def from_file(name: str, environ: Mapping[str, str]) -> str | None:
