@@ -66,4 +66,4 @@ def report(count: int) -> None:
 def told(path: str) -> str:
     """The line for the end of all lanes."""
     with Path(path).open(encoding="utf-8") as file:
-        return f"{sum(map(int, file)):,} tests run in make test-all only (tests/support/thorough.py)"
+        return f"{sum(map(int, file)):,} tests, of kinds that come in turn, run in make test-all only (tests/support/thorough.py)"

@@ -21,7 +21,7 @@ from support import servers
 from support.acceptance_tasks import NAME
 from support.processes import percentiles, wait_until
 
-KILLS = int(os.environ.get("BACKBEAT_KILLS", "8"))
+KILLS = int(os.environ.get("BACKBEAT_KILLS", "5"))
 """More of them, on more databases and brokers: make chaos."""
 PERIODS_MS = {f"entry-{number:02}": (250, 300, 400, 500, 750, 1000)[number % 6] for number in range(20)}
 SENT = r"Scheduler: Sending due task "
