@@ -30,6 +30,11 @@ def in_turn(kinds: Iterable[str], *, always: Sequence[str], why: str = ENOUGH) -
     return [pytest.param(kind, marks=turns.get(kind, ())) for kind in known]
 
 
+def long(*values: Any, why: str = ENOUGH) -> Any:
+    """A parameter, or several, for `make test-all` only: what others of the same test promise takes too long once more."""
+    return pytest.param(*values, marks=pytest.mark.thorough(why))
+
+
 def leave_out(config: Any, items: list[Any]) -> None:
     """Take out of a run what is for `make test-all` only."""
     kept, left_out = chosen(items)
