@@ -21,9 +21,9 @@ run: $(VENV)/.run ## Beat, one worker and the sample schedules on SQLite; ARGS="
 setup: $(VENV)/.test ## The environment for tests and development
 
 test: $(VENV)/.test lint types ## All checks and tests, in a quarter of an hour
-	$(BIN)/python tests/lanes.py $(ARGS)
+	$(BIN)/python tests/lanes.py --short $(ARGS)
 
-test-all: $(VENV)/.test lint types ## What takes longer, too: the flow harness with 4,000 canvases a setting, every kill point, Celery 5.4 to 5.6, the units in systemd-nspawn (as root)
+test-all: $(VENV)/.test lint types ## What takes longer, too: every test on every kind of broker, store and pool, the flow harness with 4,000 canvases a setting, every kill point, Celery 5.4 to 5.6, the units in systemd-nspawn (as root)
 	BACKBEAT_NSPAWN=1 BACKBEAT_KILL_MATRIX=all BACKBEAT_CRASH_PAIRS=3000 BACKBEAT_AUDIT_SEEDS=60 BACKBEAT_HARNESS=4000 BACKBEAT_ENDINGS=4 BACKBEAT_RACES=1000 BACKBEAT_SWEEPS=1 BACKBEAT_STACKS=all BACKBEAT_SIMULATION=1 BACKBEAT_KILLS=20 $(BIN)/python tests/lanes.py --hypothesis-profile=default $(ARGS)
 	$(BIN)/python tests/celery_versions.py $(ARGS)
 

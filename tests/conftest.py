@@ -5,10 +5,25 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
-from support import servers
+from support import servers, thorough
 
 settings.register_profile("short", max_examples=40)
 settings.load_profile("short")  # --hypothesis-profile=default has more, and is what `make test-all` asks for
+
+
+def pytest_addoption(parser):
+    parser.addoption(thorough.SHORT, action="store_true", help="Without what is for make test-all only.")
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "thorough(why, turn, of): for make test-all; with `turn`, for one test in `of` always."
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption(thorough.SHORT):
+        thorough.leave_out(config, items)
 
 
 @pytest.fixture(scope="session")

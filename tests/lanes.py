@@ -2,7 +2,8 @@
 
 Most of the suite waits: for a lease to pass, a process to start, a server to answer. Two lanes have the tests with real processes, beats and
 workers apart, two those of every implementation of a seam, two those with real servers, one those with a real Celery, one all others; each test has a database, a vhost or
-a key prefix of its own, so none sees the others. What a lane but the first says is shown when all are done.
+a key prefix of its own, so none sees the others. What a lane but the first says is shown when all are done; with --short also how many tests
+were left out.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
+
+from support.thorough import REPORT, SHORT, told
 
 TESTS = Path(__file__).parent
 APART = (
@@ -113,6 +116,8 @@ def main(arguments: list[str]) -> int:
 
     with ExitStack() as files, ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
         environ.update(files.enter_context(scratch()))
+        left_out = files.enter_context(tempfile.NamedTemporaryFile())
+        environ[REPORT] = left_out.name
         planned = [
             (paths, files.enter_context(tempfile.TemporaryFile()) if place else None)
             for place, paths in enumerate(lanes())
@@ -128,6 +133,8 @@ def main(arguments: list[str]) -> int:
             if said is not None:
                 said.seek(0)
                 sys.stdout.write(said.read().decode())
+        if SHORT in arguments:
+            print(told(left_out.name), flush=True)
     failed = [code for code in codes if code not in (0, NOTHING_COLLECTED)]
     return failed[0] if failed else 0
 

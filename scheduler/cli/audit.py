@@ -7,13 +7,14 @@ from datetime import UTC
 import click
 
 from ...canvas.cli import Options
+from .completing import name_argument
 from .opening import opened
 from .table import clock
 from .wording import changed, worded
 
 
 @click.command()
-@click.argument("name", required=False)
+@name_argument(optional=True)
 @click.option("-n", "--count", default=50, show_default=True, type=click.IntRange(1, 100_000))
 @click.option("--tz", help="Show times in this zone; default: UTC.")
 @click.pass_obj

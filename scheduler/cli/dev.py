@@ -22,7 +22,10 @@ from .hangup import reload_on_hangup
 def dev(
     options: Options, files: tuple[Path, ...], duration: str | None, concurrency: int | None, loglevel: str
 ) -> None:
-    """Beat and one worker together, on a SQLite file: the quickest way to see schedules and workflows run."""
+    """Beat and one worker together, on a SQLite file: the quickest way to see schedules and workflows run.
+
+    Without -A the app is that of tasks.py, as the schedules are those of schedules.yaml, if they are here.
+    """
     from ...canvas import signals
     from ...canvas.worker.wiring import WorkerOptions, open_worker
     from ..dev import Display, run_both
@@ -30,6 +33,7 @@ def dev(
     from ..wiring import BeatOptions, open_beat
 
     seconds = None if duration is None else parse_duration(duration).total_seconds()
+    options.app = options.app or _app_that_is_here()
     app = options.load_project()
     if not app.conf.broker_url:
         app.conf.broker_url = "sqlite:///var/backbeat-dev.db"
@@ -56,3 +60,7 @@ def dev(
         running.close()
         app.close()
     click.echo(f"summary: {display.summary()}")
+
+
+def _app_that_is_here() -> str | None:
+    return "tasks" if Path("tasks.py").exists() else None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...canvas.cli import Options
+from .completing import schedule_names
 from .entries import Shown, iso, shown_entries
 from .files import files_option
 from .wording import canvas_lines
@@ -29,7 +30,7 @@ YEAR_US = 366 * 86_400 * 1_000_000
 
 
 @click.command()
-@click.argument("what")
+@click.argument("what", shell_complete=schedule_names)
 @files_option
 @click.option("--tz", default="UTC", show_default=True, help="Zone of an expression; a schedule has its own.")
 @click.option(

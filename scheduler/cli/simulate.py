@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...canvas.cli import Options
+from .completing import names_argument
 from .entries import Shown, instant_us, iso, shown_entries
 from .files import files_option
 
@@ -23,7 +24,7 @@ MOST_LINES = 200
 
 
 @click.command()
-@click.argument("names", nargs=-1)
+@names_argument()
 @files_option
 @click.option("--from-store", is_flag=True, help="The schedules of the store, in place of files.")
 @click.option("--from", "start", default="now", show_default=True, help="2026-12-01T03:00, now, +2h.")

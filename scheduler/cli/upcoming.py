@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from ...canvas.cli import Options
+from .completing import names_argument
 from .entries import instant_us, iso, shown_entries
 from .files import files_option
 
@@ -16,7 +17,7 @@ FAR_US = 100 * 366 * 86_400 * 1_000_000
 
 
 @click.command("next")
-@click.argument("names", nargs=-1)
+@names_argument()
 @files_option
 @click.option("--from-store", is_flag=True, help="The schedules of the store, in place of files.")
 @click.option(

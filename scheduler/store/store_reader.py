@@ -83,6 +83,15 @@ class StoreReader:
             rows = conn.execute(question.order_by(entry.next_us, entry.name).limit(limit)).all()
         return tuple(Upcoming(row.name, row.next_us) for row in rows)
 
+    def names(self, beginning: str, limit: int) -> tuple[str, ...]:
+        """The names of entries that begin so, in order."""
+        entry = self._tables.entry.c
+        question = select(entry.name).where(entry.removed == 0)
+        if beginning:
+            question = question.where(entry.name.startswith(beginning, autoescape=True))
+        with self._read() as conn:
+            return tuple(conn.execute(question.order_by(entry.name).limit(limit)).scalars())
+
     def counts(self) -> Counts:
         """How much there is of what."""
         entry, batch = self._tables.entry.c, self._tables.batch.c

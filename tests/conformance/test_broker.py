@@ -31,6 +31,7 @@ from support import servers
 from support.brokers import BrokerKind, take_all, take_none
 from support.processes import wait_until
 from support.stacks import IS_WHOLE
+from support.thorough import in_turn
 
 SQS = ["sqs"] if IS_WHOLE else []
 """The emulator is slow; tests/integration/test_sqs_broker.py and tests/acceptance/canvas/test_sqs_worker.py are always there."""
@@ -64,7 +65,9 @@ def broker_kind(request):
     opened.close()
 
 
-every = pytest.mark.parametrize("broker_kind", KINDS, indirect=True)
+every = pytest.mark.parametrize(
+    "broker_kind", in_turn(KINDS, always=["memory", "sqlite", "redis", "rabbitmq"]), indirect=True
+)
 with_priorities = pytest.mark.parametrize(
     "broker_kind", [kind for kind in KINDS if kind != "sqs"], indirect=True
 )

@@ -30,7 +30,7 @@ from msgspec.structs import replace
 
 from support.commit_world import DYING, LIVING, CommitWorld, broken, ok, part
 from support.gone import gone_incarnation
-from support.kinds import KINDS, ON_SQS, OUTBOXES, open_backend
+from support.kinds import IN_TURN, ON_SQS, OUTBOXES, open_backend
 from support.processes import wait_until
 from support.stacks import IS_WHOLE
 
@@ -38,7 +38,7 @@ MORTAL = Limits(lease_seconds=2.0)
 """For a worker that dies after a test has looked at what it holds: long enough for a busy machine."""
 
 
-@pytest.fixture(params=[*KINDS, ON_SQS] if IS_WHOLE else KINDS)
+@pytest.fixture(params=[*IN_TURN, ON_SQS] if IS_WHOLE else IN_TURN)
 def world(request):
     opened = CommitWorld(open_backend(request.param, request), request.param)
     yield opened

@@ -14,7 +14,7 @@ from backbeat.canvas.rate import Rate
 from msgspec.structs import replace
 
 from support.commit_world import DYING, SECONDS, CommitWorld, ok
-from support.kinds import KINDS, STORES, open_backend
+from support.kinds import IN_TURN, STORES, open_backend
 
 PERIOD = 1.5
 """Of a rate, in seconds: two questions come within one, also when a server of this machine stands for a moment."""
@@ -56,7 +56,7 @@ class LimitedWorld(CommitWorld):
         return found
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=IN_TURN)
 def world(request):
     opened = LimitedWorld(open_backend(request.param, request), request.param)
     yield opened

@@ -8,11 +8,11 @@ from backbeat.canvas.message import DEFAULT_QUEUE
 from msgspec.structs import replace
 
 from support.commit_world import CommitWorld
-from support.kinds import KINDS, open_backend
+from support.kinds import IN_TURN, open_backend
 from support.processes import wait_until
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=IN_TURN)
 def world(request):
     opened = CommitWorld(open_backend(request.param, request), request.param)
     yield opened

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from support.pool_jobs import SECONDS, job, make_spec, run_all, value_of, wait_free, wait_until
 from support.stacks import IS_WHOLE
+from support.thorough import in_turn
 
 POOLS = {
     "solo": ("solo", "forkserver"),
@@ -29,7 +30,7 @@ POOLS = {
 }
 
 
-@pytest.fixture(params=POOLS)
+@pytest.fixture(params=in_turn(POOLS, always=["solo", "threads", "processes"]))
 def new_pool(request):
     name, method = POOLS[request.param]
     opened = []

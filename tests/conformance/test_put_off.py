@@ -10,7 +10,7 @@ from backbeat.canvas.outcome import Retry, Revoked, State
 from msgspec.structs import replace
 
 from support.commit_world import DYING, CommitWorld, ok
-from support.kinds import KINDS, STORES, open_backend
+from support.kinds import IN_TURN, STORES, open_backend
 
 
 class WaitingWorld(CommitWorld):
@@ -26,7 +26,7 @@ class WaitingWorld(CommitWorld):
         )
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=IN_TURN)
 def world(request):
     opened = WaitingWorld(open_backend(request.param, request), request.param)
     yield opened

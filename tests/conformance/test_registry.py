@@ -43,6 +43,7 @@ from backbeat.scheduler.store.wiring import open_store
 
 from support.processes import wait_until
 from support.servers import own_database
+from support.thorough import in_turn
 
 MINUTE, HOUR = 60 * SECOND_US, 3_600 * SECOND_US
 A, B = Fence("a", 1), Fence("b", 2)
@@ -117,7 +118,7 @@ class World:
 numbers = iter(range(1, 1_000_000))
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql", "mariadb"])
+@pytest.fixture(params=in_turn(["memory", "sqlite", "postgresql", "mariadb"], always=["memory", "sqlite"]))
 def world(request):
     if request.param == "memory":
         store = MemoryStore("test")

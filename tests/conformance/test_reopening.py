@@ -8,10 +8,10 @@ from backbeat.canvas.effect import AddPart, Publish, ReopenJoin, SealJoin
 from backbeat.canvas.message import DEFAULT_QUEUE
 
 from support.commit_world import CommitWorld, broken, part
-from support.kinds import KINDS, open_backend
+from support.kinds import IN_TURN, open_backend
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=IN_TURN)
 def world(request):
     opened = CommitWorld(open_backend(request.param, request), request.param)
     yield opened

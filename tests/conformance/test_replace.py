@@ -17,7 +17,7 @@ from backbeat.canvas.perform import Performer
 from backbeat.canvas.replacing import frozen_for
 
 from support.commit_world import CommitWorld, broken, ok
-from support.kinds import KINDS, open_backend
+from support.kinds import IN_TURN, open_backend
 
 HOUR_US = 3_600_000_000
 
@@ -49,7 +49,7 @@ class Stage(CommitWorld):
         return message, first
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=IN_TURN)
 def stage(request):
     opened = Stage(open_backend(request.param, request), request.param)
     yield opened

@@ -38,9 +38,10 @@ from sqlalchemy import select
 from support.commit_world import LIVING, CommitWorld, broken, ok
 from support.kinds import CELERYS, STORES, open_backend
 from support.processes import wait_until
+from support.thorough import in_turn
 
 
-@pytest.fixture(params=STORES + CELERYS)
+@pytest.fixture(params=in_turn(STORES + CELERYS, always=["memory", "sqlite", "redis"]))
 def world(request):
     opened = CommitWorld(open_backend(request.param, request), request.param)
     yield opened

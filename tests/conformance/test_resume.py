@@ -18,7 +18,7 @@ from backbeat.canvas.resume import parts_to_run
 from backbeat.canvas.signing import NO_KEYS
 
 from support.flow_world import Faults, FlowWorld
-from support.kinds import KINDS, open_backend
+from support.kinds import IN_TURN, open_backend
 from support.random_canvas import Expectation
 
 CANVASES = {"memory": 40, "sqlite": 3, "postgres": 3, "redis": 4, "split-memory": 8}
@@ -73,13 +73,13 @@ def wait_until_known(backend, world, run):
 
 
 @pytest.mark.parametrize("faults", FAULTS)
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", IN_TURN)
 def test_k6_what_failed_runs_again_and_what_depends_on_it_and_nothing_else(name, faults, request):
     try_canvases(check, name, faults, request)
 
 
 @pytest.mark.parametrize("faults", FAULTS)
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", IN_TURN)
 def test_k6_a_canvas_may_be_retried_at_any_moment_and_in_the_end_it_has_succeeded(name, faults, request):
     try_canvases(retry_while_it_runs, name, faults, request)
 

@@ -14,13 +14,13 @@ from backbeat.canvas.signing import Key, Keyring
 from msgspec.structs import replace
 
 from support.commit_world import DYING, LIVING, CommitWorld, ok, part
-from support.kinds import KINDS, open_backend
+from support.kinds import IN_TURN, open_backend
 
 RING = Keyring([Key(id="k", secret=b"0123456789abcdef")])
 STRANGER = Keyring([Key(id="k", secret=b"fedcba9876543210")])
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=IN_TURN)
 def world(request):
     opened = CommitWorld(open_backend(request.param, request), request.param)
     yield opened

@@ -12,10 +12,10 @@ from backbeat.canvas.stamp import stamp_keys
 from backbeat.canvas.stamping import revoked_stamps
 
 from support.commit_world import CommitWorld, ok
-from support.kinds import KINDS, open_backend
+from support.kinds import IN_TURN, open_backend
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=IN_TURN)
 def world(request):
     opened = CommitWorld(open_backend(request.param, request), request.param)
     yield opened

@@ -49,6 +49,7 @@ from sqlalchemy import MetaData, create_engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from support.processes import wait_until
+from support.thorough import in_turn
 
 SERVER = os.environ.get("BACKBEAT_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432")
 NOW = 1_700_000_000 * SECOND_US
@@ -105,14 +106,17 @@ def _sql_pair(url, isolation_level=None):
 
 
 @pytest.fixture(
-    params=[
-        "memory",
-        "sqlite",
-        "postgresql",
-        "postgresql-repeatable-read",
-        "mariadb",
-        "mariadb-repeatable-read",
-    ]
+    params=in_turn(
+        [
+            "memory",
+            "sqlite",
+            "postgresql",
+            "postgresql-repeatable-read",
+            "mariadb",
+            "mariadb-repeatable-read",
+        ],
+        always=["memory", "sqlite"],
+    )
 )
 def opened(request, tmp_path):
     match request.param:

@@ -17,6 +17,7 @@ from backbeat.canvas.pools.wiring import open_pool
 from backbeat.canvas.wire import to_wire
 
 from support.pool_jobs import SECONDS, TRIES, job, make_spec, run_all, wait_free, wait_until, wait_until_busy
+from support.thorough import in_turn
 
 POOLS = {
     "solo": LimitsKept(soft=True, hard=False),
@@ -27,6 +28,7 @@ POOLS = {
     "eventlet": LimitsKept(soft=True, hard=True),
 }
 GREEN = ["gevent", "eventlet"]
+NOT_GREEN = [name for name in POOLS if name not in GREEN]
 ENDED_BY_KILL = [name for name, kept in POOLS.items() if kept.hard]
 
 
@@ -39,7 +41,7 @@ def open_limited(name, default=(None, None)):
     return pool
 
 
-@pytest.fixture(scope="module", params=POOLS)
+@pytest.fixture(scope="module", params=in_turn(POOLS, always=NOT_GREEN))
 def pool(request):
     """One pool for all tests of a module: none of them ends a process."""
     opened = open_limited(request.param)
@@ -136,7 +138,7 @@ def test_a_limit_of_a_task_holds_for_messages_that_carry_none(pool):
     assert_overdue(outcome_of(pool, "limited", soft_time_limit=0.04), 0.04)
 
 
-@pytest.mark.parametrize("name", POOLS)
+@pytest.mark.parametrize("name", in_turn(POOLS, always=NOT_GREEN))
 def test_the_worker_s_limits_hold_for_messages_and_tasks_that_have_none(name):
     pool = open_limited(name, default=(None, 0.04))
 
@@ -166,7 +168,9 @@ def test_a_message_whose_hard_limit_the_pool_cannot_keep_fails_and_does_not_run(
 
 
 @pytest.mark.parametrize("how", ["sleep", "spin", "hold", "deaf"])
-@pytest.mark.parametrize("name", ENDED_BY_KILL)
+@pytest.mark.parametrize(
+    "name", in_turn(ENDED_BY_KILL, always=[name for name in NOT_GREEN if name in ENDED_BY_KILL])
+)
 def test_a_hung_job_that_is_killed_leaves_a_free_slot_within_a_fifth_of_a_second(job_gate, name, how):
     pool = open_pool(name, size=2, runner=make_spec(job_gate.path))
     wait_free(pool, 2)

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from support.commit_world import DYING, CommitWorld, broken, ok
 from support.kinds import SPLIT, STORES, open_backend
+from support.thorough import in_turn
 
 HOUR_US = 3_600_000_000
 
@@ -44,7 +45,9 @@ class KeyedWorld(CommitWorld):
         )
 
 
-@pytest.fixture(params=[*STORES, "split-memory"])
+@pytest.fixture(
+    params=in_turn([*STORES, "split-memory"], always=["memory", "sqlite", "redis", "split-memory"])
+)
 def world(request):
     opened = KeyedWorld(open_backend(request.param, request), request.param)
     yield opened

@@ -14,6 +14,7 @@ from chaos.own_server import OwnServer
 from support.beat_world import World
 from support.redis_orders import QUEUE
 from support.servers import require_program
+from support.thorough import in_turn
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def ours(client, redis_prefix):
         commit.close()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=in_turn(["memory", "sqlite"], always=["memory"]))
 def make_world(request, tmp_path):
     """Makes a World on a new store."""
     opened = []

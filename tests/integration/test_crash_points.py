@@ -40,7 +40,7 @@ ACTIVE, ASLEEP, AWAKE_AGAIN = 5.4, 70.0, 3.3
 """Seconds: of the scenario proper, of a stop that makes everybody late, and of catching up."""
 ALL = os.environ.get("BACKBEAT_CRASH_PAIRS") == "all"
 SEED = int(os.environ.get("BACKBEAT_SEED", "1"))
-PAIRS = 300 if ALL else int(os.environ.get("BACKBEAT_CRASH_PAIRS", "300"))
+PAIRS = 300 if ALL else int(os.environ.get("BACKBEAT_CRASH_PAIRS", "150"))
 DOUBTS = 90
 SETTING = Setting(
     start_us=START, nodes=1, one_host=True, sender_takes_time=False, jumps=False, calm_seconds=6.0

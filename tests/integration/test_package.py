@@ -29,12 +29,13 @@ def wheel(tmp_path_factory):
     _require_setuptools()
     tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("out")
     for package in PACKAGES:
-        # symlinks stay what they are: scheduler/units is one to systemd/
+        # symlinks stay what they are: scheduler/units is one to systemd/, scheduler/starter one to examples/starter/
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / package, tree / package, ignore=ignored, symlinks=True)
     for name in BESIDE:
         shutil.copy(ROOT / name, tree / name)
-    shutil.copytree(ROOT / "systemd", tree / "systemd")
+    for name in ("systemd", "examples/starter"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     command = [
         "wheel",
         "--quiet",
@@ -86,7 +87,7 @@ def test_the_wheel_puts_one_package_into_site_packages(wheel):
 
 
 def test_every_module_is_in_the_wheel(wheel):
-    ours = {name for name in wheel.namelist() if name.endswith(".py")}
+    ours = {name for name in wheel.namelist() if name.endswith(".py") and "/starter/" not in name}
 
     assert ours == files(".py")
 
@@ -112,8 +113,17 @@ def test_the_systemd_units_are_in_the_wheel(wheel):
     assert {name for name in wheel.namelist() if "/units/" in name} == ours
 
 
+def test_the_templates_of_a_new_project_are_in_the_wheel(wheel):
+    templates = ROOT / "examples" / "starter"
+    ours = {f"backbeat/scheduler/starter/{path.name}" for path in templates.iterdir() if path.is_file()}
+
+    assert {name for name in wheel.namelist() if "/starter/" in name} == ours
+
+
 def test_nothing_else_is_in_the_wheel(wheel):
-    others = {name for name in wheel.namelist() if not re.search(r"\.(py|lua)$|/py\.typed$|/units/", name)}
+    others = {
+        name for name in wheel.namelist() if not re.search(r"\.(py|lua)$|/py\.typed$|/(units|starter)/", name)
+    }
 
     assert {name for name in others if not name.startswith(dist_info())} == set()
 

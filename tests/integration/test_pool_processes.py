@@ -26,8 +26,10 @@ from backbeat.canvas.pools.runner import RunnerSpec
 from backbeat.canvas.wire import to_wire
 
 from support.pool_jobs import SECONDS, alive, job, run_all, value_of, wait_dead, wait_free, wait_until
+from support.thorough import in_turn
 
 METHODS = list(StartMethod)
+METHODS_IN_TURN = in_turn(METHODS, always=[METHODS[0]])
 TESTS = Path(__file__).parent.parent
 
 
@@ -64,7 +66,7 @@ def processes():
 # --- a child dies --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHODS_IN_TURN)
 @pytest.mark.parametrize(
     ("command", "reason"),
     [
@@ -216,7 +218,7 @@ def test_an_orphan_can_be_killed_and_can_die(new_pool, job_gate):
 # --- children that cannot start ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHODS_IN_TURN)
 def test_an_app_that_cannot_be_imported_is_an_error_with_its_traceback(new_pool, method):
     pool = new_pool(factory="make_broken", args=(), method=method, ready=False)
 
@@ -227,7 +229,7 @@ def test_an_app_that_cannot_be_imported_is_an_error_with_its_traceback(new_pool,
     assert pool.stop(1) == []
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHODS_IN_TURN)
 def test_an_app_that_kills_each_process_that_imports_it_is_an_error_too(new_pool, method):
     pool = new_pool(factory="make_fatal", args=(5,), method=method, ready=False)
 
@@ -254,7 +256,7 @@ def test_an_app_that_is_not_safe_to_fork_is_imported_by_each_child(new_pool, fac
 # --- stop ----------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHODS_IN_TURN)
 def test_stop_ends_idle_children_at_once_and_waits_for_busy_ones(new_pool, job_gate, method):
     pool = new_pool(method=method)
     pool.submit([job("held", "wait")])
@@ -288,7 +290,7 @@ def test_stop_kills_what_runs_after_the_grace_and_reports_it_lost(new_pool, job_
     assert not alive(held.pid)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHODS_IN_TURN)
 def test_stop_does_not_wait_for_an_import(new_pool, job_gate, method):
     pool = new_pool(factory="make_endless", method=method, ready=False)
     if method is StartMethod.SPAWN:
@@ -306,7 +308,7 @@ def test_stop_does_not_wait_for_an_import(new_pool, job_gate, method):
     assert time.monotonic() - before < 10
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHODS_IN_TURN)
 def test_nothing_is_left_behind(new_pool, job_gate, method):
     before = descriptors(), processes()
 
@@ -326,7 +328,7 @@ def test_nothing_is_left_behind(new_pool, job_gate, method):
 # --- what a task may do --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHODS_IN_TURN)
 def test_a_child_has_its_standard_streams_its_pipe_its_turnstile_and_nothing_else(new_pool, method):
     (report,) = run_all(new_pool(size=1, method=method), [job("a", "fds")])
 
@@ -383,7 +385,7 @@ def line_of(started):
     return started.stdout.readline().split(maxsplit=1)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHODS_IN_TURN)
 def test_when_the_worker_is_killed_all_its_processes_go(job_gate, method):
     with program(job_gate, method) as started:
         assert line_of(started) == ["main", "__main__\n"]
@@ -397,7 +399,7 @@ def test_when_the_worker_is_killed_all_its_processes_go(job_gate, method):
         wait_dead(*pids)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHODS_IN_TURN)
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT])
 def test_a_signal_to_the_whole_process_group_ends_no_job(job_gate, method, signum):
     with program(job_gate, method) as started:
@@ -416,7 +418,7 @@ def test_a_signal_to_the_whole_process_group_ends_no_job(job_gate, method, signu
         wait_dead(*pids)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHODS_IN_TURN)
 def test_the_program_that_opens_a_pool_is_not_imported_again_by_its_children(job_gate, method):
     script = TESTS / "support" / "pool_program.py"
     with program(job_gate, method, command=(str(script),)) as started:
@@ -450,7 +452,7 @@ def divide(x):
 """
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHODS_IN_TURN)
 def test_tasks_of_an_app_run_in_children(tmp_path, monkeypatch, method):
     (tmp_path / "pooled_app.py").write_text(APP)
     monkeypatch.syspath_prepend(str(tmp_path))

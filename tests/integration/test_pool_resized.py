@@ -14,6 +14,7 @@ from backbeat.canvas.pools.wiring import open_pool
 
 from support.pool_jobs import SECONDS, job, make_spec, run_all, value_of, wait_dead, wait_free, wait_until
 from support.stacks import GREEN_POOLS, IS_WHOLE
+from support.thorough import in_turn
 
 POOLS = {
     "processes": ("processes", "forkserver"),
@@ -43,7 +44,7 @@ def open_one():
         pool.stop(0)
 
 
-@pytest.fixture(params=POOLS)
+@pytest.fixture(params=in_turn(POOLS, always=["threads", "processes"]))
 def pool(request, open_one, job_gate):
     return open_one(*POOLS[request.param], runner=make_spec(job_gate.path))
 

@@ -22,6 +22,7 @@ from click.testing import CliRunner
 from sqlalchemy import MetaData, text
 
 from support import servers
+from support.thorough import in_turn
 
 DAY = 86_400 * SECOND_US
 MINUTE = 60 * SECOND_US
@@ -32,7 +33,7 @@ LEADER = Fence("me", 1)
 WHAT = {"task": "app.tick"}
 
 
-@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
+@pytest.fixture(params=in_turn(["sqlite", "postgres", "mariadb"], always=["sqlite"]))
 def url(request, tmp_path):
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/store.db"

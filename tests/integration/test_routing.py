@@ -13,6 +13,7 @@ from kombu import Connection, Exchange, Queue
 
 from support.processes import wait_until
 from support.routing_app import QUEUES, RUNS, SECONDS, Place, app, place_of, placed, tell, try_twice, working
+from support.thorough import in_turn
 
 KINDS = ["memory", "sqlite", "postgres", "mariadb", "redis", "redis+sqlite", "rabbitmq", "rabbitmq+redis"]
 STORED = [kind for kind in KINDS if kind != "rabbitmq"]
@@ -25,7 +26,8 @@ def place(request, tmp_path):
 
 
 def on(*kinds):
-    return pytest.mark.parametrize("place", kinds, indirect=True)
+    always = [kind for kind in kinds if kind not in ("postgres", "mariadb", "redis+sqlite")]
+    return pytest.mark.parametrize("place", in_turn(kinds, always=always), indirect=True)
 
 
 def ran(count, seconds=SECONDS):

@@ -29,6 +29,7 @@ from backbeat.scheduler.store.wiring import open_store
 from sqlalchemy import MetaData, delete, insert, select, update
 
 from support import servers
+from support.thorough import in_turn
 
 START = 1_700_000_000 * SECOND_US
 SECONDS = 20.0
@@ -101,7 +102,7 @@ class World:
         self.engine.dispose()
 
 
-@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
+@pytest.fixture(params=in_turn(["sqlite", "postgres", "mariadb"], always=["sqlite"]))
 def url(request, tmp_path):
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/b.db"

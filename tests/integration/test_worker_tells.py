@@ -14,6 +14,7 @@ from support.journal import read_lines
 from support.processes import wait_until
 from support.stacks import GREEN_POOLS
 from support.telling_app import NAME, PATH, app, step
+from support.thorough import in_turn
 
 SECONDS = 30.0
 POOLS = ["solo", "threads", "processes", "asyncio", *GREEN_POOLS]
@@ -46,7 +47,12 @@ def gate(tmp_path):
     return tmp_path / "gate"
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres", "mariadb", "redis", "rpc", "rabbitmq+redis"])
+@pytest.fixture(
+    params=in_turn(
+        ["memory", "sqlite", "postgres", "mariadb", "redis", "rpc", "rabbitmq+redis"],
+        always=["memory", "sqlite", "redis", "rpc"],
+    )
+)
 def place(request, tmp_path):
     """Broker, backend and settings."""
     match request.param:
@@ -88,7 +94,7 @@ def test_a_state_is_seen_while_its_task_runs_on_every_backend(place, gate):
         sees_steps(gate)
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", in_turn(POOLS, always=["solo", "processes"]))
 def test_a_state_is_seen_while_its_task_runs_in_every_pool(pool, tmp_path, gate):
     with working(f"sqlite:///{tmp_path}/tells.db", pool=pool):
         sees_steps(gate)
@@ -99,7 +105,7 @@ def test_without_a_pool_to_pass_it_on_a_state_is_sent_by_the_task_itself(amqp_ur
         sees_steps(gate)
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", in_turn(POOLS, always=["solo", "processes"]))
 def test_hooks_are_told_in_the_process_that_ran_the_task(pool, tmp_path, monkeypatch):
     log = tmp_path / "told"
     monkeypatch.setenv(PATH, str(log))
@@ -118,7 +124,7 @@ def test_hooks_are_told_in_the_process_that_ran_the_task(pool, tmp_path, monkeyp
     assert told[4]["traceback"]
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", in_turn(POOLS, always=["solo", "processes"]))
 def test_signals_are_told_where_it_happens(pool, tmp_path, monkeypatch):
     log = tmp_path / "told"
     monkeypatch.setenv(PATH, str(log))

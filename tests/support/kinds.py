@@ -9,12 +9,15 @@ from backbeat.canvas.sql.engine import open_engine
 from support.backends import CelerySqlBackend, MemoryBackend, RedisBackend, SqlBackend
 from support.split_backend import SplitBackend, amqp_broker, memory_broker, sqs_broker
 from support.stacks import IS_WHOLE
+from support.thorough import in_turn
 
 STORES = ["memory", "sqlite", "postgres", "mariadb", "redis"]
 CELERYS = ["sqlite-celery", "postgres-celery", "mariadb-celery"] if IS_WHOLE else ["postgres-celery"]
 """With results in the tables of Celery's database backend, too."""
 SPLIT = ["split-memory", "split-rabbitmq-redis", "split-rabbitmq-postgres"]
 KINDS = STORES + SPLIT
+IN_TURN = in_turn(KINDS, always=["memory", "sqlite", "redis", "split-memory", "split-rabbitmq-redis"])
+"""The same as parameters: PostgreSQL and MariaDB are one code with SQLite, and each pair of broker and store is one with the others."""
 ON_SQS = "split-sqs-redis"
 """For the contract of Commit alone: the emulator is slow, and what else runs over a Commit does not know its broker."""
 OUTBOXES = [*SPLIT, "split-rabbitmq-mariadb"]

@@ -21,6 +21,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from support.vhosts import Vhosts
+
 SERVERS = {
     "postgres": os.environ.get("BACKBEAT_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432"),
     "mariadb": os.environ.get("BACKBEAT_TEST_MARIADB", "mysql+pymysql://root@127.0.0.1:3306"),
@@ -126,20 +128,21 @@ def own_database(server: str) -> Iterator[str]:
 def own_vhost() -> Iterator[str]:
     """The URL of a new, empty vhost."""
     url = require("rabbitmq")
-    name, user = f"bb_test_{secrets.token_hex(4)}", urlsplit(url).username or "guest"
-    if RABBITMQ_API:
-        _call_api("PUT", f"/api/vhosts/{name}")
-        _call_api("PUT", f"/api/permissions/{name}/{user}", b'{"configure":".*","write":".*","read":".*"}')
-    else:
-        rabbitmqctl("add_vhost", name)
-        rabbitmqctl("set_permissions", "-p", name, user, ".*", ".*", ".*")
+    user = urlsplit(url).username or "guest"
+    if not RABBITMQ_API:
+        name = _vhosts.lend(user)
+        try:
+            yield f"{url}/{name}"
+        finally:
+            _vhosts.take_back(name)
+        return
+    name = f"bb_test_{secrets.token_hex(4)}"
+    _call_api("PUT", f"/api/vhosts/{name}")
+    _call_api("PUT", f"/api/permissions/{name}/{user}", b'{"configure":".*","write":".*","read":".*"}')
     try:
         yield f"{url}/{name}"
     finally:
-        if RABBITMQ_API:
-            _call_api("DELETE", f"/api/vhosts/{name}")
-        else:
-            rabbitmqctl("delete_vhost", name)
+        _call_api("DELETE", f"/api/vhosts/{name}")
 
 
 @contextmanager
@@ -237,3 +240,6 @@ def _call_api(method: str, path: str, body: bytes | None = None) -> bytes:
     request.add_header("Content-Type", "application/json")
     with urllib.request.urlopen(request, timeout=10) as answer:
         return answer.read()
+
+
+_vhosts = Vhosts(lambda expression: rabbitmqctl("eval", expression))

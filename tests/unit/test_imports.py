@@ -83,10 +83,32 @@ def test_the_scheduler_s_public_names_load_no_database_and_no_file_reader(progra
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["beat", "--help"], ["worker", "--help"], ["check", "--help"]]
+    "arguments",
+    [["--help"], ["beat", "--help"], ["worker", "--help"], ["check", "--help"], ["init", "--help"]],
 )
 def test_help_loads_no_broker_and_no_database(arguments):
     assert loaded(HELP.format(arguments=arguments)) & HEAVY == set()
+
+
+COMPLETION = (
+    "from click.shell_completion import ShellComplete\n"
+    "from backbeat.scheduler.cli import main\n"
+    "import os; os.chdir({place!r})\n"
+    "print([each.value for each in ShellComplete(main, {{}}, 'backbeat', '').get_completions({words}, {last!r})])"
+)
+
+
+def test_completing_a_command_loads_no_broker_no_database_and_no_file_reader(tmp_path):
+    program = COMPLETION.format(place=str(tmp_path), words=[], last="sch")
+
+    assert loaded(program + LISTED) & HEAVY == set()
+
+
+def test_completing_a_name_of_a_file_loads_no_broker_and_no_database(tmp_path):
+    (tmp_path / "schedules.yaml").write_text("schedules:\n  a:\n    task: app.a\n    every: 1h\n")
+    program = COMPLETION.format(place=str(tmp_path), words=["schedules", "pause"], last="")
+
+    assert loaded(program + LISTED) & (HEAVY - {"yaml"}) == set()
 
 
 def test_a_check_of_schedules_loads_no_broker_and_no_database(tmp_path):

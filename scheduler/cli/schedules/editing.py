@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ....canvas.cli import Options
+from ..completing import name_argument
 from ..opening import actor_option, opened
 from ..table import clock, tz_option, zone_of
 from .orders import end_of, reason_option, until_option
@@ -103,7 +104,7 @@ def add_(
 
 
 @click.command("change")
-@click.argument("name")
+@name_argument()
 @definition_options
 @click.option("--revert", is_flag=True, help="Take the change off that lies on a file's definition.")
 @click.option("--expect-rev", type=int, help="Only if it is at this revision, as `show` told.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ....canvas.cli import Options
+from ..completing import name_argument
 from ..opening import opened
 from ..table import clock, table, tz_option, zone_of
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("history")
-@click.argument("name")
+@name_argument()
 @click.option("-n", "--count", default=20, show_default=True, type=click.IntRange(1, 100_000))
 @click.option("--before", help="Only fire times before this one: 2026-12-01T03:00, now, -2h.")
 @tz_option

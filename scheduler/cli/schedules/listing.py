@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ....canvas.cli import Options
+from ..completing import name_argument, schedule_names
 from ..opening import opened
 from ..table import clock, table, tz_option, zone_of
 from ..wording import canvas_lines, worded
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command("list")
-@click.argument("pattern", default="*")
+@click.argument("pattern", default="*", shell_complete=schedule_names)
 @click.option("--owner", type=click.Choice(["file", "db", "app"]), help="Only those of this owner.")
 @click.option("--state", type=click.Choice(["active", "paused", "disabled", "ended", "removed"]))
 @click.option("--tag", help="Only those with this tag.")
@@ -62,7 +63,7 @@ def list_(
 
 
 @click.command("show")
-@click.argument("name")
+@name_argument()
 @tz_option
 @click.pass_obj
 def show_(options: Options, name: str, tz: str | None) -> None:
@@ -110,7 +111,7 @@ def overrides_(options: Options, tz: str | None) -> None:
 
 
 @click.command("export")
-@click.argument("pattern", default="*")
+@click.argument("pattern", default="*", shell_complete=schedule_names)
 @click.option("--owner", type=click.Choice(["file", "db", "app"]), help="Only those of this owner.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: print it.")
 @click.pass_obj

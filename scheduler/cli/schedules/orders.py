@@ -7,11 +7,11 @@ from datetime import datetime
 import click
 
 from ....canvas.cli import Options
+from ..completing import name_argument, names_argument
 from ..opening import actor_option, opened
 from ..table import clock, tz_option, zone_of
 from .listing import state_text
 
-names_argument = click.argument("names", nargs=-1, required=True)
 until_option = click.option("--until", help="It ends by itself then: 2026-12-01T03:00, or +2h from now.")
 reason_option = click.option("--reason", default="", help="Why, for those who ask.")
 
@@ -25,7 +25,7 @@ def end_of(until: str | None, tz: str | None) -> datetime | None:
 
 
 @click.command("pause")
-@names_argument
+@names_argument(required=True)
 @reason_option
 @until_option
 @actor_option
@@ -50,7 +50,7 @@ def pause_(
 
 
 @click.command("resume")
-@names_argument
+@names_argument(required=True)
 @actor_option
 @tz_option
 @click.pass_obj
@@ -66,7 +66,7 @@ def resume_(options: Options, names: tuple[str, ...], actor: str | None, tz: str
 
 
 @click.command("skip-next")
-@click.argument("name")
+@name_argument()
 @click.option("-n", "--count", default=1, show_default=True, type=click.IntRange(1, 1_000))
 @click.option("--undo", is_flag=True, help="Skip nothing, whatever was to be skipped.")
 @reason_option
@@ -87,7 +87,7 @@ def skip_next_(
 
 
 @click.command("delete")
-@names_argument
+@names_argument(required=True)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before deleting several.")
 @actor_option
 @click.pass_obj

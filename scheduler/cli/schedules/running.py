@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ....canvas.cli import EXIT_FAILED, Options
+from ..completing import name_argument
 from ..opening import actor_option, cluster_option, opened
 from ..table import clock, table, tz_option, zone_of
 from .editing import keys_of
@@ -23,7 +24,7 @@ LOOK_SECONDS = 0.5
 
 
 @click.command("run-now")
-@click.argument("name")
+@name_argument()
 @click.option("--args", help="Arguments in place of its own, as a JSON list.")
 @click.option("--kwargs", help="Keyword arguments in place of its own, as a JSON object.")
 @click.option("--request-id", help="The same request again adds nothing; default: a new one.")
@@ -53,7 +54,7 @@ def run_now_(
 
 
 @click.command("backfill")
-@click.argument("name", required=False)
+@name_argument(optional=True)
 @click.option("--from", "start", help="First fire time, e.g. 2026-01-01T00:00 or -7d.")
 @click.option("--to", "end", default="now", show_default=True, help="Up to here, exclusive.")
 @click.option(

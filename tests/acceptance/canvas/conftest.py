@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from support.stacks import SHORT_LEASE, open_stack
+from support.thorough import in_turn
 
 
-@pytest.fixture(params=["sqlite", "redis", "rabbitmq+postgres"])
+@pytest.fixture(params=in_turn(["sqlite", "redis", "rabbitmq+postgres"], always=["redis"]))
 def stack(request, tmp_path):
     with open_stack(request.param, tmp_path) as opened:
         yield opened

@@ -12,8 +12,9 @@ from backbeat.canvas.errors import ChordError
 
 from support.journal import read_lines
 from support.stacks import COMMAND_STACKS
+from support.thorough import in_turn
 
-pytestmark = pytest.mark.parametrize("stack", COMMAND_STACKS, indirect=True)
+pytestmark = pytest.mark.parametrize("stack", in_turn(COMMAND_STACKS, always=["redis"]), indirect=True)
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from backbeat.canvas.wire import from_wire
 
 from support.processes import wait_until
 from support.stacks import COMMAND_STACKS
+from support.thorough import in_turn
 
-pytestmark = pytest.mark.parametrize("stack", COMMAND_STACKS, indirect=True)
+pytestmark = pytest.mark.parametrize("stack", in_turn(COMMAND_STACKS, always=["redis"]), indirect=True)
 
 LATER = """
 from backbeat.canvas import App

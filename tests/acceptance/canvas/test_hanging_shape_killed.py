@@ -14,12 +14,13 @@ from support.kill_scenarios import SCENARIOS
 from support.kill_trial import Trial
 from support.leftovers import Leftovers
 from support.stacks import open_stack
+from support.thorough import long
 from support.zygote import Zygote
 
 CHORD = SCENARIOS["chord"]
 
 
-@pytest.fixture(params=["redis", "postgres", "sqlite"])
+@pytest.fixture(params=["redis", "postgres", long("sqlite")])
 def play(request, tmp_path):
     """Plays the chord with a process killed at each of the points given."""
     with open_stack(request.param, tmp_path) as stack, Leftovers(stack) as leftovers:

@@ -11,11 +11,12 @@ import pytest
 from support.hostile import hostiles_for
 from support.processes import wait_until
 from support.stacks import STACKS, open_stack
+from support.thorough import long
 
 ADD = "support.acceptance_tasks.add"
 
 
-@pytest.fixture(params=STACKS)
+@pytest.fixture(params=[long(name) if name == "sqlite" else name for name in STACKS])
 def stack(request, tmp_path):
     with open_stack(request.param, tmp_path) as opened:
         yield opened

@@ -16,13 +16,14 @@ from backbeat.canvas.worker.worker import SWEEP_SECONDS
 from support.journal import read_events, read_lines
 from support.processes import wait_until
 from support.stacks import STACKS, open_stack, states
+from support.thorough import in_turn
 
 TASKS = "support.acceptance_tasks"
 MEMBERS = 20
 LEASE = 10.0
 
 
-@pytest.fixture(params=STACKS)
+@pytest.fixture(params=in_turn(STACKS, always=["redis"]))
 def stack(request, tmp_path):
     with open_stack(request.param, tmp_path) as opened:
         yield opened

@@ -6,6 +6,7 @@ import pytest
 
 from support import servers
 from support.acceptance_tasks import NAME
+from support.thorough import in_turn
 
 
 @pytest.fixture
@@ -14,7 +15,7 @@ def common(tmp_path):
     return ["-q", "-A", NAME, "-b", f"sqlite:///{tmp_path}/broker.db"]
 
 
-@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
+@pytest.fixture(params=in_turn(["sqlite", "postgres", "mariadb"], always=["postgres"]))
 def store(request, tmp_path):
     """The URL of a store."""
     if request.param == "sqlite":

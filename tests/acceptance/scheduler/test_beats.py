@@ -20,15 +20,16 @@ from sqlalchemy import create_engine, text
 from support import servers
 from support.acceptance_tasks import NAME
 from support.processes import percentiles, wait_until
+from support.thorough import long
 
-KILLS = int(os.environ.get("BACKBEAT_KILLS", "8"))
+KILLS = int(os.environ.get("BACKBEAT_KILLS", "5"))
 """More of them, on more databases and brokers: make chaos."""
 PERIODS_MS = {f"entry-{number:02}": (250, 300, 400, 500, 750, 1000)[number % 6] for number in range(20)}
 SENT = r"Scheduler: Sending due task "
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=[long("sqlite"), "postgres"])
 def database(request, tmp_path):
     """The URL of a database of its own: broker and ledger."""
     if request.param == "sqlite":

@@ -12,13 +12,14 @@ from chaos.report import COUNTS, combination, lines
 from chaos.scenario import run_one
 from chaos.world import open_world
 from support import servers
+from support.thorough import long
 
 TTL_SECONDS = 2.0
 PLAN = Plan(kills=3, pauses=1, freezes=1, stops=1, outages=1)
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("store", "broker"), [("sqlite", "redis"), ("postgres", "same")])
+@pytest.mark.parametrize(("store", "broker"), [long("sqlite", "redis"), ("postgres", "same")])
 def test_killed_frozen_and_cut_off_beats_lose_nothing_and_send_nothing_new_twice(store, broker, figure):
     for kind in {store, broker} & {"redis", "postgres"}:
         servers.require(kind)

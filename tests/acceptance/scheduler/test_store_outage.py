@@ -21,6 +21,7 @@ from support import servers
 from support.acceptance_tasks import NAME
 from support.processes import SECONDS, own_clocks, wait_until, why_no_own_clocks
 from support.proxy import Proxy
+from support.thorough import in_turn
 
 SENT = r"Scheduler: Sending due task "
 ALARM = "ERROR.*No answer about the lease"
@@ -124,7 +125,7 @@ def test_a_store_that_takes_no_writes_stops_emission_and_heals(kind, fault, prog
     )
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+@pytest.mark.parametrize("kind", in_turn(["sqlite", "postgres"], always=["postgres"]))
 def test_beats_that_were_all_stopped_for_longer_than_a_lease_go_on(kind, programs, tmp_path):
     lent = servers.own_database("postgres") if kind == "postgres" else _file(tmp_path)
     with lent as url, two_beats(programs, tmp_path, url) as beats:
@@ -138,7 +139,7 @@ def test_beats_that_were_all_stopped_for_longer_than_a_lease_go_on(kind, program
         wait_until(lambda: sent_by(beats) > sent + 45, SECONDS)  # those of the stop too
 
 
-@pytest.mark.parametrize("kind", ["postgres", "mariadb"])
+@pytest.mark.parametrize("kind", in_turn(["postgres", "mariadb"], always=["postgres"]))
 def test_a_store_whose_every_answer_takes_long_is_led_and_sent_from(kind, programs, tmp_path):
     """A hundred milliseconds each way."""
     with servers.own_database(kind) as direct_url:
@@ -161,7 +162,7 @@ def test_a_store_whose_every_answer_takes_long_is_led_and_sent_from(kind, progra
 
 
 @pytest.mark.parametrize("seconds", [0, 0.8])
-@pytest.mark.parametrize("kind", ["postgres", "mariadb"])
+@pytest.mark.parametrize("kind", in_turn(["postgres", "mariadb"], always=["postgres"]))
 def test_a_leader_that_is_killed_just_after_its_store_was_away_is_followed_by_its_hint(
     kind, seconds, programs, tmp_path, figure
 ):

@@ -10,6 +10,7 @@ import pytest
 from support.journal import read_lines
 from support.processes import wait_until
 from support.stacks import open_stack
+from support.thorough import in_turn
 
 FILE = """\
 workflows:
@@ -40,7 +41,7 @@ schedules:
 """
 
 
-@pytest.fixture(params=["sqlite", "redis", "rabbitmq+postgres"])
+@pytest.fixture(params=in_turn(["sqlite", "redis", "rabbitmq+postgres"], always=["redis"]))
 def options(request, tmp_path):
     """Of the command line: broker and results, and a ledger of its own."""
     with open_stack(request.param, tmp_path) as stack:
