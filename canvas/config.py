@@ -69,6 +69,8 @@ DEFAULTS: dict[str, Any] = {
     "event_queue_prefix": "celeryev",
     "event_queue_ttl": 5,
     "event_serializer": "json",
+    "history_max_days": 30.0,
+    "history_max_runs": 100_000,
     "imports": (),
     "include": (),
     "outbox_table": "bb_outbox",
@@ -194,6 +196,8 @@ OBEYED = frozenset(
     event_queue_expires
     event_queue_prefix
     event_queue_ttl
+    history_max_days
+    history_max_runs
     imports
     include
     outbox_table

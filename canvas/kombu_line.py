@@ -16,6 +16,8 @@ from kombu.messaging import Consumer, Producer
 from .errors import Unavailable
 from .kombu_client import KombuClient
 
+AHEAD = 1_000
+"""Messages that a broker sends before one is acknowledged, where that is done."""
 PROPERTIES: dict[str, Any] = {
     "content_type": "application/json",
     "content_encoding": "utf-8",
@@ -24,11 +26,18 @@ PROPERTIES: dict[str, Any] = {
 
 
 class KombuLine:
-    """Not connected before it is used. `queue` (kombu's) is declared and read, if there is one."""
+    """Not connected before it is used. `queue` (kombu's) is declared and read, if there is one.
 
-    def __init__(self, url: str, transport_options: Mapping[str, Any] | None, queue: Any = None) -> None:
+    With `acks` the broker keeps what was taken until the next call of `take`: who dies before gets it again.
+    """
+
+    def __init__(
+        self, url: str, transport_options: Mapping[str, Any] | None, queue: Any = None, *, acks: bool = False
+    ) -> None:
         self._client = KombuClient(url, transport_options)
         self._queue = queue
+        self._acks = acks
+        self._last: Any = None
         self._came: deque[Any] = deque()
         self._channel: Any = None
         self._producer: Any = None
@@ -49,6 +58,7 @@ class KombuLine:
 
     def take(self, seconds: float) -> list[Any]:
         """Messages that came; waits for the first."""
+        self._acknowledge()
         deadline = time.monotonic() + seconds
         while not self._came and (left := deadline - time.monotonic()) > 0:
             try:
@@ -57,7 +67,13 @@ class KombuLine:
                 break
         came = [*self._came]
         self._came.clear()
+        self._last = came[-1] if came else None
         return came
+
+    def _acknowledge(self) -> None:
+        if self._acks and self._last is not None:
+            self._last.ack(multiple=True)
+        self._last = None
 
     def publish(self, text: bytes, exchange: Any, key: str, headers: Mapping[str, Any]) -> None:
         """Send it to whoever listens; JSON text."""
@@ -66,13 +82,18 @@ class KombuLine:
         )
 
     def close(self) -> None:
-        self._channel = self._producer = None
+        self._channel = self._producer = self._last = None
+        self._came.clear()
         self._client.close()
 
     def _open(self) -> None:
         channel = self._client.open()
         if self._queue is not None:
-            consumer: Any = Consumer(channel, [self._queue], no_ack=True, on_message=self._came.append)  # type: ignore[no-untyped-call]  # kombu has no types
+            consumer: Any = Consumer(
+                channel, [self._queue], no_ack=not self._acks, on_message=self._came.append
+            )  # type: ignore[no-untyped-call]  # kombu has no types
+            if self._acks:
+                consumer.qos(prefetch_count=AHEAD)
             consumer.consume()
         self._producer = Producer(channel, auto_declare=False)  # type: ignore[no-untyped-call]  # the same
         self._channel = channel

@@ -187,6 +187,8 @@ _READERS: dict[str, Read] = {
     "event_queue_expires": optional(LIMIT),
     "event_queue_prefix": key,
     "event_queue_ttl": optional(LIMIT),
+    "history_max_days": LIMIT,
+    "history_max_runs": COUNT,
     "imports": _modules,
     "include": _modules,
     "outbox_table": key,

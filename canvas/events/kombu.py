@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 MULTI = "task.multi"
 """The routing key of a message that holds several events of tasks."""
+LASTING_SECONDS, LASTING_MESSAGES = 3 * 86_400.0, 500_000
+"""How long, and how many, messages wait for a listener that was away; the oldest go first."""
 TOGETHER = 100
 """So many events in one message at most."""
 _FANOUT = ("redis", "rediss", "gcpubsub")
@@ -50,6 +52,17 @@ class EventLayout(Struct, frozen=True):
             exclusive=True,
             message_ttl=self.ttl,
             expires=self.expires,
+        )
+
+    def lasting_queue_of(self, listener: str) -> Any:
+        """That of one who wants what was told of tasks while it was away, too; bounded, if it never comes back."""
+        return Queue(  # type: ignore[no-untyped-call]  # the same
+            f"{self.prefix}.{listener}",
+            exchange=self.exchange_of(),
+            routing_key="task.#",
+            durable=True,
+            message_ttl=LASTING_SECONDS,
+            max_length=LASTING_MESSAGES,
         )
 
 
@@ -85,12 +98,18 @@ class KombuEventSink:
 
 
 class KombuEventSource:
-    """An EventSource. Not connected before it is used."""
+    """An EventSource. Not connected before it is used. With a name it is `lasting` where the broker keeps queues for who is away."""
 
     def __init__(
-        self, url: str, layout: EventLayout, transport_options: Mapping[str, Any] | None = None
+        self,
+        url: str,
+        layout: EventLayout,
+        transport_options: Mapping[str, Any] | None = None,
+        name: str | None = None,
     ) -> None:
-        self._line = KombuLine(url, transport_options, layout.queue_of(str(uuid4())))
+        self.lasting = name is not None and not layout.is_fanout
+        queue = layout.lasting_queue_of(name) if name and self.lasting else layout.queue_of(str(uuid4()))
+        self._line = KombuLine(url, transport_options, queue, acks=self.lasting)
 
     def take(self, seconds: float) -> Sequence[Event]:
         with self._line.reaching():

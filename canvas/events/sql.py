@@ -32,6 +32,8 @@ class SqlEventSink:
 class SqlEventSource:
     """An EventSource."""
 
+    lasting = False
+
     def __init__(self, notices: Notices, place: str) -> None:
         self._reader = notices.reader(place)
 

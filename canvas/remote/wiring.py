@@ -83,8 +83,11 @@ def open_event_sink(conf: Config) -> EventSink | None:
     return KombuEventSink(url, event_layout_of(conf, url), conf.broker_transport_options or None)
 
 
-def open_event_source(conf: Config) -> EventSource:
-    """Where events are heard. Raises ImproperlyConfigured where the broker carries none."""
+def open_event_source(conf: Config, name: str | None = None) -> EventSource:
+    """Where events are heard; with a `name`, which one listener has at a time, also those of before, if the broker keeps them.
+
+    Raises ImproperlyConfigured where the broker carries none.
+    """
     check_carries(conf, "events")
     url = broker_url(conf)
     if kind_of(url) is Kind.SQL:
@@ -93,7 +96,7 @@ def open_event_source(conf: Config) -> EventSource:
         return SqlEventSource(_notices(conf), str(conf.event_exchange))
     from ..events.kombu import KombuEventSource, event_layout_of
 
-    return KombuEventSource(url, event_layout_of(conf, url), conf.broker_transport_options or None)
+    return KombuEventSource(url, event_layout_of(conf, url), conf.broker_transport_options or None, name)
 
 
 def check_carries(conf: Config, what: str) -> None:

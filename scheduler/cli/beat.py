@@ -44,6 +44,11 @@ COURIER_SECONDS = 15.0
     help="Serve /metrics, /healthz, /readyz and /status there; without a host on 127.0.0.1.",
 )
 @click.option(
+    "--record",
+    is_flag=True,
+    help="Keep the history of runs in the store; of all that may, one does it. Workers tell of their tasks with -E.",
+)
+@click.option(
     "--accept-state-loss",
     is_flag=True,
     help="Move a damaged SQLite store aside and begin a new one: schedules go on from now, what was missed is not caught up.",
@@ -58,6 +63,7 @@ def beat(
     once: bool,
     dry_run: bool,
     web: str | None,
+    record: bool,
     accept_state_loss: bool,
     loglevel: str,
 ) -> None:
@@ -68,6 +74,7 @@ def beat(
     from ...canvas import signals
     from ...canvas.errors import Unavailable
     from ...canvas.wiring import open_broker
+    from ..history.wiring import recording
     from ..observation import Observation
     from ..store.base import StoreDown
     from ..wiring import BeatOptions, open_beat, store_url
@@ -113,7 +120,8 @@ def beat(
             signals.beat_init.send(running.beat)
             _run_once(running)
         else:
-            _run_until_stopped(running, observation)
+            with recording(app, store_url(app, options.store), wanted=record):
+                _run_until_stopped(running, observation)
     finally:
         observation.close()
         running.close()

@@ -27,10 +27,12 @@ def dev(
     Without -A the app is that of tasks.py, as the schedules are those of schedules.yaml, if they are here.
     """
     from ...canvas import signals
+    from ...canvas.worker.afar import AfarOptions
     from ...canvas.worker.wiring import WorkerOptions, open_worker
     from ..dev import Display, run_both
     from ..duration import parse_duration
-    from ..wiring import BeatOptions, open_beat
+    from ..history.wiring import recording
+    from ..wiring import BeatOptions, open_beat, store_url
 
     seconds = None if duration is None else parse_duration(duration).total_seconds()
     options.app = options.app or _app_that_is_here()
@@ -41,7 +43,8 @@ def dev(
     display = Display()
     chosen = chosen_files(files)
     running = open_beat(app, BeatOptions(files=chosen, store=options.store, lease_ttl_seconds=10.0), display)
-    chosen_worker = WorkerOptions(concurrency=concurrency, loglevel=loglevel)
+    told = AfarOptions(tells_tasks=True)
+    chosen_worker = WorkerOptions(concurrency=concurrency, loglevel=loglevel, afar=told)
     tasks = open_worker(app, options.app or "", chosen_worker, display)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: tasks.stop())
@@ -53,9 +56,11 @@ def dev(
         "stop": "Ctrl-C",
     }
     click.echo(banner("backbeat dev", lines))
+    url = store_url(app, options.store)
     try:
         running.courier.start()
-        run_both(running.beat, tasks, seconds)
+        with recording(app, url, wanted=not url.startswith("memory:")):
+            run_both(running.beat, tasks, seconds)
     finally:
         running.close()
         app.close()

@@ -76,12 +76,8 @@ class SqlStore:
         return Lease(row.holder, row.epoch, row.renewal, row.ttl_ms, row.info)
 
     def swap_lease(self, seen: Lease, put: Lease) -> bool:
-        values = {
-            f"put_{name}": getattr(put, name) for name in ("holder", "epoch", "renewal", "ttl_ms", "info")
-        }
-        values |= {f"seen_{name}": getattr(seen, name) for name in ("holder", "epoch", "renewal")}
         with self._transaction() as conn:
-            return conn.execute(self._sql.swap_lease, values).rowcount == 1
+            return conn.execute(self._sql.swap_lease, self._sql.swap_values(seen, put)).rowcount == 1
 
     def load(self, known: int | None, each: Callable[[Known], None] | None = None) -> Loaded | None:
         with self._transaction(write=False) as conn:

@@ -29,6 +29,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ColumnElement
 
 from ..firing import FiringState
+from .base import Lease
 from .tables import Tables
 
 LEASE_NAME = "beat"
@@ -38,6 +39,8 @@ SPECIAL_PARAMETERS = (*FIRING_PARAMETERS, "state", "cancels")
 MOVE_PARAMETERS = ("to_us", "new_next_us", "more_runs", "known_entry", "known_rev", "from_us")
 RUN_PARAMETERS = (*MOVE_PARAMETERS[:3], "run_id", "run_us", *MOVE_PARAMETERS[3:])
 MARK_PARAMETERS = ("marked_us", "marked_batch_id")
+_SEEN = ("holder", "epoch", "renewal")
+_PUT = (*_SEEN, "ttl_ms", "info")
 UNFINISHED = (FiringState.DECIDED, FiringState.SENDING, FiringState.HELD)
 """States of firings that keep their batch open."""
 
@@ -51,7 +54,7 @@ class Statements:
         style = "qmark" if dialect.name == "sqlite" else "format"
         self._positional: Dialect = type(dialect)(paramstyle=style)  # type: ignore[call-arg] # all our dialects take it
         self.fence = self._fence()
-        self.swap_lease = self._swap_lease()
+        self.swap_lease = self.swap_of(LEASE_NAME)
         self.insert_batch = tables.batch.insert().values({name: bindparam(name) for name in BATCH_PARAMETERS})
         self.insert_firing = self._hot(self._insert_firing(FIRING_PARAMETERS), FIRING_PARAMETERS)
         self.insert_special = self._hot(self._insert_firing(SPECIAL_PARAMETERS), SPECIAL_PARAMETERS)
@@ -75,6 +78,19 @@ class Statements:
             case _:
                 return mysql.insert(table).prefix_with("IGNORE")
 
+    def swap_of(self, name: str) -> Update:
+        """Replaces the lease row of this name if it is still as it was seen; takes `swap_values`."""
+        lease = self.tables.lease
+        seen = [lease.c[column] == bindparam(f"seen_{column}") for column in _SEEN]
+        fits = and_(lease.c.name == name, *seen)
+        return lease.update().where(fits).values({column: bindparam(f"put_{column}") for column in _PUT})
+
+    @staticmethod
+    def swap_values(seen: Lease, put: Lease) -> dict[str, Any]:
+        """The parameters of `swap_of`."""
+        values = {f"put_{column}": getattr(put, column) for column in _PUT}
+        return values | {f"seen_{column}": getattr(seen, column) for column in _SEEN}
+
     def known(self, names: list[str]) -> Select[Any]:
         """The entries of these names."""
         return self.load_entries.where(self.tables.entry.c.name.in_(names))
@@ -93,13 +109,6 @@ class Statements:
             lease.name == LEASE_NAME, lease.holder == bindparam("holder"), lease.epoch == bindparam("epoch")
         )
         return select(lease.epoch).where(fits).with_for_update()
-
-    def _swap_lease(self) -> Update:
-        lease = self.tables.lease
-        seen = [lease.c[name] == bindparam(f"seen_{name}") for name in ("holder", "epoch", "renewal")]
-        fits = and_(lease.c.name == LEASE_NAME, *seen)
-        put = ("holder", "epoch", "renewal", "ttl_ms", "info")
-        return lease.update().where(fits).values({name: bindparam(f"put_{name}") for name in put})
 
     def _insert_firing(self, names: tuple[str, ...]) -> Insert:
         firing = self.tables.firing

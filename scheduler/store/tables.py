@@ -10,14 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, SmallInteger, String, Table
-from sqlalchemy import Text as PlainText
-from sqlalchemy.dialects.mysql import MEDIUMTEXT
 
-SCHEMA_VERSION = 4
+from . import history_tables
+from .column import Text
+
+SCHEMA_VERSION = 5
 NAME = 120
 """Characters in the name of an entry (decisions C3)."""
-Text = PlainText().with_variant(MEDIUMTEXT(), "mysql")
-"""Text of any length: the TEXT of MySQL ends at 64 kB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +33,8 @@ class Tables:
     backfill: Table
     audit: Table
     webhook: Table
+    task_run: Table
+    gap: Table
 
     @classmethod
     def on(cls, metadata: MetaData) -> Tables:
@@ -49,6 +50,8 @@ class Tables:
             backfill=_backfill(metadata),
             audit=_audit(metadata),
             webhook=_webhook(metadata),
+            task_run=history_tables.task_run(metadata),
+            gap=history_tables.gap(metadata),
         )
 
     def all(self) -> list[Table]:
@@ -64,6 +67,8 @@ class Tables:
             self.backfill,
             self.audit,
             self.webhook,
+            self.task_run,
+            self.gap,
         ]
 
 
