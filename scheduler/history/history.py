@@ -88,6 +88,16 @@ class SqlHistory:
         with transaction(self._engine) as conn:
             conn.execute(self._sql.insert_new(self._tables.gap).values(values))
 
+    def claim(self, roots: Mapping[str, str]) -> None:
+        """Runs with these roots belong to these schedules, if they belong to none."""
+        run = self._tables.task_run
+        if not roots:
+            return
+        fits = run.c.root_id == bindparam("b_root"), run.c.entry == ""
+        put = run.update().where(*fits).values(entry=bindparam("b_entry"))
+        with transaction(self._engine) as conn:
+            conn.execute(put, [{"b_root": root, "b_entry": entry} for root, entry in roots.items()])
+
     def to_look_at(self, now_us: int, limit: int) -> list[TaskRun]:
         """Runs whose results are to be looked for now, those that wait longest first."""
         run = self._tables.task_run

@@ -30,17 +30,18 @@ class Lineage:
         self._roots: dict[str, str] = {}
         self._followed_us: int | None = None
 
-    def follow(self, now_us: int) -> list[Fired]:
-        """Firings of late; most of them were in the answer before, too."""
+    def follow(self, now_us: int) -> tuple[list[Fired], Mapping[str, str]]:
+        """Firings of late, most of which were in the answer before, too; and whose canvases may have which roots, of those that are new."""
         back_us = now_us - FIRST_BACK_US if self._followed_us is None else self._followed_us - BACK_US
         fired = self._ledger.since(back_us, now_us, AT_ONCE)
         self._followed_us = fired[-1].due_us + BACK_US if len(fired) == AT_ONCE else now_us
-        for each in fired:
-            if each.what.get("subtask_type"):
-                self._roots |= dict.fromkeys(started_roots(each.task_id), each.entry)
+        canvases = [each for each in fired if each.what.get("subtask_type")]
+        roots = {root: each.entry for each in canvases for root in started_roots(each.task_id)}
+        new = {root: entry for root, entry in roots.items() if root not in self._roots}
+        self._roots |= new
         while len(self._roots) > ROOTS_KEPT:
             del self._roots[next(iter(self._roots))]
-        return fired
+        return fired, new
 
     def named(self, runs: Sequence[TaskRun]) -> list[TaskRun]:
         """The runs, with the names of their schedules where they have one."""

@@ -169,7 +169,7 @@ class Recorder:
     def _follow(self) -> None:
         """New lines of the ledger."""
         now_us = _now_us()
-        fired = self._lineage.follow(now_us)
+        fired, roots = self._lineage.follow(now_us)
         known = self._history.known(each.task_id for each in fired)
         runs = []
         for each in fired:
@@ -179,6 +179,7 @@ class Recorder:
             if run is not None and not run.entry:
                 runs.append(with_firing(run, each))
         self._write(self._findings.awaited(runs, now_us), known, now_us)
+        self._history.claim(roots)  # what a canvas has sent may have been heard of before
 
     def _look(self) -> None:
         """Results of runs whose time has come."""

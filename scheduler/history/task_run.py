@@ -111,12 +111,12 @@ def after_event(run: TaskRun | None, event: Mapping[str, Any], now_us: int) -> T
     run = replace(run, worker=_label(event.get("hostname")) or run.worker)
     match state:
         case "RECEIVED":
-            run = replace(run, received_us=at_us)
+            later = replace(run, received_us=max(run.received_us or 0, at_us))
         case "STARTED":
-            run = replace(run, started_us=at_us)
+            later = replace(run, started_us=max(run.started_us or 0, at_us))
         case _:
             return _tried(run, state, at_us, event)
-    return replace(run, state=state) if _is_later(run, state, at_us) else run
+    return replace(later, state=state) if _is_later(run, state, at_us) else later
 
 
 def after_result(run: TaskRun, document: Document) -> TaskRun:
@@ -211,18 +211,28 @@ def _noted(run: TaskRun, state: str, ended_us: int | None) -> TaskRun:
     made = Attempt(
         state=state, worker=run.worker, started_us=run.started_us, ended_us=ended_us, error=run.error[:1000]
     )
-    return replace(run, attempts=(*run.attempts, made)[-MOST_ATTEMPTS:])
+    tried = sorted((*run.attempts, made), key=lambda each: each.ended_us or 0)
+    return replace(run, attempts=tuple(tried[-MOST_ATTEMPTS:]))
 
 
 def _is_later(run: TaskRun, state: str, at_us: int) -> bool:
-    """Whether `state`, told of `at_us`, comes after that which the run is in."""
+    """Whether `state`, told of `at_us`, comes after that which the run is in. An end comes after whatever another clock says."""
     if run.has_ended:
         return state in ENDED and at_us >= (run.ended_us or 0)
-    if state in ENDED:
-        return True
-    if run.state == "RETRY":
-        return at_us >= max((each.ended_us or 0 for each in run.attempts), default=0)
-    return _RANK[state] >= _RANK.get(run.state, 0)
+    return state in ENDED or (at_us, _RANK[state]) >= (_since_us(run), _RANK.get(run.state, 0))
+
+
+def _since_us(run: TaskRun) -> int:
+    """When it came into the state that it is in."""
+    match run.state:
+        case "RECEIVED":
+            return run.received_us or 0
+        case "STARTED":
+            return run.started_us or 0
+        case "RETRY":
+            return max((each.ended_us or 0 for each in run.attempts), default=0)
+        case _:
+            return 0
 
 
 def _event_us(event: Mapping[str, Any], now_us: int) -> int:
