@@ -41,6 +41,7 @@ COMMANDS = {
     "plan": "backbeat.scheduler.cli.schedules.diff:diff_",
     "report": "backbeat.canvas.cli_report:report",
     "result": "backbeat.canvas.cli:result",
+    "runs": "backbeat.scheduler.cli.runs.group:runs",
     "schedules": "backbeat.scheduler.cli.schedules.group:schedules",
     "schema": "backbeat.scheduler.cli.schema:schema",
     "shell": "backbeat.canvas.cli_report:shell",

@@ -14,7 +14,8 @@ from msgspec.structs import asdict
 from sqlalchemy import Connection, Engine, MetaData, RowMapping, bindparam, delete, func, select
 
 from ..store.statements import Statements
-from ..store.tables import Tables
+from ..store.tables import NAME, Tables
+from ..store.trail import Trail
 from ..store.transaction import transaction
 from .argument_text import Arguments
 from .gap import Gap
@@ -38,6 +39,7 @@ class SqlHistory:
         self._tables = Tables.on(MetaData())
         self._sql = Statements(self._tables, engine.dialect)
         run = self._tables.task_run
+        self._trail = Trail(self._sql)
         self._insert = self._sql.insert_new(run)
         put: dict[str, Any] = {
             column.name: bindparam(f"b_{column.name}") for column in run.columns if column.name != "id"
@@ -180,6 +182,11 @@ class SqlHistory:
         with transaction(self._engine, write=False) as conn:
             rows = conn.execute(gap.select().order_by(gap.c.from_us.desc()).limit(limit)).mappings()
             return [Gap(row["from_us"], row["to_us"], row["reason"]) for row in rows]
+
+    def note(self, actor: str, action: str, target: str, detail: Mapping[str, Any]) -> None:
+        """A line of the audit: who did what to which run."""
+        with transaction(self._engine) as conn:
+            self._trail.note(conn, self._trail.now_us(conn), actor, action, target[:NAME], detail)
 
     def close(self) -> None:
         """Give connections back."""
