@@ -123,8 +123,10 @@ def worker(
     from .places import broker_url, store_url
     from .probe_server import ProbeServer, address_of
     from .worker.afar import AfarOptions
-    from .worker.listener import Listeners, LogListener
+    from .worker.listener import Listener, Listeners, LogListener
+    from .worker.pages import pages_of
     from .worker.systemd import STOPPING_SECONDS, SystemdListener
+    from .worker.tasks_counted import TasksCounted
     from .worker.vitals import WorkerVitals
     from .worker.wiring import (
         WorkerOptions,
@@ -168,9 +170,13 @@ def worker(
     signals.celeryd_init.send(chosen.hostname, instance=app, conf=app.conf, options=asked)
     systemd = SystemdListener(drain_seconds=grace_of(app, chosen) + STOPPING_SECONDS)
     vitals = WorkerVitals(runs_tasks_in_loop=(pool or app.conf.worker_pool) == "solo")
-    listener = Listeners([LogListener(), systemd, vitals])
-    pages = {"/healthz": vitals.healthz, "/readyz": vitals.readyz}
-    probes = ProbeServer(*address_of(web), pages) if web is not None else None
+    listeners: list[Listener] = [LogListener(), systemd, vitals]
+    probes = None
+    if web is not None:
+        counted = TasksCounted(app.tasks)
+        listeners.append(counted)
+        probes = ProbeServer(*address_of(web), pages_of(app, chosen, vitals, counted))
+    listener = Listeners(listeners)
     count = patiently(lambda: purged(app, chosen), Unavailable) if purge else None
     running = patiently(lambda: open_worker(app, options.app or "", chosen, listener), Unavailable)
 

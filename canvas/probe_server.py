@@ -34,6 +34,8 @@ CLOSING_SECONDS = 0.5
 """How often the accepting thread looks whether it shall end."""
 LONGEST_HEAD = 16_384
 TEXT = "text/plain; charset=utf-8"
+NO_METRICS = "no metrics: prometheus-client is not installed. pip install 'backbeat[metrics]'"
+"""What /metrics says then."""
 
 
 class Answer(Struct, frozen=True):

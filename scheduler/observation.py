@@ -10,7 +10,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from ..canvas.brokers.base import Broker
-from ..canvas.probe_server import Answer, ProbeServer, address_of, is_loopback
+from ..canvas.probe_server import NO_METRICS, Answer, ProbeServer, address_of, is_loopback
 from .auditor import Auditor
 from .broker_probe import BrokerProbe
 from .fanout import Fanout
@@ -96,10 +96,10 @@ def _verdict(verdict: Verdict) -> Answer:
 
 def _metrics(vitals: Vitals) -> Callable[[], Answer]:
     try:
-        from .exposition import CONTENT_TYPE_LATEST, Exposition
+        from ..canvas.exposition import CONTENT_TYPE_LATEST, Exposition
+        from .exposition import BeatFigures
     except ModuleNotFoundError:
-        text = "no metrics: prometheus-client is not installed. pip install 'backbeat[metrics]'"
-        log.warning("--web serves health only: %s", text, extra={"action": "no_metrics"})
-        return lambda: Answer.of_text(text, HTTPStatus.NOT_IMPLEMENTED)
-    exposition = Exposition(vitals, installed_version())
+        log.warning("--web serves health only: %s", NO_METRICS, extra={"action": "no_metrics"})
+        return lambda: Answer.of_text(NO_METRICS, HTTPStatus.NOT_IMPLEMENTED)
+    exposition = Exposition(BeatFigures(vitals, installed_version()))
     return lambda: Answer(HTTPStatus.OK, exposition.text(), CONTENT_TYPE_LATEST)

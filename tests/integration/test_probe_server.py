@@ -182,7 +182,7 @@ def test_status_is_one_document_of_all(watched):
 
 def documented():
     table = (ROOT / "docs" / "metrics.md").read_text()
-    return dict(re.findall(r"^\| `(backbeat_\w+)` \| (\w+) \|", table, re.MULTILINE))
+    return dict(re.findall(r"^\| `(backbeat_beat_\w+)` \| (\w+) \|", table, re.MULTILINE))
 
 
 def families(text):
@@ -257,7 +257,7 @@ def test_no_label_has_the_name_of_an_entry(watched):
 
 
 def test_without_prometheus_client_health_is_served_and_the_rest_says_what_to_install(monkeypatch, caplog):
-    monkeypatch.setitem(sys.modules, "backbeat.scheduler.exposition", None)
+    monkeypatch.setitem(sys.modules, "backbeat.canvas.exposition", None)
     made = Observation("memory://")
     port = int(made.serve("0", Broker).rpartition(":")[2])
     try:
