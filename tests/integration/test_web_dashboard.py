@@ -262,6 +262,33 @@ def test_the_cookie_is_for_us_alone(board):
     assert secure.headers["set-cookie"].endswith("; Secure")
 
 
+def test_users_of_a_trusted_proxy_are_who_it_says_with_each_request(board, site):
+    site.schedules.add("a", task="t", every="1h")
+    known = {
+        "header": "X-User",
+        "proxies": frozenset({"10.0.0.7"}),
+        "operators": frozenset({"ann"}),
+        "host": "0.0.0.0",
+    }
+    dashboard = board(**known).app
+    proxied = TestClient(dashboard, base_url=OURS, client=("10.0.0.7", 1), follow_redirects=False)
+    direct = TestClient(dashboard, base_url=OURS, client=("10.0.0.8", 1), follow_redirects=False)
+    ann, bob = {"X-User": "ann", "X-Forwarded-Proto": "https"}, {"X-User": "bob"}
+
+    page = proxied.get("/", headers=ann)
+    csrf = re.search(r'name="csrf-token" content="(\w+)"', page.text)[1]
+    cookie = {"Cookie": page.headers["set-cookie"].partition(";")[0], "Origin": OURS}
+    fields = {"csrf": csrf, "reason": "x"}
+
+    assert page.headers["set-cookie"].endswith("; Secure")
+    assert direct.get("/", headers=ann).status_code == 401
+    assert direct.get("/", headers=cookie).status_code == 401  # a session alone is nobody here
+    refused = proxied.post("/schedules/a/pause", data=fields, headers={**bob, **cookie})
+    assert refused.status_code == 403
+    assert proxied.post("/schedules/a/pause", data=fields, headers={**ann, **cookie}).status_code == 303
+    assert site.schedules.audit("a")[0].actor == "ann"
+
+
 def test_a_foreign_name_for_our_address_is_refused(board):
     client = board()
 
