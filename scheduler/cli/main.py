@@ -47,6 +47,7 @@ COMMANDS = {
     "shell": "backbeat.canvas.cli_report:shell",
     "status": "backbeat.scheduler.cli.status:status",
     "systemd": "backbeat.scheduler.cli.units:systemd",
+    "web": "backbeat.scheduler.cli.web:web",
     "webhook": "backbeat.scheduler.cli.webhook:webhook",
     "worker": "backbeat.scheduler.cli.worker:worker",
 }

@@ -67,12 +67,12 @@ class StoreReader:
         self._engine = engine
         self._tables = Tables.on(MetaData())
 
-    def lease(self) -> Lease:
-        """The lease row. Holder "" before the first beat."""
+    def lease(self, name: str = LEASE_NAME) -> Lease:
+        """The lease row: that of beats, or of others who lead in the same way. Holder "" before the first of them."""
         lease = self._tables.lease.c
         question = select(lease.holder, lease.epoch, lease.renewal, lease.ttl_ms)
         with self._read() as conn:
-            row = conn.execute(question.where(lease.name == LEASE_NAME)).first()
+            row = conn.execute(question.where(lease.name == name)).first()
         return Lease("", 0, 0, 0) if row is None else Lease(row.holder, row.epoch, row.renewal, row.ttl_ms)
 
     def upcoming(self, limit: int) -> tuple[Upcoming, ...]:

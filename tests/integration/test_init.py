@@ -163,6 +163,7 @@ def test_the_command_line_understands_what_the_compose_file_starts_and_asks(proj
         assert parsed(question) == "health"
         assert parsed(each["command"]) == name
         assert question[question.index("--url") + 1].endswith(each["command"][-1])
+        assert each["ports"] == ["127.0.0.1:8787:8787"] if name == "web" else "ports" not in each
 
 
 def test_the_image_has_one_entry_point_and_is_not_root(project):

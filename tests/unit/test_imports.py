@@ -9,7 +9,19 @@ import sys
 import pytest
 
 LISTED = "; import json, sys; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
-HEAVY = {"amqp", "croniter", "kombu", "opentelemetry", "psycopg", "pydantic", "redis", "sqlalchemy", "yaml"}
+HEAVY = {
+    "amqp",
+    "croniter",
+    "kombu",
+    "opentelemetry",
+    "psycopg",
+    "pydantic",
+    "redis",
+    "sqlalchemy",
+    "starlette",
+    "uvicorn",
+    "yaml",
+}
 HELP = (
     "import contextlib, os\n"
     "from backbeat.scheduler.cli import main\n"

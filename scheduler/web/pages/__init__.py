@@ -1,0 +1,1 @@
+"""Pages of the dashboard, a module each: what it shows, and the Page that says where it stands."""
