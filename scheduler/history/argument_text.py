@@ -13,6 +13,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from ...canvas.redaction import HIDDEN, SECRET, redacted
+
 CUT = "..."
 """What stands where a text was cut off."""
 LONGEST = 262_144
@@ -36,6 +38,14 @@ class Arguments(Struct, frozen=True):
         if self.is_whole or args is None or kwargs is None or len(args) + len(kwargs) > LONGEST:
             return self
         return _json_of_texts(args, kwargs) or Arguments(str(args), str(kwargs), is_whole=True)
+
+    def shown(self) -> tuple[Any, Any]:
+        """(args, kwargs) for people: data, or the texts of an event, without secrets. A text that names one is hidden as a whole."""
+        if self.is_whole:
+            args, kwargs = self.call()
+            return redacted(args), redacted(kwargs)
+        has_secret = SECRET.search(self.args) or SECRET.search(self.kwargs)
+        return (HIDDEN, "") if has_secret else (self.args, self.kwargs)
 
     def call(self) -> tuple[list[Any], dict[str, Any]]:
         """(args, kwargs). Only if `is_whole`."""

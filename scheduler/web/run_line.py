@@ -6,7 +6,6 @@ import json
 
 from msgspec import Struct
 
-from ...canvas.redaction import HIDDEN, SECRET, redacted
 from ..history.argument_text import Arguments
 from ..history.task_run import TaskRun
 
@@ -48,16 +47,12 @@ def line_of(run: TaskRun) -> RunLine:
 
 
 def arguments_text(arguments: Arguments) -> str:
-    """What a task was called with, with secrets hidden: by their key, and a text that cannot be taken apart as a whole if it names one."""
-    if arguments.is_whole:
-        try:
-            args, kwargs = redacted(json.loads(arguments.args)), redacted(json.loads(arguments.kwargs))
-        except (ValueError, RecursionError):
-            return HIDDEN
-        named = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in kwargs.items()]
-        return ", ".join([*(json.dumps(each, ensure_ascii=False) for each in args), *named])
-    text = " ".join(filter(None, (arguments.args, arguments.kwargs)))
-    return HIDDEN if SECRET.search(text) else text
+    """What a task was called with, in one line, with secrets hidden."""
+    args, kwargs = arguments.shown()
+    if not arguments.is_whole:
+        return " ".join(filter(None, (args, kwargs)))
+    named = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in kwargs.items()]
+    return ", ".join([*(json.dumps(each, ensure_ascii=False) for each in args), *named])
 
 
 def short(text: str) -> str:

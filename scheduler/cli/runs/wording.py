@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any
 
-from ....canvas.redaction import redacted
-from ...history.argument_text import Arguments
 from ...history.task_run import TaskRun
 from ...view import moment_or_none
 from ..table import clock, table
@@ -19,7 +17,7 @@ SHORT = 60
 def run_data(run: TaskRun) -> dict[str, Any]:
     """All of it, as JSON data; times are ISO text, `key` is its place in lists."""
     instants = ("due", "sent", "received", "started", "ended")
-    args, kwargs = shown_arguments(run.arguments)
+    args, kwargs = run.arguments.shown()
     return {
         "id": run.id,
         "key": f"{run.at_us}-{run.id}",
@@ -52,14 +50,6 @@ def run_data(run: TaskRun) -> dict[str, Any]:
     }
 
 
-def shown_arguments(arguments: Arguments) -> tuple[Any, Any]:
-    """(args, kwargs) with secrets hidden by their names; the text of an event where they are not known in full."""
-    if not arguments.is_whole:
-        return arguments.args, arguments.kwargs
-    args, kwargs = arguments.call()
-    return redacted(args), redacted(kwargs)
-
-
 def runs_table(runs: Sequence[TaskRun], zone: tzinfo) -> str:
     """One line for each."""
     heads = ("heard of", "id", "task", "state", "schedule", "worker", "seconds", "error")
@@ -81,7 +71,7 @@ def runs_table(runs: Sequence[TaskRun], zone: tzinfo) -> str:
 
 def run_lines(run: TaskRun, family: Sequence[TaskRun], zone: tzinfo) -> list[str]:
     """All of it, a fact a line."""
-    args, kwargs = shown_arguments(run.arguments)
+    args, kwargs = run.arguments.shown()
     known = "" if run.arguments.is_whole else "  (as an event showed them: not known in full)"
     facts: list[tuple[str, str]] = [
         ("task", run.name),

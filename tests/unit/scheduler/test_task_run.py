@@ -242,3 +242,12 @@ def test_arguments_in_a_result_of_celery_may_be_texts():
         "[1, 2]", '{"a": 1}', is_whole=True
     )
     assert not Arguments().completed(json.dumps("(1, ...)"), json.dumps("{}")).is_whole
+
+
+def test_secrets_are_not_shown_and_a_text_that_names_one_is_hidden_whole():
+    known = Arguments('[{"token": "s3cret", "n": 1}]', '{"password": "s3cret"}', is_whole=True)
+    text = Arguments("({'token': 's3cret...'},)", "{}")
+
+    assert known.shown() == ([{"token": "********", "n": 1}], {"password": "********"})
+    assert text.shown() == ("********", "")
+    assert Arguments("(1, ...)", "{}").shown() == ("(1, ...)", "{}")
