@@ -140,15 +140,13 @@ def after_result(run: TaskRun, document: Document) -> TaskRun:
         return run
     error = "" if document.error is None else f"{document.error.type}: {document.error.text}"
     ended_us = _iso_us(document.date_done)
-    started_us = run.started_us
-    seconds = None if ended_us is None or started_us is None else (ended_us - started_us) / 1_000_000
     ended = replace(
         run,
         state=str(document.state)[:20],
         error=error[:LONGEST],
         traceback=(document.traceback or "")[:LONGEST],
         ended_us=ended_us,
-        seconds=seconds,
+        seconds=_between(run.started_us, ended_us),
     )
     return _noted(ended, ended.state, ended_us)
 
@@ -200,7 +198,7 @@ def _tried(run: TaskRun, state: str, at_us: int, event: Mapping[str, Any]) -> Ta
         traceback=traceback,
         result=result or (run.result if state == "SUCCESS" else ""),
         ended_us=at_us if state in ENDED else None,
-        seconds=float(runtime) if isinstance(runtime, int | float) else run.seconds,
+        seconds=float(runtime) if isinstance(runtime, int | float) else _between(run.started_us, at_us),
     )
 
 
@@ -233,6 +231,13 @@ def _since_us(run: TaskRun) -> int:
             return max((each.ended_us or 0 for each in run.attempts), default=0)
         case _:
             return 0
+
+
+def _between(started_us: int | None, ended_us: int | None) -> float | None:
+    """Seconds; None if one of the two is not known, or clocks say that it ended before it began."""
+    if started_us is None or ended_us is None or ended_us < started_us:
+        return None
+    return (ended_us - started_us) / 1_000_000
 
 
 def _event_us(event: Mapping[str, Any], now_us: int) -> int:

@@ -124,6 +124,7 @@ def test_other_ends_are_told_by_name_and_cause(kind, fields, state, error):
     run = heard([*ONE_TRY[:3], event(kind, 4, **fields)])
 
     assert (run.state, run.error) == (state, error)
+    assert run.seconds == 1.0  # from its start to its end, where the event does not say
 
 
 @pytest.mark.parametrize(
