@@ -89,6 +89,11 @@ class Recorder:
         self.recorded = 0
         """Rows written."""
 
+    @property
+    def listens(self) -> bool:
+        """Whether it hears what workers tell from now on."""
+        return self._source is not None
+
     def start(self) -> None:
         self._thread.start()
 
@@ -145,8 +150,8 @@ class Recorder:
         except Unavailable:
             source.close()
             raise
-        self._source = source
         self._note_gap(source)
+        self._source = source
         return events
 
     def _note_gap(self, source: EventSource) -> None:

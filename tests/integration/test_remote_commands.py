@@ -128,9 +128,11 @@ def test_events_shows_what_workers_and_tasks_do(shop):
     command = [*CLI, "-A", "shop_app:app", "--json", "events", "--enable"]
     with subprocess.Popen(command, cwd=shop.home, stdout=subprocess.PIPE, text=True) as listening:
         try:
+            events = [
+                json.loads(listening.stdout.readline())
+            ]  # the worker's heart beats: it listens from now on
             wait_until(lambda: "already" in shop.run("control", "enable_events").stdout, 30)
             shop.run("call", "shop_app.add", "-a", "[20, 22]", "--wait", "20")
-            events = []
             for line in listening.stdout:
                 events.append(json.loads(line))
                 if events[-1]["type"] == "task-succeeded":
