@@ -171,15 +171,15 @@ def worker(
     systemd = SystemdListener(drain_seconds=grace_of(app, chosen) + STOPPING_SECONDS)
     vitals = WorkerVitals(runs_tasks_in_loop=(pool or app.conf.worker_pool) == "solo")
     listeners: list[Listener] = [LogListener(), systemd, vitals]
-    probes = None
+    counted, probes = TasksCounted(app.tasks), None
     if web is not None:
-        counted = TasksCounted(app.tasks)
         listeners.append(counted)
-        probes = ProbeServer(*address_of(web), pages_of(app, chosen, vitals, counted))
+        probes = ProbeServer(*address_of(web), pages_of(pool or app.conf.worker_pool, vitals, counted))
     listener = Listeners(listeners)
     count = patiently(lambda: purged(app, chosen), Unavailable) if purge else None
     running = patiently(lambda: open_worker(app, options.app or "", chosen, listener), Unavailable)
 
+    counted.size = lambda: running.sizing.size
     running.shutdown = lambda: stop(signal.SIGTERM, None)
 
     def stop(number: int, _: object) -> None:

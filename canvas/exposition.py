@@ -25,12 +25,12 @@ class Part(Protocol):
 
 
 class Exposition:
-    """Renders parts, whose names must differ, and the process's own figures, whenever it is asked. Thread-safe."""
+    """Renders parts and the process's own figures whenever it is asked. Thread-safe. Raises ValueError for parts that share a name."""
 
     def __init__(self, *parts: Part) -> None:
         self._registry = CollectorRegistry()
         for part in parts:
-            self._registry.register(_Silent(part))
+            self._registry.register(_Named(part))
         ProcessCollector(registry=self._registry)
 
     def text(self) -> bytes:
@@ -38,14 +38,14 @@ class Exposition:
         return generate_latest(self._registry)
 
 
-class _Silent:
-    """A part that the registry need not collect only to learn its names."""
+class _Named:
+    """A part whose names the registry looks at, so that no two have the same."""
 
     def __init__(self, part: Part) -> None:
         self._part = part
 
     def describe(self) -> Iterable[Metric]:
-        return ()
+        return self._part.collect()
 
     def collect(self) -> Iterable[Metric]:
         return self._part.collect()
@@ -75,7 +75,7 @@ class Families:
         """One for each set of labels."""
         family = CounterMetricFamily(self._prefix + name, text, labels=labels)
         for names, value in values:
-            family.add_metric(names, value)
+            family.add_metric(_encodable(names), value)
         return family
 
     def histograms(
@@ -91,5 +91,10 @@ class Families:
         edges = [*map(str, bounds), "+Inf"]
         for names, counts, total in values:
             buckets = list(zip(edges, map(float, accumulate(counts)), strict=True))
-            family.add_metric(names, buckets=buckets, sum_value=total)
+            family.add_metric(_encodable(names), buckets=buckets, sum_value=total)
         return family
+
+
+def _encodable(labels: Sequence[str]) -> list[str]:
+    """Labels with a sign in place of what UTF-8 cannot hold: a lone surrogate in a name must not cost the whole page."""
+    return [label.encode("utf-8", "backslashreplace").decode() for label in labels]

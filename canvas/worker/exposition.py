@@ -15,9 +15,8 @@ PREFIX = "backbeat_worker_"
 class WorkerFigures:
     """A part of the exposition."""
 
-    def __init__(self, counted: TasksCounted, *, size: int, pool: str, version: str) -> None:
+    def __init__(self, counted: TasksCounted, *, pool: str, version: str) -> None:
         self._counted = counted
-        self._size = size
         self._labels = {"version": version, "pool": pool}
 
     def collect(self) -> Iterable[Metric]:
@@ -47,10 +46,8 @@ class WorkerFigures:
             ],
         )
         yield make.gauge("tasks_running", "Tasks that run now.", counted.busy)
-        yield make.gauge("size", "Tasks that run side by side at most.", self._size)
-        yield make.counter(
-            "lost_processes", "Processes that died while they ran a task.", counted.lost_processes
-        )
+        yield make.gauge("size", "Tasks that run side by side at most, now.", counted.size())
+        yield make.counter("tasks_lost", "Tasks whose process died while they ran.", counted.lost_tasks)
         yield make.gauge("consuming", "0 while nothing can be consumed.", float(not counted.is_faulty))
         yield make.counter("faulty_passes", "Passes in which nothing could be consumed.", counted.faults)
         yield make.info("What runs; always 1.", self._labels)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Callable, Container
 
 from ..built_in import BUILT_IN
 from ..commit.taken import Taken
@@ -43,8 +43,10 @@ class TasksCounted:
         """By task: counts by bucket, one more than there are bounds."""
         self.seconds: dict[str, float] = {}
         """By task: the sum."""
-        self.lost_processes = 0
+        self.lost_tasks = 0
         self.busy = 0
+        self.size: Callable[[], int] = int
+        """How many may run side by side now; 0 before the worker has begun."""
         self.faults = 0
         """Passes in which nothing could be consumed."""
         self.is_faulty = False
@@ -53,6 +55,7 @@ class TasksCounted:
         """Nothing to count."""
 
     def started(self, message: Message) -> None:
+        self.busy += 1  # with solo the loop stands still until it has ended
         if message.task not in BUILT_IN:
             self.started_tasks[self._label(message.task)] += 1
 
@@ -70,7 +73,7 @@ class TasksCounted:
             self.seconds[task] = self.seconds.get(task, 0.0) + seconds
 
     def lost(self, taken: Taken, reason: str) -> None:  # noqa: ARG002 - the listener's protocol
-        self.lost_processes += 1
+        self.lost_tasks += 1
 
     def passed(self, busy: int, fault: str = "") -> None:
         self.busy, self.is_faulty = busy, bool(fault)

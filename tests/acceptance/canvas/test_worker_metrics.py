@@ -55,5 +55,5 @@ def test_a_worker_tells_how_its_tasks_came_out(stack, programs):
         what=lambda: scraped(address),
     )
     assert found["backbeat_worker_task_seconds_count", ("task", "shop.add")] == 1
-    assert found["backbeat_worker_consuming",] == 1
+    assert (found["backbeat_worker_consuming",], found["backbeat_worker_size",]) == (1, 2)
     assert not any("shop.nowhere" in str(key) for key in found)

@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import promql_parser
 import pytest
 from backbeat.canvas.commit.transition import Transition
 from backbeat.canvas.exposition import Exposition
@@ -33,11 +34,11 @@ def ended(task, outcome):
 
 @pytest.fixture
 def counted():
-    return TasksCounted({"shop.add", 'shop."odd"\n\\'})
+    return TasksCounted({"shop.add", 'shop."odd"\n\\', "shop.\ud800"})
 
 
 def families(counted):
-    text = Exposition(WorkerFigures(counted, size=4, pool="threads", version="1.2")).text().decode()
+    text = Exposition(WorkerFigures(counted, pool="threads", version="1.2")).text().decode()
     return {each.name: each for each in text_string_to_metric_families(text)}
 
 
@@ -93,6 +94,27 @@ def test_a_name_with_quotes_and_line_ends_is_one_label(counted):
     assert samples(counted, "backbeat_worker_tasks_started") == {(("task", 'shop."odd"\n\\'),): 1}
 
 
+def test_a_name_that_utf_8_cannot_hold_costs_nobody_the_page(counted):
+    counted.started(message("shop.\ud800"))
+
+    assert samples(counted, "backbeat_worker_tasks_started") == {(("task", "shop.\\ud800"),): 1}
+
+
+def test_parts_that_share_a_name_are_refused(counted):
+    figures = WorkerFigures(counted, pool="threads", version="1.2")
+
+    with pytest.raises(ValueError, match="Duplicated"):
+        Exposition(figures, figures)
+
+
+def test_a_task_that_keeps_the_loop_from_turning_runs(counted):
+    counted.size = lambda: 1
+    counted.started(message("shop.add"))
+
+    values = {s.name: s.value for each in families(counted).values() for s in each.samples}
+    assert (values["backbeat_worker_tasks_running"], values["backbeat_worker_size"]) == (1, 1)
+
+
 def test_tasks_of_ours_are_not_counted(counted):
     counted.started(message("backbeat.join"))
     counted.applied(ended("backbeat.join", Success(value="null")), 0.1)
@@ -129,6 +151,7 @@ def expressions():
 def test_the_dashboard_for_grafana_names_what_there_is():
     known = set(DOCUMENTED) | {f"{name}_bucket" for name, kind in DOCUMENTED.items() if kind == "histogram"}
     for expression in expressions():
+        promql_parser.parse(expression.replace("$__rate_interval", "5m"))
         names = set(re.findall(r"backbeat_\w+", expression))
         assert names
         assert names <= known
