@@ -72,7 +72,9 @@ def _bounds(_: click.Context, __: click.Parameter, value: str | None) -> tuple[i
     help="Seconds that tasks may run on after SIGTERM; then they are handed back.  [default: 600]",
 )
 @click.option(
-    "--web", metavar="HOST:PORT", help="Serve /healthz and /readyz there; without a host on 127.0.0.1."
+    "--web",
+    metavar="HOST:PORT",
+    help="Serve /healthz, /readyz and /metrics there; without a host on 127.0.0.1.",
 )
 @click.option(
     "-E",

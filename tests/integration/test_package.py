@@ -120,10 +120,22 @@ def test_the_templates_of_a_new_project_are_in_the_wheel(wheel):
     assert {name for name in wheel.namelist() if "/starter/" in name} == ours
 
 
-def test_nothing_else_is_in_the_wheel(wheel):
-    others = {
-        name for name in wheel.namelist() if not re.search(r"\.(py|lua)$|/py\.typed$|/(units|starter)/", name)
+def test_the_wheel_holds_the_pages_of_the_dashboard_and_what_they_load(wheel):
+    web = ROOT / "scheduler" / "web"
+    ours = {
+        f"backbeat/scheduler/web/{folder}/{path.name}"
+        for folder in ("static", "templates")
+        for path in (web / folder).iterdir()
+        if path.is_file()
     }
+
+    assert ours
+    assert {name for name in wheel.namelist() if re.search(r"/web/(static|templates)/", name)} == ours
+
+
+def test_nothing_else_is_in_the_wheel(wheel):
+    known = r"\.(py|lua)$|/py\.typed$|/(units|starter)/|/web/(static|templates)/"
+    others = {name for name in wheel.namelist() if not re.search(known, name)}
 
     assert {name for name in others if not name.startswith(dist_info())} == set()
 

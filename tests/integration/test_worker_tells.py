@@ -119,7 +119,11 @@ def test_hooks_are_told_in_the_process_that_ran_the_task(pool, tmp_path, monkeyp
         *((what, ids[0].id) for what in ("before_start", "on_success", "after_return")),
         *((what, ids[1].id) for what in ("before_start", "on_failure", "after_return")),
     ]
-    assert [line["calls"] for line in told if "calls" in line] == [1, 2] or pool == "solo"
+    begun = [line for line in told if "calls" in line]
+    pids = [line["pid"] for line in begun]
+    # a process that was slow to come up on a busy machine may have been given a successor in between
+    counted = [pids[: index + 1].count(pid) for index, pid in enumerate(pids)]
+    assert [line["calls"] for line in begun] == counted or pool == "solo"
     assert {line["pid"] == os.getpid() for line in told} == {pool == "solo"}
     assert told[4]["traceback"]
 

@@ -39,7 +39,7 @@ def test_a_worker_tells_how_its_tasks_came_out(stack, programs):
     worker = programs.start("-A", TASKS, *stack.options[2:], "worker", "-c", "2", "--web", "127.0.0.1:0")
     address = worker.wait_for(r"probes +http://([^/]+)/healthz").group(1)
 
-    gone = app.send_task("shop.add", [1, 1], countdown=3_600)
+    gone = app.send_task("shop.add", [1, 1], countdown=1)
     app.revoke([gone.id])
     for name, args in (("shop.add", [1, 2]), ("shop.fail", ["no"]), ("shop.again", []), ("shop.nowhere", [])):
         app.send_task(name, args)
@@ -49,6 +49,8 @@ def test_a_worker_tells_how_its_tasks_came_out(stack, programs):
         ended("shop.fail", "failed"): 1.0,
         ended("shop.again", "retried"): 1.0,
         ended("shop.again", "failed"): 1.0,
+        ended("shop.add", "revoked"): 1.0,
+        ended("unknown", "failed"): 1.0,
     }
     found = wait_until(
         lambda: (now := scraped(address)) and expected.items() <= now.items() and now,
