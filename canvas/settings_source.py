@@ -6,10 +6,10 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from .config import DEFAULTS
 from .errors import ImproperlyConfigured
 from .former_settings import FORMER
 from .importing import imported, named_object
+from .known_settings import DEFAULTS
 
 
 def settings_of(source: Any, namespace: str | None = None) -> dict[str, Any]:

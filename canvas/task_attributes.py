@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from . import errors
 from .argument_key import check_key_format
-from .config import DEFAULTS
+from .known_settings import DEFAULTS
 from .retry_call import RetryCall
 from .retrying import DELAY_SECONDS, LONGEST_BACKOFF_SECONDS, MAX_RETRIES, Retrying
 from .sender import Sender, default_sender

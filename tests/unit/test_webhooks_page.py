@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from backbeat.canvas import App, chain
-from backbeat.canvas.config import DEFAULTS
+from backbeat.canvas.known_settings import DEFAULTS
 from backbeat.canvas.webhook.signed import signed_headers
 from backbeat.scheduler.entry import EVENTS
 from backbeat.scheduler.files import parse

@@ -7,8 +7,9 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 from backbeat.canvas import App
-from backbeat.canvas.config import DEFAULTS, FORMER, Config
+from backbeat.canvas.config import FORMER, Config
 from backbeat.canvas.errors import ImproperlyConfigured
+from backbeat.canvas.known_settings import DEFAULTS
 from backbeat.canvas.message import Message
 
 

@@ -9,8 +9,9 @@ from decimal import Decimal
 
 import pytest
 from backbeat.canvas import App
-from backbeat.canvas.config import _ONLY, DEFAULTS, OBEYED, Config
+from backbeat.canvas.config import _ONLY, Config
 from backbeat.canvas.errors import ImproperlyConfigured
+from backbeat.canvas.known_settings import DEFAULTS, OBEYED
 from backbeat.canvas.setting import _READERS, check_limit_settings
 
 from support.number_doubles import Whole
